@@ -1,0 +1,133 @@
+// The configuration as the program uses it: plain values, immutable once loaded, shared by
+// std::shared_ptr<const Config> and swapped whole at reload. Names, defaults and help live in the
+// table of options (options.hpp); this struct has one field for each.
+// Units: durations in nanoseconds (0: off), sizes in bytes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pgweir/base/clock.hpp"
+
+namespace pgweir::config {
+
+enum class PoolMode : std::uint8_t { session, transaction, statement };
+/// libpq's sslmode.
+enum class TlsMode : std::uint8_t { disable, allow, prefer, require, verify_ca, verify_full };
+enum class AuthMethod : std::uint8_t { forward, trust, scram_sha_256, md5, hba };
+enum class Consistency : std::uint8_t { automatic, strict, bounded, in_band, ttl, off };
+enum class SlowLogFormat : std::uint8_t { json };
+enum class LogLevelOption : std::uint8_t { debug, info, warning, error };
+
+struct TlsServerSide {  // towards clients
+    TlsMode mode = TlsMode::disable;
+    std::string cert_file, key_file, ca_file;
+};
+
+struct TlsClientSide {  // towards servers
+    TlsMode mode = TlsMode::prefer;
+    std::string ca_file;
+};
+
+struct Listen {
+    std::string host = "127.0.0.1";  // "*" or empty: all addresses
+    std::uint16_t port = 6432;
+    std::string unix_socket_dir;  // empty: none
+    TlsServerSide tls;
+};
+
+struct PoolSettings {
+    PoolMode mode = PoolMode::transaction;
+    std::uint32_t min_size = 5;
+    std::uint32_t max_size = 20;
+    base::Nanos idle_timeout = 30 * base::kSecond;
+    base::Nanos wait_timeout = 5 * base::kSecond;
+    base::Nanos lifetime = 3600 * base::kSecond;
+    std::string validation_query = "SELECT 1";
+    base::Nanos validation_after = 30 * base::kSecond;
+};
+
+struct Credentials {
+    std::string user;           // empty: not given
+    std::string password_file;  // as configured; the password itself:
+    std::string password;       // read from password_file at load; never logged or shown
+};
+
+struct Database {
+    std::string name;                // key in the file; "*" is every other name
+    std::string host = "127.0.0.1";  // a leading '/' is a Unix socket directory
+    std::uint16_t port = 5432;
+    std::string dbname;              // empty: as the client gave it
+    Credentials login;               // user and password of the pool; user empty: the client's own
+    TlsClientSide tls;
+    PoolSettings pool;               // the global settings with this database's own laid over
+    Credentials control;             // the same, for the proxy's own connections
+};
+
+struct Cache {
+    bool enabled = true;
+    std::uint64_t max_size = 256ull << 20;
+    std::uint64_t max_entry = 1ull << 20;
+    base::Nanos default_ttl = 3600 * base::kSecond;
+    Consistency consistency = Consistency::automatic;
+    bool exclusive_writer = false;
+    base::Nanos max_staleness = 200 * base::kMillisecond;
+    base::Nanos catalog_poll = 5 * base::kSecond;
+    double verify_ratio = 0;
+};
+
+struct Config {
+    std::string file;  // where it was read from; empty: defaults
+    Listen listen;
+    std::uint32_t workers = 0;  // 0: auto
+    std::vector<Database> databases;
+    Credentials control;
+    struct {
+        AuthMethod method = AuthMethod::forward;
+        std::string users_file, hba_file;
+    } auth;
+    PoolSettings pool;
+    struct {
+        base::Nanos query = 0;
+        base::Nanos connect = 5 * base::kSecond;
+        base::Nanos shutdown = 30 * base::kSecond;
+        base::Nanos login = 60 * base::kSecond;  // a client must have logged in by then
+    } timeouts;
+    struct {
+        std::uint32_t max_clients = 10000;
+        std::uint32_t max_server_connections = 0;  // per host; 0: auto
+        std::uint32_t prepared_statements_per_client = 10000;
+        std::uint32_t prepared_statements_per_server = 500;
+        std::uint64_t max_message = 0x3fffffff;    // bytes of one message from a client
+        std::uint64_t statement_buffer = 1ull << 20;  // longest statement text that is analysed
+    } limits;
+    Cache cache;
+    struct {
+        base::Nanos threshold = base::kSecond;  // negative: off
+        std::string file = "slow.log";          // empty: standard error
+        SlowLogFormat format = SlowLogFormat::json;
+        std::uint64_t max_file_size = 100ull << 20;
+        std::uint32_t max_files = 10;
+    } slow_log;
+    struct {
+        LogLevelOption level = LogLevelOption::info;
+        std::string file;
+    } log;
+    struct {
+        std::string database = "pgweir";
+        std::vector<std::string> users{"postgres"};
+    } admin;
+    struct {
+        std::string listen = "127.0.0.1:9930";  // empty: no HTTP
+    } http;
+
+    /// The database a client's name selects: its own entry, else "*", else none.
+    const Database* find_database(std::string_view name) const noexcept;
+};
+
+using ConfigPtr = std::shared_ptr<const Config>;
+
+}  // namespace pgweir::config
