@@ -1,0 +1,93 @@
+// What a statement is and does, as far as its text and the catalog show: decided once per shape and
+// remembered. Default: not proven cacheable is not cached; not understood may write anything and
+// pins the session.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "pgweir/base/hash.hpp"
+#include "pgweir/query/catalog.hpp"
+#include "pgweir/query/reasons.hpp"
+
+namespace pgweir::query {
+
+/// One pass over a text, cheap enough to be made for every execution.
+struct TextScan {
+    base::Hash128 shape;            // the text with literals replaced by their kinds; white space and comments folded
+    bool lexed = false;             // false: not understood; then `shape` is the hash of all bytes
+    bool special_datetime = false;  // a string literal holds a word that may mean the current time (now, today, tomorrow, yesterday)
+};
+/// Never reads past the text; linear time. Assumes standard_conforming_strings = on.
+TextScan scan_text(std::string_view sql) noexcept;
+/// The same words looked for in a parameter given as text.
+bool special_datetime_word(std::string_view value) noexcept;
+
+enum class Kind : std::uint8_t {
+    empty,        // no statement at all
+    select,       // SELECT, VALUES, TABLE, WITH ... SELECT
+    dml,          // INSERT, UPDATE, DELETE, MERGE
+    copy,         // COPY either way
+    begin,        // BEGIN, START TRANSACTION
+    commit,       // COMMIT, END
+    rollback,     // ROLLBACK, ABORT (of the whole transaction)
+    savepoint,    // SAVEPOINT, RELEASE, ROLLBACK TO
+    prepared_tx,  // PREPARE TRANSACTION, COMMIT PREPARED, ROLLBACK PREPARED
+    set,          // SET, RESET, SET TRANSACTION, SET LOCAL ...
+    show,
+    discard_all,
+    deallocate,   // DEALLOCATE name or ALL
+    call,         // CALL, DO
+    utility,      // any other utility
+    several,      // more than one statement
+    unknown,      // not parsed
+};
+
+enum class Writes : std::uint8_t { nothing, relations, database, all_databases };
+
+struct Verdict {
+    Kind kind = Kind::unknown;
+    PinReason pin = PinReason::not_understood;
+    /// The connection must be reset before another session uses it, though this session need not keep it.
+    bool may_leave_state = true;
+    /// May end the current transaction by itself (COMMIT, CALL, DO, several, unknown ...).
+    bool may_end_transaction = true;
+    Writes writes = Writes::database;
+    std::vector<Oid> written;  // with Writes::relations
+    NotCached not_cached = NotCached::not_understood;
+    std::vector<Oid> reads;    // with not_cached == none: all relations the result depends on
+    /// The verdict holds for this exact text only, not for other literals of its shape.
+    bool literal_dependent = true;
+    /// timeouts.query applies: not for COPY, utility, CALL, DO.
+    bool timed = false;
+    /// A transaction other than READ COMMITTED was asked for, or is READ ONLY etc.: informative.
+    bool isolation_changed = false;
+    std::uint64_t catalog_version = 0;  // of the catalog used; 0: none was at hand
+};
+
+using VerdictPtr = std::shared_ptr<const Verdict>;
+
+/// Who asks: names are resolved as the server would for this session.
+struct ResolveContext {
+    std::string_view user;                       // for "$user"
+    std::vector<std::string_view> search_path;   // schema names in order, "$user" included as such
+    const Catalog* catalog = nullptr;            // none: nothing is cacheable, writes are unknown
+};
+
+/// Parses and judges. Thread: any (parser state is thread-local). Never throws; cost: microseconds
+/// per hundred bytes, so callers remember the result by TextScan::shape, or by the whole text when
+/// literal_dependent.
+VerdictPtr judge(std::string_view sql, const ResolveContext& context);
+
+/// For people and statistics: the same for the same query with other constants, IN-list lengths,
+/// VALUES rows, comments, white space and case of keywords.
+std::uint64_t fingerprint(std::string_view sql);
+/// The text with constants as $1, $2 ... and comments gone, cut to `max` bytes.
+std::string normalise(std::string_view sql, std::size_t max = 4096);
+
+/// Splits the value of search_path as PostgreSQL does (quotes, folding); empty on nonsense.
+std::vector<std::string> split_search_path(std::string_view value);
+
+}  // namespace pgweir::query
