@@ -1,0 +1,193 @@
+"""One run of the load generator against one endpoint, and what it cost the endpoint."""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import machine
+from machine import BenchError
+
+MAX_UPSTREAM_US = 1.0  # CPU of PostgreSQL per query above which a "hit" was none
+
+
+class Load:
+    """The load generator, held at its gate until go()."""
+
+    def __init__(self, program, endpoint, arguments, limit=60):
+        command = [program, "-g", "-h", endpoint.host, "-p", endpoint.port, *arguments]
+        self.process = subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        # A target that stops answering must not stop the benchmark.
+        self.watchdog = threading.Timer(limit, self.process.kill)
+        self.watchdog.start()
+
+    def line(self):
+        text = self.process.stdout.readline()
+        if not text:
+            why = self.process.stderr.read().strip()
+            self.end()
+            raise BenchError(why or "no answer in time")
+        return text
+
+    def go(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def end(self):
+        try:
+            self.process.stdin.close()
+        except OSError:
+            pass
+        self.process.wait()
+        self.watchdog.cancel()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+    def result(self):
+        return json.loads(self.line())
+
+
+def check(result, scenario, load):
+    if result["errors"]:
+        raise BenchError(f"{result['errors']} errors: {load.process.stderr.readline().strip()}")
+    if not result["queries"]:
+        raise BenchError("no query was answered")
+    under_way = scenario.clients * scenario.per_sync * scenario.rows
+    if abs(result["rows"] - result["queries"] * scenario.rows) > under_way:
+        raise BenchError(f"{result['rows']} rows for {result['queries']} queries")
+
+
+def units(result, scenario):
+    return result["bytes"] / 1e6 if scenario.unit == "MB" else result["queries"]
+
+
+def one_run(program, endpoint, scenario, seconds):
+    """Rate, latency and CPU of one run; the CPU is read while the load stands still."""
+    load = Load(program, endpoint, scenario.load_arguments() + ["-t", seconds])
+    load.line()
+    watched = [endpoint] + ([endpoint.upstream] if endpoint.upstream else [])
+    before = [machine.cpu_ns(e.pid) for e in watched]
+    load.go()
+    result = load.result()
+    spent = [machine.cpu_ns(e.pid) - b for e, b in zip(watched, before)]
+    try:
+        check(result, scenario, load)
+    finally:
+        load.end()
+    n = units(result, scenario)
+    result["cpu"] = spent[0] / 1e3 / n
+    result["rate"] = n / result["seconds"]
+    result["p50"], result["p99"] = result["p50_us"], result["p99_us"]
+    if len(spent) > 1:
+        result["upstream_cpu"] = spent[1] / 1e3 / n
+        result["missed"] = scenario.hits and result["upstream_cpu"] > MAX_UPSTREAM_US
+    return result
+
+
+def prefill(program, endpoint, scenario):
+    """Asks for every key once, so that what is measured are hits."""
+    load = Load(program, endpoint, [*scenario.load_arguments(), "-w", 0, "-n", scenario.keys * 2])
+    load.line()
+    load.go()
+    try:
+        check(load.result(), scenario, load)
+    finally:
+        load.end()
+
+
+# System calls: perf's tracepoint costs little; strace is the fallback, and slows what it counts.
+
+def perf_works():
+    if not shutil.which("perf"):
+        return False
+    run = subprocess.run(["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "true"],
+                         capture_output=True, text=True, check=False)
+    return run.returncode == 0 and re.search(r"^\d+,", run.stderr, re.M) is not None
+
+
+class Counter:
+    """Counts system calls (and user instructions where the machine can) of a process."""
+
+    def __init__(self):
+        self.tool = "perf" if perf_works() else "strace" if shutil.which("strace") else None
+
+    def command(self, pid):
+        if self.tool == "perf":
+            return ["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-e", "instructions:u",
+                    "-p", str(pid)]
+        return ["strace", "-c", "-f", "-p", str(pid)]
+
+    def parse(self, text):
+        if self.tool == "strace":
+            found = re.search(r"^100\.00\s.*?\s(\d+)(\s+\d+)?\s+total$", text, re.M)
+            return {"syscalls": int(found[1])} if found and not found[2] else (
+                {"syscalls": int(text.splitlines()[-1].split()[-3])} if found else {})
+        counts = {}
+        for key, event in (("syscalls", "raw_syscalls:sys_enter"),
+                           ("instructions", "instructions:u")):
+            found = re.search(rf"^(\d+),[^,]*,{event}", text, re.M)
+            if found:
+                counts[key] = int(found[1])
+        return counts
+
+    def run(self, program, endpoint, scenario, seconds=0.7):
+        """Counts per unit of an extra short run; empty when they cannot be had."""
+        if not self.tool or not endpoint.single:
+            return {}
+        load = Load(program, endpoint, scenario.load_arguments() + ["-t", seconds])
+        load.line()
+        tool = subprocess.Popen(self.command(endpoint.pid), stderr=subprocess.PIPE,
+                                stdout=subprocess.DEVNULL, text=True)
+        time.sleep(0.3)  # it attaches
+        load.go()
+        try:
+            result = load.result()
+        finally:
+            tool.send_signal(signal.SIGINT)
+            _, text = tool.communicate()
+        load.end()
+        n = units(result, scenario)
+        return {key: count / n for key, count in self.parse(text).items()} if n else {}
+
+
+def instructions(environment, program, role, scenario, queries=4000):
+    """User instructions per query, by callgrind: exact, and the same on every machine."""
+    if not shutil.which("valgrind") or not shutil.which("callgrind_control"):
+        raise BenchError("valgrind is not installed")
+    directory = environment.path("callgrind")
+    directory.mkdir()
+    directory.chmod(0o777)
+    out = directory / "out"
+    prefix = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}"]
+    endpoint = environment.start_proxy(role, scenario.upstream, scenario.login, prefix)
+
+    def control(flag):
+        subprocess.run(["callgrind_control", flag, str(endpoint.pid)], check=True, timeout=60,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **endpoint.user)
+
+    try:
+        load = Load(program, endpoint,
+                    [*scenario.load_arguments(), "-w", 1, "-n", queries], 180)
+        load.line()
+        control("-z")
+        load.go()
+        result = load.result()
+        control("-d")
+        check(result, scenario, load)
+        load.end()
+    except (subprocess.SubprocessError, OSError) as error:
+        raise BenchError(f"callgrind_control: {error}") from None
+    finally:
+        environment.stop(endpoint)
+    total = 0
+    for name in os.listdir(directory):
+        if re.fullmatch(r"out\.1(-\d+)?", name):
+            found = re.search(r"^totals: (\d+)", machine.read(directory / name), re.M)
+            total += int(found[1]) if found else 0
+    if not total:
+        raise BenchError("callgrind wrote no totals")
+    return total / result["queries"]

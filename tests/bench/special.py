@@ -1,0 +1,65 @@
+"""Scenarios that measure memory instead of a rate: idle clients, and a large result on its way."""
+import json
+import time
+
+import machine
+import measure
+from machine import BenchError
+
+KIB, MIB = 1024, 1 << 20
+
+
+def held_memory(environment, program, role, scenario, count, flag):
+    """Bytes of resident memory per client of a fresh process, and its empty anonymous memory."""
+    endpoint = environment.start_proxy(role, scenario.upstream)
+    try:
+        time.sleep(1)
+        empty, anonymous = machine.memory(endpoint.pid)
+        load = measure.Load(program, endpoint,
+                            ["-c", count, "-q", scenario.sql, flag], limit=60)
+        try:
+            held = json.loads(load.line())
+            if held["errors"] or held["held"] != count:
+                raise BenchError(f"{held['errors']} errors, {held['held']} clients held of {count}")
+            time.sleep(1)
+            full, _ = machine.memory(endpoint.pid)
+        finally:
+            load.end()
+        return (full - empty) / count, anonymous
+    finally:
+        environment.stop(endpoint)
+
+
+def idle(environment, program, role, scenario, counts):
+    figures = {}
+    for count in counts:
+        for key, flag in (("login", "-I"), ("used", "-i")):
+            each, anonymous = held_memory(environment, program, role, scenario, count, flag)
+            figures[f"{key}_kib_{count}"] = each / KIB
+            figures["empty_mib"] = anonymous / MIB
+    return figures
+
+
+def stream(environment, program, role, scenario):
+    """Growth of the peak while one result passes: to a client that reads all, and to a slow one."""
+    figures = {}
+    for key, arguments in (("fast_mib", ["-n", 5]), ("slow_mib", ["-n", 1, "-R", 100])):
+        endpoint = environment.start_proxy(role, scenario.upstream)
+        try:
+            time.sleep(0.5)
+            machine.reset_peak(endpoint.pid)
+            before = machine.peak(endpoint.pid)
+            load = measure.Load(program, endpoint,
+                                [*scenario.load_arguments(), "-w", 0, *arguments])
+            load.line()
+            load.go()
+            try:
+                result = load.result()
+                if result["errors"] or not result["queries"]:
+                    raise BenchError("the result did not arrive")
+            finally:
+                load.end()
+            figures[key] = (machine.peak(endpoint.pid) - before) / MIB
+        finally:
+            environment.stop(endpoint)
+    return figures
