@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,10 +21,16 @@ struct TextScan {
     bool lexed = false;             // false: not understood; then `shape` is the hash of all bytes
     bool special_datetime = false;  // a string literal holds a word that may mean the current time (now, today, tomorrow, yesterday)
 };
-/// Never reads past the text; linear time. Assumes standard_conforming_strings = on.
+/// Never reads past the text; linear time. Assumes standard_conforming_strings = on. Two texts of
+/// equal shape differ in nothing but the values of literals, white space, comments and the case of
+/// words. The verdict of a shape says nothing of `special_datetime`: callers look at it each time.
 TextScan scan_text(std::string_view sql) noexcept;
 /// The same words looked for in a parameter given as text.
 bool special_datetime_word(std::string_view value) noexcept;
+/// Whether a parameter whose type Parse declares as this OID may go to the cache: a built-in type
+/// whose meaning is in its bytes and the tracked settings. 0 (left to the server) is one of them;
+/// regclass and its kin, timetz, record and every type that is not built in are not.
+bool plain_parameter_type(Oid type) noexcept;
 
 enum class Kind : std::uint8_t {
     empty,        // no statement at all
