@@ -1,0 +1,264 @@
+// What decides whether a stored result is still right: a change counter (epoch) and a count of
+// commits in flight (fence) per relation, per database and for the whole process.
+// Thread: any; everything here is atomic or behind its own mutex, nothing waits for traffic.
+//
+// The rule, with seq_cst everywhere, so that all loads and stores below stand in one total order:
+//   writer  W1 fence+1 · W2 epoch+1 · send what may commit · [the commit becomes visible at v]
+//           · reply read · W3 epoch+1 · W4 fence-1 · answer the client
+//   fill    C1 load epochs · C2 load fences, all zero or no fill · send · [snapshot taken at f]
+//   hit     H1 load epochs, all equal to C1's or no hit · H2 load fences, all zero or no hit
+// Claim: a hit returns what the server would have returned at the moment H1 began.
+// Proof: suppose a commit on a dependency with f < v <= start of H1, so that the entry misses it.
+//   If C1 < W2: W2 < v <= H1, so H1 reads a larger epoch than C1 did: no hit.
+//   If W2 < C1: then W1 < W2 < C1 < C2. C2 read a fence of zero, so W4 < C2 (a fence is a count:
+//   other writers cannot take this one's part away). But v < W4 < C2 < send < f, against f < v.
+// So no commit on any dependency became visible between f and the start of H1; f is one snapshot for
+// all dependencies, hence the result is the one of that moment. This rests on C1 before C2 and on
+// W1 before W2: with C2 first, C2 < W1 < W2 < C1 could take a new epoch for a commit in flight.
+// W3 and H2 are not used by the proof; they keep it true where a fence is dropped early by mistake
+// or an epoch is read late, and W3 is what a writer with a fence it did not raise (orphan) gives.
+// The same argument makes it safe to answer the writer before W3: the fence then simply stays longer.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "pgweir/cache/stats.hpp"
+#include "pgweir/query/catalog.hpp"
+
+namespace pgweir::cache {
+
+/// Epoch and fence of one relation, of a database, or of everything. Lives as long as the process.
+class RelationState {
+  public:
+    RelationState() = default;
+    /// `wider` is fenced instead of this one by a write set that has grown too large.
+    explicit RelationState(RelationState& wider) noexcept : wider_(&wider) {}
+    RelationState(const RelationState&) = delete;
+    RelationState& operator=(const RelationState&) = delete;
+
+    std::uint64_t epoch() const noexcept { return epoch_.load(std::memory_order_seq_cst); }
+    bool fenced() const noexcept { return fence_.load(std::memory_order_seq_cst) != 0; }
+    std::uint32_t fence() const noexcept { return fence_.load(std::memory_order_seq_cst); }
+    /// Every entry that depends on this is invalid from now on. For changes that are already visible.
+    void bump() noexcept { epoch_.fetch_add(1, std::memory_order_seq_cst); }
+    RelationState& wider() noexcept { return wider_ != nullptr ? *wider_ : *this; }
+
+  private:
+    friend class WriteFence;
+    friend class OrphanFence;
+    void raise() noexcept {
+        fence_.fetch_add(1, std::memory_order_seq_cst);
+        epoch_.fetch_add(1, std::memory_order_seq_cst);
+    }
+    void settle() noexcept {
+        epoch_.fetch_add(1, std::memory_order_seq_cst);
+        fence_.fetch_sub(1, std::memory_order_seq_cst);
+    }
+
+    std::atomic<std::uint64_t> epoch_{0};
+    std::atomic<std::uint32_t> fence_{0};
+    RelationState* wider_ = nullptr;
+};
+
+struct Dependency {
+    RelationState* state = nullptr;
+    std::uint64_t epoch = 0;
+};
+
+/// True iff every epoch is as captured and no fence is up.
+inline bool unchanged(std::span<const Dependency> dependencies) noexcept {
+    for (const auto& d : dependencies)
+        if (d.state->epoch() != d.epoch) return false;
+    for (const auto& d : dependencies)
+        if (d.state->fenced()) return false;
+    return true;
+}
+
+class DatabaseState;
+
+/// The epochs a fill rests on, taken before the message is sent that takes the server's snapshot.
+class Snapshot {
+  public:
+    /// Of `relations`, the database and everything. Nothing when a fence is up, or when the catalog in
+    /// force is not the one of `catalog_version`, by which the relations were found.
+    static std::optional<Snapshot> capture(DatabaseState& database,
+                                           std::span<RelationState* const> relations,
+                                           std::uint64_t catalog_version);
+    /// The same by OIDs: locks a shard of the database's map for each.
+    static std::optional<Snapshot> capture(DatabaseState& database,
+                                           std::span<const query::Oid> relations,
+                                           std::uint64_t catalog_version);
+    bool still_valid() const noexcept { return unchanged(dependencies_); }
+    std::span<const Dependency> dependencies() const noexcept { return dependencies_; }
+
+  private:
+    friend class DatabaseState;
+    static std::optional<Snapshot> of(std::span<RelationState* const> states);
+    std::vector<Dependency> dependencies_;
+};
+
+/// What is promised, weakest first.
+enum class Rung : std::uint8_t { off, ttl, in_band, bounded, strict };
+std::string_view name(Rung rung) noexcept;
+
+/// Epochs of all databases of one name. A server may be known under several addresses; a write through
+/// one must reach results read through another before anybody knows that they are the same. So the
+/// name alone decides what shares epochs: for two servers that only share a database's name this
+/// invalidates more than needed, never less.
+class EpochDomain {
+  public:
+    static constexpr std::size_t kMaxRelations = 100'000;
+    EpochDomain() = default;
+    RelationState& whole() noexcept { return whole_; }
+    RelationState& schema() noexcept { return schema_; }
+    RelationState& relation(query::Oid oid);
+
+  private:
+    struct Shard {
+        std::mutex mutex;
+        std::unordered_map<query::Oid, RelationState> relations;  // nodes never move, never go
+    };
+    RelationState whole_;
+    RelationState schema_;
+    std::atomic<std::size_t> count_{0};
+    std::array<Shard, 16> shards_;
+};
+
+/// A database of a server, as sessions see it. Made by the Registry, lives as long as the process.
+class DatabaseState {
+  public:
+    DatabaseState(std::uint64_t id, std::string server, std::string dbname, EpochDomain& domain,
+                  RelationState& everything, bool never_cached);
+
+    /// A small number, unique in the process, for keys.
+    std::uint64_t cache_id() const noexcept { return id_; }
+    const std::string& server() const noexcept { return server_; }
+    const std::string& dbname() const noexcept { return dbname_; }
+
+    /// For writes of which is not known what they touch. Every Snapshot holds it.
+    RelationState& whole() noexcept { return domain_.whole(); }
+    /// For writes that may change the catalog, together with whole(): see WriteFence::add_schema.
+    RelationState& schema() noexcept { return domain_.schema(); }
+    /// For role-level statements: one for all databases of the process. Every Snapshot holds it.
+    RelationState& everything() noexcept { return everything_; }
+    /// Stable address; locks a mutex, so remember it. Beyond kMaxRelations of a name: whole().
+    RelationState& relation(query::Oid oid) { return domain_.relation(oid); }
+
+    /// To be called before the catalog is read; nothing while a commit that may change it is in flight.
+    std::optional<Snapshot> begin_catalog_read();
+    /// Puts a catalog in force that was read after `read`; invalidates all entries of the database.
+    /// False, and nothing is changed, when the schema changed since (read again) or the version is
+    /// not higher than the last one's. Null takes the catalog away: nothing can be filled then.
+    bool set_catalog(query::CatalogPtr catalog, const Snapshot& read);
+    /// The same for a catalog read just now.
+    bool set_catalog(query::CatalogPtr catalog);
+    /// Null when there is none, or when the schema may have changed since it was read.
+    query::CatalogPtr catalog() const;
+    /// 0 exactly when catalog() is null. A few loads.
+    std::uint64_t catalog_version() const noexcept;
+
+    Rung rung() const noexcept { return rung_.load(std::memory_order_acquire); }
+    void set_rung(Rung rung, std::string_view reason);
+    std::string rung_reason() const;
+
+    Stats& stats() noexcept { return stats_; }
+    const Stats& stats() const noexcept { return stats_; }
+
+  private:
+    const std::uint64_t id_;
+    const std::string server_;
+    const std::string dbname_;
+    EpochDomain& domain_;
+    RelationState& everything_;
+    const bool never_cached_;
+    mutable std::mutex mutex_;  // catalog_, last_version_, rung_reason_
+    query::CatalogPtr catalog_;
+    std::uint64_t last_version_ = 0;
+    std::string rung_reason_;
+    std::atomic<std::uint64_t> version_{0};
+    std::atomic<std::uint64_t> schema_epoch_{0};
+    std::atomic<std::uint64_t> everything_epoch_{0};
+    std::atomic<Rung> rung_{Rung::off};
+    Stats stats_;
+};
+
+/// All databases ever served. One per process (tests make their own).
+class Registry {
+  public:
+    /// Clients choose names, so their number is bounded; the rest shares one that is never cached.
+    static constexpr std::size_t kMaxDatabases = 4096;
+    Registry();
+    /// Get or create. `server` is any text that names the server's address.
+    DatabaseState& database(std::string_view server, std::string_view dbname);
+    RelationState& everything() noexcept { return everything_; }
+    /// In order of creation; references stay good.
+    std::vector<DatabaseState*> databases() const;
+
+  private:
+    mutable std::mutex mutex_;
+    RelationState everything_;
+    std::unordered_map<std::string, std::unique_ptr<EpochDomain>> domains_;
+    std::unordered_map<std::string, DatabaseState*> by_name_;
+    std::vector<std::unique_ptr<DatabaseState>> databases_;
+    EpochDomain overflow_domain_;
+    DatabaseState overflow_;
+};
+
+/// Fences of a commit whose outcome is unknown, because the connection was lost. Whoever holds it
+/// settles it once the server process is gone. Dropped without that, the fences stay up for good: no
+/// hits on these relations, rather than a wrong one.
+class [[nodiscard]] OrphanFence {
+  public:
+    OrphanFence() = default;
+    OrphanFence(OrphanFence&&) noexcept = default;
+    OrphanFence& operator=(OrphanFence&&) = delete;
+    bool empty() const noexcept { return states_.empty(); }
+    void settle() noexcept;
+
+  private:
+    friend class WriteFence;
+    std::vector<RelationState*> states_;
+};
+
+/// What a transaction or an autocommit statement may write. Collects first; raise() before the first
+/// byte is sent that may commit, settle() when ReadyForQuery has been read and before the client is
+/// told. Owned by one session; not thread-safe itself.
+class WriteFence {
+  public:
+    /// More distinct relations than this widen the set to their database.
+    static constexpr std::size_t kMaxStates = 64;
+    WriteFence() = default;
+    WriteFence(WriteFence&& other) noexcept;
+    WriteFence& operator=(WriteFence&& other) noexcept;
+    /// Settles if raised: right only when the outcome is known. See release_unsettled().
+    ~WriteFence() { settle(); }
+
+    /// Once each; when already raised, the new one is raised at once.
+    void add(RelationState& state);
+    /// For DDL and all that may be DDL: the database, and its catalog must be read again.
+    void add_schema(DatabaseState& database);
+    void raise() noexcept;
+    /// Epochs up, fences down, set empty. Without raise(): only forgets the set (a rollback).
+    void settle() noexcept;
+    /// The connection was lost with the commit in flight. Afterwards this is empty and not raised; a
+    /// set that was not raised gives an empty orphan.
+    OrphanFence release_unsettled() noexcept;
+    bool raised() const noexcept { return raised_; }
+    bool empty() const noexcept { return states_.empty(); }
+
+  private:
+    std::vector<RelationState*> states_;
+    bool raised_ = false;
+};
+
+}  // namespace pgweir::cache

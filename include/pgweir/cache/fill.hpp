@@ -1,0 +1,118 @@
+// Collects a server's answer while it passes to the client, and publishes it as an entry. Invariant:
+// only a complete, plain answer to one SELECT, read under a Snapshot that is still valid, is ever
+// published; what is held is bounded by the cache's max_entry and counted in its account.
+// Thread: its session's. A later single flight would let other sessions wait for a Fill whose captured
+// epochs equal those at their arrival; nothing here stands in its way.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "pgweir/cache/store.hpp"
+
+namespace pgweir::cache {
+
+enum class FillEnd : std::uint8_t {
+    collecting,
+    published,
+    stale,       // a dependency changed, or a commit on one is in flight
+    too_large,   // over max_entry
+    no_room,     // the account is full of what cannot be evicted
+    unfit,       // see Unfit
+    incomplete,  // publish() before the answer was complete
+    older,       // an entry filled later is there already
+};
+
+enum class Unfit : std::uint8_t {
+    none,
+    error,             // ErrorResponse
+    notice,            // NoticeResponse or NotificationResponse: the client would miss it on a hit
+    parameter_change,  // ParameterStatus
+    suspended,         // PortalSuspended: not all rows
+    several_results,   // more than one CommandComplete
+    not_select,        // another tag, or a row count that does not agree with the rows
+    transaction,       // ReadyForQuery says a transaction is open
+    malformed,         // framing or order that PostgreSQL does not send
+    caller,            // mark_unfit() of the session: cancelled, batch wrote ...
+};
+
+struct FillOptions {
+    base::Nanos sent = 0;      // now, before the query is sent
+    base::Nanos ttl = kNever;  // from `sent`
+    /// All results are text, so that Describe of the statement gives the portal's description, too.
+    bool text_results = true;
+};
+
+class Fill {
+  public:
+    Fill() = default;  // collects nothing
+    /// A moved-from fill may only be destroyed or assigned to.
+    /// `snapshot` was captured before the message is sent that takes the server's snapshot: the
+    /// simple Query or the Bind. Cache and database outlive the fill.
+    Fill(ResultCache& cache, DatabaseState& database, std::string_view key,
+         const base::Hash128& hash, Snapshot snapshot, const FillOptions& options);
+    Fill(Fill&&) noexcept = default;
+    Fill& operator=(Fill&&) noexcept = default;
+
+    /// False: given up or never begun; more bytes are ignored.
+    bool collecting() const noexcept { return end_ == FillEnd::collecting; }
+    FillEnd end() const noexcept { return end_; }
+    Unfit unfit() const noexcept { return unfit_; }
+
+    /// The answer's bytes as they come, cut anywhere, ReadyForQuery included: sorts the messages.
+    void append(std::string_view bytes);
+
+    // For a caller that has framed the answer itself: whole messages.
+    void row_description(std::string_view message);
+    void parameter_description(std::string_view message);
+    /// One or more DataRow messages.
+    void rows(std::string_view messages);
+    /// The CommandComplete.
+    void complete(std::string_view message);
+
+    void mark_unfit(Unfit reason = Unfit::caller);
+
+    /// To be called at a clean ReadyForQuery, once. Also counts the outcome.
+    FillEnd publish(base::Nanos now);
+
+  private:
+    enum class Target : std::uint8_t { none, rows, row_description, parameter_description, tail };
+
+    void give_up(FillEnd end) noexcept;
+    std::string& buffer(Target target) noexcept;
+    bool store(std::string& buffer, std::string_view bytes);
+    void begin_message();
+    void judge_message(char type);
+    void end_message();
+    bool tag_agrees() const;
+    FillEnd publish_entry(base::Nanos now);
+
+    ResultCache* cache_ = nullptr;
+    DatabaseState* database_ = nullptr;
+    std::string key_;
+    base::Hash128 hash_;
+    Snapshot snapshot_;
+    FillOptions options_;
+    Charge charge_;
+    FillEnd end_ = FillEnd::incomplete;
+    Unfit unfit_ = Unfit::none;
+
+    std::string row_description_;
+    std::string parameter_description_;
+    std::string data_;
+    std::string tail_;  // bodies that are read but not kept: the status of ReadyForQuery
+    std::uint64_t rows_ = 0;
+    std::size_t tag_at_ = 0;  // of the CommandComplete in data_
+    bool complete_ = false;
+    bool ready_ = false;
+    bool statement_described_ = false;  // the last message was a ParameterDescription
+
+    // Framing: the header as far as it has come, then the body's bytes still to come.
+    char header_[5] = {};
+    std::size_t header_size_ = 0;
+    std::uint32_t body_left_ = 0;
+    Target target_ = Target::none;
+};
+
+}  // namespace pgweir::cache

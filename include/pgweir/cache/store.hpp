@@ -1,0 +1,63 @@
+// The result cache: shards by hash, each a mutex, an index and a SIEVE queue; one byte account over
+// all. Invariants: what a lookup gives was valid after the lookup began; the bytes of all entries,
+// also evicted ones that a reader still holds, and of the fills being collected never exceed the
+// limit. Thread: any. No lock is held while an entry is freed.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "pgweir/cache/entry.hpp"
+
+namespace pgweir::cache {
+
+class Shard;
+
+enum class Publish : std::uint8_t { published, stale, too_large, no_room, older };
+
+class ResultCache {
+  public:
+    /// Bytes. A `max_entry` above `max_bytes` is cut to it.
+    ResultCache(std::uint64_t max_bytes, std::uint64_t max_entry);
+    ~ResultCache();
+    ResultCache(const ResultCache&) = delete;
+    ResultCache& operator=(const ResultCache&) = delete;
+
+    /// Null: a miss, counted for `database`. The whole key is compared. Entries that turn out invalid
+    /// or expired are dropped.
+    EntryPtr lookup(DatabaseState& database, const base::Hash128& hash, std::string_view key,
+                    base::Nanos now);
+    /// Charges and builds an entry, evicting for it; null when too large or there is no room.
+    EntryPtr make(const EntryParts& parts);
+    /// Takes the place of an entry of the same key unless that is valid and was filled later.
+    Publish publish(EntryPtr entry);
+
+    /// Shrinks at once, as far as readers let go.
+    void set_limits(std::uint64_t max_bytes, std::uint64_t max_entry);
+    void clear();
+    void clear_database(std::uint64_t cache_id);
+
+    std::uint64_t max_bytes() const noexcept { return account_->limit(); }
+    std::uint64_t max_entry() const noexcept { return max_entry_.load(std::memory_order_relaxed); }
+    /// All that is charged: entries, pinned entries, fills.
+    std::uint64_t used() const noexcept { return account_->used(); }
+
+    /// An empty charge on this cache's account.
+    Charge charge() const { return Charge(account_); }
+    /// Grows `charge`, evicting entries for it. False when readers and fills hold too much.
+    bool grow(Charge& charge, std::uint64_t bytes);
+
+  private:
+    Shard& shard_of(const base::Hash128& hash) noexcept;
+    std::uint64_t evict(std::uint64_t bytes, std::size_t first_shard);
+
+    std::shared_ptr<MemoryAccount> account_;
+    std::atomic<std::uint64_t> max_entry_;
+    std::atomic<std::size_t> next_victim_{0};
+    std::vector<std::unique_ptr<Shard>> shards_;
+};
+
+}  // namespace pgweir::cache
