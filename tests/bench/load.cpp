@@ -26,7 +26,7 @@ constexpr const char* kUsage =
     "  -l         extended: the number stands in the text too, so each Parse is a new text\n"
     "  -r LO:HI   range of the number (1:1000000)   -s  running numbers, not random ones\n"
     "  -P N       queries per batch: N Query messages, or N before one Sync (1)\n"
-    "  -t SECS    measured time (2)     -w SECS  before that, not counted (0.3)\n"
+    "  -t SECS    measured time (2)     -w SECS  before that, not counted (0.2)\n"
     "  -n N       stop after N queries instead\n"
     "  -C         a new connection for every batch: connect, log in, query, close\n"
     "  -I         log in and hold; -i  the same after one batch each\n"
@@ -45,7 +45,7 @@ struct Options {
     Hold hold = Hold::no;
     bool literals = false, running = false, churn = false, gated = false;
     long low = 1, high = 1'000'000, stop_after = 0;
-    double seconds = 2, warm_up = 0.3, read_mb_per_s = 0;
+    double seconds = 2, warm_up = 0.2, read_mb_per_s = 0;
 };
 
 struct Connection {
@@ -374,17 +374,26 @@ class Load {
         return true;
     }
 
+    /// How long the oldest unanswered batch has been waiting: a target that has stopped answering
+    /// would otherwise only look slow.
+    double longest_wait_us() const {
+        std::uint64_t now = now_ns(), oldest = now;
+        for (const Connection& c : connections_)
+            if (c.fd >= 0 && c.state != State::idle) oldest = std::min(oldest, c.started);
+        return static_cast<double>(now - oldest) / 1e3;
+    }
+
     void print(double seconds, double cpu) const {
         auto whole = [](std::uint64_t v) { return static_cast<unsigned long long>(v); };
         double each = queries_ ? static_cast<double>(queries_) : 1;
         std::printf(
             "{\"queries\":%llu,\"qps\":%.1f,\"seconds\":%.4f,\"errors\":%llu,\"rows\":%llu,"
             "\"bytes\":%llu,\"mb_per_s\":%.2f,\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,"
-            "\"p999_us\":%.1f,\"max_us\":%.1f,\"client_cpu_us\":%.3f}\n",
+            "\"p999_us\":%.1f,\"max_us\":%.1f,\"waiting_us\":%.1f,\"client_cpu_us\":%.3f}\n",
             whole(queries_), static_cast<double>(queries_) / seconds, seconds, whole(errors_),
             whole(rows_), whole(bytes_), static_cast<double>(bytes_) / seconds / 1e6,
             latency_.quantile_us(0.5), latency_.quantile_us(0.9), latency_.quantile_us(0.99),
-            latency_.quantile_us(0.999), latency_.max_us(), cpu / each * 1e6);
+            latency_.quantile_us(0.999), latency_.max_us(), longest_wait_us(), cpu / each * 1e6);
         std::fflush(stdout);
     }
 

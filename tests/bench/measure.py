@@ -11,13 +11,15 @@ import time
 import machine
 from machine import BenchError
 
+MAX_WAIT_S = 0.5  # of the oldest unanswered query when a run ends
 MAX_UPSTREAM_US = 1.0  # CPU of PostgreSQL per query above which a "hit" was none
 
 
 class Load:
-    """The load generator, held at its gate until go()."""
+    """The load generator, held at its gate until go(). Use it in a with statement."""
 
-    def __init__(self, program, endpoint, arguments, limit=60):
+    def __init__(self, program, endpoint, arguments, limit=30):
+        self.endpoint = endpoint
         command = [program, "-g", "-h", endpoint.host, "-p", endpoint.port, *arguments]
         self.process = subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -25,27 +27,27 @@ class Load:
         self.watchdog = threading.Timer(limit, self.process.kill)
         self.watchdog.start()
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind:
+            self.process.kill()
+        self.process.communicate()  # closes its input, which it waits for
+        self.watchdog.cancel()
+
     def line(self):
         text = self.process.stdout.readline()
-        if not text:
-            why = self.process.stderr.read().strip()
-            self.end()
-            raise BenchError(why or "no answer in time")
-        return text
+        if text:
+            return text
+        status = self.endpoint.process.poll()
+        if status is not None:
+            raise BenchError(f"the process has ended with status {status}")
+        raise BenchError(self.process.stderr.read().strip() or "no answer in time")
 
     def go(self):
         self.process.stdin.write("\n")
         self.process.stdin.flush()
-
-    def end(self):
-        try:
-            self.process.stdin.close()
-        except OSError:
-            pass
-        self.process.wait()
-        self.watchdog.cancel()
-        self.process.stdout.close()
-        self.process.stderr.close()
 
     def result(self):
         return json.loads(self.line())
@@ -67,17 +69,17 @@ def units(result, scenario):
 
 def one_run(program, endpoint, scenario, seconds):
     """Rate, latency and CPU of one run; the CPU is read while the load stands still."""
-    load = Load(program, endpoint, scenario.load_arguments() + ["-t", seconds])
-    load.line()
     watched = [endpoint] + ([endpoint.upstream] if endpoint.upstream else [])
-    before = [machine.cpu_ns(e.pid) for e in watched]
-    load.go()
-    result = load.result()
-    spent = [machine.cpu_ns(e.pid) - b for e, b in zip(watched, before)]
-    try:
+    arguments = scenario.load_arguments() + ["-t", seconds]
+    with Load(program, endpoint, arguments, seconds + 20) as load:
+        load.line()
+        before = [machine.cpu_ns(e.pid) for e in watched]
+        load.go()
+        result = load.result()
+        spent = [machine.cpu_ns(e.pid) - b for e, b in zip(watched, before)]
         check(result, scenario, load)
-    finally:
-        load.end()
+    if result["waiting_us"] > MAX_WAIT_S * 1e6:
+        raise BenchError(f"a query has had no answer for {result['waiting_us'] / 1e6:.1f} s")
     n = units(result, scenario)
     result["cpu"] = spent[0] / 1e3 / n
     result["rate"] = n / result["seconds"]
@@ -88,15 +90,12 @@ def one_run(program, endpoint, scenario, seconds):
     return result
 
 
-def prefill(program, endpoint, scenario):
-    """Asks for every key once, so that what is measured are hits."""
-    load = Load(program, endpoint, [*scenario.load_arguments(), "-w", 0, "-n", scenario.keys * 2])
-    load.line()
-    load.go()
-    try:
+def counted_run(program, endpoint, scenario, queries):
+    """So many queries, without figures."""
+    with Load(program, endpoint, [*scenario.load_arguments(), "-w", 0, "-n", queries]) as load:
+        load.line()
+        load.go()
         check(load.result(), scenario, load)
-    finally:
-        load.end()
 
 
 # System calls: perf's tracepoint costs little; strace is the fallback, and slows what it counts.
@@ -123,9 +122,8 @@ class Counter:
 
     def parse(self, text):
         if self.tool == "strace":
-            found = re.search(r"^100\.00\s.*?\s(\d+)(\s+\d+)?\s+total$", text, re.M)
-            return {"syscalls": int(found[1])} if found and not found[2] else (
-                {"syscalls": int(text.splitlines()[-1].split()[-3])} if found else {})
+            found = re.search(r"^100\.00 +[\d.]+ +\d+ +(\d+)", text, re.M)
+            return {"syscalls": int(found[1])} if found else {}
         counts = {}
         for key, event in (("syscalls", "raw_syscalls:sys_enter"),
                            ("instructions", "instructions:u")):
@@ -134,22 +132,21 @@ class Counter:
                 counts[key] = int(found[1])
         return counts
 
-    def run(self, program, endpoint, scenario, seconds=0.7):
+    def run(self, program, endpoint, scenario, seconds=0.5):
         """Counts per unit of an extra short run; empty when they cannot be had."""
         if not self.tool or not endpoint.single:
             return {}
-        load = Load(program, endpoint, scenario.load_arguments() + ["-t", seconds])
-        load.line()
-        tool = subprocess.Popen(self.command(endpoint.pid), stderr=subprocess.PIPE,
-                                stdout=subprocess.DEVNULL, text=True)
-        time.sleep(0.3)  # it attaches
-        load.go()
-        try:
-            result = load.result()
-        finally:
-            tool.send_signal(signal.SIGINT)
-            _, text = tool.communicate()
-        load.end()
+        with Load(program, endpoint, scenario.load_arguments() + ["-t", seconds]) as load:
+            load.line()
+            tool = subprocess.Popen(self.command(endpoint.pid), stderr=subprocess.PIPE,
+                                    stdout=subprocess.DEVNULL, text=True)
+            time.sleep(0.2)  # it attaches
+            try:
+                load.go()
+                result = load.result()
+            finally:
+                tool.send_signal(signal.SIGINT)
+                _, text = tool.communicate()
         n = units(result, scenario)
         return {key: count / n for key, count in self.parse(text).items()} if n else {}
 
@@ -169,16 +166,15 @@ def instructions(environment, program, role, scenario, queries=4000):
         subprocess.run(["callgrind_control", flag, str(endpoint.pid)], check=True, timeout=60,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **endpoint.user)
 
+    arguments = [*scenario.load_arguments(), "-w", 1, "-n", queries]
     try:
-        load = Load(program, endpoint,
-                    [*scenario.load_arguments(), "-w", 1, "-n", queries], 180)
-        load.line()
-        control("-z")
-        load.go()
-        result = load.result()
-        control("-d")
-        check(result, scenario, load)
-        load.end()
+        with Load(program, endpoint, arguments, 180) as load:
+            load.line()
+            control("-z")
+            load.go()
+            result = load.result()
+            control("-d")
+            check(result, scenario, load)
     except (subprocess.SubprocessError, OSError) as error:
         raise BenchError(f"callgrind_control: {error}") from None
     finally:

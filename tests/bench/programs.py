@@ -97,7 +97,8 @@ class Environment:
         if role in ANSWERS or role == "direct":
             return self.server(upstream if role == "answer" and upstream in ANSWERS else role)
         key = (role, upstream, login)
-        if key not in self.endpoints:
+        known = self.endpoints.get(key)
+        if not known or known.process.poll() is not None:
             self.endpoints[key] = self.start_proxy(role, upstream, login)
         return self.endpoints[key]
 

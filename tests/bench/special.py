@@ -1,4 +1,5 @@
 """Scenarios that measure memory instead of a rate: idle clients, and a large result on its way."""
+import dataclasses
 import json
 import time
 
@@ -15,16 +16,12 @@ def held_memory(environment, program, role, scenario, count, flag):
     try:
         time.sleep(1)
         empty, anonymous = machine.memory(endpoint.pid)
-        load = measure.Load(program, endpoint,
-                            ["-c", count, "-q", scenario.sql, flag], limit=60)
-        try:
+        with measure.Load(program, endpoint, ["-c", count, "-q", scenario.sql, flag], 60) as load:
             held = json.loads(load.line())
             if held["errors"] or held["held"] != count:
                 raise BenchError(f"{held['errors']} errors, {held['held']} clients held of {count}")
             time.sleep(1)
             full, _ = machine.memory(endpoint.pid)
-        finally:
-            load.end()
         return (full - empty) / count, anonymous
     finally:
         environment.stop(endpoint)
@@ -43,22 +40,14 @@ def idle(environment, program, role, scenario, counts):
 def stream(environment, program, role, scenario):
     """Growth of the peak while one result passes: to a client that reads all, and to a slow one."""
     figures = {}
-    for key, arguments in (("fast_mib", ["-n", 5]), ("slow_mib", ["-n", 1, "-R", 100])):
+    slow = dataclasses.replace(scenario, arguments=("-R", 100))
+    for key, way, count in (("fast_mib", scenario, 5), ("slow_mib", slow, 1)):
         endpoint = environment.start_proxy(role, scenario.upstream)
         try:
             time.sleep(0.5)
             machine.reset_peak(endpoint.pid)
             before = machine.peak(endpoint.pid)
-            load = measure.Load(program, endpoint,
-                                [*scenario.load_arguments(), "-w", 0, *arguments])
-            load.line()
-            load.go()
-            try:
-                result = load.result()
-                if result["errors"] or not result["queries"]:
-                    raise BenchError("the result did not arrive")
-            finally:
-                load.end()
+            measure.counted_run(program, endpoint, way, count)
             figures[key] = (machine.peak(endpoint.pid) - before) / MIB
         finally:
             environment.stop(endpoint)
