@@ -1,0 +1,31 @@
+// Reads one database's catalog into a query::Catalog: a few statements in one REPEATABLE READ READ
+// ONLY transaction, rows taken one at a time. Invariant: what could not be proven harmless is left at
+// the cautious value. Thread: the control thread, or any one that owns the connection.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "pgweir/base/result.hpp"
+#include "pgweir/control/connection.hpp"
+#include "pgweir/query/catalog.hpp"
+
+namespace pgweir::control {
+
+struct ReadLimits {
+    std::uint32_t relations = 200'000;     // more are refused: the error says so
+    std::uint32_t functions = 200'000;
+    std::uint32_t body_bytes = 256 * 1024;  // a longer function body is taken for harmful
+    base::Nanos time = 60 * base::kSecond;  // for the whole read
+};
+
+/// Everything a statement's judgement needs. `version` is copied into the result.
+base::Result<query::CatalogPtr> read_catalog(Connection& connection, std::uint64_t version,
+                                             const ReadLimits& limits = {});
+
+/// A short text that differs after any committed DDL, GRANT, REVOKE, ALTER ROLE or REFRESH (not
+/// CONCURRENTLY) in this database, and stays through DML, TRUNCATE, ANALYZE, VACUUM, temporary
+/// tables and what becomes of indexes. Different text need not mean different catalog.
+base::Result<std::string> catalog_fingerprint(Connection& connection);
+
+}  // namespace pgweir::control
