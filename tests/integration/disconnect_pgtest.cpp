@@ -1,0 +1,184 @@
+// Clients that leave at every possible moment: no open transaction, no lock, no half request and no
+// dirty server connection stays behind. Numbers in names: the list of protocol traps.
+#include <doctest/doctest.h>
+
+#include "support/proxy.hpp"
+#include "support/raw_client.hpp"
+
+using namespace pgweir::testing;
+
+namespace {
+
+Proxy& proxy() {
+    static Proxy p(Cluster::shared(),
+                   {{{"pool", "{min_size: 0, max_size: 2, wait_timeout: 5s}"}}, {}, {}, 0});
+    return p;
+}
+std::uint16_t port() { return proxy().port(); }
+RawClient login() { return RawClient::login(port()); }
+
+std::string direct(const std::string& sql) { return Cluster::shared().value(sql); }
+
+/// Nothing of the pool's may be in a transaction, running, or holding a lock.
+void check_clean() {
+    const auto dirty = [] {
+        return direct(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND "
+            "application_name <> 'direct' AND state <> 'idle'");
+    };
+    CHECK(eventually([&] { return dirty() == "0"; }));
+    CHECK(direct("SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
+                 "WHERE a.usename = 'app'") == "0");
+    for (int i = 0; i < 3; ++i)
+        CHECK(first_value(login().ask(msg::query("SELECT 'next'"))) == "next");
+    CHECK(Cluster::shared().backends() <= 2);
+}
+
+enum class Way { close, reset, terminate, half_close };
+
+void leave(RawClient& c, Way way) {
+    switch (way) {
+        case Way::close: c.close(); break;
+        case Way::reset: c.reset(); break;
+        case Way::terminate:
+            c.send(msg::terminate());
+            c.close();
+            break;
+        case Way::half_close: c.half_close(); break;
+    }
+}
+constexpr Way kWays[] = {Way::close, Way::reset, Way::terminate, Way::half_close};
+
+}  // namespace
+
+TEST_CASE("a client that leaves in a transaction leaves it rolled back (36)") {
+    Cluster::shared().connect("app").run("CREATE TABLE leavers (n int)");
+    for (const auto way : kWays) {
+        auto c = login();
+        c.ask(msg::query("BEGIN"));
+        c.ask(msg::query("INSERT INTO leavers VALUES (1)"));
+        c.ask(msg::query("SELECT pg_advisory_lock(7)"));
+        leave(c, way);
+        check_clean();
+        CHECK(direct("SELECT count(*) FROM leavers") == "0");
+    }
+}
+
+TEST_CASE("a client that leaves in a failed transaction leaves it rolled back (36, 38)") {
+    for (const auto way : kWays) {
+        auto c = login();
+        c.ask(msg::query("BEGIN"));
+        c.ask(msg::query("SELECT 1/0"));
+        leave(c, way);
+        check_clean();
+    }
+}
+
+TEST_CASE("a client that leaves before Sync leaves nothing done (36)") {
+    for (const auto way : kWays) {
+        auto c = login();
+        c.send(msg::unnamed("INSERT INTO leavers VALUES (2)") + msg::flush());
+        c.read_until('C');
+        leave(c, way);
+        check_clean();
+        if (way != Way::terminate) CHECK(direct("SELECT count(*) FROM leavers WHERE n = 2") == "0");
+    }
+}
+
+TEST_CASE("half a request is never sent on (36)") {
+    const auto insert = msg::query("INSERT INTO leavers VALUES (3)");
+    for (std::size_t n = 1; n < insert.size(); n += 3) {
+        auto c = login();
+        c.send(std::string_view(insert).substr(0, n));
+        if (n % 2 == 0) c.reset();
+    }
+    check_clean();
+    CHECK(direct("SELECT count(*) FROM leavers WHERE n = 3") == "0");
+}
+
+TEST_CASE("a client that leaves while its query runs has it cancelled") {
+    for (const auto way : {Way::close, Way::reset}) {
+        auto c = login();
+        c.send(msg::query("SELECT pg_sleep(30)"));
+        CHECK(eventually([] {
+            return direct(
+                       "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' "
+                       "AND usename = 'app' AND state = 'active'") == "1";
+        }));
+        leave(c, way);
+        check_clean();
+    }
+}
+
+TEST_CASE("a client that leaves while queued leaves the queue (72)") {
+    auto a = login();
+    auto b = login();
+    auto c = login();
+    auto d = login();
+    a.ask(msg::query("BEGIN; SELECT 1"));
+    b.ask(msg::query("BEGIN; SELECT 1"));
+    c.send(msg::query("INSERT INTO leavers VALUES (4)"));
+    sleep_for(Seconds(0.1));
+    d.send(msg::query("SELECT 'served'"));
+    c.reset();
+    sleep_for(Seconds(0.1));
+    a.ask(msg::query("COMMIT"));
+    CHECK(first_value(d.read_until('Z')) == "served");
+    b.ask(msg::query("COMMIT"));
+    check_clean();
+    CHECK(direct("SELECT count(*) FROM leavers WHERE n = 4") == "0");
+}
+
+TEST_CASE(
+    "a client that leaves in the middle of a large row keeps the server's frames whole (70)") {
+    for (int i = 0; i < 4; ++i) {
+        auto c = login();
+        c.shrink_receive_buffer(4096);
+        c.send(msg::query("SELECT repeat('x', 50000000)"));
+        c.read_bytes(1000);
+        leave(c, kWays[i % 2]);
+        check_clean();
+    }
+}
+
+TEST_CASE("a client that half-closes still gets the answer it asked for") {
+    auto c = login();
+    c.send(msg::query("SELECT 'last wish'"));
+    c.half_close();
+    const auto m = c.read_to_end();
+    // PostgreSQL answers and then sees the end.
+    CHECK(first_value(m) == "last wish");
+    check_clean();
+}
+
+TEST_CASE("a client that reads slowly does not fill the proxy's memory (88)" *
+          doctest::skip(Proxy::direct())) {
+    auto warm = login();
+    warm.ask(msg::query("SELECT 1"));
+    const auto before = proxy().resident_kib();
+    auto c = login();
+    c.shrink_receive_buffer(4096);
+    c.send(msg::query("SELECT repeat('x', 1000) FROM generate_series(1, 200000)"));
+    c.read();
+    sleep_for(Seconds(1));
+    CHECK(proxy().resident_kib() - before < 8 * 1024);
+    // Others are served meanwhile, and the slow one gets all in the end.
+    CHECK(first_value(warm.ask(msg::query("SELECT 'others'"))) == "others");
+    const auto m = c.read_until('Z');
+    CHECK(count_type(m, 'D') + 1 >= 200000);
+}
+
+TEST_CASE("thousands of comers and goers leave no file open and little memory (I6)" *
+          doctest::skip(Proxy::direct())) {
+    for (int i = 0; i < 50; ++i) login().ask(msg::query("SELECT 1"));
+    const auto memory = proxy().resident_kib();
+    const int files = proxy().open_files();
+    for (int i = 0; i < 2000; ++i) {
+        auto c = login();
+        if (i % 4 == 0) c.ask(msg::query("SELECT " + std::to_string(i)));
+        leave(c, kWays[i % 3]);
+    }
+    CHECK(eventually([&] { return proxy().open_files() <= files + 8; }));
+    CHECK(proxy().resident_kib() - memory < 4 * 1024);
+    check_clean();
+}

@@ -1,0 +1,314 @@
+// Protocol-level prepared statements in transaction mode: a statement belongs to its session and
+// works on whatever server connection the session meets. Numbers in names: the list of protocol
+// traps.
+#include <doctest/doctest.h>
+
+#include "support/proxy.hpp"
+#include "support/raw_client.hpp"
+
+using namespace pgweir::testing;
+
+namespace {
+
+Proxy& proxy() {
+    static Proxy p(
+        Cluster::shared(),
+        {{{"pool", "{min_size: 0, max_size: 2}"},
+          {"limits", "{prepared_statements_per_client: 1000, prepared_statements_per_server: 20}"}},
+         {},
+         {},
+         0});
+    return p;
+}
+std::uint16_t port() { return proxy().port(); }
+RawClient login(const msg::Parameters& more = {}) {
+    return RawClient::login(port(), "app", "app", more);
+}
+const std::string kSync = msg::sync();
+
+/// Runs `work` on whichever of the pool's two server connections is not held by somebody else,
+/// then on the other one.
+template <class F>
+void on_both_servers(F&& work) {
+    auto first = login();
+    auto second = login();
+    first.ask(msg::query("BEGIN"));
+    first.ask(msg::query("SELECT 1"));
+    work();
+    // `second` can only get the connection `work` had; then `first` gives its own back.
+    second.ask(msg::query("BEGIN"));
+    second.ask(msg::query("SELECT 1"));
+    first.ask(msg::query("COMMIT"));
+    work();
+    second.ask(msg::query("COMMIT"));
+}
+
+Messages run(RawClient& c, const std::string& name, const std::vector<msg::Value>& values = {}) {
+    return c.ask(msg::bind("", name, values) + msg::execute() + kSync);
+}
+
+}  // namespace
+
+TEST_CASE("a named statement works on any server connection") {
+    auto c = login();
+    CHECK(types(c.ask(msg::parse("s", "SELECT $1::int * 2") + kSync)) == "1Z");
+    on_both_servers([&] {
+        const auto m = run(c, "s", {"21"});
+        CHECK(types(m) == "2DCZ");
+        CHECK(first_value(m) == "42");
+        CHECK(types(c.ask(msg::describe('S', "s") + kSync)) == "tTZ");
+    });
+}
+
+TEST_CASE("the unnamed statement outlives Sync and a change of server, until the next one (59)") {
+    auto c = login();
+    CHECK(types(c.ask(msg::parse("", "SELECT 'first'") + kSync)) == "1Z");
+    on_both_servers([&] { CHECK(first_value(run(c, "")) == "first"); });
+    c.ask(msg::parse("", "SELECT 'second'") + kSync);
+    on_both_servers([&] { CHECK(first_value(run(c, "")) == "second"); });
+    // A simple query ends it.
+    c.ask(msg::query("SELECT 1"));
+    CHECK(error_of(run(c, "")).sqlstate == "26000");
+}
+
+TEST_CASE("the unnamed statement is never another session's (59)") {
+    auto a = login();
+    auto b = login();
+    a.ask(msg::parse("", "SELECT 'a'") + kSync);
+    b.ask(msg::parse("", "SELECT 'b'") + kSync);
+    for (int i = 0; i < 10; ++i) {
+        CHECK(first_value(run(a, "")) == "a");
+        CHECK(first_value(run(b, "")) == "b");
+    }
+    auto fresh = login();
+    CHECK(error_of(run(fresh, "")).sqlstate == "26000");
+}
+
+TEST_CASE("one name means each session its own statement (51)") {
+    auto a = login();
+    auto b = login();
+    a.ask(msg::parse("same", "SELECT 'a' || $1::text") + kSync);
+    b.ask(msg::parse("same", "SELECT $1::int + 1") + kSync);
+    on_both_servers([&] {
+        CHECK(first_value(run(a, "same", {"1"})) == "a1");
+        CHECK(first_value(run(b, "same", {"1"})) == "2");
+    });
+    auto fresh = login();
+    CHECK(error_of(run(fresh, "same", {"1"})).sqlstate == "26000");
+}
+
+TEST_CASE("one text with other declared types or another search_path is another statement (51)") {
+    auto setup = Cluster::shared().connect("app");
+    setup.run("CREATE SCHEMA one; CREATE TABLE one.t AS SELECT 'one' AS v");
+    setup.run("CREATE SCHEMA two; CREATE TABLE two.t AS SELECT 'two' AS v");
+    auto a = login({{"options", "-c search_path=one"}});
+    auto b = login({{"options", "-c search_path=two"}});
+    a.ask(msg::parse("s", "SELECT v FROM t") + kSync);
+    b.ask(msg::parse("s", "SELECT v FROM t") + kSync);
+    for (int i = 0; i < 4; ++i) {
+        CHECK(first_value(run(a, "s")) == "one");
+        CHECK(first_value(run(b, "s")) == "two");
+    }
+    auto c = login();
+    auto d = login();
+    c.ask(msg::parse("s", "SELECT pg_typeof($1)::text", {23}) + kSync);
+    d.ask(msg::parse("s", "SELECT pg_typeof($1)::text", {701}) + kSync);
+    for (int i = 0; i < 4; ++i) {
+        CHECK(first_value(run(c, "s", {"1"})) == "integer");
+        CHECK(first_value(run(d, "s", {"1"})) == "double precision");
+    }
+    setup.run("DROP SCHEMA one, two CASCADE");
+}
+
+TEST_CASE("a Parse that fails leaves nothing, and the same Parse passes once it can (53)") {
+    auto c = login();
+    for (int i = 0; i < 3; ++i)
+        CHECK(error_of(c.ask(msg::parse("late", "SELECT n FROM late_table") + kSync)).sqlstate ==
+              "42P01");
+    CHECK(error_of(run(c, "late")).sqlstate == "26000");
+    Cluster::shared().connect("app").run("CREATE TABLE late_table AS SELECT 5 AS n");
+    CHECK(types(c.ask(msg::parse("late", "SELECT n FROM late_table") + kSync)) == "1Z");
+    on_both_servers([&] { CHECK(first_value(run(c, "late")) == "5"); });
+    Cluster::shared().connect("app").run("DROP TABLE late_table");
+}
+
+TEST_CASE("more statements than a server may hold are prepared again when needed (54, 65)") {
+    auto c = login();
+    std::string all;
+    for (int i = 0; i < 100; ++i)
+        all += msg::parse("s" + std::to_string(i), "SELECT " + std::to_string(i));
+    auto m = c.ask(all + kSync);
+    CHECK(count_type(m, '1') == 100);
+    on_both_servers([&] {
+        for (int i = 0; i < 100; i += 7)
+            REQUIRE(first_value(run(c, "s" + std::to_string(i))) == std::to_string(i));
+        // One batch that refers to more statements than the server may hold.
+        std::string batch;
+        for (int i = 0; i < 60; ++i)
+            batch += msg::bind("", "s" + std::to_string(i)) + msg::execute();
+        const auto answer = c.ask(batch + kSync);
+        REQUIRE(types(answer).find('E') == std::string::npos);
+        REQUIRE(rows(answer).size() == 60);
+        for (std::size_t i = 0; i < 60; ++i) REQUIRE(rows(answer)[i][0] == std::to_string(i));
+    });
+}
+
+TEST_CASE("the number of statements on a server connection stays near its limit (65)" *
+          doctest::skip(Proxy::direct())) {
+    for (int client = 0; client < 5; ++client) {
+        auto c = login();
+        for (int i = 0; i < 30; ++i) {
+            const auto name = "s" + std::to_string(i);
+            c.ask(msg::parse(name, "SELECT " + std::to_string(client * 100 + i)) + kSync);
+            REQUIRE(first_value(run(c, name)) == std::to_string(client * 100 + i));
+        }
+    }
+    auto c = login();
+    const auto m = c.ask(msg::query("SELECT count(*) FROM pg_prepared_statements"));
+    CHECK(std::stoi(first_value(m)) <= 21);
+}
+
+TEST_CASE("a client that leaves between Parse and Sync leaves nothing that misleads others (55)") {
+    for (int i = 0; i < 5; ++i) {
+        auto c = login();
+        c.send(msg::parse("gone", "SELECT 'gone'"));
+        if (i % 2 == 0) c.send(msg::flush());
+        if (i % 3 == 0) c.reset();
+    }
+    auto c = login();
+    CHECK(types(c.ask(msg::parse("gone", "SELECT 'gone'") + kSync)) == "1Z");
+    on_both_servers([&] { CHECK(first_value(run(c, "gone")) == "gone"); });
+}
+
+TEST_CASE("ParseComplete comes in order, and not for what an error skipped (56)") {
+    auto c = login();
+    c.ask(msg::parse("known", "SELECT 'known'") + kSync);
+    auto other = login();
+    other.ask(msg::parse("known", "SELECT 'known'") + kSync);
+    auto m = c.ask(msg::parse("a", "SELECT 'known'") + msg::bind("", "a") + msg::execute() +
+                   msg::parse("b", "SELECT broken") + msg::parse("c", "SELECT 'known'") + kSync);
+    CHECK(types(m) == "12DCEZ");
+    CHECK(first_value(run(c, "a")) == "known");
+    CHECK(error_of(run(c, "c")).sqlstate == "26000");
+    // A name that was skipped is free.
+    CHECK(types(c.ask(msg::parse("c", "SELECT 'c'") + kSync)) == "1Z");
+    CHECK(first_value(run(c, "c")) == "c");
+}
+
+TEST_CASE("a statement parsed behind DEALLOCATE ALL or DISCARD ALL in one pipeline survives (57)") {
+    auto c = login();
+    for (const char* clear : {"DEALLOCATE ALL", "DISCARD ALL"}) {
+        c.ask(msg::parse("old", "SELECT 'old'") + kSync);
+        c.send(msg::query(clear) + msg::parse("x", "SELECT 'new'") + kSync);
+        c.read_until('Z');
+        CHECK(types(c.read_until('Z')) == "1Z");
+        on_both_servers([&] { CHECK(first_value(run(c, "x")) == "new"); });
+        CHECK(error_of(run(c, "old")).sqlstate == "26000");
+        c.ask(msg::close('S', "x") + kSync);
+    }
+    c.ask(msg::parse("old", "SELECT 'old'") + kSync);
+    const auto m = c.ask(msg::parse("", "DEALLOCATE ALL") + msg::bind("", "") + msg::execute() +
+                         msg::parse("y", "SELECT 'y'") + kSync);
+    CHECK(types(m) == "12C1Z");
+    CHECK(first_value(run(c, "y")) == "y");
+    CHECK(error_of(run(c, "old")).sqlstate == "26000");
+}
+
+TEST_CASE("a name in use is 42P05, an unknown name closes quietly and binds as 26000 (58)") {
+    auto c = login();
+    c.ask(msg::parse("n", "SELECT 1") + kSync);
+    on_both_servers([&] {
+        auto m = c.ask(msg::parse("n", "SELECT 2") + kSync);
+        CHECK(error_of(m).sqlstate == "42P05");
+        CHECK(error_of(m).severity == "ERROR");
+        CHECK(first_value(run(c, "n")) == "1");
+        CHECK(types(c.ask(msg::close('S', "unknown") + kSync)) == "3Z");
+        m = run(c, "unknown");
+        CHECK(error_of(m).sqlstate == "26000");
+        CHECK(error_of(m).message == "prepared statement \"unknown\" does not exist");
+    });
+    CHECK(types(c.ask(msg::close('S', "n") + msg::parse("n", "SELECT 3") + kSync)) == "31Z");
+    CHECK(first_value(run(c, "n")) == "3");
+}
+
+TEST_CASE("an error of a name in a pipeline keeps its place, and fails an open block (58, 78)") {
+    auto c = login();
+    auto m = c.ask(msg::unnamed("SELECT 1") + msg::bind("", "unknown") + msg::execute() +
+                   msg::unnamed("SELECT 2") + kSync);
+    CHECK(types(m) == "12TDCEZ");
+    CHECK(ready_status(m) == 'I');
+    c.ask(msg::query("BEGIN"));
+    m = run(c, "unknown");
+    CHECK(types(m) == "EZ");
+    CHECK(ready_status(m) == 'E');
+    CHECK(error_of(c.ask(msg::query("SELECT 1"))).sqlstate == "25P02");
+    CHECK(ready_status(c.ask(msg::query("ROLLBACK"))) == 'I');
+}
+
+TEST_CASE("a statement prepared in a transaction that is rolled back stays") {
+    auto c = login();
+    c.ask(msg::query("BEGIN"));
+    c.ask(msg::parse("kept", "SELECT 'kept'") + kSync);
+    c.ask(msg::query("ROLLBACK"));
+    on_both_servers([&] { CHECK(first_value(run(c, "kept")) == "kept"); });
+}
+
+TEST_CASE("a statement whose result has changed can be prepared anew (64)") {
+    auto setup = Cluster::shared().connect("app");
+    setup.run("CREATE TABLE changing AS SELECT 1 AS a");
+    auto c = login();
+    c.ask(msg::parse("p", "SELECT * FROM changing") + kSync);
+    on_both_servers([&] { CHECK(first_value(run(c, "p")) == "1"); });
+    setup.run("ALTER TABLE changing ADD COLUMN b int DEFAULT 2");
+    for (const bool in_transaction : {true, false}) {
+        if (in_transaction) c.ask(msg::query("BEGIN"));
+        const auto m = run(c, "p");
+        // PostgreSQL refuses where it had planned the old form.
+        if (types(m) != "2DCZ") CHECK(error_of(m).sqlstate == "0A000");
+        if (in_transaction) c.ask(msg::query("ROLLBACK"));
+    }
+    c.ask(msg::close('S', "p") + msg::parse("p", "SELECT * FROM changing") + kSync);
+    on_both_servers([&] {
+        const auto m = run(c, "p");
+        REQUIRE(rows(m).size() == 1);
+        CHECK(rows(m)[0] == std::vector<std::string>{"1", "2"});
+    });
+    setup.run("DROP TABLE changing");
+}
+
+TEST_CASE("statements prepared by message can be used and dropped by SQL, as in PostgreSQL") {
+    auto c = login();
+    c.ask(msg::parse("bymsg", "SELECT $1::int + 1") + kSync);
+    CHECK(first_value(c.ask(msg::query("EXECUTE bymsg(41)"))) == "42");
+    c.ask(msg::query("DEALLOCATE bymsg"));
+    CHECK(error_of(run(c, "bymsg", {"1"})).sqlstate == "26000");
+    c.ask(msg::query("PREPARE by_sql AS SELECT $1::int - 1"));
+    CHECK(first_value(run(c, "by_sql", {"43"})) == "42");
+    CHECK(first_value(c.ask(msg::query("EXECUTE by_sql(8)"))) == "7");
+}
+
+TEST_CASE("a session has a limited number of statements, and an error when it wants more (61)" *
+          doctest::skip(Proxy::direct())) {
+    auto c = login();
+    std::string all;
+    for (int i = 0; i < 1001; ++i) all += msg::parse("s" + std::to_string(i), "SELECT 1");
+    const auto m = c.ask(all + kSync);
+    CHECK(count_type(m, 'E') == 1);
+    CHECK((error_of(m).sqlstate == "54000" || error_of(m).sqlstate == "53200"));
+    CHECK(error_of(m).severity == "ERROR");
+    CHECK(first_value(run(c, "s0")) == "1");
+}
+
+TEST_CASE("a thousand sessions' statements of equal text do not multiply on the servers" *
+          doctest::skip(Proxy::direct())) {
+    for (int i = 0; i < 100; ++i) {
+        auto c = login();
+        c.ask(msg::parse("shared", "SELECT 'shared text'") + kSync);
+        REQUIRE(first_value(run(c, "shared")) == "shared text");
+    }
+    auto c = login();
+    const auto m =
+        c.ask(msg::query("SELECT count(*) FROM pg_prepared_statements "
+                         "WHERE statement = 'SELECT ''shared text'''"));
+    CHECK(std::stoi(first_value(m)) <= 1);
+}

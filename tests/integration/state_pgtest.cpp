@@ -1,0 +1,233 @@
+// Session state in transaction mode: a session keeps what it has set, whatever server connections
+// it meets, and no other session ever sees it. Numbers in names: the list of protocol traps.
+#include <doctest/doctest.h>
+
+#include "support/proxy.hpp"
+#include "support/raw_client.hpp"
+
+using namespace pgweir::testing;
+
+namespace {
+
+Proxy& proxy() {
+    static Proxy p(Cluster::shared(), {{{"pool", "{min_size: 0, max_size: 3}"}}, {}, {}, 0});
+    return p;
+}
+RawClient login(const msg::Parameters& more = {}, const std::string& user = "app") {
+    return RawClient::login(proxy().port(), user, "app", more);
+}
+std::string ask(RawClient& c, const std::string& sql) {
+    const auto m = c.ask(msg::query(sql));
+    const auto error = error_of(m);
+    return error.sqlstate.empty() ? first_value(m) : error.sqlstate;
+}
+
+/// A statement that changes the session, and a question that shows whether it has.
+struct State {
+    const char* name;
+    const char* change;
+    const char* question;
+    const char* changed;
+};
+
+const State kStates[] = {
+    {"SET", "SET work_mem = '11MB'", "SHOW work_mem", "11MB"},
+    {"SET behind a comment (35)", "/* x */ -- y\n SET work_mem = '12MB'", "SHOW work_mem", "12MB"},
+    {"two SETs in one query (35)", "SET work_mem = '1MB'; SET work_mem = '13MB'", "SHOW work_mem",
+     "13MB"},
+    {"SET behind a SELECT (35)", "SELECT 1; SET work_mem = '14MB'", "SHOW work_mem", "14MB"},
+    {"set_config (34)", "SELECT set_config('search_path', '', false)", "SHOW search_path", "\"\""},
+    {"set_config computed (34)", "SELECT set_config('work' || '_mem', '15MB', false)",
+     "SHOW work_mem", "15MB"},
+    {"custom setting", "SET my.tenant = 'secret'",
+     "SELECT coalesce(current_setting('my.tenant', "
+     "true), '')",
+     "secret"},
+    {"empty setting (31)", "SET application_name = ''",
+     "SELECT '<' || "
+     "current_setting('application_name') || '>'",
+     "<>"},
+    {"quoted setting (31)", "SET application_name = 'a''b\"c\\d'", "SHOW application_name",
+     "a'b\"c\\d"},
+    {"SET in a DO block", "DO $$BEGIN PERFORM set_config('work_mem', '16MB', false); END$$",
+     "SHOW work_mem", "16MB"},
+    {"SET in a function", "SELECT sets_work_mem()", "SHOW work_mem", "17MB"},
+    {"SET TIME ZONE", "SET TIME ZONE 'Asia/Kathmandu'", "SHOW TimeZone", "Asia/Kathmandu"},
+    {"SET SESSION CHARACTERISTICS",
+     "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+     "SHOW default_transaction_isolation", "repeatable read"},
+    {"read only", "SET default_transaction_read_only = on", "SHOW default_transaction_read_only",
+     "on"},
+    {"temporary table", "CREATE TEMP TABLE scratch AS SELECT 1 AS n",
+     "SELECT coalesce(to_regclass('scratch')::text, 'none')", "scratch"},
+    {"SELECT INTO TEMP", "SELECT 1 AS n INTO TEMP scratch2",
+     "SELECT coalesce(to_regclass('scratch2')::text, 'none')", "scratch2"},
+    {"temporary view", "CREATE TEMP VIEW peek AS SELECT 1 AS n",
+     "SELECT coalesce(to_regclass('peek')::text, 'none')", "peek"},
+    {"table in pg_temp", "CREATE TABLE pg_temp.hidden (n int)",
+     "SELECT coalesce(to_regclass('hidden')::text, 'none')", "hidden"},
+    {"PREPARE", "PREPARE plan AS SELECT 1",
+     "SELECT count(*) FROM pg_prepared_statements WHERE name = 'plan'", "1"},
+    {"LISTEN", "LISTEN news", "SELECT coalesce(max(c), '') FROM pg_listening_channels() c", "news"},
+    {"advisory lock (39)", "SELECT pg_advisory_lock(4242)",
+     "SELECT pg_try_advisory_lock(4242) AND pg_advisory_unlock(4242) AND EXISTS (SELECT FROM "
+     "pg_locks "
+     "WHERE locktype = 'advisory' AND objid = 4242 AND pid = pg_backend_pid())",
+     "t"},
+    {"cursor WITH HOLD", "DECLARE held CURSOR WITH HOLD FOR SELECT 1",
+     "SELECT count(*) FROM pg_cursors WHERE name = 'held'", "1"},
+    {"nextval and currval", "SELECT nextval('tickets')", "SELECT currval('tickets') > 0", "t"},
+};
+
+}  // namespace
+
+TEST_CASE("what a session sets it keeps, and no other session sees it, during or after (31-39)") {
+    auto setup = Cluster::shared().connect("app");
+    setup.run("CREATE SEQUENCE tickets");
+    setup.run(
+        "CREATE FUNCTION sets_work_mem() RETURNS void LANGUAGE plpgsql AS $$BEGIN SET work_mem = "
+        "'17MB'; END$$");
+    for (const auto& state : kStates) {
+        for (const bool extended : {false, true}) {
+            // The extended protocol takes single statements only.
+            if (extended && std::string(state.change).find("; ") != std::string::npos &&
+                std::string(state.change).find("$$") == std::string::npos)
+                continue;
+            INFO(state.name, extended ? " (extended)" : " (simple)");
+            auto before = login();
+            const auto unchanged = ask(before, state.question);
+            REQUIRE(unchanged != state.changed);
+            auto c = login();
+            const auto m = c.ask(extended ? msg::unnamed(state.change) + msg::sync()
+                                          : msg::query(state.change));
+            REQUIRE_MESSAGE(error_of(m).sqlstate.empty(), error_of(m).message);
+            for (int i = 0; i < 3; ++i) {
+                CHECK(ask(c, state.question) == state.changed);
+                CHECK(ask(before, state.question) == unchanged);
+                auto fresh = login();
+                CHECK(ask(fresh, state.question) == unchanged);
+            }
+            c.close();
+            for (int i = 0; i < 6; ++i) {
+                auto fresh = login();
+                CHECK(ask(fresh, state.question) == unchanged);
+            }
+        }
+    }
+}
+
+TEST_CASE("a role taken on is nobody else's, and ends with its session (S30)") {
+    auto admin = Cluster::shared().connect();
+    admin.run("CREATE ROLE low; GRANT low TO app");
+    for (const char* change :
+         {"SET ROLE low", "SET SESSION ROLE low", "SELECT set_config('role', 'low', false)"}) {
+        INFO(change);
+        auto c = login();
+        auto other = login();
+        c.ask(msg::query(change));
+        for (int i = 0; i < 4; ++i) {
+            CHECK(ask(c, "SELECT current_user") == "low");
+            CHECK(ask(other, "SELECT current_user") == "app");
+        }
+        c.close();
+        for (int i = 0; i < 4; ++i) {
+            auto fresh = login();
+            CHECK(ask(fresh, "SELECT current_user") == "app");
+        }
+    }
+    auto c = login({}, "postgres");
+    c.ask(msg::query("SET SESSION AUTHORIZATION app"));
+    CHECK(ask(c, "SELECT session_user") == "app");
+    c.close();
+    for (int i = 0; i < 4; ++i) {
+        auto fresh = login({}, "postgres");
+        CHECK(ask(fresh, "SELECT session_user") == "postgres");
+    }
+}
+
+TEST_CASE("SET LOCAL, SET TRANSACTION and a rolled-back SET change nothing after it (33)") {
+    auto c = login();
+    c.ask(msg::query("BEGIN"));
+    c.ask(msg::query("SET LOCAL work_mem = '21MB'"));
+    CHECK(ask(c, "SHOW work_mem") == "21MB");
+    c.ask(msg::query("COMMIT"));
+    CHECK(ask(c, "SHOW work_mem") == "4MB");
+    c.ask(msg::query("BEGIN"));
+    c.ask(msg::query("SET work_mem = '22MB'"));
+    c.ask(msg::query("ROLLBACK"));
+    CHECK(ask(c, "SHOW work_mem") == "4MB");
+    c.ask(msg::query("BEGIN; SET work_mem = '23MB'; SAVEPOINT s; SET work_mem = '24MB'"));
+    c.ask(msg::query("ROLLBACK TO s"));
+    c.ask(msg::query("COMMIT"));
+    for (int i = 0; i < 3; ++i) CHECK(ask(c, "SHOW work_mem") == "23MB");
+    auto fresh = login();
+    CHECK(ask(fresh, "SHOW work_mem") == "4MB");
+}
+
+TEST_CASE("RESET goes back to what the session began with") {
+    auto c = login({{"options", "-c work_mem=31MB"}, {"DateStyle", "German"}});
+    c.ask(msg::query("SET work_mem = '32MB'"));
+    c.ask(msg::query("RESET work_mem"));
+    CHECK(ask(c, "SHOW work_mem") == "31MB");
+    c.ask(msg::query("SET DateStyle = 'SQL'"));
+    c.ask(msg::query("DISCARD ALL"));
+    CHECK(ask(c, "SHOW DateStyle") == "German, DMY");
+    CHECK(ask(c, "SHOW work_mem") == "31MB");
+    c.ask(msg::query("SET DateStyle = 'SQL'; RESET ALL"));
+    CHECK(ask(c, "SHOW DateStyle") == "German, DMY");
+}
+
+TEST_CASE("notifications reach the session that listens") {
+    auto c = login();
+    c.ask(msg::query("LISTEN bell"));
+    auto other = login();
+    other.ask(msg::query("NOTIFY bell, 'ding'"));
+    const auto m = c.poll(Seconds(5));
+    REQUIRE(m);
+    CHECK(m->type == 'A');
+    CHECK(m->body.find("bell") != std::string::npos);
+    CHECK(m->body.find("ding") != std::string::npos);
+}
+
+TEST_CASE("sessions with other start-up settings never get each other's (30)") {
+    auto german = login({{"DateStyle", "German"}});
+    auto sql = login({{"DateStyle", "SQL, DMY"}});
+    auto plain = login();
+    for (int i = 0; i < 10; ++i) {
+        CHECK(ask(german, "SELECT date '2026-01-31'") == "31.01.2026");
+        CHECK(ask(sql, "SELECT date '2026-01-31'") == "31/01/2026");
+        CHECK(ask(plain, "SELECT date '2026-01-31'") == "2026-01-31");
+    }
+}
+
+TEST_CASE("client_encoding is the session's own") {
+    auto latin = login({{"client_encoding", "LATIN1"}});
+    auto utf8 = login({{"client_encoding", "UTF8"}});
+    for (int i = 0; i < 5; ++i) {
+        CHECK(ask(latin, "SELECT chr(233)") == "\xe9");
+        CHECK(ask(utf8, "SELECT chr(233)") == "\xc3\xa9");
+    }
+    CHECK(parameter_status(latin.greeting(), "client_encoding") == "LATIN1");
+}
+
+TEST_CASE("sessions pinned to their server connections do not shut the others out for ever") {
+    std::vector<RawClient> pinned;
+    for (int i = 0; i < 2; ++i) {
+        pinned.push_back(login());
+        pinned.back().ask(msg::query("CREATE TEMP TABLE pinned_by (n int)"));
+    }
+    auto c = login();
+    CHECK(ask(c, "SELECT 'through'") == "through");
+    pinned.clear();
+    for (int i = 0; i < 3; ++i) CHECK(ask(c, "SELECT 'free'") == "free");
+}
+
+TEST_CASE("DISCARD ALL ends a pin" * doctest::skip(Proxy::direct())) {
+    std::vector<RawClient> clients;
+    for (int i = 0; i < 6; ++i) {
+        clients.push_back(login());
+        clients.back().ask(msg::query("CREATE TEMP TABLE t (n int)"));
+        CHECK(error_of(clients.back().ask(msg::query("DISCARD ALL"))).sqlstate.empty());
+    }
+    CHECK(Cluster::shared().backends() <= 3);
+}
