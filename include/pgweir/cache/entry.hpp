@@ -1,7 +1,7 @@
 // One stored answer: immutable, in one allocation, shared by reference count between the cache and
-// the sessions that are writing it to their clients. Invariant: its bytes are charged to the cache's
-// account until the last reference is gone. Thread: any reader; the index links belong to the shard's
-// mutex.
+// the sessions that are writing it to their clients. Invariant: its bytes are charged to the
+// cache's account until the last reference is gone. Thread: any reader; the index links belong to
+// the shard's mutex.
 #pragma once
 
 #include <atomic>
@@ -25,7 +25,8 @@ struct EntryParts {
     DatabaseState* database = nullptr;
     base::Hash128 hash;
     std::string_view key;
-    /// Whole message, as Describe of the portal or a simple Query gives it, or empty when not known.
+    /// Whole message, as Describe of the portal or a simple Query gives it, or empty when not
+    /// known.
     std::string_view row_description;
     /// Whole message, or empty when not known.
     std::string_view parameter_description;
@@ -106,7 +107,6 @@ class Entry {
     Entry* newer_ = nullptr;
     Entry* older_ = nullptr;
     bool visited_ = false;
-    bool indexed_ = false;
 };
 
 /// Shared ownership of an entry; may be moved to and dropped by any thread.

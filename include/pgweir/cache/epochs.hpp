@@ -12,12 +12,13 @@
 //   If C1 < W2: W2 < v <= H1, so H1 reads a larger epoch than C1 did: no hit.
 //   If W2 < C1: then W1 < W2 < C1 < C2. C2 read a fence of zero, so W4 < C2 (a fence is a count:
 //   other writers cannot take this one's part away). But v < W4 < C2 < send < f, against f < v.
-// So no commit on any dependency became visible between f and the start of H1; f is one snapshot for
-// all dependencies, hence the result is the one of that moment. This rests on C1 before C2 and on
-// W1 before W2: with C2 first, C2 < W1 < W2 < C1 could take a new epoch for a commit in flight.
+// So no commit on any dependency became visible between f and the start of H1; f is one snapshot
+// for all dependencies, hence the result is the one of that moment. This rests on C1 before C2 and
+// on W1 before W2: with C2 first, C2 < W1 < W2 < C1 could take a new epoch for a commit in flight.
 // W3 and H2 are not used by the proof; they keep it true where a fence is dropped early by mistake
 // or an epoch is read late, and W3 is what a writer with a fence it did not raise (orphan) gives.
-// The same argument makes it safe to answer the writer before W3: the fence then simply stays longer.
+// The same argument makes it safe to answer the writer before W3: the fence then simply stays
+// longer.
 #pragma once
 
 #include <array>
@@ -49,7 +50,8 @@ class RelationState {
     std::uint64_t epoch() const noexcept { return epoch_.load(std::memory_order_seq_cst); }
     bool fenced() const noexcept { return fence_.load(std::memory_order_seq_cst) != 0; }
     std::uint32_t fence() const noexcept { return fence_.load(std::memory_order_seq_cst); }
-    /// Every entry that depends on this is invalid from now on. For changes that are already visible.
+    /// Every entry that depends on this is invalid from now on. For changes that are already
+    /// visible.
     void bump() noexcept { epoch_.fetch_add(1, std::memory_order_seq_cst); }
     RelationState& wider() noexcept { return wider_ != nullptr ? *wider_ : *this; }
 
@@ -89,8 +91,8 @@ class DatabaseState;
 /// The epochs a fill rests on, taken before the message is sent that takes the server's snapshot.
 class Snapshot {
   public:
-    /// Of `relations`, the database and everything. Nothing when a fence is up, or when the catalog in
-    /// force is not the one of `catalog_version`, by which the relations were found.
+    /// Of `relations`, the database and everything. Nothing when a fence is up, or when the catalog
+    /// in force is not the one of `catalog_version`, by which the relations were found.
     static std::optional<Snapshot> capture(DatabaseState& database,
                                            std::span<RelationState* const> relations,
                                            std::uint64_t catalog_version);
@@ -111,10 +113,10 @@ class Snapshot {
 enum class Rung : std::uint8_t { off, ttl, in_band, bounded, strict };
 std::string_view name(Rung rung) noexcept;
 
-/// Epochs of all databases of one name. A server may be known under several addresses; a write through
-/// one must reach results read through another before anybody knows that they are the same. So the
-/// name alone decides what shares epochs: for two servers that only share a database's name this
-/// invalidates more than needed, never less.
+/// Epochs of all databases of one name. A server may be known under several addresses; a write
+/// through one must reach results read through another before anybody knows that they are the same.
+/// So the name alone decides what shares epochs: for two servers that only share a database's name
+/// this invalidates more than needed, never less.
 class EpochDomain {
   public:
     static constexpr std::size_t kMaxRelations = 100'000;
@@ -154,7 +156,8 @@ class DatabaseState {
     /// Stable address; locks a mutex, so remember it. Beyond kMaxRelations of a name: whole().
     RelationState& relation(query::Oid oid) { return domain_.relation(oid); }
 
-    /// To be called before the catalog is read; nothing while a commit that may change it is in flight.
+    /// To be called before the catalog is read; nothing while a commit that may change it is in
+    /// flight.
     std::optional<Snapshot> begin_catalog_read();
     /// Puts a catalog in force that was read after `read`; invalidates all entries of the database.
     /// False, and nothing is changed, when the schema changed since (read again) or the version is
@@ -215,8 +218,8 @@ class Registry {
 };
 
 /// Fences of a commit whose outcome is unknown, because the connection was lost. Whoever holds it
-/// settles it once the server process is gone. Dropped without that, the fences stay up for good: no
-/// hits on these relations, rather than a wrong one.
+/// settles it once the server process is gone. Dropped without that, the fences stay up for good:
+/// no hits on these relations, rather than a wrong one.
 class [[nodiscard]] OrphanFence {
   public:
     OrphanFence() = default;
@@ -230,9 +233,9 @@ class [[nodiscard]] OrphanFence {
     std::vector<RelationState*> states_;
 };
 
-/// What a transaction or an autocommit statement may write. Collects first; raise() before the first
-/// byte is sent that may commit, settle() when ReadyForQuery has been read and before the client is
-/// told. Owned by one session; not thread-safe itself.
+/// What a transaction or an autocommit statement may write. Collects first; raise() before the
+/// first byte is sent that may commit, settle() when ReadyForQuery has been read and before the
+/// client is told. Owned by one session; not thread-safe itself.
 class WriteFence {
   public:
     /// More distinct relations than this widen the set to their database.
@@ -250,8 +253,8 @@ class WriteFence {
     void raise() noexcept;
     /// Epochs up, fences down, set empty. Without raise(): only forgets the set (a rollback).
     void settle() noexcept;
-    /// The connection was lost with the commit in flight. Afterwards this is empty and not raised; a
-    /// set that was not raised gives an empty orphan.
+    /// The connection was lost with the commit in flight. Afterwards this is empty and not raised;
+    /// a set that was not raised gives an empty orphan.
     OrphanFence release_unsettled() noexcept;
     bool raised() const noexcept { return raised_; }
     bool empty() const noexcept { return states_.empty(); }

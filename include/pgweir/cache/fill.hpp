@@ -1,8 +1,8 @@
-// Collects a server's answer while it passes to the client, and publishes it as an entry. Invariant:
-// only a complete, plain answer to one SELECT, read under a Snapshot that is still valid, is ever
-// published; what is held is bounded by the cache's max_entry and counted in its account.
-// Thread: its session's. A later single flight would let other sessions wait for a Fill whose captured
-// epochs equal those at their arrival; nothing here stands in its way.
+// Collects a server's answer while it passes to the client, and publishes it as an entry.
+// Invariant: only a complete, plain answer to one SELECT, read under a Snapshot that is still
+// valid, is ever published; what is held is bounded by the cache's max_entry and counted in its
+// account. Thread: its session's. A later single flight would let other sessions wait for a Fill
+// whose captured epochs equal those at their arrival; nothing here stands in its way.
 #pragma once
 
 #include <cstdint>
@@ -77,13 +77,14 @@ class Fill {
     FillEnd publish(base::Nanos now);
 
   private:
-    enum class Target : std::uint8_t { none, rows, row_description, parameter_description, tail };
+    enum class Target : std::uint8_t { none, rows, row_description, parameter_description, status };
 
     void give_up(FillEnd end) noexcept;
-    std::string& buffer(Target target) noexcept;
+    void take(std::string_view bytes);
     bool store(std::string& buffer, std::string_view bytes);
+    bool make_capacity(std::string& buffer, std::size_t size);
     void begin_message();
-    void judge_message(char type);
+    Target judge_message(char type);
     void end_message();
     bool tag_agrees() const;
     FillEnd publish_entry(base::Nanos now);
@@ -101,12 +102,11 @@ class Fill {
     std::string row_description_;
     std::string parameter_description_;
     std::string data_;
-    std::string tail_;  // bodies that are read but not kept: the status of ReadyForQuery
     std::uint64_t rows_ = 0;
     std::size_t tag_at_ = 0;  // of the CommandComplete in data_
     bool complete_ = false;
-    bool ready_ = false;
-    bool statement_described_ = false;  // the last message was a ParameterDescription
+    char status_ = 0;                   // of ReadyForQuery; 0: not seen
+    bool statement_described_ = false;  // this or the last message was a ParameterDescription
 
     // Framing: the header as far as it has come, then the body's bytes still to come.
     char header_[5] = {};

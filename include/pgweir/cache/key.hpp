@@ -1,6 +1,6 @@
-// The bytes that name one answer. Invariant: two requests have the same key bytes only if the server
-// would treat them alike (given the same data), so every field is prefixed by its length or of fixed
-// size, and only what means the same is folded together. Thread: pure.
+// The bytes that name one answer. Invariant: two requests have the same key bytes only if the
+// server would treat them alike (given the same data), so every field is prefixed by its length or
+// of fixed size, and only what means the same is folded together. Thread: pure.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +15,11 @@ namespace pgweir::cache {
 
 /// Views of what the caller owns. A simple Query leaves types, parameters and result formats empty.
 struct KeyParts {
-    std::uint64_t database = 0;     // DatabaseState::cache_id()
-    std::string_view session_user;  // who logged in
-    std::string_view role;          // current role
-    std::uint32_t settings = 0;     // class of all settings that differ from login; interned
-    std::string_view statement;     // exact text, without the NUL
+    std::uint64_t database = 0;          // DatabaseState::cache_id()
+    std::string_view session_user;       // who logged in
+    std::string_view role;               // current role
+    std::uint32_t settings = 0;          // class of all settings that differ from login; interned
+    std::string_view statement;          // exact text, without the NUL
     std::span<const query::Oid> types;   // declared in Parse, as sent
     std::uint16_t parameters = 0;        // number of values in Bind
     std::string_view parameter_formats;  // the Int16s of Bind, network order, without their count
@@ -29,7 +29,8 @@ struct KeyParts {
 
 /// Replaces `out`; allocates only when its capacity is too small.
 /// Folded: no format code and one code 0 (both mean text for all, protocol chapter "Bind"). Not
-/// folded: a code per column, since a wrong number of them is an error that only the server can see.
+/// folded: a code per column, since a wrong number of them is an error that only the server can
+/// see.
 void build_key(std::string& out, const KeyParts& parts);
 
 /// All results in text format, as far as the codes alone show: a simple Query's answer is the same.

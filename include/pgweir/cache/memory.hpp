@@ -1,6 +1,6 @@
-// The cache's byte account. Invariant: the sum of all live charges never exceeds the limit that held
-// when the last one was granted; a charge is given back when its owner is destroyed, so entries that
-// are evicted but still being written to a slow client stay counted. Thread: any.
+// The cache's byte account. Invariant: the sum of all live charges never exceeds the limit that
+// held when the last one was granted; a charge is given back when its owner is destroyed, so
+// entries that are evicted but still being written to a slow client stay counted. Thread: any.
 #pragma once
 
 #include <atomic>
@@ -46,6 +46,10 @@ class Charge {
         if (account_ == nullptr || !account_->try_reserve(bytes)) return false;
         bytes_ += bytes;
         return true;
+    }
+    void shrink(std::uint64_t bytes) noexcept {
+        bytes_ -= bytes;
+        account_->release(bytes);
     }
     void reset() noexcept {
         if (account_ != nullptr) account_->release(std::exchange(bytes_, 0));

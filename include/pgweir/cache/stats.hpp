@@ -1,5 +1,5 @@
-// What the cache did, per database: for SHOW CACHE and metrics. Counters are striped, so that workers
-// which hit the same database do not pass one cache line around; a reader sums the stripes.
+// What the cache did, per database: for SHOW CACHE and metrics. Counters are striped, so that
+// workers which hit the same database do not pass one cache line around; a reader sums the stripes.
 // Invariant: entries and bytes are those reachable in the cache, the rest only grows.
 // Thread: any.
 #pragma once

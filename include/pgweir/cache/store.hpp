@@ -16,7 +16,7 @@ namespace pgweir::cache {
 
 class Shard;
 
-enum class Publish : std::uint8_t { published, stale, too_large, no_room, older };
+enum class Publish : std::uint8_t { published, stale, too_large, older };
 
 class ResultCache {
   public:
@@ -26,8 +26,8 @@ class ResultCache {
     ResultCache(const ResultCache&) = delete;
     ResultCache& operator=(const ResultCache&) = delete;
 
-    /// Null: a miss, counted for `database`. The whole key is compared. Entries that turn out invalid
-    /// or expired are dropped.
+    /// Null: a miss, counted for `database`. The whole key is compared. Entries that turn out
+    /// invalid or expired are dropped.
     EntryPtr lookup(DatabaseState& database, const base::Hash128& hash, std::string_view key,
                     base::Nanos now);
     /// Charges and builds an entry, evicting for it; null when too large or there is no room.
@@ -52,7 +52,7 @@ class ResultCache {
 
   private:
     Shard& shard_of(const base::Hash128& hash) noexcept;
-    std::uint64_t evict(std::uint64_t bytes, std::size_t first_shard);
+    std::uint64_t evict(std::uint64_t bytes);
 
     std::shared_ptr<MemoryAccount> account_;
     std::atomic<std::uint64_t> max_entry_;

@@ -1,0 +1,267 @@
+// Sorting a server's answer into what an entry keeps, and the checks before it is published.
+#include "pgweir/cache/fill.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "pgweir/base/bytes.hpp"
+#include "pgweir/wire/frame.hpp"
+#include "pgweir/wire/messages.hpp"
+
+namespace pgweir::cache {
+
+namespace {
+
+constexpr std::size_t kFirstCapacity = 256;
+
+/// Bytes of whole DataRow messages at the start of `bytes`; adds their number to `rows`.
+std::size_t run_of_rows(std::string_view bytes, std::uint64_t& rows) noexcept {
+    std::size_t run = 0;
+    for (;;) {
+        const auto frame = wire::scan_frame(bytes.substr(run));
+        if (frame.status != wire::FrameStatus::complete || frame.type != wire::be::kDataRow)
+            return run;
+        run += frame.size;
+        ++rows;
+    }
+}
+
+bool is_one_message(std::string_view message, char type) noexcept {
+    const auto frame = wire::scan_frame(message);
+    return frame.status == wire::FrameStatus::complete && frame.type == type &&
+           frame.size == message.size();
+}
+
+base::Nanos expiry(const FillOptions& o) noexcept {
+    return o.ttl >= kNever - std::max<base::Nanos>(o.sent, 0) ? kNever : o.sent + o.ttl;
+}
+
+}  // namespace
+
+Fill::Fill(ResultCache& cache, DatabaseState& database, std::string_view key,
+           const base::Hash128& hash, Snapshot snapshot, const FillOptions& options)
+    : cache_(&cache),
+      database_(&database),
+      hash_(hash),
+      snapshot_(std::move(snapshot)),
+      options_(options),
+      charge_(cache.charge()),
+      end_(FillEnd::collecting) {
+    store(key_, key);
+}
+
+bool Fill::make_capacity(std::string& buffer, std::size_t size) {
+    if (size <= buffer.capacity()) return true;
+    const auto limit = cache_->max_entry();
+    const auto capacity =
+        std::max(size, std::min(std::max(kFirstCapacity, buffer.capacity() * 2), limit));
+    if (!cache_->grow(charge_, allocation_bytes(capacity + 1))) return false;
+    const auto old = buffer.capacity();
+    buffer.reserve(capacity);
+    if (old > std::string().capacity()) charge_.shrink(allocation_bytes(old + 1));
+    return true;
+}
+
+bool Fill::store(std::string& buffer, std::string_view bytes) {
+    const auto kept = key_.size() + row_description_.size() + parameter_description_.size() +
+                      data_.size() + bytes.size();
+    if (kept > cache_->max_entry()) {
+        give_up(FillEnd::too_large);
+        return false;
+    }
+    if (!make_capacity(buffer, buffer.size() + bytes.size())) {
+        give_up(FillEnd::no_room);
+        return false;
+    }
+    buffer.append(bytes);
+    return true;
+}
+
+void Fill::give_up(FillEnd end) noexcept {
+    end_ = end;
+    for (auto* buffer : {&key_, &row_description_, &parameter_description_, &data_})
+        std::string().swap(*buffer);
+    charge_.reset();
+}
+
+void Fill::mark_unfit(Unfit reason) {
+    if (!collecting()) return;
+    unfit_ = reason;
+    give_up(FillEnd::unfit);
+}
+
+void Fill::append(std::string_view bytes) {
+    while (!bytes.empty() && collecting()) {
+        if (header_size_ == 0 && !complete_) {
+            const auto run = run_of_rows(bytes, rows_);
+            if (run != 0 && !store(data_, bytes.substr(0, run))) return;
+            bytes.remove_prefix(run);
+            if (bytes.empty()) return;
+        }
+        if (header_size_ < sizeof header_) {
+            const auto n = std::min(bytes.size(), sizeof header_ - header_size_);
+            std::copy_n(bytes.data(), n, header_ + header_size_);
+            header_size_ += n;
+            bytes.remove_prefix(n);
+            if (header_size_ < sizeof header_) return;
+            begin_message();
+        } else {
+            const auto n = std::min<std::size_t>(bytes.size(), body_left_);
+            take(bytes.substr(0, n));
+            bytes.remove_prefix(n);
+            body_left_ -= static_cast<std::uint32_t>(n);
+        }
+        if (collecting() && body_left_ == 0) end_message();
+    }
+}
+
+void Fill::begin_message() {
+    const auto length = base::load_u32(header_ + 1);
+    if (length < 4 || length > wire::kMaxMessage) return mark_unfit(Unfit::malformed);
+    body_left_ = length - 4;
+    target_ = judge_message(header_[0]);
+    if (!collecting()) return;
+    if (target_ == Target::status) {
+        if (body_left_ != 1) mark_unfit(Unfit::malformed);
+    } else {
+        take({header_, sizeof header_});
+    }
+}
+
+/// Where the message goes; marks the fill unfit when it does not belong to a plain answer.
+Fill::Target Fill::judge_message(char type) {
+    namespace be = wire::be;
+    const bool after_statement = std::exchange(statement_described_, false);
+    if (status_ != 0) return mark_unfit(Unfit::malformed), Target::none;
+    switch (type) {
+        case be::kParseComplete:
+        case be::kBindComplete:
+        case be::kCloseComplete: return Target::none;
+        case be::kParameterDescription:
+            statement_described_ = true;
+            parameter_description_.clear();
+            return Target::parameter_description;
+        case be::kRowDescription:
+            if (complete_) return mark_unfit(Unfit::several_results), Target::none;
+            if (rows_ != 0) return mark_unfit(Unfit::malformed), Target::none;
+            // A statement's description says text for every column, whatever Bind asked for.
+            if (after_statement && !options_.text_results) return Target::none;
+            row_description_.clear();
+            return Target::row_description;
+        case be::kDataRow:
+            if (complete_) return mark_unfit(Unfit::several_results), Target::none;
+            ++rows_;
+            return Target::rows;
+        case be::kCommandComplete:
+            if (complete_) return mark_unfit(Unfit::several_results), Target::none;
+            tag_at_ = data_.size() + sizeof header_;
+            return Target::rows;
+        case be::kReadyForQuery: return Target::status;
+        case be::kErrorResponse: return mark_unfit(Unfit::error), Target::none;
+        case be::kNoticeResponse:
+        case be::kNotificationResponse: return mark_unfit(Unfit::notice), Target::none;
+        case be::kParameterStatus: return mark_unfit(Unfit::parameter_change), Target::none;
+        case be::kPortalSuspended: return mark_unfit(Unfit::suspended), Target::none;
+        case be::kNoData:
+        case be::kEmptyQueryResponse: return mark_unfit(Unfit::not_select), Target::none;
+        default: return mark_unfit(Unfit::malformed), Target::none;
+    }
+}
+
+void Fill::take(std::string_view bytes) {
+    switch (target_) {
+        case Target::none: return;
+        case Target::status: status_ = bytes.empty() ? status_ : bytes[0]; return;
+        case Target::rows: store(data_, bytes); return;
+        case Target::row_description: store(row_description_, bytes); return;
+        case Target::parameter_description: store(parameter_description_, bytes); return;
+    }
+}
+
+void Fill::end_message() {
+    header_size_ = 0;
+    if (header_[0] == wire::be::kCommandComplete) {
+        complete_ = true;
+        if (!tag_agrees()) mark_unfit(Unfit::not_select);
+    } else if (header_[0] == wire::be::kReadyForQuery) {
+        if (status_ != static_cast<char>(wire::TxStatus::idle)) mark_unfit(Unfit::transaction);
+    }
+}
+
+bool Fill::tag_agrees() const {
+    constexpr std::string_view kSelect = "SELECT ";
+    auto tag = std::string_view(data_).substr(tag_at_);
+    if (!tag.starts_with(kSelect) || tag.back() != '\0') return false;
+    tag = tag.substr(kSelect.size(), tag.size() - kSelect.size() - 1);
+    std::uint64_t rows = 0;
+    const auto [end, error] = std::from_chars(tag.data(), tag.data() + tag.size(), rows);
+    return error == std::errc() && end == tag.data() + tag.size() && rows == rows_;
+}
+
+void Fill::row_description(std::string_view message) {
+    if (!collecting()) return;
+    if (!is_one_message(message, wire::be::kRowDescription)) return mark_unfit(Unfit::malformed);
+    row_description_.clear();
+    store(row_description_, message);
+}
+
+void Fill::parameter_description(std::string_view message) {
+    if (!collecting()) return;
+    if (!is_one_message(message, wire::be::kParameterDescription))
+        return mark_unfit(Unfit::malformed);
+    parameter_description_.clear();
+    store(parameter_description_, message);
+}
+
+void Fill::rows(std::string_view messages) {
+    if (!collecting()) return;
+    std::uint64_t ignored = 0;
+    if (header_size_ != 0 || run_of_rows(messages, ignored) != messages.size())
+        return mark_unfit(Unfit::malformed);
+    append(messages);
+}
+
+void Fill::complete(std::string_view message) {
+    if (!collecting()) return;
+    if (header_size_ != 0 || !is_one_message(message, wire::be::kCommandComplete))
+        return mark_unfit(Unfit::malformed);
+    append(message);
+}
+
+FillEnd Fill::publish(base::Nanos now) {
+    if (cache_ == nullptr) return end_;
+    const auto end = collecting() ? publish_entry(now) : end_;
+    give_up(end);
+    if (end != FillEnd::published) database_->stats().count(Event::fill_refused);
+    cache_ = nullptr;
+    return end;
+}
+
+FillEnd Fill::publish_entry(base::Nanos now) {
+    if (!complete_ || header_size_ != 0) return FillEnd::incomplete;
+    if (!snapshot_.still_valid()) return FillEnd::stale;
+    EntryParts parts;
+    parts.database = database_;
+    parts.hash = hash_;
+    parts.key = key_;
+    parts.row_description = row_description_;
+    parts.parameter_description = parameter_description_;
+    parts.data = data_;
+    parts.rows = rows_;
+    parts.dependencies = snapshot_.dependencies();
+    parts.filled = options_.sent;
+    parts.expires = expiry(options_);
+    parts.cost = now - options_.sent;
+    if (Entry::bytes_for(parts) > cache_->max_entry()) return FillEnd::too_large;
+    auto entry = cache_->make(parts);
+    if (!entry) return FillEnd::no_room;
+    switch (cache_->publish(std::move(entry))) {
+        case Publish::published: return FillEnd::published;
+        case Publish::stale: return FillEnd::stale;
+        case Publish::too_large: return FillEnd::too_large;
+        case Publish::older: return FillEnd::older;
+    }
+    return FillEnd::unfit;
+}
+
+}  // namespace pgweir::cache

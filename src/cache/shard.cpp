@@ -1,0 +1,167 @@
+// Index and eviction queue of one shard.
+#include "shard.hpp"
+
+namespace pgweir::cache {
+
+namespace {
+constexpr std::size_t kMinBuckets = 16;
+}
+
+Shard::Dropped::~Dropped() {
+    while (first_ != nullptr) {
+        Entry* entry = std::exchange(first_, first_->bucket_next_);
+        entry->release();
+    }
+}
+
+EntryPtr Shard::lookup(const base::Hash128& hash, std::string_view key, base::Nanos now) {
+    Dropped dropped;
+    const std::lock_guard lock(mutex_);
+    Entry* entry = find(hash, key);
+    if (entry == nullptr) return {};
+    const bool valid = entry->valid();
+    if (valid && !entry->expired(now)) {
+        entry->visited_ = true;
+        return EntryPtr(entry);
+    }
+    entry->database().stats().count(valid ? Event::expiry : Event::invalidation);
+    remove(entry);
+    dropped.add(entry);
+    return {};
+}
+
+Publish Shard::publish(EntryPtr pointer) {
+    Dropped dropped;
+    const std::lock_guard lock(mutex_);
+    Entry* entry = pointer.entry_;
+    if (!entry->valid()) return Publish::stale;
+    if (Entry* present = find(entry->hash(), entry->key()); present != nullptr) {
+        const bool valid = present->valid();
+        if (present == entry || (valid && present->filled() > entry->filled()))
+            return Publish::older;
+        if (!valid) present->database().stats().count(Event::invalidation);
+        remove(present);
+        dropped.add(present);
+    }
+    insert(entry);
+    pointer.entry_ = nullptr;  // its reference is the index's now
+    entry->database().stats().count(Event::fill);
+    return Publish::published;
+}
+
+std::uint64_t Shard::evict(std::uint64_t bytes) {
+    Dropped dropped;
+    const std::lock_guard lock(mutex_);
+    std::uint64_t sum = 0;
+    while (sum < bytes && count_ != 0) {
+        Entry* entry = victim();
+        entry->database().stats().count(entry->valid() ? Event::eviction : Event::invalidation);
+        sum += entry->bytes();
+        remove(entry);
+        dropped.add(entry);
+    }
+    return sum;
+}
+
+void Shard::clear() {
+    Dropped dropped;
+    const std::lock_guard lock(mutex_);
+    while (oldest_ != nullptr) {
+        Entry* entry = oldest_;
+        remove(entry);
+        dropped.add(entry);
+    }
+}
+
+void Shard::clear_database(std::uint64_t cache_id) {
+    Dropped dropped;
+    const std::lock_guard lock(mutex_);
+    for (Entry* entry = oldest_; entry != nullptr;) {
+        Entry* next = entry->newer_;
+        if (entry->database().cache_id() == cache_id) {
+            remove(entry);
+            dropped.add(entry);
+        }
+        entry = next;
+    }
+}
+
+Entry*& Shard::bucket_of(const Entry& entry) noexcept {
+    return buckets_[entry.hash().low & (buckets_.size() - 1)];
+}
+
+Entry* Shard::find(const base::Hash128& hash, std::string_view key) const noexcept {
+    if (buckets_.empty()) return nullptr;
+    Entry* entry = buckets_[hash.low & (buckets_.size() - 1)];
+    while (entry != nullptr && !(entry->hash() == hash && entry->key() == key))
+        entry = entry->bucket_next_;
+    return entry;
+}
+
+void Shard::insert(Entry* entry) {
+    if (count_ >= buckets_.size()) grow();
+    Entry*& bucket = bucket_of(*entry);
+    entry->bucket_next_ = bucket;
+    bucket = entry;
+    entry->newer_ = nullptr;
+    entry->older_ = newest_;
+    (newest_ != nullptr ? newest_->newer_ : oldest_) = entry;
+    newest_ = entry;
+    entry->visited_ = false;
+    ++count_;
+    entry->database().stats().entry_added(entry->bytes());
+}
+
+void Shard::remove(Entry* entry) noexcept {
+    Entry** link = &bucket_of(*entry);
+    while (*link != entry) link = &(*link)->bucket_next_;
+    *link = entry->bucket_next_;
+    if (hand_ == entry) hand_ = entry->newer_;
+    (entry->newer_ != nullptr ? entry->newer_->older_ : newest_) = entry->older_;
+    (entry->older_ != nullptr ? entry->older_->newer_ : oldest_) = entry->newer_;
+    entry->newer_ = entry->older_ = nullptr;
+    --count_;
+    entry->database().stats().entry_removed(entry->bytes());
+    // Entry::kIndexBytes rests on this ratio.
+    if (buckets_.size() > kMinBuckets && count_ * 4 <= buckets_.size()) halve();
+}
+
+Entry* Shard::victim() noexcept {
+    for (;;) {
+        Entry* entry = hand_ != nullptr ? hand_ : oldest_;
+        // A dead entry goes first, however often it was hit while it lived.
+        if (!entry->visited_ || !entry->valid()) {
+            hand_ = entry;  // remove() moves it on
+            return entry;
+        }
+        entry->visited_ = false;
+        hand_ = entry->newer_;
+    }
+}
+
+void Shard::grow() {
+    std::vector<Entry*> old(std::max(kMinBuckets, buckets_.size() * 2));
+    old.swap(buckets_);
+    for (Entry* first : old) {
+        while (first != nullptr) {
+            Entry* entry = std::exchange(first, first->bucket_next_);
+            Entry*& bucket = bucket_of(*entry);
+            entry->bucket_next_ = bucket;
+            bucket = entry;
+        }
+    }
+}
+
+// In place, because taking entries out must not fail for want of memory.
+void Shard::halve() noexcept {
+    const auto half = buckets_.size() / 2;
+    for (std::size_t i = 0; i < half; ++i) {
+        Entry** end = &buckets_[i];
+        while (*end != nullptr) end = &(*end)->bucket_next_;
+        *end = buckets_[i + half];
+    }
+    buckets_.resize(half);
+    buckets_.shrink_to_fit();
+}
+
+}  // namespace pgweir::cache
