@@ -24,10 +24,10 @@ std::string ask(RawClient& c, const std::string& sql) {
 
 /// A statement that changes the session, and a question that shows whether it has.
 struct State {
-    const char* name;
-    const char* change;
-    const char* question;
-    const char* changed;
+    std::string name;
+    std::string change;
+    std::string question;
+    std::string changed;
 };
 
 const State kStates[] = {
@@ -36,17 +36,14 @@ const State kStates[] = {
     {"two SETs in one query (35)", "SET work_mem = '1MB'; SET work_mem = '13MB'", "SHOW work_mem",
      "13MB"},
     {"SET behind a SELECT (35)", "SELECT 1; SET work_mem = '14MB'", "SHOW work_mem", "14MB"},
-    {"set_config (34)", "SELECT set_config('search_path', '', false)", "SHOW search_path", "\"\""},
+    {"set_config (34)", "SELECT set_config('search_path', '', false)", "SHOW search_path", ""},
     {"set_config computed (34)", "SELECT set_config('work' || '_mem', '15MB', false)",
      "SHOW work_mem", "15MB"},
     {"custom setting", "SET my.tenant = 'secret'",
      "SELECT coalesce(current_setting('my.tenant', "
      "true), '')",
      "secret"},
-    {"empty setting (31)", "SET application_name = ''",
-     "SELECT '<' || "
-     "current_setting('application_name') || '>'",
-     "<>"},
+    {"empty setting (31)", "SET search_path = ''", "SHOW search_path", "\"\""},
     {"quoted setting (31)", "SET application_name = 'a''b\"c\\d'", "SHOW application_name",
      "a'b\"c\\d"},
     {"SET in a DO block", "DO $$BEGIN PERFORM set_config('work_mem', '16MB', false); END$$",
@@ -90,10 +87,10 @@ TEST_CASE("what a session sets it keeps, and no other session sees it, during or
     for (const auto& state : kStates) {
         for (const bool extended : {false, true}) {
             // The extended protocol takes single statements only.
-            if (extended && std::string(state.change).find("; ") != std::string::npos &&
-                std::string(state.change).find("$$") == std::string::npos)
+            if (extended && state.change.find("; ") != std::string::npos &&
+                state.change.find("$$") == std::string::npos)
                 continue;
-            INFO(state.name, extended ? " (extended)" : " (simple)");
+            INFO(state.name, std::string(extended ? " (extended)" : " (simple)"));
             auto before = login();
             const auto unchanged = ask(before, state.question);
             REQUIRE(unchanged != state.changed);

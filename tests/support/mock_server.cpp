@@ -37,7 +37,7 @@ bool MockConnection::read_packet(std::string& body) {
     return true;
 }
 
-bool MockConnection::login() {
+bool MockConnection::read_startup() {
     std::string body;
     while (true) {
         if (!read_packet(body)) return false;
@@ -55,6 +55,10 @@ bool MockConnection::login() {
         if (!r.ok() || name.empty()) break;
         parameters_.emplace_back(name, std::string(r.cstring()));
     }
+    return true;
+}
+
+bool MockConnection::accept_login() {
     std::string out;
     wire::write_authentication(out, 0);
     for (const auto& [name, value] : msg::Parameters{{"server_version", "15.0"},

@@ -26,7 +26,10 @@ class MockConnection {
 
     /// Answers SSLRequest and GSSENCRequest with 'N', reads the start-up packet, accepts the login
     /// with parameters and a key. False when the client left or wanted to cancel.
-    bool login();
+    bool login() { return read_startup() && accept_login(); }
+    /// The first half of login(): up to the start-up packet, which is not answered.
+    bool read_startup();
+    bool accept_login();
     /// The next message; nothing when the client left or the test ends.
     std::optional<Message> read();
     /// False when the client has gone.

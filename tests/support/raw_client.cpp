@@ -45,6 +45,16 @@ RawClient::RawClient(RawClient&& other) noexcept
       key_(std::move(other.key_)),
       greeting_(std::move(other.greeting_)) {}
 
+RawClient& RawClient::operator=(RawClient&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    std::swap(limit_, other.limit_);
+    std::swap(buffer_, other.buffer_);
+    std::swap(pid_, other.pid_);
+    std::swap(key_, other.key_);
+    std::swap(greeting_, other.greeting_);
+    return *this;
+}
+
 RawClient RawClient::login(std::uint16_t port, const std::string& user, const std::string& db,
                            const msg::Parameters& more) {
     RawClient c(port);

@@ -69,6 +69,7 @@ class RawClient {
     explicit RawClient(std::uint16_t port, Seconds limit = Seconds(10));
     ~RawClient();
     RawClient(RawClient&& other) noexcept;
+    RawClient& operator=(RawClient&& other) noexcept;
     RawClient(const RawClient&) = delete;
     RawClient& operator=(const RawClient&) = delete;
 
