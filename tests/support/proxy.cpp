@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "support/raw_client.hpp"
+
 namespace pgweir::testing {
 namespace {
 
@@ -154,6 +156,18 @@ std::int64_t Proxy::cache_counter(const std::string& column, const std::string& 
     for (std::size_t i = 0; i < a.rows.size(); ++i)
         if (a.at(i, "database") == db) return std::atoll(a.at(i, column).c_str());
     return 0;
+}
+
+std::string Proxy::http(const std::string& path) const {
+    RawClient c(http_port_);
+    c.send("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    return c.read_rest();
+}
+
+double Proxy::metric(const std::string& name) const {
+    const auto text = http("/metrics");
+    const auto at = text.find("\n" + name + " ");
+    return at == std::string::npos ? 0 : std::atof(text.c_str() + at + name.size() + 2);
 }
 
 std::string Proxy::log() const { return read_file(dir_.path() + "/output.log"); }

@@ -50,6 +50,11 @@ class Proxy {
                const std::string& more = "") const;
     /// Console answer as user postgres.
     Answer console(const std::string& command) const;
+    /// The whole answer to GET `path` on the HTTP port, status line first.
+    std::string http(const std::string& path) const;
+    /// A metric's value by its full name with labels, as /metrics writes it; 0 when it is not
+    /// there.
+    double metric(const std::string& name) const;
     /// One column of SHOW CACHE for a database, as a number.
     std::int64_t cache_counter(const std::string& column, const std::string& db = "app") const;
 

@@ -156,6 +156,15 @@ std::string RawClient::read_bytes(std::size_t n) {
     return bytes;
 }
 
+std::string RawClient::read_rest() {
+    try {
+        while (fill(limit_)) {
+        }
+    } catch (const Closed&) {
+    }
+    return std::exchange(buffer_, {});
+}
+
 bool RawClient::closed_within(Seconds time) {
     try {
         return buffer_.empty() && fill(time) && false;

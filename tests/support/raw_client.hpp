@@ -91,6 +91,8 @@ class RawClient {
     Messages ask(std::string_view bytes);
     /// Exactly `n` bytes without framing (the answer to SSLRequest).
     std::string read_bytes(std::size_t n);
+    /// All bytes until the peer hangs up, without framing (HTTP).
+    std::string read_rest();
     /// True if the peer hangs up within `time` without another byte.
     bool closed_within(Seconds time);
 

@@ -1,0 +1,261 @@
+// The console as psql and PgBouncer's exporter use it, and the HTTP side: names, types, contents.
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include "support/proxy.hpp"
+#include "support/raw_client.hpp"
+#include "support/run.hpp"
+
+using namespace pgweir::testing;
+
+namespace {
+
+constexpr Oid kText = 25, kInt4 = 23, kInt8 = 20, kNumeric = 1700;
+
+Proxy& proxy() {
+    static Proxy p(Cluster::shared(), {{{"cache", "{exclusive_writer: true}"}}, {}, {}, 0});
+    return p;
+}
+
+using Names = std::vector<std::string>;
+
+Names split(const std::string& text) {
+    Names names;
+    std::string word;
+    for (const char c : text + " ") {
+        if (c != ' ')
+            word += c;
+        else if (!word.empty())
+            names.push_back(std::exchange(word, ""));
+    }
+    return names;
+}
+
+/// Types by PgBouncer's letters: s text, i int4, q int8, N numeric.
+std::vector<Oid> oids(const std::string& letters) {
+    std::vector<Oid> types;
+    for (const char c : letters)
+        types.push_back(c == 'i' ? kInt4 : c == 'q' ? kInt8 : c == 'N' ? kNumeric : kText);
+    return types;
+}
+
+/// Row of the answer in which `column` is `value`; past the end when there is none.
+std::size_t row_of(const Answer& a, const std::string& column, const std::string& value) {
+    for (std::size_t i = 0; i < a.rows.size(); ++i)
+        if (a.at(i, column) == value) return i;
+    return a.rows.size();
+}
+
+const char* kStats =
+    "database total_server_assignment_count total_xact_count total_query_count total_received "
+    "total_sent total_xact_time total_query_time total_wait_time total_client_parse_count "
+    "total_server_parse_count total_bind_count avg_server_assignment_count avg_xact_count "
+    "avg_query_count avg_recv avg_sent avg_xact_time avg_query_time avg_wait_time "
+    "avg_client_parse_count avg_server_parse_count avg_bind_count";
+const char* kConnections =
+    "type user database replication state addr port local_addr local_port connect_time "
+    "request_time "
+    "wait wait_us close_needed ptr link remote_pid tls application_name prepared_statements id";
+
+}  // namespace
+
+TEST_CASE("SHOW has the columns and types of PgBouncer 1.25.2") {
+    auto user = proxy().connect();
+    user.run("SELECT 1");
+    struct Table {
+        const char* command;
+        std::string columns;
+        std::string types;
+    };
+    const Table tables[] = {
+        {"SHOW POOLS",
+         "database user cl_active cl_waiting cl_active_cancel_req cl_waiting_cancel_req sv_active "
+         "sv_active_cancel sv_being_canceled sv_idle sv_used sv_tested sv_login maxwait maxwait_us "
+         "pool_mode load_balance_hosts",
+         "ssiiiiiiiiiiiiiss"},
+        {"SHOW STATS", kStats, "s" + std::string(22, 'N')},
+        {"SHOW STATS_TOTALS",
+         "database server_assignment_count xact_count query_count bytes_received bytes_sent "
+         "xact_time "
+         "query_time wait_time client_parse_count server_parse_count bind_count",
+         "s" + std::string(11, 'N')},
+        {"SHOW CLIENTS", kConnections, "ssssssisiTTiiississii"},
+        {"SHOW SERVERS", kConnections, "ssssssisiTTiiississii"},
+        {"SHOW DATABASES",
+         "name host port database force_user pool_size min_pool_size reserve_pool_size "
+         "server_lifetime pool_mode load_balance_hosts max_connections current_connections "
+         "max_client_connections current_client_connections paused disabled",
+         "ssissiiiissiiiiii"},
+        {"SHOW LISTS", "list items", "si"},
+        {"SHOW CONFIG", "key value default changeable", "ssss"},
+        {"SHOW VERSION", "version", "s"},
+    };
+    for (const auto& table : tables) {
+        INFO(std::string(table.command));
+        const auto a = proxy().console(table.command);
+        REQUIRE_MESSAGE(a.ok, a.message);
+        CHECK(a.columns == split(table.columns));
+        CHECK(a.types == oids(table.types));
+        CHECK(!a.rows.empty());
+    }
+    const auto cache = proxy().console("SHOW CACHE");
+    CHECK(
+        cache.columns ==
+        split(
+            "database enabled guarantee entries bytes hits misses fills invalidations evictions"));
+}
+
+TEST_CASE("the console answers under both its names, in any case, with a semicolon") {
+    for (const char* db : {"pgweir", "pgbouncer"}) {
+        auto c = proxy().connect("postgres", db);
+        CHECK(c.exec("show version;").ok);
+        CHECK(c.exec("  SHOW   Version  ; ").ok);
+        CHECK(c.exec("SHOW version").value().find("pgweir") != std::string::npos);
+        CHECK(!c.exec("SHOW nonsense").ok);
+        CHECK(c.alive());
+        CHECK(c.status() == 'I');
+    }
+}
+
+TEST_CASE("only the users named may use the console (S07)") {
+    CHECK(!connect_error(proxy().dsn("app", "pgweir")).empty());
+    CHECK(!connect_error(proxy().dsn("app", "pgbouncer")).empty());
+}
+
+TEST_CASE("SET of any real setting is accepted in the console, for drivers' sake (89)") {
+    auto c = proxy().connect("postgres", "pgweir");
+    for (const char* sql : {"SET extra_float_digits = 3", "SET client_encoding TO 'UTF8'",
+                            "SET application_name = 'exporter'", "SET datestyle TO 'ISO'"})
+        CHECK(c.exec(sql).ok);
+}
+
+TEST_CASE("SHOW POOLS and SHOW CLIENTS tell what is so") {
+    auto a = proxy().connect("app", "app", "application_name=shown");
+    auto b = proxy().connect();
+    a.run("BEGIN");
+    a.run("SELECT 1");
+    b.run("SELECT 1");
+    auto pools = proxy().console("SHOW POOLS");
+    auto row = row_of(pools, "user", "app");
+    REQUIRE(row < pools.rows.size());
+    CHECK(pools.at(row, "database") == "app");
+    CHECK(pools.at(row, "sv_active") == "1");
+    CHECK(pools.at(row, "pool_mode") == "transaction");
+    CHECK(std::stoi(pools.at(row, "cl_active")) >= 1);
+    CHECK(pools.at(row, "cl_waiting") == "0");
+    const auto clients = proxy().console("SHOW CLIENTS");
+    row = row_of(clients, "application_name", "shown");
+    REQUIRE(row < clients.rows.size());
+    CHECK(clients.at(row, "type") == "C");
+    CHECK(clients.at(row, "user") == "app");
+    CHECK(clients.at(row, "state") == "active");
+    CHECK(clients.at(row, "addr") == "127.0.0.1");
+    const auto servers = proxy().console("SHOW SERVERS");
+    REQUIRE(!servers.rows.empty());
+    CHECK(servers.at(0, "type") == "S");
+    const auto pid = servers.at(row_of(servers, "state", "active"), "remote_pid");
+    CHECK(Cluster::shared().value("SELECT count(*) FROM pg_stat_activity WHERE pid = " + pid) ==
+          "1");
+    a.run("COMMIT");
+    pools = proxy().console("SHOW POOLS");
+    CHECK(pools.at(row_of(pools, "user", "app"), "sv_active") == "0");
+}
+
+TEST_CASE("SHOW STATS counts queries, transactions and bytes") {
+    const auto total = [](const std::string& column) {
+        const auto a = proxy().console("SHOW STATS_TOTALS");
+        return std::atoll(a.at(row_of(a, "database", "app"), column).c_str());
+    };
+    auto c = proxy().connect();
+    c.run("SELECT 1");
+    const auto queries = total("query_count");
+    const auto transactions = total("xact_count");
+    const auto sent = total("bytes_sent");
+    const auto time = total("query_time");
+    for (int i = 0; i < 10; ++i) c.run("SELECT " + std::to_string(i));
+    c.run("BEGIN");
+    c.run("SELECT 1");
+    c.run("SELECT 2");
+    c.run("COMMIT");
+    c.run("SELECT pg_sleep(0.05)");
+    CHECK(total("query_count") - queries == 15);
+    CHECK(total("xact_count") - transactions == 12);
+    CHECK(total("bytes_sent") - sent > 100);
+    CHECK(total("query_time") - time >= 50'000);
+}
+
+TEST_CASE("what pgbouncer_exporter asks for is there") {
+    auto c = proxy().connect("postgres", "pgbouncer");
+    CHECK(c.exec("SHOW STATS").ok);
+    const auto lists = c.exec("SHOW LISTS");
+    std::set<std::string> names;
+    for (const auto& row : lists.rows) names.insert(row[0]);
+    for (const char* name : {"databases", "users", "peers", "pools", "peer_pools", "free_clients",
+                             "used_clients", "login_clients", "free_servers", "used_servers",
+                             "dns_names", "dns_zones", "dns_queries", "dns_pending"})
+        CHECK_MESSAGE(names.count(name) == 1, name);
+    const auto config = c.exec("SHOW CONFIG");
+    CHECK(row_of(config, "key", "max_client_conn") < config.rows.size());
+    CHECK(row_of(config, "key", "max_user_connections") < config.rows.size());
+    CHECK(config.at(row_of(config, "key", "pool.max_size"), "value") == "5");
+}
+
+TEST_CASE("psql uses the console") {
+    const auto r = run({postgres_program("psql"), "-X", proxy().dsn("postgres", "pgweir"), "-c",
+                        "SHOW POOLS", "-c", "SHOW CACHE"});
+    CHECK(r.status == 0);
+    CHECK(r.out.find("sv_active") != std::string::npos);
+    CHECK(r.out.find("guarantee") != std::string::npos);
+}
+
+TEST_CASE("health and metrics are served") {
+    auto c = proxy().connect();
+    c.run("SELECT 1");
+    for (const char* path : {"/livez", "/healthz", "/readyz"})
+        CHECK_MESSAGE(proxy().http(path).starts_with("HTTP/1.1 200"), path);
+    CHECK(proxy().http("/nothing").starts_with("HTTP/1.1 404"));
+    CHECK(proxy().http("/../../etc/passwd").find("root:") == std::string::npos);
+    const auto metrics = proxy().http("/metrics");
+    CHECK(metrics.starts_with("HTTP/1.1 200"));
+    for (const char* name :
+         {"pgbouncer_pools_client_active_connections", "pgbouncer_pools_client_waiting_connections",
+          "pgbouncer_pools_server_active_connections", "pgbouncer_pools_server_idle_connections",
+          "pgbouncer_stats_totals_queries_pooled_total", "pgweir_cache_hits_total",
+          "pgweir_cache_misses_total", "pgweir_not_cached_total{reason=", "pgweir_pins_total"})
+        CHECK_MESSAGE(metrics.find(name) != std::string::npos, name);
+}
+
+TEST_CASE("pins are counted with their reason") {
+    const std::string name = "pgweir_pins_total{reason=\"temporary\"}";
+    const auto before = proxy().metric(name);
+    auto c = proxy().connect();
+    c.run("CREATE TEMP TABLE pin (n int)");
+    CHECK(eventually([&] { return proxy().metric(name) == before + 1; }));
+}
+
+TEST_CASE("a slow statement is in the slow log, once, with its figures" *
+          doctest::skip(Proxy::direct())) {
+    Proxy p(Cluster::shared(), {{{"slow_log", "{threshold: 200ms, file: slow.log}"}}, {}, {}, 0});
+    auto c = p.connect("app", "app", "application_name=slowpoke");
+    c.run("SELECT 'fast'");
+    c.run("SELECT pg_sleep(0.3), 'slow one'");
+    c.exec_params("SELECT pg_sleep($1::float), 'slow two'", {"0.3"});
+    CHECK(eventually([&] { return p.slow_log().find("slow two") != std::string::npos; }));
+    const auto log = p.slow_log();
+    CHECK(log.find("'fast'") == std::string::npos);
+    CHECK(log.find("slow one") != std::string::npos);
+    CHECK(log.find("slow one") == log.rfind("slow one"));
+    const auto line = log.substr(0, log.find('\n'));
+    for (const char* key :
+         {"\"timestamp\"", "\"user\":\"app\"", "\"dbname\":\"app\"", "\"wait_ms\"", "\"server_ms\"",
+          "\"transfer_ms\"", "\"rows\"", "\"bytes\"", "\"cache\"", "\"fingerprint\"", "\"pool\"",
+          "\"application_name\":\"slowpoke\""})
+        CHECK_MESSAGE(line.find(key) != std::string::npos, key, " in ", line);
+    if (run({"sh", "-c", "command -v pgbadger"}).status != 0) return;
+    const auto r = run({"pgbadger", "-f", "jsonlog", "-o", p.directory() + "/report.json", "-x",
+                        "json", "-q", p.directory() + "/slow.log"});
+    CHECK(r.status == 0);
+    const auto report = read_file(p.directory() + "/report.json");
+    CHECK(report.find("slow one") != std::string::npos);
+}

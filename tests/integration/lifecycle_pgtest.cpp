@@ -1,0 +1,187 @@
+// The program from its command line to its end: exit codes, configuration, reload, shutdown.
+#include <doctest/doctest.h>
+
+#include <signal.h>
+
+#include "support/proxy.hpp"
+#include "support/raw_client.hpp"
+#include "support/run.hpp"
+
+using namespace pgweir::testing;
+
+namespace {
+
+Cluster& cluster() { return Cluster::shared(); }
+std::string ask(RawClient& c, const std::string& sql) {
+    return first_value(c.ask(msg::query(sql)));
+}
+ProxyOptions options(std::map<std::string, std::string> sections) {
+    return {std::move(sections), {}, {}, 0};
+}
+
+}  // namespace
+
+TEST_CASE("exit codes: 0 for help, version and a good file, 2 for usage, 78 for configuration") {
+    const TempDir dir("pgweir-cli");
+    const auto with = [&](const std::string& yaml) {
+        write_file(dir.path() + "/c.yaml", yaml);
+        return run({Proxy::binary(), "--config", dir.path() + "/c.yaml", "--check-config"});
+    };
+    CHECK(run({Proxy::binary(), "--help"}).status == 0);
+    const auto version = run({Proxy::binary(), "--version"});
+    CHECK(version.status == 0);
+    CHECK(version.out.find("pgweir") != std::string::npos);
+    CHECK(run({Proxy::binary(), "--no-such-option"}).status == 2);
+    CHECK(with("listen: {port: 6432}\n").status == 0);
+    CHECK(run({Proxy::binary(), "--check-config", "--config", dir.path() + "/none.yaml"}).status ==
+          78);
+    const auto bad = with("listen: {prot: 6432}\npool: {max_size: lots}\npool: {min_size: 1}\n");
+    CHECK(bad.status == 78);
+    const auto said = bad.out + bad.err;
+    CHECK(said.find("c.yaml:1:") != std::string::npos);
+    CHECK(said.find("port") != std::string::npos);  // the nearest known key
+    CHECK(said.find("c.yaml:2:") != std::string::npos);
+    CHECK(said.find("c.yaml:3:") != std::string::npos);  // the duplicate, in the same run
+}
+
+TEST_CASE("a port that is taken is a runtime error, status 1") {
+    Proxy p(cluster());
+    const auto r = run({Proxy::binary(), "--config", p.directory() + "/pgweir.yaml"});
+    CHECK(r.status == 1);
+    CHECK((r.out + r.err).find(std::to_string(p.port())) != std::string::npos);
+}
+
+TEST_CASE("a reload applies what has changed, says so, and disturbs no session") {
+    Proxy p(cluster(), options({{"pool", "{min_size: 0, max_size: 1, wait_timeout: 300ms}"}}));
+    auto a = RawClient::login(p.port());
+    auto b = RawClient::login(p.port());
+    a.ask(msg::query("BEGIN; SELECT 1"));
+    CHECK(error_of(b.ask(msg::query("SELECT 1"))).sqlstate == "53300");
+    p.reload({{"pool", "{min_size: 0, max_size: 2, wait_timeout: 300ms}"}});
+    CHECK(p.logs("max_size"));
+    CHECK(eventually([&] { return ask(b, "SELECT 'room'") == "room"; }));
+    CHECK(ready_status(a.ask(msg::query("COMMIT"))) == 'I');
+}
+
+TEST_CASE("a reload of a bad file changes nothing and says what is wrong (98)") {
+    Proxy p(cluster());
+    auto a = RawClient::login(p.port());
+    p.write_config({{"pool", "{max_size: 0x, nonsense: 1}"}});
+    p.send_signal(SIGHUP);
+    CHECK(p.logs("nonsense"));
+    CHECK(ask(a, "SELECT 'still'") == "still");
+    auto b = RawClient::login(p.port());
+    CHECK(ask(b, "SELECT 'here'") == "here");
+    const auto config = p.console("SHOW CONFIG");
+    for (std::size_t i = 0; i < config.rows.size(); ++i)
+        if (config.at(i, "key") == "pool.max_size") CHECK(config.at(i, "value") == "5");
+    p.reload({{"pool", "{max_size: 4}"}});
+    CHECK(p.console("RELOAD").ok);
+}
+
+TEST_CASE("environment variables beat the file") {
+    auto o = options({{"pool", "{min_size: 0, max_size: 5}"}});
+    o.environment = {{"DB_POOL_MAX", "3"}, {"SLOW_QUERY_THRESHOLD", "250"}};
+    Proxy p(cluster(), o);
+    const auto config = p.console("SHOW CONFIG");
+    int seen = 0;
+    for (std::size_t i = 0; i < config.rows.size(); ++i) {
+        if (config.at(i, "key") == "pool.max_size") seen += config.at(i, "value") == "3";
+        if (config.at(i, "key") == "slow_log.threshold") seen += config.at(i, "value") == "250ms";
+    }
+    CHECK(seen == 2);
+}
+
+TEST_CASE(
+    "SIGTERM: idle clients get 57P01, an open transaction may finish, then the end, status 0") {
+    Proxy p(cluster());
+    auto idle = RawClient::login(p.port());
+    CHECK(ask(idle, "SELECT 1") == "1");
+    auto busy = RawClient::login(p.port());
+    busy.ask(msg::query("BEGIN"));
+    CHECK(ask(busy, "SELECT 1") == "1");
+    p.terminate();
+    const auto m = idle.read_to_end();
+    CHECK(error_of(m).severity == "FATAL");
+    CHECK(error_of(m).sqlstate == "57P01");
+    CHECK(count_type(m, 'E') == 1);
+    CHECK(!p.wait(Seconds(0.3)));
+    CHECK(eventually([&] {
+        try {
+            RawClient late(p.port());
+            late.send(msg::startup({{"user", "app"}, {"database", "app"}}));
+            const auto answer = late.read_to_end();
+            return answer.empty() || error_of(answer).sqlstate == "57P03" ||
+                   error_of(answer).sqlstate == "57P01";
+        } catch (const std::runtime_error&) {
+            return true;  // refused
+        }
+    }));
+    CHECK(ask(busy, "SELECT 'finishing'") == "finishing");
+    CHECK(ready_status(busy.ask(msg::query("COMMIT"))) == 'I');
+    CHECK(error_of(busy.read_to_end()).sqlstate == "57P01");
+    CHECK(p.wait(Seconds(5)) == 0);
+    CHECK(eventually([] { return cluster().backends() == 0; }));
+}
+
+TEST_CASE("what has not finished when the shutdown's time is over is told 57P01") {
+    Proxy p(cluster(), options({{"timeouts", "{shutdown: 500ms}"}}));
+    auto busy = RawClient::login(p.port());
+    busy.ask(msg::query("BEGIN; SELECT 1"));
+    auto running = RawClient::login(p.port());
+    running.send(msg::query("SELECT pg_sleep(20)"));
+    sleep_for(Seconds(0.2));
+    p.terminate();
+    CHECK(error_of(busy.read_to_end()).sqlstate == "57P01");
+    CHECK(error_of(running.read_to_end()).sqlstate == "57P01");
+    CHECK(p.wait(Seconds(5)) == 0);
+    CHECK(eventually([] {
+        return cluster().value(
+                   "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND state "
+                   "<> 'idle'") == "0";
+    }));
+}
+
+TEST_CASE("a second SIGTERM ends it at once (86)") {
+    Proxy p(cluster());
+    auto busy = RawClient::login(p.port());
+    busy.ask(msg::query("BEGIN; SELECT 1"));
+    p.terminate();
+    CHECK(!p.wait(Seconds(0.3)));
+    p.terminate();
+    CHECK(p.wait(Seconds(2)).has_value());
+}
+
+TEST_CASE("while draining it is alive but not ready") {
+    Proxy p(cluster());
+    auto busy = RawClient::login(p.port());
+    busy.ask(msg::query("BEGIN; SELECT 1"));
+    CHECK(p.http("/readyz").starts_with("HTTP/1.1 200"));
+    p.terminate();
+    CHECK(eventually([&] { return p.http("/readyz").starts_with("HTTP/1.1 503"); }));
+    CHECK(p.http("/livez").starts_with("HTTP/1.1 200"));
+    busy.ask(msg::query("COMMIT"));
+    CHECK(p.wait(Seconds(5)) == 0);
+}
+
+TEST_CASE("it works over a Unix socket") {
+    const TempDir dir("pgweir-sock");
+    Proxy p(cluster(), options({{"listen", "{host: 127.0.0.1, port: {port}, unix_socket_dir: " +
+                                               dir.path() + "}"}}));
+    Db db("host=" + dir.path() + " port=" + std::to_string(p.port()) + " user=app dbname=app");
+    CHECK(db.value("SELECT 42") == "42");
+    Proxy over_socket(
+        cluster(),
+        options({{"databases", "{\"*\": {host: " + cluster().socket_directory() +
+                                   ", port: " + std::to_string(cluster().port()) + "}}"}}));
+    CHECK(over_socket.connect().value("SELECT inet_server_addr() IS NULL") == "t");
+}
+
+TEST_CASE("it starts without a server, and serves once there is one") {
+    Cluster own;
+    own.stop();
+    Proxy p(own);
+    CHECK(!connect_error(p.dsn()).empty());
+    own.start();
+    CHECK(eventually([&] { return connect_error(p.dsn()).empty(); }, Seconds(10)));
+}
