@@ -1,0 +1,111 @@
+#include "pgweir/cache/key.hpp"
+
+#include <doctest/doctest.h>
+
+#include <map>
+#include <random>
+#include <tuple>
+
+using namespace pgweir;
+using namespace pgweir::cache;
+
+namespace {
+
+using Meaning =
+    std::tuple<std::uint64_t, std::uint32_t, std::string, std::string, std::string,
+               std::vector<query::Oid>, std::uint16_t, std::string, std::string, std::string>;
+
+/// Short strings over few bytes, so that fields that run into one another would soon be found.
+std::string short_text(std::mt19937_64& random) {
+    std::string s(random() % 4, '\0');
+    for (auto& c : s) c = static_cast<char>(random() % 3);
+    return s;
+}
+
+std::string formats(std::mt19937_64& random) {
+    std::string s;
+    for (auto n = random() % 3; n != 0; --n) s.append(random() % 2 == 0 ? "\0\0" : "\0\1", 2);
+    return s;
+}
+
+std::string folded(const std::string& f) { return f == std::string(2, '\0') ? "" : f; }
+
+std::string key_of(const KeyParts& parts) {
+    std::string out;
+    build_key(out, parts);
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("two requests have the same key exactly if they mean the same") {
+    std::mt19937_64 random(7);
+    std::map<std::string, Meaning> by_key;
+    std::map<Meaning, std::string> by_meaning;
+    for (int i = 0; i < 60'000; ++i) {
+        const auto user = short_text(random), role = short_text(random);
+        const auto statement = short_text(random), values = short_text(random);
+        const auto parameter_formats = formats(random), result_formats = formats(random);
+        std::vector<query::Oid> types(random() % 3);
+        for (auto& t : types) t = static_cast<query::Oid>(random() % 2);
+        KeyParts p;
+        p.database = random() % 2;
+        p.settings = static_cast<std::uint32_t>(random() % 2);
+        p.session_user = user;
+        p.role = role;
+        p.statement = statement;
+        p.types = types;
+        p.parameters = static_cast<std::uint16_t>(random() % 2);
+        p.parameter_formats = parameter_formats;
+        p.parameter_values = values;
+        p.result_formats = result_formats;
+        const auto key = key_of(p);
+        const Meaning meaning{p.database,   p.settings,
+                              user,         role,
+                              statement,    types,
+                              p.parameters, folded(parameter_formats),
+                              values,       folded(result_formats)};
+        REQUIRE(by_key.try_emplace(key, meaning).first->second == meaning);
+        REQUIRE(by_meaning.try_emplace(meaning, key).first->second == key);
+    }
+    CHECK(by_key.size() > 40'000);
+}
+
+TEST_CASE("a simple Query and a Bind without parameters or binary results share a key") {
+    KeyParts simple;
+    simple.database = 1;
+    simple.statement = "select 1";
+    KeyParts bound = simple;
+    bound.result_formats = std::string_view("\0\0", 2);
+    CHECK(key_of(simple) == key_of(bound));
+    bound.result_formats = std::string_view("\0\1", 2);
+    CHECK(key_of(simple) != key_of(bound));
+    bound.result_formats =
+        std::string_view("\0\0\0\0", 4);  // an error unless there are two columns
+    CHECK(key_of(simple) != key_of(bound));
+}
+
+TEST_CASE("a NULL parameter is not an empty one") {
+    KeyParts a, b;
+    a.parameters = b.parameters = 1;
+    a.parameter_values = std::string_view("\xff\xff\xff\xff", 4);
+    b.parameter_values = std::string_view("\0\0\0\0", 4);
+    CHECK(key_of(a) != key_of(b));
+}
+
+TEST_CASE("a key is built in place once its buffer is large enough") {
+    KeyParts p;
+    p.statement = "select a, b, c from a_table where a = $1 and b = $2";
+    std::string buffer;
+    build_key(buffer, p);
+    const auto* data = buffer.data();
+    for (int i = 0; i < 100; ++i) build_key(buffer, p);
+    CHECK(buffer.data() == data);
+    CHECK(hash_key(buffer) == hash_key(key_of(p)));
+}
+
+TEST_CASE("results are all text only if no code says otherwise") {
+    CHECK(all_text(""));
+    CHECK(all_text(std::string_view("\0\0\0\0", 4)));
+    CHECK_FALSE(all_text(std::string_view("\0\0\0\1", 4)));
+}
