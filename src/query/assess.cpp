@@ -1,0 +1,287 @@
+// See assess.hpp. Without a catalog nothing is cached, relations may be anything, and a function
+// that is not known to be pg_catalog's may change the session.
+#include "assess.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "functions.hpp"
+
+namespace pgweir::query {
+
+namespace {
+
+constexpr std::size_t kMostReads = 64;
+
+constexpr std::array kKinds{
+    Kind::select,      Kind::dml, Kind::copy, Kind::begin,       Kind::commit,     Kind::rollback, Kind::savepoint,
+    Kind::prepared_tx, Kind::set, Kind::show, Kind::discard_all, Kind::deallocate, Kind::call,     Kind::utility};
+static_assert(kKinds.size() == PGW_KIND_UTILITY + 1);
+
+constexpr std::array kPins{PinReason::none,      PinReason::set,         PinReason::prepare, PinReason::listen,
+                           PinReason::temporary, PinReason::hold_cursor, PinReason::load,    PinReason::do_block};
+static_assert(kPins.size() == PGW_PIN_DO_BLOCK + 1);
+
+bool of_pg_catalog(std::string_view schema) { return schema.empty() || schema == "pg_catalog"; }
+
+bool tells_time(std::string_view function) {
+    constexpr std::array<std::string_view, 6> clocks{"now",       "age",
+                                                     "timeofday", "clock_timestamp",
+                                                     "statement_timestamp", "transaction_timestamp"};
+    return std::find(clocks.begin(), clocks.end(), function) != clocks.end();
+}
+
+void sort_unique(std::vector<Oid>& oids) {
+    std::sort(oids.begin(), oids.end());
+    oids.erase(std::unique(oids.begin(), oids.end()), oids.end());
+}
+
+}  // namespace
+
+Assessor::Assessor(const ResolveContext& context) {
+    verdict_ = {.kind = Kind::empty,
+                .pin = PinReason::none,
+                .may_leave_state = false,
+                .may_end_transaction = false,
+                .writes = Writes::nothing,
+                .not_cached = NotCached::none,
+                .literal_dependent = false};
+    if (context.catalog == nullptr) return;
+    names_.emplace(*context.catalog, context);
+    verdict_.catalog_version = context.catalog->version;
+    any_harmful_trigger_ = context.catalog->any_harmful_trigger;
+}
+
+void Assessor::refuse(NotCached reason) {
+    if (verdict_.not_cached == NotCached::none) verdict_.not_cached = reason;
+}
+
+void Assessor::pin(PinReason reason) {
+    if (reason != PinReason::none) verdict_.may_leave_state = true;
+    if (verdict_.pin == PinReason::none) verdict_.pin = reason;
+}
+
+void Assessor::add(const pgw_statement& statement, const pgw_fact* facts) {
+    ++statements_;
+    verdict_.kind = statements_ == 1 ? kKinds[statement.kind] : Kind::several;
+    if (verdict_.kind != Kind::select) refuse(statements_ == 1 ? NotCached::not_a_read : NotCached::several_statements);
+    flags(statement);
+    pin(kPins[statement.pin]);
+    for (std::size_t i = 0; i < statement.facts; ++i) fact(facts[statement.first_fact + i], statement);
+}
+
+void Assessor::flags(const pgw_statement& statement) {
+    struct Refusal {
+        unsigned flag;
+        NotCached reason;
+    };
+    static constexpr Refusal refusals[] = {
+        {PGW_INTO, NotCached::select_into},           {PGW_DML_INSIDE, NotCached::writes},
+        {PGW_LOCKING, NotCached::locking_clause},     {PGW_TABLESAMPLE, NotCached::tablesample},
+        {PGW_SYSTEM_COLUMN, NotCached::system_column}, {PGW_SESSION_VALUE, NotCached::time_dependent},
+        {PGW_UNPROVEN, NotCached::function_not_immutable},
+    };
+    for (const auto& [flag, reason] : refusals) {
+        if ((statement.flags & flag) != 0) refuse(reason);
+    }
+    const auto has = [&](unsigned flag) { return (statement.flags & flag) != 0; };
+    if (has(PGW_WRITES_DATABASE)) writes_database();
+    if (has(PGW_WRITES_ALL)) verdict_.writes = Writes::all_databases;
+    verdict_.may_leave_state = verdict_.may_leave_state || has(PGW_LEAVES_STATE);
+    verdict_.may_end_transaction = verdict_.may_end_transaction || has(PGW_ENDS_TRANSACTION);
+    verdict_.isolation_changed = verdict_.isolation_changed || has(PGW_ISOLATION);
+    verdict_.literal_dependent = verdict_.literal_dependent || has(PGW_LITERAL_DEPENDENT);
+}
+
+void Assessor::fact(const pgw_fact& f, const pgw_statement& statement) {
+    const bool planned_only = (statement.flags & PGW_FACTS_PLANNED_ONLY) != 0;
+    if (planned_only && f.what != PGW_CALL) return;
+    switch (f.what) {
+        case PGW_READ: return read(f.schema, f.name);
+        case PGW_WRITE: return write(f.schema, f.name);
+        case PGW_CALL: return call(f, planned_only);
+        case PGW_FIELD: return field(f.name, true);
+        case PGW_COLUMN: return field(f.name, (statement.flags & PGW_FROM_FUNCTION) != 0);
+        case PGW_OPERATOR: return operation(f.schema, f.name);
+        case PGW_TYPE: return type(f.schema, f.name, f.flags);
+    }
+}
+
+/// Views and policies call functions that are not in the text.
+void Assessor::hidden_code() {
+    if (names_->hidden_writer()) writes_database();
+    if (names_->hidden_session_effect()) verdict_.may_leave_state = true;
+}
+
+void Assessor::read(std::string_view schema, std::string_view name) {
+    if (!names_) {
+        // It may be a view that calls anything.
+        if (!of_pg_catalog(schema) || !name.starts_with("pg_")) writes_database();
+        return;
+    }
+    const RelationMatch match = names_->relation(schema, name);
+    switch (match.place) {
+        case RelationPlace::system: return refuse(NotCached::system_relation);
+        case RelationPlace::temporary: return refuse(NotCached::temporary_relation);
+        case RelationPlace::unknown:
+            refuse(NotCached::unknown_relation);
+            verdict_.may_leave_state = true;
+            return writes_database();
+        case RelationPlace::found:
+            for (const Relation* relation : match.candidates) readable(*relation);
+    }
+}
+
+void Assessor::readable(const Relation& r) {
+    verdict_.reads.push_back(r.oid);
+    switch (r.kind) {
+        case 'r': break;
+        case 'v': hidden_code(); [[fallthrough]];
+        case 'm': refuse(NotCached::view); break;
+        case 'p': refuse(NotCached::partitioned); break;
+        case 'f': refuse(NotCached::foreign_table); break;
+        default: refuse(NotCached::unknown_relation);
+    }
+    if (r.persistence == 't') refuse(NotCached::temporary_relation);
+    if (r.persistence != 'p') refuse(NotCached::unlogged_relation);
+    if (r.row_security) {
+        refuse(NotCached::row_security);
+        hidden_code();
+    }
+    if (r.inherits) refuse(NotCached::inheritance);
+    if (r.has_rules) refuse(NotCached::view);
+    if (!r.plain_types) refuse(NotCached::type_not_proven);
+}
+
+void Assessor::write(std::string_view schema, std::string_view name) {
+    if (!names_) {
+        verdict_.may_leave_state = true;
+        return writes_database();
+    }
+    const RelationMatch match = names_->relation(schema, name);
+    if (match.place == RelationPlace::found) {
+        for (const Relation* relation : match.candidates) writable(*relation);
+        return;
+    }
+    if (match.place != RelationPlace::system) verdict_.may_leave_state = true;
+    writes_database();
+}
+
+void Assessor::writable(const Relation& r) {
+    const bool elsewhere = r.referenced_cascade || r.inherits || r.kind != 'r';
+    const bool code = r.has_rules || r.generated_or_default_functions || r.row_security || r.kind == 'v';
+    if (!elsewhere && !r.has_triggers && !r.has_user_triggers && !r.has_rules && !r.generated_or_default_functions) {
+        verdict_.writes = std::max(verdict_.writes, Writes::relations);
+        verdict_.written.push_back(r.oid);
+    } else {
+        writes_database();
+    }
+    if (code) hidden_code();
+    if ((r.has_user_triggers || elsewhere) && any_harmful_trigger_) verdict_.may_leave_state = true;
+}
+
+CallMatch Assessor::match_call(std::string_view schema, std::string_view name) const {
+    if (names_) return names_->call(schema, name);
+    const bool builtin = schema == "pg_catalog" ||
+                         (schema.empty() && (common_builtin(name) || session_effect(name) != nullptr ||
+                                             runs_sql_text(name) || builtin_type(name) != TypeTrust::unknown));
+    return {.found = true,
+            .builtin = builtin,
+            .foreign = !builtin,
+            .constant = false,
+            .harmless = builtin,
+            .may_write = !builtin};
+}
+
+void Assessor::call(const pgw_fact& f, bool planned_only) {
+    const std::string_view name = f.name;
+    const CallMatch match = match_call(f.schema, name);
+    if (planned_only) {
+        // Planning folds calls of functions that are declared immutable.
+        if (!match.found || !match.harmless) verdict_.may_leave_state = true;
+        return;
+    }
+    if (!match.found) {
+        const bool cast = *f.schema == '\0' &&
+                          (builtin_type(name) != TypeTrust::unknown || names_->shadowed_type(name));
+        if (cast) return type(f.schema, name, 0);
+        refuse(NotCached::function_not_immutable);
+        pin(PinReason::function);
+        return writes_database();
+    }
+    if (!match.constant) refuse(tells_time(name) ? NotCached::time_dependent : NotCached::function_not_immutable);
+    if (match.builtin) session(name, f.flags);
+    if (!match.harmless) pin(PinReason::function);
+    if (match.may_write) writes_database();
+}
+
+void Assessor::session(std::string_view function, unsigned flags) {
+    if (runs_sql_text(function)) {
+        pin(PinReason::function);
+        writes_database();
+        refuse(NotCached::function_not_immutable);
+    }
+    const SessionEffect* effect = session_effect(function);
+    if (effect == nullptr) return;
+    refuse(NotCached::function_not_immutable);
+    if (function == "set_config") {
+        verdict_.literal_dependent = true;
+        if ((flags & PGW_FACT_LOCAL) != 0) return;
+    }
+    verdict_.may_leave_state = true;
+    pin(effect->pin);
+}
+
+/// x.name is a call of name(x) where x has no such column. A relation's row can only be given to
+/// functions that take any row, which of pg_catalog's are constant or named pg_...; the value of a
+/// function in FROM, or of an expression, to all.
+void Assessor::field(std::string_view name, bool any_function) {
+    if (!names_) {
+        if (any_function && session_effect(name) != nullptr) session(name, 0);
+        return;
+    }
+    const CallMatch match = names_->call("", name);
+    if (!match.found) return;
+    if (match.foreign || ((any_function || name.starts_with("pg_")) && !match.constant))
+        refuse(NotCached::function_not_immutable);
+    if (match.builtin && any_function) session(name, 0);
+    if (!match.harmless) verdict_.may_leave_state = true;
+    if (match.may_write) writes_database();
+}
+
+void Assessor::operation(std::string_view schema, std::string_view name) {
+    if (!names_) return;
+    const OperatorMatch match = names_->operation(schema, name);
+    if (!match.constant) refuse(NotCached::operator_not_immutable);
+    if (!match.found || match.foreign) verdict_.may_leave_state = true;
+    if (!match.found || match.may_write) writes_database();
+}
+
+void Assessor::type(std::string_view schema, std::string_view name, unsigned flags) {
+    const TypeTrust trust = of_pg_catalog(schema) ? builtin_type(name) : TypeTrust::unknown;
+    const bool shadowed = schema.empty() && names_ && names_->shadowed_type(name);
+    // A column cast to a date may be text that says 'today'.
+    const bool from_data = trust == TypeTrust::datetime && (flags & PGW_FACT_LITERAL) == 0;
+    if (trust == TypeTrust::unknown || shadowed || from_data || (flags & PGW_FACT_UNPROVEN) != 0)
+        refuse(NotCached::type_not_proven);
+}
+
+Verdict Assessor::finish() {
+    if (statements_ == 0) refuse(NotCached::not_a_read);
+    if (!names_ && verdict_.kind == Kind::select) {
+        verdict_.not_cached = NotCached::no_catalog;
+    }
+    if (statements_ > 1) {
+        verdict_.not_cached = NotCached::several_statements;
+        verdict_.may_end_transaction = true;
+    }
+    sort_unique(verdict_.reads);
+    sort_unique(verdict_.written);
+    if (verdict_.reads.size() > kMostReads) refuse(NotCached::too_complex);
+    if (verdict_.not_cached != NotCached::none) verdict_.reads.clear();
+    if (verdict_.writes != Writes::relations) verdict_.written.clear();
+    verdict_.timed = verdict_.kind == Kind::select || verdict_.kind == Kind::dml;
+    return std::move(verdict_);
+}
+
+}  // namespace pgweir::query

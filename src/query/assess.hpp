@@ -1,0 +1,48 @@
+// Turns the facts of a statement into a verdict: what may be cached, written, left behind.
+// Invariant: every fact only ever makes the verdict more careful, so their order does not matter
+// but for which reason is given. Thread: one assessor, one thread.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "names.hpp"
+#include "pg_facts.h"
+#include "pgweir/query/verdict.hpp"
+
+namespace pgweir::query {
+
+class Assessor {
+  public:
+    explicit Assessor(const ResolveContext& context);
+
+    /// Adds one statement; more than one make the verdict one of several.
+    void add(const pgw_statement& statement, const pgw_fact* facts);
+    void refuse(NotCached reason);
+    /// The verdict of all that was added. Call once.
+    Verdict finish();
+
+  private:
+    void flags(const pgw_statement& statement);
+    void fact(const pgw_fact& fact, const pgw_statement& statement);
+    void read(std::string_view schema, std::string_view name);
+    void readable(const Relation& relation);
+    void write(std::string_view schema, std::string_view name);
+    void writable(const Relation& relation);
+    void call(const pgw_fact& fact, bool planned_only);
+    CallMatch match_call(std::string_view schema, std::string_view name) const;
+    void session(std::string_view function, unsigned flags);
+    void field(std::string_view name, bool any_function);
+    void operation(std::string_view schema, std::string_view name);
+    void type(std::string_view schema, std::string_view name, unsigned flags);
+    void hidden_code();
+    void pin(PinReason reason);
+    void writes_database() { verdict_.writes = std::max(verdict_.writes, Writes::database); }
+
+    Verdict verdict_;
+    std::optional<Names> names_;
+    bool any_harmful_trigger_ = true;
+    std::size_t statements_ = 0;
+};
+
+}  // namespace pgweir::query

@@ -1,0 +1,75 @@
+// The way of a text to its verdict: PostgreSQL's parser where it can be used, tokens where not.
+// Invariant: no input makes this throw, crash or take more than linear time.
+#include <string>
+
+#include "assess.hpp"
+#include "by_tokens.hpp"
+#include "pg_facts.h"
+#include "pgweir/query/verdict.hpp"
+
+namespace pgweir::query {
+
+namespace {
+
+/// Longer texts are not parsed: the parser's memory is some hundred times the text.
+constexpr std::size_t kLongestParsed = 64 * 1024;
+
+/// Closes the parser's memory whatever happens in between.
+class Parse {
+  public:
+    explicit Parse(const std::string& sql) : result_(pgw_open(sql.c_str())) {}
+    ~Parse() { pgw_close(&result_); }
+    Parse(const Parse&) = delete;
+    Parse& operator=(const Parse&) = delete;
+    const pgw_result& operator*() const { return result_; }
+
+  private:
+    pgw_result result_;
+};
+
+Verdict judge_parsed(const std::string& sql, const ResolveContext& context) {
+    const Parse parse(sql);
+    if ((*parse).failed != 0) return judge_by_tokens(sql, context);
+    Assessor assessor(context);
+    for (std::size_t i = 0; i < (*parse).statement_count; ++i)
+        assessor.add((*parse).statements[i], (*parse).facts);
+    return assessor.finish();
+}
+
+Verdict judge_long(std::string_view sql, const ResolveContext& context) {
+    if (auto insert = judge_plain_insert(sql, context)) return *insert;
+    if (const auto shorter = without_long_literals(sql); shorter && shorter->size() <= kLongestParsed)
+        return judge_parsed(*shorter, context);
+    Verdict verdict = judge_by_tokens(sql, context);
+    if (verdict.kind != Kind::unknown) verdict.not_cached = NotCached::too_complex;
+    // A shorter text of this shape may still be judged better.
+    verdict.literal_dependent = true;
+    return verdict;
+}
+
+Verdict judge_any(std::string_view sql, const ResolveContext& context) {
+    const TextScan scan = scan_text(sql);
+    Verdict verdict;
+    // The parser would stop at NUL and see less than the server is sent.
+    if (sql.find('\0') == std::string_view::npos)
+        verdict = sql.size() > kLongestParsed ? judge_long(sql, context) : judge_parsed(std::string(sql), context);
+    const bool reads = verdict.not_cached == NotCached::none;
+    if (reads && !scan.lexed) verdict.not_cached = NotCached::not_understood;
+    if (reads && scan.lexed && scan.special_datetime) verdict.not_cached = NotCached::special_date_input;
+    if (verdict.not_cached != NotCached::none) verdict.reads.clear();
+    if (!scan.lexed || (reads && scan.special_datetime)) verdict.literal_dependent = true;
+    return verdict;
+}
+
+}  // namespace
+
+VerdictPtr judge(std::string_view sql, const ResolveContext& context) {
+    try {
+        return std::make_shared<const Verdict>(judge_any(sql, context));
+    } catch (const std::bad_alloc&) {
+        static const auto nothing_known = std::make_shared<const Verdict>();
+        return nothing_known;
+    }
+}
+
+}  // namespace pgweir::query

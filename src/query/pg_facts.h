@@ -1,0 +1,108 @@
+/* What the walk over PostgreSQL's raw parse tree found, flat and free of PostgreSQL's headers, so
+ * that C++ can read it. Invariant: strings live until pgw_close; an empty list of statements with
+ * `failed` unset is an empty text. Thread: any; the parser's state is thread-local. */
+#ifndef PGWEIR_QUERY_PG_FACTS_H
+#define PGWEIR_QUERY_PG_FACTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum {
+    PGW_READ,     /* a relation in FROM, or its like */
+    PGW_WRITE,    /* target of INSERT, UPDATE, DELETE, MERGE, COPY FROM, TRUNCATE */
+    PGW_CALL,     /* a function, aggregate or window function */
+    PGW_FIELD,    /* (expression).name: a field or a call */
+    PGW_COLUMN,   /* relation.name: a column or, if there is none, a call */
+    PGW_OPERATOR, /* schema may be empty */
+    PGW_TYPE,     /* a cast or a column definition of a function in FROM */
+} pgw_what;
+
+enum {
+    PGW_FACT_LOCAL = 1,    /* PGW_CALL: set_config whose third argument is the constant true */
+    PGW_FACT_LITERAL = 2,  /* PGW_TYPE: of a literal or a parameter, whose text can be looked at */
+    PGW_FACT_UNPROVEN = 4, /* PGW_TYPE: %TYPE, SETOF */
+};
+
+typedef struct {
+    pgw_what what;
+    unsigned flags;
+    const char* schema; /* never NULL; "" when not qualified */
+    const char* name;
+} pgw_fact;
+
+typedef enum {
+    PGW_KIND_SELECT,
+    PGW_KIND_DML,
+    PGW_KIND_COPY,
+    PGW_KIND_BEGIN,
+    PGW_KIND_COMMIT,
+    PGW_KIND_ROLLBACK,
+    PGW_KIND_SAVEPOINT,
+    PGW_KIND_PREPARED_TX,
+    PGW_KIND_SET,
+    PGW_KIND_SHOW,
+    PGW_KIND_DISCARD_ALL,
+    PGW_KIND_DEALLOCATE,
+    PGW_KIND_CALL,
+    PGW_KIND_UTILITY,
+} pgw_kind;
+
+typedef enum {
+    PGW_PIN_NONE,
+    PGW_PIN_SET,
+    PGW_PIN_PREPARE,
+    PGW_PIN_LISTEN,
+    PGW_PIN_TEMPORARY,
+    PGW_PIN_HOLD_CURSOR,
+    PGW_PIN_LOAD,
+    PGW_PIN_DO_BLOCK,
+} pgw_pin;
+
+/* What the statement does beside its facts. */
+enum {
+    PGW_LOCKING = 1u << 0,
+    PGW_INTO = 1u << 1,
+    PGW_DML_INSIDE = 1u << 2,
+    PGW_TABLESAMPLE = 1u << 3,
+    PGW_SYSTEM_COLUMN = 1u << 4,
+    PGW_SESSION_VALUE = 1u << 5, /* CURRENT_DATE, CURRENT_USER and their kin */
+    PGW_UNPROVEN = 1u << 6,      /* an expression this walk does not vouch for */
+    PGW_FROM_FUNCTION = 1u << 7,
+    PGW_WRITES_DATABASE = 1u << 8,
+    PGW_WRITES_ALL = 1u << 9,
+    PGW_LEAVES_STATE = 1u << 10,
+    PGW_ENDS_TRANSACTION = 1u << 11,
+    PGW_ISOLATION = 1u << 12,
+    PGW_LITERAL_DEPENDENT = 1u << 13,
+    PGW_FACTS_PLANNED_ONLY = 1u << 14, /* plain EXPLAIN: nothing found runs */
+};
+
+typedef struct {
+    pgw_kind kind;
+    pgw_pin pin;
+    unsigned flags;
+    size_t first_fact;
+    size_t facts;
+} pgw_statement;
+
+typedef struct {
+    int failed; /* not parsed, or out of memory */
+    const pgw_statement* statements;
+    size_t statement_count;
+    const pgw_fact* facts;
+    void* owner;
+} pgw_result;
+
+/* `sql` ends with NUL. Never fails otherwise than by `failed`; always followed by pgw_close. */
+pgw_result pgw_open(const char* sql);
+void pgw_close(pgw_result* result);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,246 @@
+/* What each top-level statement is: its kind, what it writes beside its facts, what it leaves
+ * behind in the session. A statement that is not listed may do anything a utility can.
+ * Invariant and thread: see pg_walk.h. */
+#include "pg_walk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <utils/palloc.h>
+
+typedef struct {
+    pgw_kind kind;
+    pgw_pin pin;
+    unsigned flags;
+} effect;
+
+static void now_is(pgw_walk* w, effect e) {
+    w->now->kind = e.kind;
+    w->now->flags |= e.flags;
+    if (w->now->pin == PGW_PIN_NONE) w->now->pin = e.pin;
+}
+
+static void look_transaction(pgw_walk* w, const TransactionStmt* s) {
+    switch (s->kind) {
+        case TRANS_STMT_BEGIN:
+        case TRANS_STMT_START:
+            now_is(w, (effect){PGW_KIND_BEGIN, PGW_PIN_NONE, s->options != NIL ? PGW_ISOLATION : 0});
+            return;
+        case TRANS_STMT_COMMIT:
+            now_is(w, (effect){PGW_KIND_COMMIT, PGW_PIN_NONE, PGW_ENDS_TRANSACTION});
+            return;
+        case TRANS_STMT_ROLLBACK:
+            now_is(w, (effect){PGW_KIND_ROLLBACK, PGW_PIN_NONE, PGW_ENDS_TRANSACTION});
+            return;
+        case TRANS_STMT_SAVEPOINT:
+        case TRANS_STMT_RELEASE:
+        case TRANS_STMT_ROLLBACK_TO: w->now->kind = PGW_KIND_SAVEPOINT; return;
+        default: break;
+    }
+    /* What was written is not known where COMMIT PREPARED comes from another session. */
+    now_is(w, (effect){PGW_KIND_PREPARED_TX, PGW_PIN_NONE, PGW_ENDS_TRANSACTION | PGW_WRITES_DATABASE});
+}
+
+static void look_set(pgw_walk* w, const VariableSetStmt* s) {
+    const bool transaction = s->kind == VAR_SET_MULTI && strncmp(s->name, "TRANSACTION", 11) == 0;
+    now_is(w, (effect){PGW_KIND_SET, s->is_local || transaction ? PGW_PIN_NONE : PGW_PIN_SET,
+                       PGW_LITERAL_DEPENDENT});
+    if (s->name != NULL && (s->kind == VAR_SET_MULTI || strstr(s->name, "transaction") != NULL))
+        w->now->flags |= PGW_ISOLATION;
+}
+
+static void look_explain(pgw_walk* w, const ExplainStmt* s) {
+    bool runs = false;
+    ListCell* cell;
+    foreach (cell, s->options) {
+        const DefElem* option = (const DefElem*)lfirst(cell);
+        if (option->arg != NULL) w->now->flags |= PGW_LITERAL_DEPENDENT;
+        if (strcmp(option->defname, "analyze") == 0) runs = true;
+    }
+    pgw_statement_look(w, s->query);
+    w->now->kind = PGW_KIND_UTILITY;
+    if (!runs) {
+        w->now->pin = PGW_PIN_NONE;
+        w->now->flags &= ~(unsigned)(PGW_WRITES_DATABASE | PGW_WRITES_ALL);
+        w->now->flags |= PGW_FACTS_PLANNED_ONLY;
+    }
+}
+
+static void look_copy(pgw_walk* w, const CopyStmt* s) {
+    w->now->kind = PGW_KIND_COPY;
+    pgw_relation(w, s->is_from ? PGW_WRITE : PGW_READ, s->relation);
+    pgw_walk_tree(w, s->query);
+    pgw_walk_tree(w, s->whereClause);
+    /* A statement as COPY's source may be one that writes; its facts say so. */
+    w->now->kind = PGW_KIND_COPY;
+}
+
+static void look_truncate(pgw_walk* w, const TruncateStmt* s) {
+    ListCell* cell;
+    w->now->kind = PGW_KIND_UTILITY;
+    foreach (cell, s->relations) pgw_relation(w, PGW_WRITE, (const RangeVar*)lfirst(cell));
+    if (s->behavior == DROP_CASCADE) w->now->flags |= PGW_WRITES_DATABASE;
+}
+
+static void look_create_as(pgw_walk* w, const CreateTableAsStmt* s) {
+    now_is(w, (effect){PGW_KIND_UTILITY,
+                       pgw_temporary(s->into->rel) ? PGW_PIN_TEMPORARY : PGW_PIN_NONE,
+                       PGW_WRITES_DATABASE});
+    if (IsA(s->query, ExecuteStmt))
+        now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_PREPARE, PGW_LEAVES_STATE});
+    else
+        pgw_walk_tree(w, s->query);
+}
+
+static void look_created(pgw_walk* w, const RangeVar* relation) {
+    now_is(w, (effect){PGW_KIND_UTILITY, pgw_temporary(relation) ? PGW_PIN_TEMPORARY : PGW_PIN_NONE,
+                       PGW_WRITES_DATABASE});
+}
+
+static bool concurrently(const Node* statement) {
+    if (IsA(statement, IndexStmt)) return ((const IndexStmt*)statement)->concurrent;
+    return IsA(statement, DropStmt) && ((const DropStmt*)statement)->concurrent;
+}
+
+static bool shared_object(ObjectType type) {
+    return type == OBJECT_DATABASE || type == OBJECT_ROLE || type == OBJECT_TABLESPACE ||
+           type == OBJECT_PARAMETER_ACL;
+}
+
+/* Statements about roles and databases, which every database of the server feels. */
+static bool look_cluster_wide(pgw_walk* w, const Node* s) {
+    unsigned flags = PGW_WRITES_ALL;
+    switch (nodeTag(s)) {
+        case T_CreateRoleStmt:
+        case T_AlterRoleStmt:
+        case T_AlterRoleSetStmt:
+        case T_DropRoleStmt:
+        case T_GrantRoleStmt:
+        case T_AlterDatabaseStmt:
+        case T_AlterDatabaseRefreshCollStmt:
+        case T_AlterDatabaseSetStmt:
+        case T_DropOwnedStmt:
+        case T_ReassignOwnedStmt:
+        case T_AlterTableSpaceOptionsStmt: break;
+        case T_AlterSystemStmt:
+        case T_CreatedbStmt:
+        case T_DropdbStmt:
+        case T_CreateTableSpaceStmt:
+        case T_DropTableSpaceStmt: flags |= PGW_ENDS_TRANSACTION; break;
+        case T_RenameStmt:
+            if (!shared_object(((const RenameStmt*)s)->renameType)) return false;
+            break;
+        case T_AlterOwnerStmt:
+            if (!shared_object(((const AlterOwnerStmt*)s)->objectType)) return false;
+            break;
+        case T_GrantStmt:
+            if (!shared_object(((const GrantStmt*)s)->objtype)) return false;
+            break;
+        default: return false;
+    }
+    now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_NONE, flags});
+    return true;
+}
+
+/* Statements that change nothing others see. */
+static bool look_private(pgw_walk* w, const Node* s) {
+    effect e = {PGW_KIND_UTILITY, PGW_PIN_NONE, 0};
+    switch (nodeTag(s)) {
+        case T_VariableShowStmt: e.kind = PGW_KIND_SHOW; break;
+        case T_ListenStmt: e.pin = PGW_PIN_LISTEN; break;
+        case T_UnlistenStmt:
+        case T_NotifyStmt:
+        case T_FetchStmt:
+        case T_ClosePortalStmt:
+        case T_LockStmt:
+        case T_CheckPointStmt:
+        case T_ConstraintsSetStmt: break;
+        case T_VacuumStmt: e.flags = PGW_ENDS_TRANSACTION; break;
+        case T_LoadStmt: e.pin = PGW_PIN_LOAD; break;
+        case T_PrepareStmt: e.pin = PGW_PIN_PREPARE; break;
+        case T_DeallocateStmt: e.kind = PGW_KIND_DEALLOCATE; break;
+        case T_DiscardStmt:
+            if (((const DiscardStmt*)s)->target == DISCARD_ALL) {
+                e.kind = PGW_KIND_DISCARD_ALL;
+                e.flags = PGW_ENDS_TRANSACTION;
+            }
+            break;
+        default: return false;
+    }
+    now_is(w, e);
+    return true;
+}
+
+/* DDL that runs no code of users, so that nothing of it stays in the session. */
+static bool look_plain_ddl(pgw_walk* w, const Node* s) {
+    switch (nodeTag(s)) {
+        case T_CreateStmt: look_created(w, ((const CreateStmt*)s)->relation); return true;
+        case T_CreateSeqStmt: look_created(w, ((const CreateSeqStmt*)s)->sequence); return true;
+        case T_ViewStmt: look_created(w, ((const ViewStmt*)s)->view); return true;
+        case T_DropStmt:
+        case T_CommentStmt:
+        case T_GrantStmt:
+        case T_RenameStmt:
+        case T_AlterOwnerStmt:
+        case T_AlterDefaultPrivilegesStmt:
+        case T_CreateSchemaStmt:
+        case T_CreateEnumStmt:
+        case T_CompositeTypeStmt:
+        case T_CreatePolicyStmt:
+        case T_AlterPolicyStmt:
+        case T_CreateTrigStmt:
+        case T_RuleStmt:
+        case T_IndexStmt: break;
+        default: return false;
+    }
+    now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_NONE,
+                       PGW_WRITES_DATABASE | (concurrently(s) ? PGW_ENDS_TRANSACTION : 0)});
+    /* CREATE SCHEMA may create temporary tables inside, in theory. */
+    if (IsA(s, CreateSchemaStmt) && ((const CreateSchemaStmt*)s)->schemaElts != NIL)
+        w->now->flags |= PGW_LEAVES_STATE;
+    return true;
+}
+
+static void look_declare(pgw_walk* w, const DeclareCursorStmt* s) {
+    pgw_walk_tree(w, s->query);
+    now_is(w, (effect){PGW_KIND_UTILITY,
+                       (s->options & CURSOR_OPT_HOLD) != 0 ? PGW_PIN_HOLD_CURSOR : PGW_PIN_NONE, 0});
+}
+
+void pgw_statement_look(pgw_walk* w, Node* s) {
+    switch (nodeTag(s)) {
+        case T_SelectStmt:
+            w->now->kind = PGW_KIND_SELECT;
+            pgw_walk_tree(w, s);
+            return;
+        case T_InsertStmt:
+        case T_UpdateStmt:
+        case T_DeleteStmt:
+        case T_MergeStmt:
+            w->now->kind = PGW_KIND_DML;
+            pgw_walk_tree(w, s);
+            return;
+        case T_TransactionStmt: look_transaction(w, (const TransactionStmt*)s); return;
+        case T_VariableSetStmt: look_set(w, (const VariableSetStmt*)s); return;
+        case T_ExplainStmt: look_explain(w, (const ExplainStmt*)s); return;
+        case T_CopyStmt: look_copy(w, (const CopyStmt*)s); return;
+        case T_TruncateStmt: look_truncate(w, (const TruncateStmt*)s); return;
+        case T_CreateTableAsStmt: look_create_as(w, (const CreateTableAsStmt*)s); return;
+        case T_DeclareCursorStmt: look_declare(w, (const DeclareCursorStmt*)s); return;
+        case T_CallStmt:
+        case T_DoStmt:
+            now_is(w, (effect){PGW_KIND_CALL, PGW_PIN_DO_BLOCK,
+                               PGW_WRITES_DATABASE | PGW_LEAVES_STATE | PGW_ENDS_TRANSACTION});
+            return;
+        case T_ExecuteStmt:
+            now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_PREPARE, PGW_WRITES_DATABASE | PGW_LEAVES_STATE});
+            return;
+        case T_AlterTableStmt:
+            now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_NONE, PGW_WRITES_DATABASE | PGW_LEAVES_STATE});
+            return;
+        default: break;
+    }
+    if (look_cluster_wide(w, s) || look_private(w, s) || look_plain_ddl(w, s)) return;
+    now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_NONE,
+                       PGW_WRITES_DATABASE | PGW_LEAVES_STATE | PGW_ENDS_TRANSACTION});
+}

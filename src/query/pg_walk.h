@@ -1,0 +1,51 @@
+/* Shared by the walk's C files only. Invariant: the walk never recurses; depth costs heap, and the
+ * heap is bounded by the length of the text. */
+#ifndef PGWEIR_QUERY_PG_WALK_H
+#define PGWEIR_QUERY_PG_WALK_H
+
+#define _GNU_SOURCE 1 /* the server's headers use sigjmp_buf */
+#include <postgres.h>
+
+#include <nodes/nodes.h>
+#include <nodes/parsenodes.h>
+#include <nodes/pg_list.h>
+#include <nodes/primnodes.h>
+
+#include "pg_facts.h"
+
+/* The names of WITH clauses that are visible at a place in the tree. */
+typedef struct pgw_scope {
+    const struct pgw_scope* outer;
+    struct pgw_scope* next_owned;
+    List* ctes;
+    int visible; /* so many of `ctes`, from the first */
+} pgw_scope;
+
+typedef struct {
+    Node* node;
+    const pgw_scope* scope;
+} pgw_pending;
+
+typedef struct pgw_walk {
+    pgw_pending* pending;
+    size_t pending_count, pending_size;
+    pgw_fact* facts;
+    size_t fact_count, fact_size;
+    pgw_statement* statements;
+    size_t statement_count, statement_size;
+    pgw_scope* owned_scopes;
+    const pgw_scope* scope; /* of the node being looked at */
+    pgw_statement* now;
+    bool failed;
+} pgw_walk;
+
+void pgw_push(pgw_walk* w, Node* node, const pgw_scope* scope);
+void pgw_fact_add(pgw_walk* w, pgw_what what, unsigned flags, const char* schema, const char* name);
+void pgw_relation(pgw_walk* w, pgw_what what, const RangeVar* relation);
+bool pgw_temporary(const RangeVar* relation);
+/* Walks everything under `node` into the current statement. */
+void pgw_walk_tree(pgw_walk* w, Node* node);
+/* Classifies one top-level statement and walks what it runs. */
+void pgw_statement_look(pgw_walk* w, Node* statement);
+
+#endif

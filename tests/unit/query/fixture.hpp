@@ -1,0 +1,129 @@
+// A small catalog made by hand: one relation and function of every sort the rules tell apart.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include "pgweir/query/verdict.hpp"
+
+namespace pgweir::query::fixture {
+
+inline constexpr Oid kPgCatalog = 11, kPublic = 2200, kApp = 20000, kAlice = 20001, kInformation = 13000;
+inline constexpr Oid kT = 1, kU = 2, kAppT = 3, kBoth = 4, kAppBoth = 5, kAliceNotes = 6, kQuoted = 7;
+
+class Builder {
+  public:
+    Builder() {
+        catalog_.version = 7;
+        catalog_.database_oid = 5;
+        catalog_.any_harmful_trigger = true;
+        catalog_.schemas = {{"pg_catalog", kPgCatalog}, {"public", kPublic}, {"app", kApp},
+                            {"alice", kAlice},          {"information_schema", kInformation}};
+        relations();
+        functions();
+        operators();
+        catalog_.types["mood"] = false;
+        catalog_.types["uuid"] = true;
+    }
+    Catalog take() { return std::move(catalog_); }
+
+  private:
+    Relation& add(Oid schema, std::string name, Oid oid, char kind = 'r') {
+        Relation r{.oid = oid, .schema = schema, .name = name, .kind = kind, .plain_types = true};
+        return catalog_.relations[schema][name] = r;
+    }
+
+    void relations() {
+        add(kPublic, "t", kT);
+        add(kPublic, "u", kU);
+        add(kApp, "t", kAppT);
+        add(kPublic, "twice", kBoth);
+        add(kApp, "twice", kAppBoth);
+        add(kAlice, "notes", kAliceNotes);
+        add(kPublic, "Odd Name", kQuoted);
+        add(kPublic, "v", 100, 'v');
+        add(kPublic, "mv", 101, 'm');
+        add(kPublic, "remote", 102, 'f');
+        add(kPublic, "parted", 103, 'p');
+        add(kPublic, "seq", 104, 'S');
+        add(kPublic, "fast", 105).persistence = 'u';
+        add(kPublic, "gone", 106).persistence = 't';
+        add(kPublic, "guarded", 107).row_security = true;
+        add(kPublic, "child", 108).inherits = true;
+        add(kPublic, "moods", 109).plain_types = false;
+        add(kPublic, "checked", 110).has_triggers = true;
+        auto& triggered = add(kPublic, "triggered", 111);
+        triggered.has_triggers = triggered.has_user_triggers = true;
+        add(kPublic, "ruled", 112).has_rules = true;
+        add(kPublic, "parent", 113).referenced_cascade = true;
+        add(kPublic, "defaults", 114).generated_or_default_functions = true;
+        add(kInformation, "tables", 115, 'v').system = true;
+    }
+
+    void builtin(Volatility volatility, std::initializer_list<const char*> names) {
+        for (const char* name : names)
+            catalog_.functions[name].push_back({.oid = 100, .schema = kPgCatalog, .volatility = volatility, .builtin = true});
+    }
+
+    void user(const char* name, Oid schema, Volatility volatility, bool harmless, bool writes) {
+        catalog_.functions[name].push_back({.oid = 20000, .schema = schema, .volatility = volatility,
+                                            .session_harmless = harmless, .may_write = writes});
+    }
+
+    void functions() {
+        builtin(Volatility::immutable_,
+                {"lower", "upper", "count", "sum", "min", "max", "avg", "bool_and", "length", "abs", "round", "substring",
+                 "btrim", "position", "overlay", "date_part", "extract", "date_trunc", "unnest", "generate_series",
+                 "row_number", "rank", "lag", "string_agg", "array_agg", "md5", "to_timestamp", "timezone", "age",
+                 "jsonb_array_elements", "like_escape", "overlaps", "percentile_cont", "date", "left", "right",
+                 "jsonb_path_exists", "array_length", "ts_rewrite"});
+        builtin(Volatility::stable,
+                {"now", "to_char", "to_date", "to_timestamp", "date_trunc", "date_part", "extract", "concat", "format",
+                 "current_setting", "timezone", "age", "pg_typeof", "has_table_privilege", "version", "to_json",
+                 "row_to_json", "transaction_timestamp", "json_populate_record", "to_regclass", "current_database",
+                 "date", "generate_series", "json_agg", "pg_table_is_visible", "table_to_xml"});
+        builtin(Volatility::volatile_,
+                {"random", "nextval", "currval", "lastval", "setval", "set_config", "setseed", "clock_timestamp",
+                 "pg_advisory_lock", "pg_advisory_unlock", "pg_try_advisory_lock", "pg_advisory_xact_lock",
+                 "pg_backend_pid", "pg_sleep", "gen_random_uuid", "pg_notify", "query_to_xml", "lo_create",
+                 "txid_current", "pg_export_snapshot", "ts_stat", "pg_create_logical_replication_slot"});
+        user("own_constant", kPublic, Volatility::immutable_, true, false);
+        user("own_reader", kPublic, Volatility::stable, true, false);
+        user("own_writer", kPublic, Volatility::volatile_, true, true);
+        user("own_setter", kPublic, Volatility::volatile_, false, false);
+        user("own_anything", kPublic, Volatility::volatile_, false, true);
+        user("hidden", kApp, Volatility::volatile_, false, true);
+        user("upper", kPublic, Volatility::immutable_, true, false);
+        user("lower", kApp, Volatility::volatile_, false, true);
+        user("full_name", kPublic, Volatility::stable, true, false);
+    }
+
+    void operators() {
+        for (const char* name : {"=", "<>", "<", ">", "<=", ">=", "+", "-", "*", "/", "%", "||", "~~", "!~~", "~~*", "~",
+                                 "!~", "@>", "<@", "->", "->>", "&&", "@@", "^", "|/"})
+            catalog_.operators[name].push_back({kPgCatalog, true, Volatility::immutable_});
+        catalog_.operators["<"].push_back({kPgCatalog, true, Volatility::stable});
+        catalog_.operators["<->"].push_back({kPgCatalog, true, Volatility::immutable_});
+        catalog_.operators["<->"].push_back({kPublic, false, Volatility::immutable_});
+        catalog_.operators["==>"].push_back({kPublic, false, Volatility::volatile_});
+        catalog_.operators["~"].push_back({kApp, false, Volatility::volatile_});
+    }
+
+    Catalog catalog_;
+};
+
+inline const Catalog& catalog() {
+    static const Catalog made = Builder().take();
+    return made;
+}
+
+/// As the session of bob, whose search_path is public.
+inline Verdict judged(std::string_view sql) {
+    return *judge(sql, {.user = "bob", .search_path = {"$user", "public"}, .catalog = &catalog()});
+}
+inline Verdict judged_without_catalog(std::string_view sql) {
+    return *judge(sql, {.user = "bob", .search_path = {"$user", "public"}, .catalog = nullptr});
+}
+
+}  // namespace pgweir::query::fixture
