@@ -261,7 +261,8 @@ TEST_CASE("dead entries make room before living ones") {
     const auto living = Snapshot::capture(b.w.db, two, 1);
     for (std::uint64_t i = 0; i < 50; ++i) {
         const auto key = key_number(1000 + i);
-        auto p = b.parts(key, std::string(5000, 'x'));
+        const std::string data(5000, 'x');
+        auto p = b.parts(key, data);
         p.dependencies = living->dependencies();
         b.cache.publish(b.cache.make(p));
         b.put(key_number(i), std::string(5000, 'x'));
