@@ -31,6 +31,18 @@ CommandResult psql(const std::vector<std::string>& arguments, const std::string&
     return run(argv, options);
 }
 
+/// A dump without the lines that differ from run to run.
+std::string without_tokens(const std::string& dump) {
+    std::string kept;
+    for (std::size_t at = 0; at < dump.size();) {
+        const auto end = std::min(dump.find('\n', at), dump.size() - 1);
+        const auto line = dump.substr(at, end + 1 - at);
+        if (!line.starts_with("\\restrict") && !line.starts_with("\\unrestrict")) kept += line;
+        at = end + 1;
+    }
+    return kept;
+}
+
 CommandResult pgbench(const std::vector<std::string>& arguments) {
     std::vector<std::string> argv{postgres_program("pgbench")};
     argv.insert(argv.end(), arguments.begin(), arguments.end());
@@ -94,7 +106,7 @@ TEST_CASE("pg_dump | psql makes an equal database, and leaves nothing behind (34
     const auto restored = psql({"-q"}, first.out, "copy");
     CHECK_MESSAGE(restored.status == 0, restored.err);
     const auto second = dump("copy");
-    CHECK(second.out == first.out);
+    CHECK((without_tokens(second.out) == without_tokens(first.out)));
     for (int i = 0; i < 6; ++i)
         CHECK(psql({"-At", "-c", "SHOW search_path"}).out == "\"$user\", public\n");
 }

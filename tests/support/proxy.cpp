@@ -152,6 +152,7 @@ Answer Proxy::console(const std::string& command) const {
 }
 
 std::int64_t Proxy::cache_counter(const std::string& column, const std::string& db) const {
+    if (direct()) return 0;
     const auto a = console("SHOW CACHE");
     for (std::size_t i = 0; i < a.rows.size(); ++i)
         if (a.at(i, "database") == db) return std::atoll(a.at(i, column).c_str());
