@@ -80,7 +80,7 @@ class ClientLogin {
     enum class Phase : std::uint8_t { md5, sasl_initial, sasl_first, sasl_final, clear, ended };
 
     ClientLoginStep start_md5(const UserSecret* secret);
-    ClientLoginStep start_scram(const UserSecret* secret);
+    ClientLoginStep start_scram(const UserSecret* secret, std::uint32_t iterations);
     ClientLoginStep on_md5(std::string_view body);
     ClientLoginStep on_clear(std::string_view body);
     ClientLoginStep on_sasl_initial(std::string_view body);
