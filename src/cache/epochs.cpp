@@ -17,26 +17,26 @@ std::string_view name(Rung rung) noexcept {
     return "off";
 }
 
-std::optional<Snapshot> Snapshot::of(std::span<RelationState* const> states) {
-    Snapshot s;
-    s.dependencies_.reserve(states.size());
-    for (auto* state : states) s.dependencies_.push_back({state, state->epoch()});
+std::optional<Snapshot> Snapshot::of(std::vector<Dependency> states) {
+    for (auto& d : states) d.epoch = d.state->epoch();
     // Only after all epochs: see the proof.
-    for (auto* state : states)
-        if (state->fenced()) return std::nullopt;
+    for (const auto& d : states)
+        if (d.state->fenced()) return std::nullopt;
+    Snapshot s;
+    s.dependencies_ = std::move(states);
     return s;
 }
 
 std::optional<Snapshot> Snapshot::capture(DatabaseState& database,
                                           std::span<RelationState* const> relations,
                                           std::uint64_t catalog_version) {
-    std::vector<RelationState*> states;
+    std::vector<Dependency> states;
     states.reserve(relations.size() + 2);
-    states.push_back(&database.everything());
-    states.push_back(&database.whole());
+    states.push_back({&database.everything()});
+    states.push_back({&database.whole()});
     for (auto* relation : relations)
-        if (relation != &database.whole()) states.push_back(relation);
-    auto s = of(states);
+        if (relation != &database.whole()) states.push_back({relation});
+    auto s = of(std::move(states));
     // After the epochs: a schema change before this shows here, one after it in whole()'s epoch.
     if (catalog_version == 0 || database.catalog_version() != catalog_version) return std::nullopt;
     return s;
@@ -78,8 +78,7 @@ DatabaseState::DatabaseState(std::uint64_t id, std::string server, std::string d
       rung_reason_(never_cached ? "too many databases" : "the catalog has not been read yet") {}
 
 std::optional<Snapshot> DatabaseState::begin_catalog_read() {
-    RelationState* const states[] = {&everything_, &domain_.schema()};
-    return Snapshot::of(states);
+    return Snapshot::of({{&everything_}, {&domain_.schema()}});
 }
 
 bool DatabaseState::set_catalog(query::CatalogPtr catalog, const Snapshot& read) {
@@ -91,16 +90,18 @@ bool DatabaseState::set_catalog(query::CatalogPtr catalog, const Snapshot& read)
     }
     if (read.dependencies().size() != 2 || read.dependencies()[1].state != &domain_.schema())
         return false;
-    if (catalog->version <= last_version_ || !read.still_valid()) return false;
+    // The same catalog again is one that was read again and found unchanged.
+    const bool same = catalog_ != nullptr && catalog_ == catalog;
+    if ((catalog->version <= last_catalog_version_ && !same) || !read.still_valid()) return false;
     // While version_ is 0 nobody captures. The bump comes before the new version: what is captured
     // under that version has the epoch after the bump, what was captured before is invalid.
     version_.store(0);
     whole().bump();
     everything_epoch_.store(read.dependencies()[0].epoch);
     schema_epoch_.store(read.dependencies()[1].epoch);
-    last_version_ = catalog->version;
+    last_catalog_version_ = catalog->version;
     catalog_ = std::move(catalog);
-    version_.store(last_version_);
+    version_.store(++last_version_);
     return true;
 }
 

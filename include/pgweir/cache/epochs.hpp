@@ -100,12 +100,13 @@ class Snapshot {
     static std::optional<Snapshot> capture(DatabaseState& database,
                                            std::span<const query::Oid> relations,
                                            std::uint64_t catalog_version);
-    bool still_valid() const noexcept { return unchanged(dependencies_); }
+    /// Never true of a default-constructed one, which has seen nothing.
+    bool still_valid() const noexcept { return !dependencies_.empty() && unchanged(dependencies_); }
     std::span<const Dependency> dependencies() const noexcept { return dependencies_; }
 
   private:
     friend class DatabaseState;
-    static std::optional<Snapshot> of(std::span<RelationState* const> states);
+    static std::optional<Snapshot> of(std::vector<Dependency> states);
     std::vector<Dependency> dependencies_;
 };
 
@@ -160,14 +161,14 @@ class DatabaseState {
     /// flight.
     std::optional<Snapshot> begin_catalog_read();
     /// Puts a catalog in force that was read after `read`; invalidates all entries of the database.
-    /// False, and nothing is changed, when the schema changed since (read again) or the version is
-    /// not higher than the last one's. Null takes the catalog away: nothing can be filled then.
+    /// False, and nothing is changed, when the schema changed since (read again) or its version is
+    /// not higher than the last one's, unless it is the very one in force. Null takes the catalog away: nothing can be filled then.
     bool set_catalog(query::CatalogPtr catalog, const Snapshot& read);
     /// The same for a catalog read just now.
     bool set_catalog(query::CatalogPtr catalog);
     /// Null when there is none, or when the schema may have changed since it was read.
     query::CatalogPtr catalog() const;
-    /// 0 exactly when catalog() is null. A few loads.
+    /// Counts how often a catalog was put in force; 0 exactly when catalog() is null. A few loads.
     std::uint64_t catalog_version() const noexcept;
 
     Rung rung() const noexcept { return rung_.load(std::memory_order_acquire); }
@@ -184,9 +185,10 @@ class DatabaseState {
     EpochDomain& domain_;
     RelationState& everything_;
     const bool never_cached_;
-    mutable std::mutex mutex_;  // catalog_, last_version_, rung_reason_
+    mutable std::mutex mutex_;  // catalog_, last_*, rung_reason_
     query::CatalogPtr catalog_;
     std::uint64_t last_version_ = 0;
+    std::uint64_t last_catalog_version_ = 0;
     std::string rung_reason_;
     std::atomic<std::uint64_t> version_{0};
     std::atomic<std::uint64_t> schema_epoch_{0};

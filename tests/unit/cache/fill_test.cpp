@@ -164,6 +164,14 @@ TEST_CASE("an answer read before a write is not stored after it") {
     CHECK(b.cache.used() == 0);
 }
 
+TEST_CASE("a fill without a captured snapshot is never stored") {
+    Bench b;
+    auto fill = begin_fill(b.cache, b.w.db, "k", Snapshot());
+    fill.append(answer("a"));
+    CHECK(fill.publish(150) == FillEnd::stale);
+    CHECK_FALSE(b.find());
+}
+
 TEST_CASE("an answer over the limit is given up while it is read and costs nothing after") {
     Bench b;
     auto fill = b.begin();
