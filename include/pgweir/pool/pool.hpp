@@ -1,0 +1,171 @@
+// One worker's half of a pool: its server connections and the sessions that wait for one. Decides
+// who gets a connection, when one is opened, cleaned, kept warm or closed.
+// Invariants: a connection is in exactly one list; it goes to idle only with transaction status 'I'
+// and nothing left behind; waiters are served in order of arrival; a worker never keeps a connection
+// idle while a session of another has waited longer.
+// Thread: the worker's.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pgweir/base/intrusive_list.hpp"
+#include "pgweir/io/loop.hpp"
+#include "pgweir/metrics/counters.hpp"
+#include "pgweir/pool/server_connection.hpp"
+
+namespace pgweir::pool {
+
+/// A place in the queue; leaves it when destroyed.
+class Waiter {
+  public:
+    /// Whose bytes the leased connection brings.
+    virtual ServerUser& server_user() noexcept = 0;
+    virtual void on_lease(ServerLink& server) noexcept = 0;
+    virtual void on_lease_failed(const ServerFailure& why) noexcept = 0;
+
+    base::ListLink wait_link;
+    base::Nanos waiting_since = 0;
+
+  protected:
+    ~Waiter() = default;
+};
+
+/// What a session must say when it gives a connection back.
+struct Release {
+    enum class How : std::uint8_t {
+        clean,    // status 'I', proven to leave nothing behind
+        reset,    // status known and nothing in flight, but state may be left: ROLLBACK, DISCARD ALL
+        abandon,  // the session ended while `ready_expected` answers were still to come
+        close,    // not fit for anybody
+    };
+    How how = How::clean;
+    unsigned ready_expected = 0;
+    bool in_copy = false;
+};
+
+/// The pool as a session sees it.
+class Leaser {
+  public:
+    /// A connection now, or null: then `waiter` is queued and will be told.
+    virtual ServerLink* acquire(Waiter& waiter) = 0;
+    virtual void cancel_wait(Waiter& waiter) = 0;
+    virtual void release(ServerLink& server, Release how) = 0;
+    /// Sends a cancel request for what the session on `server` is running.
+    virtual void cancel(ServerLink& server) = 0;
+    virtual metrics::PoolCounters& counters() noexcept = 0;
+
+  protected:
+    ~Leaser() = default;
+};
+
+/// What a pool needs of its worker.
+class PoolHost {
+  public:
+    virtual io::Loop& loop() noexcept = 0;
+    virtual unsigned worker() const noexcept = 0;
+    /// Runs `task` on the thread of `worker` with its half of `pool`, made when it has none.
+    virtual void post_to_pool(unsigned worker, const std::shared_ptr<SharedPool>& pool,
+                              std::function<void(Pool&)> task) = 0;
+    virtual metrics::WorkerCounters& counters() noexcept = 0;
+    virtual bool draining() const noexcept = 0;
+    /// A parameter changed on a connection nobody used: the server was reconfigured.
+    virtual void on_server_settings_changed(const SharedPool& pool) = 0;
+    virtual void hold_until_gone(const SharedPool& pool, std::uint32_t server_pid,
+                                 std::unique_ptr<Held> held) = 0;
+
+  protected:
+    ~PoolHost() = default;
+};
+
+class Pool final : public Leaser {
+  public:
+    Pool(PoolHost& host, std::shared_ptr<SharedPool> shared);
+    ~Pool();
+    Pool(const Pool&) = delete;
+    Pool& operator=(const Pool&) = delete;
+
+    const std::shared_ptr<SharedPool>& shared() const noexcept { return shared_; }
+    PoolHost& host() noexcept { return host_; }
+    metrics::PoolCounters& counters() noexcept override { return counters_; }
+
+    ServerLink* acquire(Waiter& waiter) override;
+    void cancel_wait(Waiter& waiter) override;
+    void release(ServerLink& server, Release how) override;
+    void cancel(ServerLink& server) override;
+
+    /// Opens a connection for a login that has to be proven; null when no permit is to be had.
+    ServerConnection* open_for_login(const Credentials& credentials, LoginObserver& observer);
+
+    /// Time passed: timeouts, lifetimes, warm connections, retries. About ten times a second.
+    void tick(base::Nanos now);
+    void apply_config(PoolConfigPtr config);
+    /// Closes idle connections; others are closed when they come back.
+    void close_idle(std::string_view why);
+
+    // From ServerConnection.
+    void on_server_ready(ServerConnection& server);
+    void on_server_login_failed(ServerConnection& server, const ServerFailure& why, bool observed);
+    void on_cleaned(ServerConnection& server, bool ok);
+    void on_drained(ServerConnection& server);
+    void on_server_lost(ServerConnection& server);
+    void on_cancel_done(std::uint64_t server_id);
+
+    struct Counts {
+        std::size_t idle = 0, active = 0, starting = 0, cleaning = 0, waiting = 0, canceling = 0;
+    };
+    Counts counts() const noexcept;
+    std::size_t size() const noexcept { return servers_.size(); }
+    base::Nanos oldest_wait() noexcept;
+    void for_each_server(const std::function<void(ServerConnection&)>& f);
+    std::uint32_t local_clients = 0;
+    /// How long it has had neither clients nor connections.
+    base::Nanos unused_since(base::Nanos now) noexcept {
+        if (size() > 0 || local_clients > 0 || !waiters_.empty()) used_at_ = now;
+        return now - used_at_;
+    }
+
+  private:
+    using ServerList = base::IntrusiveList<ServerConnection, &ServerConnection::link>;
+
+    ServerConnection* open(LoginObserver* observer, const Credentials& credentials);
+    void open_if_needed();
+    void give_or_idle(ServerConnection& server);
+    bool give_to_waiter(ServerConnection& server);
+    bool donate(ServerConnection& server);
+    void ask_others_for_idle();
+    void lease(ServerConnection& server, ServerUser& user);
+    void make_idle(ServerConnection& server);
+    void clean(ServerConnection& server);
+    void remove(ServerConnection& server, std::string_view why);
+    std::unique_ptr<ServerConnection> take_out(ServerConnection& server);
+    void adopt(std::unique_ptr<ServerConnection> server);
+    void queue_changed() noexcept;
+    void fail_waiters(const ServerFailure& why);
+    void expire_waiters(base::Nanos now);
+    void expire_servers(base::Nanos now);
+    void keep_warm(base::Nanos now);
+    bool reusable(const ServerConnection& server) const noexcept;
+    bool fit_for_lease(const ServerConnection& server, base::Nanos now) const noexcept;
+    void set_idle_count() noexcept;
+
+    PoolHost& host_;
+    std::shared_ptr<SharedPool> shared_;
+    PoolConfigPtr config_;
+    metrics::PoolCounters counters_;
+    std::unordered_map<std::uint64_t, std::unique_ptr<ServerConnection>> servers_;
+    ServerList idle_;
+    ServerList active_;
+    ServerList starting_;
+    ServerList cleaning_;
+    base::IntrusiveList<Waiter, &Waiter::wait_link> waiters_;
+    bool listed_as_waiting_ = false;
+    unsigned connect_failures_ = 0;
+    base::Nanos retry_at_ = 0;
+    ServerFailure last_failure_;
+    base::Nanos used_at_ = 0;
+};
+
+}  // namespace pgweir::pool

@@ -1,0 +1,36 @@
+// The settings a client asked for when it connected (start-up parameters and `options`), interned:
+// equal sets are one object with one number, so "does this server connection already have them" is
+// a comparison of two numbers. application_name is kept apart, because it differs between clients
+// that are otherwise alike and changes nothing but what monitoring shows.
+// Thread: interning takes a process-wide lock; it happens once per login. Profiles are immutable.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace pgweir::pool {
+
+using Settings = std::vector<std::pair<std::string, std::string>>;
+
+struct Profile {
+    std::uint64_t id = 0;  // 0: nothing asked for
+    Settings settings;     // names in lower case, sorted, the last of equal names
+    std::string_view find(std::string_view name) const noexcept;
+};
+
+using ProfilePtr = std::shared_ptr<const Profile>;
+
+ProfilePtr intern_profile(Settings settings);
+ProfilePtr empty_profile();
+
+/// Appends the SQL that takes a server session from the settings of `from` to those of `to`; nothing
+/// when there is no difference. set_config() is used rather than SET, because SET would read the
+/// value of a list such as search_path as one quoted name.
+void append_settings_sql(std::string& sql, const Profile& from, const Profile& to);
+void append_application_name_sql(std::string& sql, std::string_view name);
+
+}  // namespace pgweir::pool

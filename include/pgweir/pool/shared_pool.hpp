@@ -1,0 +1,136 @@
+// What the workers share of one pool: the budget of server connections, who waits and since when,
+// and what a login has shown. A pool is (database, user); each worker has its own half (pool.hpp)
+// with its own connections.
+// Invariant: permits in use never exceed max_size, nor a host's limit. While nobody waits, nothing
+// here is written when a connection is taken or given back.
+// Thread: any; atomics, and a mutex for what changes at logins only.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pgweir/auth/scram.hpp"
+#include "pgweir/base/clock.hpp"
+#include "pgweir/config/config.hpp"
+#include "pgweir/pool/profile.hpp"
+
+namespace pgweir::io {
+class TlsContext;
+}
+
+namespace pgweir::pool {
+
+using Parameters = std::vector<std::pair<std::string, std::string>>;
+
+/// The limit of one server host, over all pools on it. 0: not known yet, no limit.
+class HostBudget {
+  public:
+    explicit HostBudget(std::uint32_t limit) noexcept : limit_(limit) {}
+    void set_limit(std::uint32_t limit) noexcept { limit_ = limit; }
+    std::uint32_t limit() const noexcept { return limit_; }
+    std::uint32_t used() const noexcept { return used_; }
+    bool take() noexcept;
+    void give() noexcept { used_.fetch_sub(1); }
+
+  private:
+    std::atomic<std::uint32_t> limit_;
+    std::atomic<std::uint32_t> used_{0};
+};
+
+struct PoolKey {
+    std::string database;  // as the client named it
+    std::string user;      // of the server connections
+    friend bool operator==(const PoolKey&, const PoolKey&) = default;
+};
+
+/// Where and how the pool's connections are made; replaced whole at reload.
+struct PoolConfig {
+    config::Database database;
+    std::string dbname;  // on the server
+    base::Nanos connect_timeout = 5 * base::kSecond;
+    std::uint32_t prepared_per_server = 500;
+    std::shared_ptr<io::TlsContext> tls;  // none: never encrypted
+    std::string tls_error;                // why there is none though one was asked for
+    std::uint64_t generation = 0;         // connections of an older one are not reused
+};
+using PoolConfigPtr = std::shared_ptr<const PoolConfig>;
+
+/// What logging in to the server has shown about this pool's user.
+struct Credentials {
+    enum class State : std::uint8_t { unknown, no_password_needed, password };
+    State state = State::unknown;
+    std::string password;
+    base::Nanos proven_at = 0;
+    std::optional<auth::ClientKeys> keys;  // derived from the password, for SCRAM
+};
+
+class SharedPool {
+  public:
+    SharedPool(PoolKey key, PoolConfigPtr config, std::shared_ptr<HostBudget> host, unsigned workers);
+
+    const PoolKey key;
+    const std::string name;  // "database/user"
+
+    PoolConfigPtr config() const;
+    void set_config(PoolConfigPtr config);
+
+    std::uint32_t permits_used() const noexcept { return used_; }
+
+    Credentials credentials() const;
+    void set_credentials(Credentials credentials);
+
+    /// ParameterStatus values a client with this profile is told; nullopt: not known yet.
+    std::optional<Parameters> parameters(std::uint64_t profile_id) const;
+    void set_parameters(std::uint64_t profile_id, Parameters parameters);
+
+    /// Since when the oldest session of a worker waits for a connection; 0: none waits there.
+    std::vector<std::atomic<base::Nanos>> oldest_wait;
+    /// Idle connections a worker holds.
+    std::vector<std::atomic<std::uint32_t>> idle;
+    /// Workers with waiting sessions; read at each release, written only when one starts or ends.
+    std::atomic<std::uint32_t> waiting_workers{0};
+    std::atomic<std::uint32_t> clients{0};
+
+    /// The worker whose session has waited longest, other than `self`; nullopt: none.
+    std::optional<unsigned> longest_waiting(unsigned self) const noexcept;
+
+  private:
+    friend class Permit;
+    bool take() noexcept;
+    void give() noexcept;
+
+    mutable std::mutex mutex_;
+    PoolConfigPtr config_;
+    std::atomic<std::uint32_t> max_size_;
+    std::atomic<std::uint32_t> used_{0};
+    std::shared_ptr<HostBudget> host_;
+    Credentials credentials_;
+    std::vector<std::pair<std::uint64_t, Parameters>> parameters_;
+};
+
+/// The right to one server connection, held from before connect until close.
+class Permit {
+  public:
+    Permit() = default;
+    /// Empty when a limit is reached.
+    static Permit take(const std::shared_ptr<SharedPool>& pool);
+    Permit(Permit&& o) noexcept : pool_(std::move(o.pool_)) {}
+    Permit& operator=(Permit&& o) noexcept {
+        std::swap(pool_, o.pool_);
+        return *this;
+    }
+    ~Permit() {
+        if (pool_) pool_->give();
+    }
+    explicit operator bool() const noexcept { return pool_ != nullptr; }
+
+  private:
+    std::shared_ptr<SharedPool> pool_;
+};
+
+}  // namespace pgweir::pool

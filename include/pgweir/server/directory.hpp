@@ -1,0 +1,80 @@
+// All pools of the process, their hosts' limits, and the databases behind them: what workers look up
+// when a client logs in, and what reload replaces.
+// Thread: any; one mutex, taken at logins, reload and for statistics, never per query.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "pgweir/cache/epochs.hpp"
+#include "pgweir/config/config.hpp"
+#include "pgweir/control/control_thread.hpp"
+#include "pgweir/pool/shared_pool.hpp"
+
+namespace pgweir::server {
+
+/// One database of one server: its cache state and the control connection that reads its catalog.
+struct DatabaseEntry {
+    std::string server;  // host:port
+    std::string dbname;
+    cache::DatabaseState* state = nullptr;
+    control::TargetId target = 0;  // 0: no control connection has been tried
+    std::optional<cache::Snapshot> reading;  // of the catalog read that is under way
+    std::uint64_t reload_number = 0;
+    bool reload_again = false;
+    std::string reason;  // why the catalog is not known
+    bool guarantee_logged = false;
+};
+
+class Directory {
+  public:
+    Directory(config::ConfigPtr config, unsigned workers);
+
+    config::ConfigPtr config() const;
+    /// Swaps the configuration and gives every pool its new settings.
+    void set_config(config::ConfigPtr config);
+
+    /// The pool of these names; `own_login` makes the one in which a client's own password is proven,
+    /// whatever user the database's entry names. Null: no such database.
+    std::shared_ptr<pool::SharedPool> pool(const std::string& database, const std::string& user, bool own_login);
+    std::vector<std::shared_ptr<pool::SharedPool>> pools() const;
+    /// Drops pools nobody holds any more.
+    void sweep();
+
+    void set_host_limit(const std::string& server, std::uint32_t limit);
+
+    cache::Registry& registry() noexcept { return registry_; }
+    /// Calls f with the entry, made when there is none, under the directory's lock.
+    void with_database(const std::string& server, const std::string& dbname,
+                       const std::function<void(DatabaseEntry&)>& f);
+    void with_target(control::TargetId target, const std::function<void(DatabaseEntry&)>& f);
+    void with_state(const cache::DatabaseState& state, const std::function<void(DatabaseEntry&)>& f);
+    void for_each_database(const std::function<void(DatabaseEntry&)>& f);
+
+    static std::string server_name(const config::Database& database);
+
+  private:
+    pool::PoolConfigPtr make_config(const config::Database& database, const std::string& name, bool own_login);
+    std::shared_ptr<pool::HostBudget> host(const std::string& server);
+    std::shared_ptr<io::TlsContext> tls_context(const config::Database& database, std::string& error);
+
+    struct Known {
+        std::shared_ptr<pool::SharedPool> pool;
+        bool own_login = false;
+    };
+    mutable std::mutex mutex_;
+    config::ConfigPtr config_;
+    const unsigned workers_;
+    std::uint64_t generation_ = 1;
+    std::map<std::string, Known> pools_;
+    std::map<std::string, std::shared_ptr<pool::HostBudget>> hosts_;
+    std::map<std::string, std::shared_ptr<io::TlsContext>> tls_;
+    cache::Registry registry_;
+    std::map<std::string, DatabaseEntry> databases_;
+};
+
+}  // namespace pgweir::server

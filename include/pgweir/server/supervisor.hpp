@@ -1,0 +1,86 @@
+// The process: configuration, workers, control thread, cache, logs, HTTP, and the signals that reload
+// and stop them. Runs on the main thread, which waits for signals and does what is due now and then.
+// Thread: what workers call says so; the rest belongs to the main thread.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "pgweir/admin/console.hpp"
+#include "pgweir/admin/http.hpp"
+#include "pgweir/admin/slow_log.hpp"
+#include "pgweir/admin/snapshot.hpp"
+#include "pgweir/cache/store.hpp"
+#include "pgweir/control/control_thread.hpp"
+#include "pgweir/server/directory.hpp"
+#include "pgweir/server/worker.hpp"
+
+namespace pgweir::server {
+
+class Supervisor final : public admin::SnapshotSource {
+  public:
+    explicit Supervisor(config::ConfigPtr config);
+    ~Supervisor();
+
+    /// Opens sockets and starts all threads; an error text when something cannot be had.
+    std::string start();
+    /// Until a signal ends it; the exit code.
+    int run();
+
+    // Any thread.
+    Directory& directory() noexcept { return directory_; }
+    unsigned workers() const noexcept { return static_cast<unsigned>(workers_.size()); }
+    Worker& worker(unsigned n) noexcept { return *workers_[n]; }
+    std::uint64_t next_client_id() noexcept { return next_client_id_.fetch_add(1); }
+    std::uint64_t next_context_id() noexcept { return next_context_id_.fetch_add(1); }
+    std::uint32_t client_count() const noexcept;
+    /// `self`, unless another has at least `slack` clients fewer.
+    unsigned least_loaded(unsigned self, unsigned slack) const noexcept;
+    std::shared_ptr<io::TlsContext> client_tls() const;
+    auth::UserStorePtr users() const;
+    metrics::SlowQuerySink* slow_log() noexcept { return slow_log_.get(); }
+    cache::ResultCache* result_cache() noexcept { return cache_.get(); }
+    cache::DatabaseState* database_state(const pool::PoolConfig& config, const pool::SharedPool& pool);
+    void reload_catalog(cache::DatabaseState& database);
+    void server_settings_changed(const pool::PoolConfig& config);
+    void hold_until_gone(cache::DatabaseState& database, std::uint32_t pid, std::unique_ptr<pool::Held> held);
+    void collect(std::function<void(admin::Snapshot)> done) override;
+    /// Reads the configuration again; the errors, none when it is in force now.
+    std::vector<std::string> reload();
+    admin::Console& console() noexcept { return *console_; }
+
+  private:
+    std::string load_secrets(const config::Config& config);
+    std::string listen();
+    std::string start_admin(const config::Config& config);
+    void warm_named_pools(const config::Config& config);
+    void on_catalog(const control::CatalogEvent& event);
+    void begin_reading(DatabaseEntry& entry);
+    void apply_rung(DatabaseEntry& entry, const config::Config& config);
+    bool control_target(const pool::PoolConfig& config, const pool::SharedPool& pool, control::Target& target) const;
+    void drain(bool at_once);
+    bool all_quiet();
+    void housekeeping();
+
+    Directory directory_;
+    mutable std::mutex secrets_mutex_;
+    std::shared_ptr<io::TlsContext> client_tls_;
+    auth::UserStorePtr users_;
+    std::unique_ptr<cache::ResultCache> cache_;
+    std::unique_ptr<admin::SlowLogWriter> slow_log_;
+    std::unique_ptr<control::ControlThread> control_;
+    std::unique_ptr<admin::Console> console_;
+    std::unique_ptr<admin::HttpServer> http_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+    std::atomic<std::uint64_t> next_client_id_{1};
+    std::atomic<std::uint64_t> next_context_id_{1};
+    std::atomic<bool> draining_{false};
+    std::mutex reload_mutex_;
+    std::int64_t started_wall_us_ = 0;
+};
+
+}  // namespace pgweir::server

@@ -1,0 +1,104 @@
+// One worker thread: its loop, its clients, its halves of the pools, its counters. Everything in it is
+// touched by that thread only, but for what says otherwise.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "pgweir/admin/snapshot.hpp"
+#include "pgweir/io/listener.hpp"
+#include "pgweir/io/loop.hpp"
+#include "pgweir/pool/pool.hpp"
+#include "pgweir/session/client_connection.hpp"
+
+namespace pgweir::server {
+
+class Supervisor;
+
+class Worker final : public session::Environment, public session::ClientHost, public pool::PoolHost {
+  public:
+    Worker(Supervisor& supervisor, unsigned number);
+    ~Worker();
+
+    void start();
+    void stop_and_join();
+    /// Any thread.
+    void post(std::function<void(Worker&)> task);
+    std::atomic<std::uint32_t> clients{0};
+
+    /// On the worker's thread.
+    void adopt_client(int fd, const io::Address& peer);
+    bool listen(const io::Address& at, bool shared, bool distribute, std::string& error);
+    std::uint16_t listening_port() const noexcept { return listeners_.empty() ? 0 : listeners_.front()->port(); }
+    void apply_config(config::ConfigPtr config);
+    void cancel(std::uint32_t slot, const std::string& key);
+    void begin_drain();
+    /// Ends everybody with 57P01.
+    void end_all();
+    void end_idle();
+    bool quiet() const noexcept { return by_id_.empty(); }
+    void collect(admin::Snapshot& into);
+    pool::Pool& pool(const std::shared_ptr<pool::SharedPool>& shared);
+
+    // Environment, ClientHost, PoolHost
+    base::Nanos now() const noexcept override { return loop_.now(); }
+    const config::Config& config() const noexcept override { return *config_; }
+    metrics::WorkerCounters& counters() noexcept override { return counters_; }
+    metrics::SlowQuerySink* slow_log() noexcept override;
+    cache::ResultCache* result_cache() noexcept override;
+    void catalog_may_have_changed(cache::DatabaseState& database) override;
+    void hold_until_gone(const session::Identity& identity, std::uint32_t server_pid,
+                         std::unique_ptr<pool::Held> held) override;
+    session::Environment& environment() noexcept override { return *this; }
+    io::Loop& loop() noexcept override { return loop_; }
+    std::shared_ptr<io::TlsContext> client_tls() noexcept override { return tls_; }
+    auth::UserStorePtr users() override { return users_; }
+    session::LoginTarget find_target(const std::string& database, const std::string& user) override;
+    session::IdentityPtr identity(const std::string& database, const std::string& user, pool::Pool& pool,
+                                  pool::ProfilePtr profile) override;
+    std::unique_ptr<session::ConsolePort> open_console(session::ClientConnection& client,
+                                                       const std::string& user) override;
+    std::uint32_t cancel_pid(const session::ClientConnection& client) noexcept override;
+    void route_cancel(std::uint32_t pid, std::string key) override;
+    void forget(session::ClientConnection& client) noexcept override;
+    bool draining() const noexcept override { return draining_; }
+    bool accepts_more_clients() noexcept override;
+    unsigned worker() const noexcept override { return number_; }
+    void post_to_pool(unsigned worker, const std::shared_ptr<pool::SharedPool>& shared,
+                      std::function<void(pool::Pool&)> task) override;
+    void on_server_settings_changed(const pool::SharedPool& pool) override;
+    void hold_until_gone(const pool::SharedPool& pool, std::uint32_t server_pid,
+                         std::unique_ptr<pool::Held> held) override;
+
+    session::ClientConnection* client_by_id(std::uint64_t id) noexcept;
+    Supervisor& supervisor() noexcept { return supervisor_; }
+    metrics::WorkerCounters counters_;
+
+  private:
+    void on_accept(int fd, const io::Address& peer, bool distribute);
+    void tick();
+    std::vector<std::string> search_path_of(const pool::Profile& profile, const std::string& user,
+                                            const cache::DatabaseState& database) const;
+
+    Supervisor& supervisor_;
+    const unsigned number_;
+    io::Loop loop_;
+    std::thread thread_;
+    config::ConfigPtr config_;
+    std::shared_ptr<io::TlsContext> tls_;
+    auth::UserStorePtr users_;
+    bool draining_ = false;
+    std::unique_ptr<io::Ticker> ticker_;
+    std::vector<std::unique_ptr<io::Listener>> listeners_;
+    std::unordered_map<pool::SharedPool*, std::unique_ptr<pool::Pool>> pools_;
+    std::unordered_map<std::uint64_t, std::unique_ptr<session::ClientConnection>> by_id_;
+    std::vector<session::ClientConnection*> slots_;
+    std::vector<std::uint32_t> free_slots_;
+    std::unordered_map<std::string, std::weak_ptr<const session::Identity>> identities_;
+};
+
+}  // namespace pgweir::server

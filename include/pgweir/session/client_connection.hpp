@@ -1,0 +1,161 @@
+// A client's socket, from accept to close: the packets before login, TLS, login, and then the session
+// (or the console) that its bytes go to.
+//
+//   opening ─ SSLRequest ► tls ─┐   startup packet                    login proven, parameters known
+//      ▲────────────────────────┘ ─────────────────► authenticating ─► proving ─► settings ─► serving
+//
+// Invariants: nothing of a client reaches a server before it has logged in; bytes that came in clear
+// before TLS are never used after it; at most one FATAL is ever sent.
+// Thread: the worker's. Ownership: owned by its worker; buries itself when it has ended.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "pgweir/auth/client_login.hpp"
+#include "pgweir/base/intrusive_list.hpp"
+#include "pgweir/io/socket.hpp"
+#include "pgweir/session/session.hpp"
+#include "pgweir/wire/startup.hpp"
+
+namespace pgweir::session {
+
+class ClientConnection;
+class SettingsProbe;
+
+/// Something that serves a logged-in connection other than a Session: the console.
+class ConsolePort {
+  public:
+    virtual ~ConsolePort() = default;
+    virtual void on_client_bytes(std::string_view bytes) = 0;
+};
+
+/// Where a login leads.
+struct LoginTarget {
+    const config::Database* database = nullptr;  // null: no such database
+    bool console = false;
+    pool::Pool* pool = nullptr;        // the sessions' pool
+    pool::Pool* proof_pool = nullptr;  // where the client's own login is proven
+};
+
+class ClientHost {
+  public:
+    virtual Environment& environment() noexcept = 0;
+    virtual io::Loop& loop() noexcept = 0;
+    virtual std::shared_ptr<io::TlsContext> client_tls() noexcept = 0;
+    virtual auth::UserStorePtr users() = 0;
+    virtual LoginTarget find_target(const std::string& database, const std::string& user) = 0;
+    virtual IdentityPtr identity(const std::string& database, const std::string& user, pool::Pool& pool,
+                                 pool::ProfilePtr profile) = 0;
+    virtual std::unique_ptr<ConsolePort> open_console(ClientConnection& client, const std::string& user) = 0;
+    /// The process number and secret the client is to cancel with; secrets are compared in constant time.
+    virtual std::uint32_t cancel_pid(const ClientConnection& client) noexcept = 0;
+    virtual void route_cancel(std::uint32_t pid, std::string key) = 0;
+    /// Takes the connection off the worker's books and buries it.
+    virtual void forget(ClientConnection& client) noexcept = 0;
+    virtual bool draining() const noexcept = 0;
+    virtual bool accepts_more_clients() noexcept = 0;
+
+  protected:
+    ~ClientHost() = default;
+};
+
+class ClientConnection final : public io::Watcher, public io::Buried, public ClientLink, public pool::LoginObserver {
+  public:
+    enum class Phase : std::uint8_t { opening, tls, authenticating, proving, settings, serving, closing };
+
+    ClientConnection(ClientHost& host, std::uint64_t id);
+    ~ClientConnection() override;
+    bool open(int fd, const io::Address& peer);
+
+    // ClientLink
+    void gather_send(std::span<const iovec> parts) override;
+    std::size_t queued() const noexcept override { return socket_.queued(); }
+    void set_reading(bool on) noexcept override { socket_.set_reading(on); }
+    void finish() noexcept override;
+
+    void tick(base::Nanos now);
+    void shut_down(const wire::Report& report);
+    bool cancel_key_matches(std::string_view key) const noexcept;
+    void send_now(std::string_view bytes);
+
+    Phase phase() const noexcept { return phase_; }
+    Session* session() noexcept { return session_.get(); }
+    bool console() const noexcept { return console_ != nullptr; }
+    const std::string& user() const noexcept { return user_; }
+    const std::string& database() const noexcept { return database_; }
+    const std::string& application_name() const noexcept { return application_name_; }
+    io::Socket& socket() noexcept { return socket_; }
+    std::uint64_t id() const noexcept { return id_; }
+    base::Nanos connected_at() const noexcept { return connected_at_; }
+    std::int64_t connected_wall_us() const noexcept { return connected_wall_us_; }
+
+    std::uint32_t slot = 0;
+
+  private:
+    void on_ready(bool readable, bool writable) noexcept override;
+    void read_some();
+    void on_bytes(std::string_view bytes);
+    void on_opening_bytes(std::string_view bytes);
+    std::size_t on_opening_packet(const wire::StartupPacket& packet, std::size_t received);
+    void continue_handshake();
+    void on_startup(const wire::StartupPacket& packet);
+    bool read_parameters(const wire::StartupPacket& packet);
+    void start_login();
+    void on_login_bytes(std::string_view bytes);
+    void on_login_step(const auth::ClientLoginStep& step);
+    void start_forward();
+    void ask_for_password();
+    void prove(std::string_view password);
+    void on_password(std::string password);
+    void logged_in();
+    void tell_accepted();
+    void fetch_settings();
+    void on_settings(base::Result<pool::Parameters> parameters, const pool::ServerFailure& why);
+    void start_session(const pool::Parameters& parameters);
+    void serve();
+    void refuse(std::string_view sqlstate, std::string_view message, std::string_view detail = {});
+    void refuse(const pool::ServerFailure& why);
+    void drop_proof() noexcept;
+    bool link_is_private() noexcept;
+
+    // LoginObserver
+    void on_password_needed() override;
+    void on_server_login(bool password_was_asked) override;
+    void on_server_login_failed(const pool::ServerFailure& why) override;
+
+    ClientHost& host_;
+    std::uint64_t id_;
+    io::Socket socket_;
+    Phase phase_ = Phase::opening;
+    bool ssl_asked_ = false, gss_asked_ = false, eof_ = false, waiting_for_permit_ = false;
+    bool local_ = false;
+    base::Nanos connected_at_ = 0;
+    base::Nanos eof_at_ = 0;
+    std::int64_t connected_wall_us_ = 0;
+    std::string user_, database_, application_name_, cancel_key_, peer_host_;
+    std::uint16_t peer_port_ = 0;
+    std::unique_ptr<Session> session_;
+    std::unique_ptr<ConsolePort> console_;
+
+    /// Needed until the client is served only.
+    struct Opening {
+        std::string in;
+        std::uint32_t version = 0;
+        pool::Settings settings;
+        pool::ProfilePtr profile;
+        LoginTarget target;
+        IdentityPtr identity;
+        std::unique_ptr<auth::ClientLogin> login;
+        std::unique_ptr<SettingsProbe> probe;
+        pool::ServerConnection* proof = nullptr;
+        std::string password;
+        bool server_asks = false;
+        bool password_asked = false;
+        bool told_accepted = false;  // AuthenticationOk has gone out
+    };
+    std::unique_ptr<Opening> opening_;
+};
+
+}  // namespace pgweir::session

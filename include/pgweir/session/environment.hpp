@@ -1,0 +1,73 @@
+// What a session needs of its worker, and its way to the client. Abstract where there is I/O behind
+// it, so that the session machine is driven in unit tests with bytes and a clock moved by hand.
+// Thread: the worker's.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "pgweir/base/clock.hpp"
+#include "pgweir/cache/store.hpp"
+#include "pgweir/config/config.hpp"
+#include "pgweir/metrics/counters.hpp"
+#include "pgweir/metrics/slow_query.hpp"
+#include "pgweir/pool/pool.hpp"
+#include "pgweir/session/exchange.hpp"
+#include "pgweir/session/gather.hpp"
+#include "pgweir/session/judge_memo.hpp"
+#include "pgweir/session/statement.hpp"
+
+namespace pgweir::session {
+
+class ClientLink : public GatherSink {
+  public:
+    virtual std::size_t queued() const noexcept = 0;
+    virtual void set_reading(bool on) noexcept = 0;
+    /// Closes once what was sent has gone out. The session is not called again.
+    virtual void finish() noexcept = 0;
+
+  protected:
+    ~ClientLink() = default;
+};
+
+/// Everything of a login that equal logins share.
+struct Identity {
+    std::string database;  // as the client named it
+    std::string user;
+    config::PoolMode mode = config::PoolMode::transaction;
+    pool::ProfilePtr profile;
+    std::shared_ptr<pool::SharedPool> shared_pool;
+    JudgeContext context;
+    /// none: the cache may be asked; else why never for this session.
+    query::NotCached not_cached = query::NotCached::none;
+    std::string server_address;
+};
+using IdentityPtr = std::shared_ptr<const Identity>;
+
+class Environment {
+  public:
+    virtual base::Nanos now() const noexcept = 0;
+    virtual const config::Config& config() const noexcept = 0;
+    virtual metrics::WorkerCounters& counters() noexcept = 0;
+    virtual metrics::SlowQuerySink* slow_log() noexcept = 0;
+    /// Null when the cache is off.
+    virtual cache::ResultCache* result_cache() noexcept = 0;
+    /// DDL or the like passed through: have the database's catalog read again.
+    virtual void catalog_may_have_changed(cache::DatabaseState& database) = 0;
+    /// The outcome of what `held` stands for is unknown until the server process is gone.
+    virtual void hold_until_gone(const Identity& identity, std::uint32_t server_pid,
+                                 std::unique_ptr<pool::Held> held) = 0;
+
+    ExchangeStore exchanges;
+    StatementTable statements;
+    JudgeMemo memo;
+    std::string key_buffer;  // for building one key at a time
+
+  protected:
+    ~Environment() = default;
+};
+
+}  // namespace pgweir::session

@@ -1,0 +1,106 @@
+// What is in flight between one session and its server: which answers are still to come, in order,
+// and the measurements of the statement at work. Taken from the worker's store when a session gets a
+// server and given back when nothing is in flight, so an idle session holds none.
+// Thread: the worker's.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pgweir/base/clock.hpp"
+#include "pgweir/cache/epochs.hpp"
+#include "pgweir/cache/fill.hpp"
+#include "pgweir/session/statement.hpp"
+
+namespace pgweir::session {
+
+/// One answer the server owes, or that the proxy gives itself when its turn comes.
+struct Expect {
+    enum class Kind : std::uint8_t {
+        query,          // everything up to ReadyForQuery
+        sync,           // ReadyForQuery
+        function_call,  // FunctionCallResponse and ReadyForQuery
+        parse,          // ParseComplete
+        bind,
+        close,
+        describe_statement,
+        describe_portal,
+        execute,
+        local_parse,  // ParseComplete made here: the server has the statement already
+        local_close,  // CloseComplete made here: statements are shared and stay on the server
+    };
+    Kind kind = Kind::query;
+    bool swallow = false;    // asked by the proxy, not by the client
+    bool duplicate = false;  // parse: the client's name is taken; the server will say so under our name
+    std::uint64_t statement = 0;
+};
+
+class ExpectQueue {
+  public:
+    bool empty() const noexcept { return head_ == items_.size(); }
+    std::size_t size() const noexcept { return items_.size() - head_; }
+    Expect& front() noexcept { return items_[head_]; }
+    Expect& operator[](std::size_t i) noexcept { return items_[head_ + i]; }
+    void push(Expect e) { items_.push_back(e); }
+    void pop() noexcept {
+        if (++head_ == items_.size()) clear();
+    }
+    void erase(std::size_t i) { items_.erase(items_.begin() + static_cast<std::ptrdiff_t>(head_ + i)); }
+    void clear() noexcept {
+        items_.clear();
+        head_ = 0;
+    }
+
+  private:
+    std::vector<Expect> items_;
+    std::size_t head_ = 0;
+};
+
+struct Exchange {
+    ExpectQueue expects;
+    unsigned ready_expected = 0;  // query, sync and function_call items, the proxy's own included
+
+    // The statement at work, for the slow log and the statistics.
+    std::string text;                      // simple protocol; cut
+    StatementPtr statement;                // extended protocol
+    bool extended = false;
+    bool timed = false;                    // timeouts.query applies
+    bool cancel_sent = false;
+    base::Nanos started = 0;               // its first message was complete
+    base::Nanos sent = 0;                  // forwarded to the server; 0: not yet
+    base::Nanos first_byte = 0;            // the server began to answer
+    std::uint64_t rows = 0;
+    std::uint64_t bytes = 0;
+    std::string sqlstate;
+    std::string_view cache_word;           // verdict for the log: "miss", or why not
+    base::Nanos wait = 0;                  // for a server connection
+
+    // Effects that end with the transaction or the lease.
+    std::vector<cache::WriteFence> fences;  // raised for messages that may have committed
+    cache::WriteFence written;             // collected in this transaction, not raised yet
+    bool wrote = false;                    // something in flight may write
+    bool may_leave_state = false;          // reset the server before another session uses it
+    bool discards = false;                 // DISCARD ALL or DEALLOCATE ALL is in flight
+    bool unpin_at_ready = false;
+    bool may_end_transaction = false;      // something since the last ReadyForQuery may commit
+    bool notify_catalog = false;           // DDL passed: the catalog must be read again
+    std::optional<cache::Fill> fill;
+
+    void reset();
+};
+
+/// Keeps a few exchanges with their capacity for the next session that needs one.
+class ExchangeStore {
+  public:
+    std::unique_ptr<Exchange> take();
+    void give(std::unique_ptr<Exchange> exchange);
+
+  private:
+    static constexpr std::size_t kKept = 256;
+    std::vector<std::unique_ptr<Exchange>> free_;
+};
+
+}  // namespace pgweir::session

@@ -1,0 +1,52 @@
+// Remembers what judge() said, so that a text is parsed once per shape and not once per execution.
+// An entry holds the relations' states ready for use. Bounded: when it is full it starts afresh, which
+// costs some parses and nothing else.
+// Thread: the worker's. Entries are dropped when the catalog they were judged by is replaced.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "pgweir/base/hash.hpp"
+#include "pgweir/cache/epochs.hpp"
+#include "pgweir/query/verdict.hpp"
+
+namespace pgweir::session {
+
+/// Who asks, as far as it decides how names resolve. One per (database, role, search_path).
+struct JudgeContext {
+    std::uint64_t id = 0;  // never reused
+    cache::DatabaseState* database = nullptr;
+    std::string user;
+    std::vector<std::string> search_path;
+};
+
+struct MemoEntry {
+    query::VerdictPtr verdict;
+    std::uint64_t catalog_version = 0;  // DatabaseState's, when it was judged; 0: without a catalog
+    std::vector<cache::RelationState*> reads;   // without the database's own state
+    std::vector<cache::RelationState*> writes;  // Writes::relations
+};
+using MemoPtr = std::shared_ptr<const MemoEntry>;
+
+class JudgeMemo {
+  public:
+    explicit JudgeMemo(std::size_t max_entries = 16384) : max_entries_(max_entries) {}
+
+    MemoPtr judge(const JudgeContext& context, std::string_view text, const query::TextScan& scan);
+    std::size_t size() const noexcept { return by_hash_.size(); }
+    std::uint64_t parses() const noexcept { return parses_; }
+
+  private:
+    MemoPtr find(const base::Hash128& hash, std::uint64_t version) const;
+    void store(const base::Hash128& hash, MemoPtr entry);
+
+    std::size_t max_entries_;
+    std::uint64_t parses_ = 0;
+    std::unordered_map<base::Hash128, MemoPtr, base::Hash128Hash> by_hash_;
+};
+
+}  // namespace pgweir::session

@@ -1,0 +1,202 @@
+// A logged-in client: reads its messages, answers what can be answered here, leases a server for the
+// rest, and relays the answers. Plain bytes in, plain bytes out; no sockets.
+//
+//   idle ── a whole Query, or a batch up to Sync/Flush ──► answered here (cache, empty batch)
+//    ▲                                                  └► wanting ── lease ──► leased ──► relaying
+//    └──────── ReadyForQuery 'I', nothing owed, nothing pinned ◄──────────────────────────────┘
+//
+// Invariants: bytes reach a server only in whole, understood frames, or as the rest of one that is
+// streamed; each ReadyForQuery is matched to what asked for it, and the server goes back only when
+// none is owed; whatever the proxy asked for itself is never seen by the client; a commit's fence is
+// settled before the client sees the answer.
+// Thread: the worker's. Ownership: owned by its client connection, which buries it when it has ended.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pgweir/pool/pool.hpp"
+#include "pgweir/session/environment.hpp"
+#include "pgweir/wire/error_fields.hpp"
+#include "pgweir/wire/frame.hpp"
+#include "pgweir/wire/messages.hpp"
+#include "pgweir/wire/writer.hpp"
+
+namespace pgweir::session {
+
+class BatchPlan;
+
+class Session final : public pool::ServerUser, public pool::Waiter {
+  public:
+    Session(Environment& env, ClientLink& client, pool::Leaser& leaser, IdentityPtr identity,
+            std::string application_name);
+    ~Session();
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+
+    void on_client_bytes(std::string_view bytes) noexcept;
+    /// What was queued towards the client has gone out.
+    void on_client_drained() noexcept;
+    void on_client_gone() noexcept;
+    /// A CancelRequest with this session's key has come.
+    void on_cancel_request() noexcept;
+    /// Some time passed; about ten times a second while busy().
+    void tick(base::Nanos now) noexcept;
+    /// Ends the session with this report, whatever it is doing.
+    void shut_down(const wire::Report& report) noexcept;
+
+    // ServerUser, Waiter
+    void on_server_bytes(std::string_view bytes) noexcept override;
+    void on_server_gone(std::string_view why) noexcept override;
+    void on_server_drained() noexcept override;
+    pool::ServerUser& server_user() noexcept override { return *this; }
+    void on_lease(pool::ServerLink& server) noexcept override;
+    void on_lease_failed(const pool::ServerFailure& why) noexcept override;
+
+    bool ended() const noexcept { return ended_; }
+    bool waiting() const noexcept { return waiting_; }
+    /// Something is owed to the client or by it: not to be ended politely yet.
+    bool busy() const noexcept;
+    bool in_transaction() const noexcept { return tx_ != wire::TxStatus::idle; }
+    query::PinReason pin() const noexcept { return pin_; }
+    pool::ServerLink* server() noexcept { return server_; }
+    const Identity& identity() const noexcept { return *identity_; }
+    const std::string& application_name() const noexcept { return application_name_; }
+    std::size_t prepared_statements() const noexcept { return statements_.size(); }
+    metrics::PoolCounters& pool_counters() noexcept { return leaser_.counters(); }
+    base::Nanos request_time() const noexcept { return exchange_ ? exchange_->started : 0; }
+
+    /// For the slow log: who is at the other end.
+    std::string client_host;
+    std::uint16_t client_port = 0;
+    std::uint64_t session_id = 0;
+
+  private:
+    struct Turn;
+    struct TurnScope;
+    struct ServerSink final : GatherSink {
+        explicit ServerSink(Session& s) noexcept : session(s) {}
+        void gather_send(std::span<const iovec> parts) override;
+        Session& session;
+    };
+    struct PendingFill;
+    enum class Reply : std::uint8_t { forward, swallow, violation };
+
+    // session.cpp: buffers, leases, ends
+    std::size_t consume(std::string_view view);
+    void consume_buffer();
+    void bound_input() noexcept;
+    bool want_server();
+    void begin_lease();
+    void inject(std::string_view sql);
+    void maybe_release();
+    void give_back(pool::Release how);
+    std::size_t fail_unit(std::string_view view, const pool::ServerFailure& why);
+    void fatal(const wire::Report& report);
+    void protocol_error(std::string_view what);
+    void end();
+    void leave_server();
+    std::size_t send_error_and_ready(const wire::Frame& frame, const wire::Report& report);
+    std::size_t skip_frame(std::string_view view, const wire::Frame& frame);
+
+    // session_input.cpp: frames from the client
+    std::size_t take_unit(std::string_view view);
+    std::size_t take_query(std::string_view view, const wire::Frame& frame);
+    std::size_t take_batch(std::string_view view);
+    std::size_t forward_frame(std::string_view view);
+    std::size_t forward_query(std::string_view view, const wire::Frame& frame);
+    std::size_t forward_copy(std::string_view view, const wire::Frame& frame);
+    std::size_t forward_whole(std::string_view view, const wire::Frame& frame);
+    std::size_t stream_frame(std::string_view view, const wire::Frame& frame);
+    std::size_t forward_sync(std::string_view view, const wire::Frame& frame);
+    std::size_t forward_function_call(std::string_view view, const wire::Frame& frame);
+    std::size_t stream_large(std::string_view view, const wire::Frame& frame);
+    void expect(Expect e);
+    void begin_statement(bool extended);
+    bool refused_in_statement_mode(const query::Verdict& verdict) const noexcept;
+
+    // session_prepare.cpp: prepared statements
+    std::size_t forward_parse(std::string_view view, const wire::Frame& frame);
+    std::size_t forward_bind(std::string_view view, const wire::Frame& frame);
+    std::size_t forward_describe(std::string_view view, const wire::Frame& frame);
+    std::size_t forward_close(std::string_view view, const wire::Frame& frame);
+    const StatementPtr* find_statement(std::string_view name) const noexcept;
+    bool ensure_prepared(const Statement& statement, bool unnamed);
+    void make_room();
+    void forward_renamed(const wire::Frame& frame, std::size_t before, std::size_t name_size,
+                         std::string_view new_name);
+    void forget_all_statements();
+    void answer_local_front();
+
+    // session_effects.cpp: what statements do beyond their answer
+    MemoPtr judge(std::string_view text, const query::TextScan& scan);
+    void apply_effects(const MemoEntry& memo);
+    void unknown_effects(query::PinReason reason);
+    void pin(query::PinReason reason);
+    void raise_fence();
+    void settle_at_ready(wire::TxStatus status);
+    void finish_statement(base::Nanos now);
+    void log_slow(base::Nanos now, base::Nanos total);
+
+    // session_cache.cpp
+    query::NotCached cache_verdict(const MemoEntry& memo, const query::TextScan& scan) const noexcept;
+    bool answer_query_from_cache(std::string_view text, const MemoEntry& memo, const query::TextScan& scan);
+    bool answer_batch_here(const BatchPlan& plan, std::string_view batch);
+    bool answer_batch_from_cache(const BatchPlan& plan, std::string_view batch);
+    void write_batch_hit(const BatchPlan& plan, std::string_view batch, const cache::Entry& entry);
+    void begin_fill();
+    void count_not_cached(query::NotCached reason);
+    void count_hit(base::Nanos started);
+
+    // session_output.cpp: frames from the server
+    struct Run;
+    Reply on_server_frame(Run& run, char type, std::string_view body, std::string_view whole);
+    Reply on_ready_for_query(Run& run, std::string_view body);
+    Reply on_error(Run& run, std::string_view body);
+    Reply on_copy_response(char type);
+    Reply answer(Run& run, Expect::Kind kind, std::string_view whole);
+    Reply completion(std::string_view whole, char type);
+    bool hold(std::string_view rest, std::size_t frame_size);
+    std::size_t complete_held(Run& run, std::string_view bytes);
+    void local_replies(Run& run);
+    void server_violation(std::string_view what);
+    void tee(char type, std::string_view whole);
+    void settings_refused();
+    std::string duplicate_message(const wire::ErrorFields& fields) const;
+
+    Environment& env_;
+    ClientLink& client_;
+    pool::Leaser& leaser_;
+    IdentityPtr identity_;
+    std::string application_name_;
+    pool::ServerLink* server_ = nullptr;
+    Turn* turn_ = nullptr;
+    std::unique_ptr<Exchange> exchange_;
+    std::unique_ptr<std::string> in_;    // bytes of the client not dealt with yet
+    std::unique_ptr<std::string> held_;  // the start of a server's frame that must be seen whole
+    NamedStatements statements_;
+    std::string duplicate_name_;  // the client's, of the Parse the server is to refuse
+    StatementPtr unnamed_;
+    MemoPtr judged_;  // of the Query at the front of the input, while it waits for a server
+    std::unique_ptr<PendingFill> pending_fill_;
+    std::unique_ptr<pool::ServerFailure> lease_failure_;
+    base::Nanos wait_started_ = 0;
+    std::uint64_t client_left_ = 0;  // bytes of the client's frame being streamed
+    std::uint64_t reply_left_ = 0;   // bytes of the server's frame being streamed
+    wire::TxStatus tx_ = wire::TxStatus::idle;
+    query::PinReason pin_ = query::PinReason::none;
+    bool ended_ = false;
+    bool waiting_ = false;
+    bool consuming_ = false;
+    bool preparing_ = false;        // settings are being applied; the client's bytes wait
+    bool skip_until_sync_ = false;
+    bool discarding_ = false;       // client_left_ bytes go nowhere
+    bool copy_in_ = false;
+    bool reply_swallowed_ = false;
+    bool fatal_seen_ = false;       // the server has said its last word to the client
+};
+
+}  // namespace pgweir::session

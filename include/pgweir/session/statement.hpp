@@ -1,0 +1,57 @@
+// Prepared statements as clients know them. Equal statements of all sessions of a worker are one
+// object with one number, so a server connection that has prepared it for one session has it for all.
+// Thread: the worker's; numbers come from one counter of the process.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "pgweir/base/hash.hpp"
+#include "pgweir/query/verdict.hpp"
+
+namespace pgweir::session {
+
+struct MemoEntry;
+
+struct Statement {
+    std::uint64_t id = 0;
+    std::string text;
+    std::vector<std::uint32_t> types;  // as declared by the client; 0: left to the server
+    query::TextScan scan;
+};
+using StatementPtr = std::shared_ptr<const Statement>;
+
+class StatementTable {
+  public:
+    /// The statement of this text, types and profile of settings; made when there is none. Views are
+    /// copied only then.
+    StatementPtr intern(std::string_view text, std::string_view raw_types, std::uint64_t profile_id);
+    /// One that is not shared: for the unnamed slot, whose texts are mostly used once.
+    static StatementPtr make(std::string_view text, std::string_view raw_types);
+
+  private:
+    void sweep();
+    std::unordered_map<base::Hash128, std::weak_ptr<const Statement>, base::Hash128Hash> by_hash_;
+    std::size_t sweep_at_ = 4096;
+    std::string key_;
+};
+
+/// The statements a session has named. Empty sessions cost one pointer.
+class NamedStatements {
+  public:
+    const StatementPtr* find(std::string_view name) const noexcept;
+    void set(std::string_view name, StatementPtr statement);
+    bool erase(std::string_view name);
+    void clear() noexcept { map_.reset(); }
+    std::size_t size() const noexcept { return map_ ? map_->size() : 0; }
+
+  private:
+    using Map = std::unordered_map<std::string, StatementPtr, base::StringHash, std::equal_to<>>;
+    std::unique_ptr<Map> map_;
+};
+
+}  // namespace pgweir::session

@@ -1,0 +1,194 @@
+// Pool: opening connections, warm ones, timeouts, retries, reload.
+#include <cmath>
+
+#include "pgweir/base/log.hpp"
+#include "pgweir/base/random.hpp"
+#include "pgweir/pool/pool.hpp"
+#include "pgweir/wire/sqlstate.hpp"
+
+namespace pgweir::pool {
+
+namespace {
+
+constexpr base::Nanos kFirstRetry = 50 * base::kMillisecond;
+/// Short, so that a server that is back is used within half a second.
+constexpr base::Nanos kLongestRetry = 400 * base::kMillisecond;
+
+std::atomic<std::uint64_t> g_next_server_id{1};
+
+/// `nanos` with up to a fifth more or less.
+base::Nanos jittered(base::Nanos nanos) {
+    const auto fifth = nanos / 5;
+    if (fifth == 0) return nanos;
+    return nanos - fifth + static_cast<base::Nanos>(base::random_u64() % static_cast<std::uint64_t>(2 * fifth));
+}
+
+/// Failures that waiting does not mend: told to the waiters at once.
+bool is_final(const ServerFailure& why) {
+    if (!why.from_server) return false;
+    return why.sqlstate.starts_with("28") || why.sqlstate == "3D000" || why.sqlstate == "42501" ||
+           why.sqlstate == "22023";
+}
+
+}  // namespace
+
+ServerConnection* Pool::open(LoginObserver* observer, const Credentials& credentials) {
+    auto permit = Permit::take(shared_);
+    if (!permit) return nullptr;
+    auto owned = std::make_unique<ServerConnection>(*this, std::move(permit), config_, g_next_server_id++);
+    auto* server = owned.get();
+    servers_.emplace(server->id(), std::move(owned));
+    starting_.push_back(*server);
+    host_.counters().server_connects.add(1);
+    server->start(credentials, observer);
+    return server;
+}
+
+ServerConnection* Pool::open_for_login(const Credentials& credentials, LoginObserver& observer) {
+    if (auto* server = open(&observer, credentials)) return server;
+    auto* oldest = idle_.front();
+    if (oldest == nullptr) return nullptr;
+    remove(*oldest, "a login needs its place");
+    return open(&observer, credentials);
+}
+
+void Pool::open_if_needed() {
+    const auto now = host_.loop().now();
+    if (now < retry_at_ || host_.draining()) return;
+    while (starting_.size() + cleaning_.size() < waiters_.size()) {
+        // After a failure one connection tries while the others wait for what it finds.
+        if (connect_failures_ > 0 && !starting_.empty()) return;
+        if (open(nullptr, shared_->credentials()) == nullptr) return;
+        if (now < retry_at_) return;
+    }
+}
+
+void Pool::on_server_ready(ServerConnection& server) {
+    connect_failures_ = 0;
+    retry_at_ = 0;
+    const auto now = host_.loop().now();
+    const auto lifetime = config_->database.pool.lifetime;
+    server.retire_at = lifetime == 0 ? 0 : now + jittered(lifetime);
+    if (!shared_->parameters(0)) shared_->set_parameters(0, server.login().parameters());
+    cleaning_.push_back(server);
+    give_or_idle(server);
+    open_if_needed();
+}
+
+void Pool::on_server_login_failed(ServerConnection& server, const ServerFailure& why, bool observed) {
+    host_.counters().server_connect_failures.add(1);
+    remove(server, why.message);
+    if (observed) return;  // told to the one who wanted it; says nothing about others
+    if (is_final(why)) {
+        base::log_warning("pool " + shared_->name + ": the server refused the login: " + base::printable(why.message));
+        if (why.sqlstate.starts_with("28")) shared_->set_credentials({});
+        fail_waiters(why);
+        return;
+    }
+    ++connect_failures_;
+    last_failure_ = why;
+    const auto factor = std::min(connect_failures_ - 1, 4u);
+    retry_at_ = host_.loop().now() + jittered(std::min(kFirstRetry << factor, kLongestRetry));
+    if (connect_failures_ == 1)
+        base::log_warning("pool " + shared_->name + ": cannot connect to the server: " +
+                          base::printable(why.message + (why.detail.empty() ? "" : " (" + why.detail + ")")));
+}
+
+void Pool::fail_waiters(const ServerFailure& why) {
+    std::size_t n = waiters_.size();
+    while (n-- > 0) {
+        auto* w = waiters_.pop_front();
+        if (w == nullptr) break;
+        queue_changed();
+        w->on_lease_failed(why);
+    }
+}
+
+void Pool::expire_waiters(base::Nanos now) {
+    const auto limit = config_->database.pool.wait_timeout;
+    if (limit == 0) return;
+    while (auto* w = waiters_.front()) {
+        if (now - w->waiting_since < limit) return;
+        waiters_.pop_front();
+        queue_changed();
+        host_.counters().wait_timeouts.add(1);
+        ServerFailure why;
+        const auto waited = std::to_string((now - w->waiting_since) / base::kMillisecond);
+        if (connect_failures_ > 0) {
+            why = {std::string(wire::sqlstate::kCannotConnect), "could not connect to the server",
+                   last_failure_.message + (last_failure_.detail.empty() ? "" : ": " + last_failure_.detail), false};
+            if (last_failure_.from_server) why.sqlstate = last_failure_.sqlstate;
+        } else {
+            why = {std::string(wire::sqlstate::kTooManyConnections),
+                   "timed out waiting for a server connection",
+                   "pool " + shared_->name + ", waited " + waited + " ms, pool.max_size " +
+                       std::to_string(config_->database.pool.max_size),
+                   false};
+        }
+        w->on_lease_failed(why);
+    }
+}
+
+void Pool::expire_servers(base::Nanos now) {
+    const auto& p = config_->database.pool;
+    const auto connect_timeout = config_->connect_timeout;
+    std::vector<ServerConnection*> late;
+    starting_.for_each([&](ServerConnection& s) {
+        if (connect_timeout > 0 && now - s.since() > connect_timeout) late.push_back(&s);
+    });
+    for (auto* s : late) s->connect_timed_out();
+    late.clear();
+    constexpr base::Nanos kCleaningTime = 5 * base::kSecond;
+    cleaning_.for_each([&](ServerConnection& s) {
+        if (now - s.since() > kCleaningTime) late.push_back(&s);
+    });
+    for (auto* s : late) {
+        remove(*s, "cleaning it took too long");
+        open_if_needed();
+    }
+    late.clear();
+    const bool named_user = !config_->database.login.user.empty();
+    std::uint32_t keep = named_user || shared_->clients.load() > 0 ? p.min_size : 0;
+    const auto total = shared_->permits_used();
+    std::uint32_t surplus = total > keep ? total - keep : 0;
+    idle_.for_each([&](ServerConnection& s) {
+        const bool old = s.retire_at != 0 && now >= s.retire_at;
+        const bool unused = p.idle_timeout != 0 && now - s.since() >= p.idle_timeout && surplus > 0;
+        if (unused && !old) --surplus;
+        if (old || unused || !reusable(s)) late.push_back(&s);
+    });
+    for (auto* s : late) remove(*s, "idle too long or at the end of its lifetime");
+}
+
+void Pool::keep_warm(base::Nanos now) {
+    if (host_.draining() || now < retry_at_ || !starting_.empty()) return;
+    const auto& db = config_->database;
+    const bool named_user = !db.login.user.empty();
+    if (!named_user && local_clients == 0) return;
+    const auto credentials = shared_->credentials();
+    if (!named_user && credentials.state == Credentials::State::unknown) return;
+    if (shared_->permits_used() < std::min(db.pool.min_size, db.pool.max_size)) open(nullptr, credentials);
+}
+
+void Pool::tick(base::Nanos now) {
+    expire_waiters(now);
+    expire_servers(now);
+    if (!waiters_.empty()) open_if_needed();
+    else keep_warm(now);
+}
+
+void Pool::apply_config(PoolConfigPtr config) {
+    config_ = std::move(config);
+    std::vector<ServerConnection*> old;
+    idle_.for_each([&](ServerConnection& s) {
+        if (!reusable(s)) old.push_back(&s);
+    });
+    for (auto* s : old) remove(*s, "its settings are no longer current");
+    open_if_needed();
+}
+
+void Pool::close_idle(std::string_view why) {
+    while (auto* s = idle_.front()) remove(*s, why);
+}
+
+}  // namespace pgweir::pool

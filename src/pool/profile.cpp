@@ -1,0 +1,133 @@
+// See profile.hpp.
+#include "pgweir/pool/profile.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <mutex>
+#include <unordered_map>
+
+#include "pgweir/base/bytes.hpp"
+
+namespace pgweir::pool {
+
+namespace {
+
+struct Table {
+    std::mutex mutex;
+    std::unordered_map<std::string, std::weak_ptr<const Profile>> by_key;
+    std::uint64_t next_id = 1;
+    std::size_t sweep_at = 1024;
+};
+
+Table& table() {
+    static Table t;
+    return t;
+}
+
+void append_field(std::string& key, std::string_view field) {
+    base::append_u32(key, static_cast<std::uint32_t>(field.size()));
+    key += field;
+}
+
+void normalise(Settings& settings) {
+    for (auto& [name, value] : settings)
+        for (auto& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    std::stable_sort(settings.begin(), settings.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    Settings last;
+    for (auto& s : settings) {
+        if (!last.empty() && last.back().first == s.first) last.back() = std::move(s);
+        else last.push_back(std::move(s));
+    }
+    settings = std::move(last);
+}
+
+}  // namespace
+
+std::string_view Profile::find(std::string_view name) const noexcept {
+    for (const auto& [n, v] : settings)
+        if (n == name) return std::string_view(v);
+    return {};
+}
+
+ProfilePtr empty_profile() {
+    static const ProfilePtr empty = std::make_shared<Profile>();
+    return empty;
+}
+
+ProfilePtr intern_profile(Settings settings) {
+    if (settings.empty()) return empty_profile();
+    normalise(settings);
+    std::string key;
+    for (const auto& [name, value] : settings) {
+        append_field(key, name);
+        append_field(key, value);
+    }
+    auto& t = table();
+    const std::scoped_lock lock(t.mutex);
+    if (auto found = t.by_key[key].lock()) return found;
+    auto made = std::make_shared<Profile>();
+    made->id = t.next_id++;
+    made->settings = std::move(settings);
+    t.by_key[key] = made;
+    if (t.by_key.size() > t.sweep_at) {
+        std::erase_if(t.by_key, [](const auto& entry) { return entry.second.expired(); });
+        t.sweep_at = t.by_key.size() * 2 + 1024;
+    }
+    return made;
+}
+
+namespace {
+
+/// E'' with quotes and backslashes doubled means the same whatever standard_conforming_strings is.
+void append_literal(std::string& sql, std::string_view value) {
+    sql += "E'";
+    for (const char c : value) {
+        if (c == '\'' || c == '\\') sql += c;
+        sql += c;
+    }
+    sql += '\'';
+}
+
+void append_set_config(std::string& sql, std::string_view name, std::string_view value) {
+    sql += "SELECT pg_catalog.set_config(";
+    append_literal(sql, name);
+    sql += ", ";
+    append_literal(sql, value);
+    sql += ", false);";
+}
+
+void append_reset(std::string& sql, std::string_view name) {
+    // Dotted names are two identifiers.
+    sql += "RESET ";
+    std::size_t start = 0;
+    while (true) {
+        const auto dot = name.find('.', start);
+        sql += '"';
+        for (const char c : name.substr(start, dot - start)) {
+            if (c == '"') sql += '"';
+            sql += c;
+        }
+        sql += '"';
+        if (dot == std::string_view::npos) break;
+        sql += '.';
+        start = dot + 1;
+    }
+    sql += ';';
+}
+
+}  // namespace
+
+void append_settings_sql(std::string& sql, const Profile& from, const Profile& to) {
+    if (from.id == to.id) return;
+    for (const auto& [name, value] : from.settings)
+        if (to.find(name).data() == nullptr) append_reset(sql, name);
+    for (const auto& [name, value] : to.settings)
+        if (from.find(name) != value) append_set_config(sql, name, value);
+}
+
+void append_application_name_sql(std::string& sql, std::string_view name) {
+    append_set_config(sql, "application_name", name);
+}
+
+}  // namespace pgweir::pool

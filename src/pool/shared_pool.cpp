@@ -1,0 +1,105 @@
+// See shared_pool.hpp.
+#include "pgweir/pool/shared_pool.hpp"
+
+namespace pgweir::pool {
+
+namespace {
+/// Profiles whose parameters are remembered per pool; the oldest is forgotten first.
+constexpr std::size_t kMaxKnownProfiles = 256;
+
+bool take_below(std::atomic<std::uint32_t>& used, std::uint32_t limit) noexcept {
+    auto n = used.load();
+    while (n < limit)
+        if (used.compare_exchange_weak(n, n + 1)) return true;
+    return false;
+}
+}  // namespace
+
+bool HostBudget::take() noexcept {
+    const auto limit = limit_.load();
+    if (limit == 0) {
+        used_.fetch_add(1);
+        return true;
+    }
+    return take_below(used_, limit);
+}
+
+SharedPool::SharedPool(PoolKey k, PoolConfigPtr config, std::shared_ptr<HostBudget> host, unsigned workers)
+    : key(std::move(k)),
+      name(key.database + "/" + key.user),
+      oldest_wait(workers),
+      idle(workers),
+      config_(std::move(config)),
+      max_size_(config_->database.pool.max_size),
+      host_(std::move(host)) {}
+
+PoolConfigPtr SharedPool::config() const {
+    const std::scoped_lock lock(mutex_);
+    return config_;
+}
+
+void SharedPool::set_config(PoolConfigPtr config) {
+    const std::scoped_lock lock(mutex_);
+    max_size_ = config->database.pool.max_size;
+    config_ = std::move(config);
+}
+
+Credentials SharedPool::credentials() const {
+    const std::scoped_lock lock(mutex_);
+    return credentials_;
+}
+
+void SharedPool::set_credentials(Credentials credentials) {
+    const std::scoped_lock lock(mutex_);
+    credentials_ = std::move(credentials);
+}
+
+std::optional<Parameters> SharedPool::parameters(std::uint64_t profile_id) const {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& [id, p] : parameters_)
+        if (id == profile_id) return p;
+    return std::nullopt;
+}
+
+void SharedPool::set_parameters(std::uint64_t profile_id, Parameters parameters) {
+    const std::scoped_lock lock(mutex_);
+    for (auto& [id, p] : parameters_)
+        if (id == profile_id) {
+            p = std::move(parameters);
+            return;
+        }
+    if (parameters_.size() >= kMaxKnownProfiles) parameters_.erase(parameters_.begin());
+    parameters_.emplace_back(profile_id, std::move(parameters));
+}
+
+std::optional<unsigned> SharedPool::longest_waiting(unsigned self) const noexcept {
+    std::optional<unsigned> found;
+    base::Nanos oldest = 0;
+    for (unsigned w = 0; w < oldest_wait.size(); ++w) {
+        const auto since = oldest_wait[w].load();
+        if (w == self || since == 0 || (found && since >= oldest)) continue;
+        found = w;
+        oldest = since;
+    }
+    return found;
+}
+
+bool SharedPool::take() noexcept {
+    if (!take_below(used_, max_size_.load())) return false;
+    if (host_->take()) return true;
+    used_.fetch_sub(1);
+    return false;
+}
+
+void SharedPool::give() noexcept {
+    host_->give();
+    used_.fetch_sub(1);
+}
+
+Permit Permit::take(const std::shared_ptr<SharedPool>& pool) {
+    Permit p;
+    if (pool->take()) p.pool_ = pool;
+    return p;
+}
+
+}  // namespace pgweir::pool

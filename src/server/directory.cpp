@@ -1,0 +1,151 @@
+// See directory.hpp.
+#include "pgweir/server/directory.hpp"
+
+#include "pgweir/io/tls.hpp"
+
+namespace pgweir::server {
+
+Directory::Directory(config::ConfigPtr config, unsigned workers) : config_(std::move(config)), workers_(workers) {}
+
+config::ConfigPtr Directory::config() const {
+    const std::scoped_lock lock(mutex_);
+    return config_;
+}
+
+std::string Directory::server_name(const config::Database& database) {
+    return database.host + ":" + std::to_string(database.port);
+}
+
+std::shared_ptr<pool::HostBudget> Directory::host(const std::string& server) {
+    auto& h = hosts_[server];
+    if (!h) h = std::make_shared<pool::HostBudget>(config_->limits.max_server_connections);
+    return h;
+}
+
+std::shared_ptr<io::TlsContext> Directory::tls_context(const config::Database& database, std::string& error) {
+    const auto key = std::to_string(static_cast<int>(database.tls.mode)) + database.host + '\0' + database.tls.ca_file;
+    if (const auto it = tls_.find(key); it != tls_.end()) return it->second;
+    io::TlsClientOptions options;
+    options.verify = database.tls.mode == config::TlsMode::verify_full ? io::TlsVerify::full
+                     : database.tls.mode == config::TlsMode::verify_ca ? io::TlsVerify::ca
+                                                                        : io::TlsVerify::none;
+    options.ca_file = database.tls.ca_file;
+    options.host = database.host;
+    auto made = io::TlsContext::client(options);
+    if (!made) {
+        error = made.error();
+        return nullptr;
+    }
+    return tls_[key] = *made;
+}
+
+pool::PoolConfigPtr Directory::make_config(const config::Database& database, const std::string& name, bool own_login) {
+    auto c = std::make_shared<pool::PoolConfig>();
+    c->database = database;
+    c->dbname = database.dbname.empty() ? name : database.dbname;
+    if (own_login) c->database.login = {};
+    c->connect_timeout = config_->timeouts.connect;
+    c->prepared_per_server = config_->limits.prepared_statements_per_server;
+    c->generation = generation_;
+    if (database.tls.mode != config::TlsMode::disable) c->tls = tls_context(database, c->tls_error);
+    return c;
+}
+
+std::shared_ptr<pool::SharedPool> Directory::pool(const std::string& name, const std::string& user, bool own_login) {
+    const std::scoped_lock lock(mutex_);
+    const auto* database = config_->find_database(name);
+    if (database == nullptr) return nullptr;
+    const bool named = !own_login && !database->login.user.empty();
+    const auto& server_user = named ? database->login.user : user;
+    const auto key = std::to_string(own_login && !database->login.user.empty()) + ":" + std::to_string(name.size()) +
+                     ":" + name + server_user;
+    auto& known = pools_[key];
+    if (known.pool) return known.pool;
+    known.own_login = own_login && !database->login.user.empty();
+    known.pool = std::make_shared<pool::SharedPool>(pool::PoolKey{name, server_user},
+                                                    make_config(*database, name, known.own_login),
+                                                    host(server_name(*database)), workers_);
+    if (named) {
+        pool::Credentials c;
+        c.state = database->login.password.empty() ? pool::Credentials::State::no_password_needed
+                                                   : pool::Credentials::State::password;
+        c.password = database->login.password;
+        known.pool->set_credentials(c);
+    }
+    return known.pool;
+}
+
+std::vector<std::shared_ptr<pool::SharedPool>> Directory::pools() const {
+    const std::scoped_lock lock(mutex_);
+    std::vector<std::shared_ptr<pool::SharedPool>> all;
+    for (const auto& [key, known] : pools_) all.push_back(known.pool);
+    return all;
+}
+
+void Directory::sweep() {
+    const std::scoped_lock lock(mutex_);
+    std::erase_if(pools_, [](const auto& p) { return p.second.pool.use_count() == 1 && p.second.pool->clients == 0; });
+}
+
+void Directory::set_config(config::ConfigPtr config) {
+    const std::scoped_lock lock(mutex_);
+    config_ = std::move(config);
+    tls_.clear();  // certificates may have been renewed
+    for (auto& [key, known] : pools_) {
+        const auto* database = config_->find_database(known.pool->key.database);
+        if (database == nullptr) continue;  // its clients go on; nobody new finds it
+        const auto old = known.pool->config();
+        auto made = std::make_shared<pool::PoolConfig>(*make_config(*database, known.pool->key.database, known.own_login));
+        const bool same_server = old->database.host == database->host && old->database.port == database->port &&
+                                 old->dbname == made->dbname && old->database.tls.mode == database->tls.mode &&
+                                 old->database.tls.ca_file == database->tls.ca_file &&
+                                 old->database.login.password == made->database.login.password;
+        made->generation = same_server ? old->generation : ++generation_;
+        if (!made->database.login.user.empty() && !same_server) {
+            pool::Credentials c;
+            c.state = pool::Credentials::State::password;
+            c.password = made->database.login.password;
+            if (c.password.empty()) c.state = pool::Credentials::State::no_password_needed;
+            known.pool->set_credentials(c);
+        }
+        known.pool->set_config(std::move(made));
+    }
+    if (config_->limits.max_server_connections != 0)
+        for (auto& [name, h] : hosts_) h->set_limit(config_->limits.max_server_connections);
+}
+
+void Directory::set_host_limit(const std::string& server, std::uint32_t limit) {
+    const std::scoped_lock lock(mutex_);
+    if (config_->limits.max_server_connections == 0) host(server)->set_limit(limit);
+}
+
+void Directory::with_database(const std::string& server, const std::string& dbname,
+                              const std::function<void(DatabaseEntry&)>& f) {
+    const std::scoped_lock lock(mutex_);
+    auto& entry = databases_[server + "/" + dbname];
+    if (entry.state == nullptr) {
+        entry.server = server;
+        entry.dbname = dbname;
+        entry.state = &registry_.database(server, dbname);
+    }
+    f(entry);
+}
+
+void Directory::with_target(control::TargetId target, const std::function<void(DatabaseEntry&)>& f) {
+    const std::scoped_lock lock(mutex_);
+    for (auto& [key, entry] : databases_)
+        if (entry.target == target && target != 0) f(entry);
+}
+
+void Directory::with_state(const cache::DatabaseState& state, const std::function<void(DatabaseEntry&)>& f) {
+    const std::scoped_lock lock(mutex_);
+    for (auto& [key, entry] : databases_)
+        if (entry.state == &state) f(entry);
+}
+
+void Directory::for_each_database(const std::function<void(DatabaseEntry&)>& f) {
+    const std::scoped_lock lock(mutex_);
+    for (auto& [key, entry] : databases_) f(entry);
+}
+
+}  // namespace pgweir::server

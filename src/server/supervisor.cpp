@@ -1,0 +1,192 @@
+// See supervisor.hpp: starting, waiting for signals, stopping.
+#include "pgweir/server/supervisor.hpp"
+
+#include <csignal>
+#include <thread>
+
+#include "pgweir/base/log.hpp"
+#include "pgweir/io/tls.hpp"
+
+namespace pgweir::server {
+
+namespace {
+
+constexpr unsigned kMaxAutoWorkers = 4;
+constexpr base::Nanos kHousekeeping = 10 * base::kSecond;
+
+unsigned worker_count(const config::Config& config) {
+    if (config.workers != 0) return config.workers;
+    return std::clamp(std::thread::hardware_concurrency(), 1u, kMaxAutoWorkers);
+}
+
+control::ControlOptions control_options(const config::Config& config) {
+    control::ControlOptions o;
+    o.catalog_poll = config.cache.catalog_poll;
+    o.connect_timeout = config.timeouts.connect;
+    return o;
+}
+
+sigset_t handled_signals() {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int s : {SIGHUP, SIGTERM, SIGINT}) sigaddset(&set, s);
+    return set;
+}
+
+}  // namespace
+
+Supervisor::Supervisor(config::ConfigPtr config)
+    : directory_(config, worker_count(*config)),
+      cache_(std::make_unique<cache::ResultCache>(config->cache.max_size, config->cache.max_entry)),
+      started_wall_us_(base::wall_now_us()) {}
+
+Supervisor::~Supervisor() {
+    http_.reset();
+    if (control_) control_->stop();
+    for (auto& w : workers_) w->stop_and_join();
+    workers_.clear();
+    console_.reset();
+    slow_log_.reset();
+}
+
+std::string Supervisor::load_secrets(const config::Config& config) {
+    std::shared_ptr<io::TlsContext> tls;
+    if (config.listen.tls.mode != config::TlsMode::disable) {
+        const bool verify = config.listen.tls.mode == config::TlsMode::verify_ca ||
+                            config.listen.tls.mode == config::TlsMode::verify_full;
+        auto made = io::TlsContext::server({config.listen.tls.cert_file, config.listen.tls.key_file,
+                                            config.listen.tls.ca_file, verify});
+        if (!made) return "listen.tls: " + made.error();
+        tls = *made;
+    }
+    auth::UserStorePtr users;
+    if (!config.auth.users_file.empty()) {
+        auto loaded = auth::UserStore::load(config.auth.users_file, this->users().get());
+        if (!loaded) return loaded.error();
+        users = *loaded;
+    }
+    const std::scoped_lock lock(secrets_mutex_);
+    client_tls_ = std::move(tls);
+    users_ = std::move(users);
+    return {};
+}
+
+std::shared_ptr<io::TlsContext> Supervisor::client_tls() const {
+    const std::scoped_lock lock(secrets_mutex_);
+    return client_tls_;
+}
+
+auth::UserStorePtr Supervisor::users() const {
+    const std::scoped_lock lock(secrets_mutex_);
+    return users_;
+}
+
+std::string Supervisor::listen() {
+    const auto config = directory_.config();
+    std::string error;
+    const bool shared = workers_.size() > 1;
+    auto at = io::numeric_address(config->listen.host, config->listen.port);
+    if (!at) return "listen.host: " + at.error();
+    for (auto& w : workers_)
+        if (!w->listen(*at, shared, false, error))
+            return "cannot listen on " + config->listen.host + ":" + std::to_string(config->listen.port) + ": " + error;
+    if (!config->listen.unix_socket_dir.empty()) {
+        auto path = io::unix_address(config->listen.unix_socket_dir, config->listen.port);
+        if (!path) return "listen.unix_socket_dir: " + path.error();
+        if (!workers_[0]->listen(*path, false, true, error))
+            return "cannot listen in " + config->listen.unix_socket_dir + ": " + error;
+    }
+    return {};
+}
+
+std::string Supervisor::start() {
+    const auto config = directory_.config();
+    const auto set = handled_signals();
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);  // before any thread: all inherit it
+    std::signal(SIGPIPE, SIG_IGN);
+    if (auto error = load_secrets(*config); !error.empty()) return error;
+    if (auto error = start_admin(*config); !error.empty()) return error;
+    for (unsigned n = 0; n < worker_count(*config); ++n) workers_.push_back(std::make_unique<Worker>(*this, n));
+    if (auto error = listen(); !error.empty()) return error;
+    control_ = std::make_unique<control::ControlThread>(control_options(*config),
+                                                        [this](const control::CatalogEvent& e) { on_catalog(e); });
+    control_->start();
+    for (auto& w : workers_) w->start();
+    warm_named_pools(*config);
+    base::log_info("pgweir " PGWEIR_VERSION " listens on " + config->listen.host + ":" +
+                   std::to_string(config->listen.port) + " with " + std::to_string(workers_.size()) + " workers");
+    return {};
+}
+
+/// Databases that name a user keep min_size connections from the start.
+void Supervisor::warm_named_pools(const config::Config& config) {
+    for (const auto& db : config.databases) {
+        if (db.name == "*" || db.login.user.empty() || db.pool.min_size == 0) continue;
+        if (auto shared = directory_.pool(db.name, db.login.user, false))
+            workers_[0]->post([shared](Worker& w) { w.pool(shared); });
+    }
+}
+
+std::uint32_t Supervisor::client_count() const noexcept {
+    std::uint32_t n = 0;
+    for (const auto& w : workers_) n += w->clients.load(std::memory_order_relaxed);
+    return n;
+}
+
+unsigned Supervisor::least_loaded(unsigned self, unsigned slack) const noexcept {
+    auto best = self;
+    auto fewest = workers_[self]->clients.load(std::memory_order_relaxed);
+    const auto mine = fewest;
+    for (unsigned w = 0; w < workers_.size(); ++w) {
+        const auto n = workers_[w]->clients.load(std::memory_order_relaxed);
+        if (n + slack + mine / 8 <= mine && n < fewest) {
+            best = w;
+            fewest = n;
+        }
+    }
+    return best;
+}
+
+int Supervisor::run() {
+    const auto set = handled_signals();
+    base::Nanos housekeeping_at = base::monotonic_now() + kHousekeeping;
+    while (true) {
+        const timespec wait{1, 0};
+        const int signal = sigtimedwait(&set, nullptr, &wait);
+        if (signal == SIGHUP) {
+            for (const auto& error : reload()) base::log_error("reload: " + error);
+        } else if (signal == SIGTERM || signal == SIGINT) {
+            drain(false);
+            return 0;
+        }
+        if (base::monotonic_now() >= housekeeping_at) {
+            housekeeping();
+            housekeeping_at = base::monotonic_now() + kHousekeeping;
+        }
+    }
+}
+
+bool Supervisor::all_quiet() { return client_count() == 0; }
+
+void Supervisor::drain(bool at_once) {
+    const auto limit = directory_.config()->timeouts.shutdown;
+    draining_ = true;
+    base::log_info("shutting down: transactions have " + std::to_string(limit / base::kSecond) + " s to finish");
+    for (auto& w : workers_) w->post([](Worker& worker) { worker.begin_drain(); });
+    const auto set = handled_signals();
+    const auto deadline = base::monotonic_now() + limit;
+    while (!at_once && !all_quiet() && base::monotonic_now() < deadline) {
+        const timespec wait{0, 50'000'000};
+        const int signal = sigtimedwait(&set, nullptr, &wait);
+        if (signal == SIGTERM || signal == SIGINT) break;
+        for (auto& w : workers_) w->post([](Worker& worker) { worker.end_idle(); });
+    }
+    for (auto& w : workers_) w->post([](Worker& worker) { worker.end_all(); });
+    const auto last = base::monotonic_now() + base::kSecond;
+    while (!all_quiet() && base::monotonic_now() < last) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    base::log_info("pgweir has shut down");
+}
+
+void Supervisor::housekeeping() { directory_.sweep(); }
+
+}  // namespace pgweir::server

@@ -1,0 +1,308 @@
+// See worker.hpp: clients, pools and the thread.
+#include "pgweir/server/worker.hpp"
+
+#include "pgweir/base/log.hpp"
+#include "pgweir/server/supervisor.hpp"
+#include "pgweir/wire/sqlstate.hpp"
+
+namespace pgweir::server {
+
+namespace {
+
+constexpr base::Nanos kTick = 100 * base::kMillisecond;
+/// The process number a client cancels with: worker and slot (its secret is elsewhere).
+constexpr unsigned kSlotBits = 24;
+
+}  // namespace
+
+Worker::Worker(Supervisor& supervisor, unsigned number)
+    : supervisor_(supervisor), number_(number), config_(supervisor.directory().config()),
+      tls_(supervisor.client_tls()), users_(supervisor.users()) {}
+
+Worker::~Worker() {
+    stop_and_join();
+    by_id_.clear();
+    pools_.clear();
+    listeners_.clear();
+    ticker_.reset();
+}
+
+void Worker::start() {
+    ticker_ = std::make_unique<io::Ticker>(loop_, kTick, [this] { tick(); });
+    thread_ = std::thread([this] { loop_.run(); });
+}
+
+void Worker::stop_and_join() {
+    if (!thread_.joinable()) return;
+    loop_.stop();
+    thread_.join();
+}
+
+void Worker::post(std::function<void(Worker&)> task) {
+    loop_.post([this, task = std::move(task)] { task(*this); });
+}
+
+bool Worker::listen(const io::Address& at, bool shared, bool distribute, std::string& error) {
+    auto l = io::Listener::open(loop_, at, shared, [this, distribute](int fd, const io::Address& peer) {
+        on_accept(fd, peer, distribute);
+    });
+    if (!l) {
+        error = l.error();
+        return false;
+    }
+    listeners_.push_back(std::move(*l));
+    return true;
+}
+
+void Worker::on_accept(int fd, const io::Address& peer, bool distribute) {
+    counters_.clients_accepted.add(1);
+    // The kernel spreads by hash; a worker that has clearly more than another passes clients on.
+    const auto target = supervisor_.least_loaded(number_, distribute ? 1 : 8);
+    if (target == number_) {
+        adopt_client(fd, peer);
+        return;
+    }
+    supervisor_.worker(target).post([fd, peer](Worker& w) { w.adopt_client(fd, peer); });
+}
+
+void Worker::adopt_client(int fd, const io::Address& peer) {
+    const auto id = supervisor_.next_client_id();
+    auto owned = std::make_unique<session::ClientConnection>(*this, id);
+    auto* client = owned.get();
+    if (free_slots_.empty()) {
+        client->slot = static_cast<std::uint32_t>(slots_.size());
+        slots_.push_back(client);
+    } else {
+        client->slot = free_slots_.back();
+        free_slots_.pop_back();
+        slots_[client->slot] = client;
+    }
+    by_id_.emplace(id, std::move(owned));
+    clients.store(static_cast<std::uint32_t>(by_id_.size()), std::memory_order_relaxed);
+    if (!client->open(fd, peer)) forget(*client);
+}
+
+void Worker::forget(session::ClientConnection& client) noexcept {
+    const auto it = by_id_.find(client.id());
+    if (it == by_id_.end()) return;
+    if (auto* s = client.session()) {
+        if (!s->ended()) {
+            s->on_client_gone();  // may come back here itself
+            if (by_id_.find(client.id()) == by_id_.end()) return;
+        }
+        auto* shared = s->identity().shared_pool.get();
+        if (const auto p = pools_.find(shared); p != pools_.end()) --p->second->local_clients;
+        shared->clients.fetch_sub(1);
+    }
+    counters_.disconnects.add(1);
+    client.socket().close();
+    const auto again = by_id_.find(client.id());
+    slots_[client.slot] = nullptr;
+    free_slots_.push_back(client.slot);
+    loop_.bury(std::move(again->second));
+    by_id_.erase(again);
+    clients.store(static_cast<std::uint32_t>(by_id_.size()), std::memory_order_relaxed);
+}
+
+bool Worker::accepts_more_clients() noexcept {
+    return supervisor_.client_count() <= config_->limits.max_clients;
+}
+
+pool::Pool& Worker::pool(const std::shared_ptr<pool::SharedPool>& shared) {
+    auto& p = pools_[shared.get()];
+    if (!p) p = std::make_unique<pool::Pool>(*this, shared);
+    return *p;
+}
+
+session::LoginTarget Worker::find_target(const std::string& database, const std::string& user) {
+    session::LoginTarget t;
+    auto& directory = supervisor_.directory();
+    if (database == config_->admin.database || database == "pgbouncer") {
+        t.console = true;
+        // The console has no server of its own; a login is proven where the first database lives.
+        for (const auto& db : config_->databases) {
+            if (auto shared = directory.pool(db.name == "*" ? "postgres" : db.name, user, true)) {
+                t.proof_pool = &pool(shared);
+                break;
+            }
+        }
+        return t;
+    }
+    t.database = config_->find_database(database);
+    if (t.database == nullptr) return t;
+    if (auto shared = directory.pool(database, user, false)) t.pool = &pool(shared);
+    if (t.database->login.user.empty()) t.proof_pool = t.pool;
+    else if (auto proof = directory.pool(database, user, true)) t.proof_pool = &pool(proof);
+    return t;
+}
+
+std::vector<std::string> Worker::search_path_of(const pool::Profile& profile, const std::string& user,
+                                                const cache::DatabaseState& database) const {
+    if (const auto own = profile.find("search_path"); own.data() != nullptr) return query::split_search_path(own);
+    if (const auto catalog = database.catalog()) {
+        for (const auto* key : {user.c_str(), ""})
+            if (const auto it = catalog->role_search_path.find(std::string_view(key)); it != catalog->role_search_path.end())
+                return query::split_search_path(it->second);
+    }
+    return {"$user", "public"};
+}
+
+namespace {
+
+/// Settings a cached answer may be served under: all of them are part of the key.
+bool known_to_the_cache(const pool::Profile& profile) {
+    static constexpr std::string_view kKnown[] = {
+        "client_encoding", "client_min_messages", "datestyle", "extra_float_digits", "bytea_output",
+        "idle_in_transaction_session_timeout", "intervalstyle", "lc_messages", "lc_monetary", "lc_numeric",
+        "lc_time", "lock_timeout", "search_path", "statement_timeout", "timezone", "work_mem", "jit",
+        "standard_conforming_strings", "array_nulls", "quote_all_identifiers", "xmlbinary", "xmloption",
+        "default_text_search_config", "enable_seqscan", "enable_indexscan", "random_page_cost", "geqo",
+        "tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout"};
+    for (const auto& [name, value] : profile.settings)
+        if (std::find(std::begin(kKnown), std::end(kKnown), name) == std::end(kKnown)) return false;
+    return true;
+}
+
+bool ascii_inside_characters(std::string_view encoding) {
+    std::string name;
+    for (const char c : encoding)
+        if (std::isalnum(static_cast<unsigned char>(c))) name += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    for (const std::string_view bad : {"SJIS", "SHIFTJIS", "SHIFTJIS2004", "BIG5", "GBK", "GB18030", "UHC", "JOHAB",
+                                       "WIN950", "WIN949", "WIN936", "WINDOWS950", "WINDOWS949", "WINDOWS936", "MSKANJI", "WIN932", "WINDOWS932"})
+        if (name == bad) return true;
+    return false;
+}
+
+}  // namespace
+
+session::IdentityPtr Worker::identity(const std::string& database, const std::string& user, pool::Pool& pool,
+                                      pool::ProfilePtr profile) {
+    const auto& shared = pool.shared();
+    const auto pool_config = shared->config();
+    const auto server = Directory::server_name(pool_config->database);
+    cache::DatabaseState* state = supervisor_.database_state(*pool_config, *shared);
+    const auto path = search_path_of(*profile, shared->key.user, *state);
+    std::string key = std::to_string(reinterpret_cast<std::uintptr_t>(shared.get())) + '\0' + user + '\0' +
+                      std::to_string(profile->id) + '\0' + std::to_string(pool_config->generation) + '\0' +
+                      std::to_string(state->cache_id()) + std::to_string(static_cast<int>(pool_config->database.pool.mode));
+    for (const auto& p : path) key += '\0' + p;
+    auto& slot = identities_[key];
+    if (auto found = slot.lock()) return found;
+    auto made = std::make_shared<session::Identity>();
+    made->database = database;
+    made->user = shared->key.user;
+    made->mode = pool_config->database.pool.mode;
+    made->profile = std::move(profile);
+    made->shared_pool = shared;
+    made->context = {supervisor_.next_context_id(), state, made->user, path};
+    made->server_address = server;
+    if (!known_to_the_cache(*made->profile)) made->not_cached = query::NotCached::unknown_setting;
+    const auto scs = made->profile->find("standard_conforming_strings");
+    if (!scs.empty() && scs != "on" && scs != "true" && scs != "1") made->not_cached = query::NotCached::unknown_setting;
+    if (ascii_inside_characters(made->profile->find("client_encoding")))
+        made->not_cached = query::NotCached::client_encoding;
+    slot = made;
+    if (identities_.size() > 4096) std::erase_if(identities_, [](const auto& e) { return e.second.expired(); });
+    return made;
+}
+
+void Worker::tick() {
+    const auto now = loop_.now();
+    std::vector<session::ClientConnection*> all;
+    all.reserve(by_id_.size());
+    for (auto& [id, c] : by_id_)
+        if (c->phase() != session::ClientConnection::Phase::serving || (c->session() != nullptr && c->session()->busy()))
+            all.push_back(c.get());
+    for (auto* c : all) c->tick(now);
+    for (auto it = pools_.begin(); it != pools_.end();) {
+        auto& p = *it->second;
+        p.tick(now);
+        const bool unused = p.size() == 0 && p.local_clients == 0 && p.unused_since(now) > 60 * base::kSecond;
+        it = unused ? pools_.erase(it) : std::next(it);
+    }
+}
+
+std::uint32_t Worker::cancel_pid(const session::ClientConnection& client) noexcept {
+    return (number_ + 1) << kSlotBits | (client.slot & ((1u << kSlotBits) - 1));
+}
+
+void Worker::route_cancel(std::uint32_t pid, std::string key) {
+    counters_.cancel_requests.add(1);
+    const auto worker = (pid >> kSlotBits) - 1;
+    if (worker >= supervisor_.workers()) return;
+    const auto slot = pid & ((1u << kSlotBits) - 1);
+    if (worker == number_) cancel(slot, key);
+    else supervisor_.worker(worker).post([slot, key](Worker& w) { w.cancel(slot, key); });
+}
+
+void Worker::cancel(std::uint32_t slot, const std::string& key) {
+    if (slot >= slots_.size() || slots_[slot] == nullptr) return;
+    auto* client = slots_[slot];
+    if (client->cancel_key_matches(key) && client->session() != nullptr) client->session()->on_cancel_request();
+}
+
+session::ClientConnection* Worker::client_by_id(std::uint64_t id) noexcept {
+    const auto it = by_id_.find(id);
+    return it == by_id_.end() ? nullptr : it->second.get();
+}
+
+void Worker::post_to_pool(unsigned worker, const std::shared_ptr<pool::SharedPool>& shared,
+                          std::function<void(pool::Pool&)> task) {
+    supervisor_.worker(worker).post([shared, task = std::move(task)](Worker& w) { task(w.pool(shared)); });
+}
+
+metrics::SlowQuerySink* Worker::slow_log() noexcept { return supervisor_.slow_log(); }
+
+cache::ResultCache* Worker::result_cache() noexcept {
+    return config_->cache.enabled ? supervisor_.result_cache() : nullptr;
+}
+
+void Worker::catalog_may_have_changed(cache::DatabaseState& database) { supervisor_.reload_catalog(database); }
+
+void Worker::on_server_settings_changed(const pool::SharedPool& pool) {
+    supervisor_.server_settings_changed(*pool.config());
+}
+
+void Worker::hold_until_gone(const session::Identity& identity, std::uint32_t server_pid, std::unique_ptr<pool::Held> held) {
+    supervisor_.hold_until_gone(*identity.context.database, server_pid, std::move(held));
+}
+
+void Worker::hold_until_gone(const pool::SharedPool& pool, std::uint32_t server_pid, std::unique_ptr<pool::Held> held) {
+    supervisor_.hold_until_gone(*supervisor_.database_state(*pool.config(), pool), server_pid, std::move(held));
+}
+
+void Worker::apply_config(config::ConfigPtr config) {
+    config_ = std::move(config);
+    tls_ = supervisor_.client_tls();
+    users_ = supervisor_.users();
+    identities_.clear();
+    for (auto& [shared, p] : pools_) p->apply_config(p->shared()->config());
+}
+
+void Worker::begin_drain() {
+    draining_ = true;
+    listeners_.clear();
+    for (auto& [shared, p] : pools_) p->close_idle("the proxy is shutting down");
+    end_idle();
+}
+
+namespace {
+const wire::Report kShutdown{.severity = "FATAL",
+                             .sqlstate = wire::sqlstate::kAdminShutdown,
+                             .message = "terminating connection due to administrator command"};
+}
+
+void Worker::end_idle() {
+    std::vector<session::ClientConnection*> idle;
+    for (auto& [id, c] : by_id_)
+        if (c->session() == nullptr || !c->session()->busy()) idle.push_back(c.get());
+    for (auto* c : idle) c->shut_down(kShutdown);
+}
+
+void Worker::end_all() {
+    std::vector<session::ClientConnection*> all;
+    for (auto& [id, c] : by_id_) all.push_back(c.get());
+    for (auto* c : all) c->shut_down(kShutdown);
+}
+
+}  // namespace pgweir::server

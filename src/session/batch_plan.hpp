@@ -1,0 +1,72 @@
+// A batch of extended-protocol messages up to Sync or Flush, looked at before a server is asked for:
+// what it is made of, and whether it has the one shape the cache answers: [Parse] [Describe statement]
+// Bind [Describe portal] Execute [Close portal] Sync. Views into the bytes scanned.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "pgweir/wire/frame.hpp"
+
+namespace pgweir::session {
+
+struct ParseView {
+    std::string_view name, text, raw_types;
+};
+struct BindView {
+    std::string_view portal, statement;
+    std::string_view parameters;      // formats and values, raw, up to the result formats
+    std::string_view result_formats;  // the raw codes, two bytes each
+    std::size_t names_size = 0;       // bytes of both names with their NULs
+};
+
+/// False when the body is not a well-formed message of its type.
+bool parse_parse(std::string_view body, ParseView& out) noexcept;
+bool parse_bind(std::string_view body, BindView& out) noexcept;
+/// Calls f(is_text, value) for each parameter that is not NULL; false when f has said false.
+template <class F>
+bool each_parameter(std::string_view parameters, F&& f) noexcept;
+
+class BatchPlan {
+  public:
+    /// Looks at `view` up to the end of the batch; the size of the batch when whole().
+    std::size_t scan(std::string_view view, std::size_t bound);
+
+    bool need_more() const noexcept { return need_more_; }
+    /// Ends with Sync and every frame is here.
+    bool whole() const noexcept { return whole_; }
+    /// Has the shape the cache answers.
+    bool cacheable_shape() const noexcept { return whole_ && good_shape_ && binds == 1 && executes == 1; }
+
+    unsigned parses = 0, binds = 0, executes = 0, describes_statement = 0, describes_portal = 0;
+    unsigned closes_statement = 0, closes_portal = 0;
+    ParseView parse;
+    BindView bind;
+    std::string_view described_statement;
+    std::int32_t max_rows = 0;
+
+  private:
+    void look(const wire::Frame& frame);
+    bool need_more_ = false;
+    bool whole_ = false;
+    bool good_shape_ = true;
+};
+
+template <class F>
+bool each_parameter(std::string_view parameters, F&& f) noexcept {
+    base::ByteReader r(parameters);
+    const auto formats = r.u16();
+    const auto codes = r.bytes(std::size_t{formats} * 2);
+    const auto count = r.u16();
+    for (unsigned i = 0; i < count && r.ok(); ++i) {
+        const auto length = r.i32();
+        if (length < 0) continue;
+        const auto value = r.bytes(static_cast<std::size_t>(length));
+        const unsigned which = formats == 1 ? 0 : i;
+        const bool text = formats == 0 || base::load_u16(codes.data() + 2 * which) == 0;
+        if (r.ok() && !f(text, value)) return false;
+    }
+    return r.ok();
+}
+
+}  // namespace pgweir::session

@@ -1,0 +1,263 @@
+// ClientConnection: the socket's events and the packets before the login. See client_connection.hpp.
+#include "pgweir/session/client_connection.hpp"
+
+#include "pgweir/base/log.hpp"
+#include "pgweir/base/random.hpp"
+#include "pgweir/io/tls.hpp"
+#include "pgweir/session/settings_probe.hpp"
+#include "pgweir/wire/sqlstate.hpp"
+#include "pgweir/wire/writer.hpp"
+
+namespace pgweir::session {
+
+using wire::StartupKind;
+
+namespace {
+constexpr std::size_t kSmallRead = 16 * 1024;
+/// A client that has closed its writing side may still be waiting for its last answer; one that has
+/// vanished looks the same. After this its query is cancelled.
+constexpr base::Nanos kHalfClosedGrace = 500 * base::kMillisecond;
+}  // namespace
+
+ClientConnection::ClientConnection(ClientHost& host, std::uint64_t id)
+    : host_(host), id_(id), opening_(std::make_unique<Opening>()) {}
+
+ClientConnection::~ClientConnection() { drop_proof(); }
+
+bool ClientConnection::open(int fd, const io::Address& peer) {
+    io::tune_socket(fd, 0);
+    local_ = peer.is_local();
+    peer_host_ = peer.host();
+    peer_port_ = peer.port();
+    connected_at_ = host_.loop().now();
+    connected_wall_us_ = base::wall_now_us();
+    return socket_.open(host_.loop(), fd, this, true, false);
+}
+
+void ClientConnection::on_ready(bool readable, bool writable) noexcept {
+    if (phase_ == Phase::tls) {
+        continue_handshake();
+        return;
+    }
+    if (writable && socket_.is_open()) {
+        if (!socket_.flush()) {
+            readable = true;  // the read finds the connection broken
+        } else if (socket_.queued() == 0) {
+            if (phase_ == Phase::closing) {
+                host_.forget(*this);
+                return;
+            }
+            if (session_) session_->on_client_drained();
+        }
+    }
+    if (readable && socket_.is_open()) read_some();
+}
+
+void ClientConnection::read_some() {
+    do {
+        auto scratch = host_.loop().scratch();
+        if (opening_) scratch = scratch.first(kSmallRead);
+        const auto r = socket_.read(scratch);
+        if (r.state == io::IoState::blocked) return;
+        if (r.state != io::IoState::ok) {
+            const bool waits = r.state == io::IoState::closed && session_ && !eof_ && session_->busy() &&
+                               session_->server() != nullptr;
+            if (waits) {
+                eof_ = true;
+                eof_at_ = host_.loop().now();
+                socket_.set_reading(false);
+                return;
+            }
+            if (session_) session_->on_client_gone();
+            host_.forget(*this);
+            return;
+        }
+        on_bytes({scratch.data(), r.bytes});
+    } while (socket_.is_open() && socket_.reading() && socket_.may_have_more());
+}
+
+void ClientConnection::on_bytes(std::string_view bytes) {
+    if (session_) {
+        session_->pool_counters().bytes_received.add(bytes.size());
+        session_->on_client_bytes(bytes);
+        return;
+    }
+    switch (phase_) {
+        case Phase::opening: on_opening_bytes(bytes); return;
+        case Phase::serving: console_->on_client_bytes(bytes); return;
+        case Phase::authenticating:
+        case Phase::proving:
+        case Phase::settings: on_login_bytes(bytes); return;
+        case Phase::tls:
+        case Phase::closing: return;
+    }
+}
+
+void ClientConnection::on_opening_bytes(std::string_view bytes) {
+    opening_->in.append(bytes);
+    while (phase_ == Phase::opening) {
+        const auto packet = wire::parse_startup(opening_->in);
+        if (packet.kind == StartupKind::need_more) return;
+        const auto used = on_opening_packet(packet, opening_->in.size());
+        if (used == 0 || opening_ == nullptr || phase_ == Phase::closing) return;
+        opening_->in.erase(0, used);
+        if (phase_ != Phase::opening && !opening_->in.empty()) {
+            const auto rest = std::move(opening_->in);
+            opening_->in.clear();
+            on_login_bytes(rest);
+            return;
+        }
+    }
+}
+
+/// Deals with one packet; 0 when the connection goes no further.
+std::size_t ClientConnection::on_opening_packet(const wire::StartupPacket& packet, std::size_t received) {
+    switch (packet.kind) {
+        case StartupKind::ssl_request:
+        case StartupKind::gssenc_request: {
+            const bool ssl = packet.kind == StartupKind::ssl_request;
+            bool& asked = ssl ? ssl_asked_ : gss_asked_;
+            const auto tls = ssl && !socket_.encrypted() ? host_.client_tls() : nullptr;
+            if (asked || socket_.encrypted()) {
+                refuse(wire::sqlstate::kProtocolViolation, "unsupported frontend protocol: a second request for encryption");
+                return 0;
+            }
+            asked = true;
+            if (received > packet.size) {  // CVE-2021-23214 and its kin
+                refuse(wire::sqlstate::kProtocolViolation,
+                       ssl ? "received unencrypted data after SSL request"
+                           : "received unencrypted data after GSSAPI encryption request");
+                return 0;
+            }
+            if (tls == nullptr) {
+                send_now("N");
+                return packet.size;
+            }
+            auto stream = io::TlsStream::create(tls, socket_.fd());
+            if (!stream) {
+                refuse(wire::sqlstate::kConnectionFailure, "TLS is not available");
+                return 0;
+            }
+            send_now("S");
+            socket_.start_tls(std::move(*stream));
+            opening_->in.clear();
+            phase_ = Phase::tls;
+            return 0;
+        }
+        case StartupKind::cancel:
+            host_.route_cancel(packet.cancel_pid, std::string(packet.cancel_key));
+            host_.forget(*this);
+            return 0;
+        case StartupKind::startup: {
+            const auto size = packet.size;
+            on_startup(packet);
+            return size;
+        }
+        case StartupKind::bad_version:
+            refuse(wire::sqlstate::kFeatureNotSupported,
+                   "unsupported frontend protocol " + std::to_string(packet.version >> 16) + "." +
+                       std::to_string(packet.version & 0xffff) + ": server supports 3.0 to 3.2");
+            return 0;
+        case StartupKind::malformed:
+            refuse(wire::sqlstate::kProtocolViolation, "invalid startup packet layout: expected terminator as last byte");
+            return 0;
+        default: host_.environment().counters().protocol_errors.add(1); host_.forget(*this); return 0;
+    }
+}
+
+void ClientConnection::continue_handshake() {
+    switch (socket_.tls()->handshake()) {
+        case io::TlsStatus::done:
+            phase_ = Phase::opening;
+            socket_.want_write(false);
+            if (socket_.may_have_more()) read_some();
+            return;
+        case io::TlsStatus::want_read: socket_.want_write(false); return;
+        case io::TlsStatus::want_write: socket_.want_write(true); return;
+        default:
+            base::log_info("client " + peer_host_ + ": TLS handshake failed: " + base::printable(socket_.tls()->error()));
+            host_.forget(*this);
+            return;
+    }
+}
+
+void ClientConnection::gather_send(std::span<const iovec> parts) {
+    std::size_t total = 0;
+    for (const auto& p : parts) total += p.iov_len;
+    if (session_) session_->pool_counters().bytes_sent.add(total);
+    if (socket_.is_open()) (void)socket_.send(parts);  // a broken one is found by the next read
+}
+
+void ClientConnection::send_now(std::string_view bytes) {
+    const iovec part{const_cast<char*>(bytes.data()), bytes.size()};
+    gather_send({&part, 1});
+}
+
+void ClientConnection::finish() noexcept {
+    if (phase_ == Phase::closing) return;
+    phase_ = Phase::closing;
+    drop_proof();
+    if (!socket_.is_open() || socket_.queued() == 0) {
+        host_.forget(*this);
+        return;
+    }
+    socket_.set_reading(false);
+}
+
+void ClientConnection::refuse(std::string_view sqlstate, std::string_view message, std::string_view detail) {
+    if (phase_ == Phase::closing) return;
+    host_.environment().counters().clients_refused.add(1);
+    base::log_info("client " + peer_host_ + " refused: " + base::printable(message) +
+                   (user_.empty() ? "" : " (user " + base::printable(user_) + ", database " + base::printable(database_) + ")"));
+    std::string out;
+    wire::write_error(out, {.severity = "FATAL", .sqlstate = sqlstate, .message = message, .detail = detail});
+    send_now(out);
+    finish();
+}
+
+void ClientConnection::refuse(const pool::ServerFailure& why) {
+    refuse(why.sqlstate.empty() ? std::string_view(wire::sqlstate::kCannotConnect) : std::string_view(why.sqlstate),
+           why.message, why.detail);
+}
+
+void ClientConnection::tick(base::Nanos now) {
+    if (phase_ == Phase::closing) {
+        if (now - connected_at_ > 0 && !socket_.is_open()) host_.forget(*this);
+        return;
+    }
+    if (session_) {
+        if (eof_ && (!session_->busy() || now - eof_at_ >= kHalfClosedGrace)) {
+            session_->on_client_gone();
+            host_.forget(*this);
+            return;
+        }
+        session_->tick(now);
+        return;
+    }
+    if (phase_ == Phase::serving) return;
+    const auto limit = host_.environment().config().timeouts.login;
+    if (limit != 0 && now - connected_at_ > limit) {
+        base::log_info("client " + peer_host_ + ": did not log in in time");
+        host_.forget(*this);
+        return;
+    }
+    if (waiting_for_permit_) start_forward();
+}
+
+void ClientConnection::shut_down(const wire::Report& report) {
+    if (session_) {
+        session_->shut_down(report);
+        return;
+    }
+    if (phase_ == Phase::closing) return;
+    std::string out;
+    wire::write_error(out, report);
+    send_now(out);
+    finish();
+}
+
+bool ClientConnection::cancel_key_matches(std::string_view key) const noexcept {
+    return !cancel_key_.empty() && phase_ == Phase::serving && base::equal_constant_time(key, cancel_key_);
+}
+
+}  // namespace pgweir::session

@@ -1,0 +1,359 @@
+// ClientConnection: from the startup packet to the first ReadyForQuery.
+#include "pgweir/base/log.hpp"
+#include "pgweir/base/random.hpp"
+#include "pgweir/session/client_connection.hpp"
+#include "pgweir/session/settings_probe.hpp"
+#include "pgweir/wire/frame.hpp"
+#include "pgweir/wire/sqlstate.hpp"
+#include "pgweir/wire/writer.hpp"
+
+namespace pgweir::session {
+
+using config::AuthMethod;
+using pool::Credentials;
+
+namespace {
+
+constexpr std::size_t kMaxLoginMessage = 65536;
+/// For this long a password the server has accepted is not proven again. Bounds how long a changed
+/// password still lets clients in while no new server connection has been refused.
+constexpr base::Nanos kProofAge = 600 * base::kSecond;
+constexpr std::size_t kMaxName = 63;
+
+std::string printable_ascii(std::string_view name) {
+    std::string out(name.substr(0, kMaxName));
+    for (auto& c : out)
+        if (c < 32 || c > 126) c = '?';
+    return out;
+}
+
+}  // namespace
+
+bool ClientConnection::read_parameters(const wire::StartupPacket& packet) {
+    auto& o = *opening_;
+    std::string unknown_options;
+    unsigned unknown_count = 0;
+    for (const auto& [name, value] : packet.parameters) {
+        if (name == "user") user_ = value;
+        else if (name == "database") database_ = value;
+        else if (name == "application_name") application_name_ = printable_ascii(value);
+        else if (name == "replication") {
+            if (value != "false" && value != "off" && value != "0" && value != "no") {
+                refuse(wire::sqlstate::kFeatureNotSupported, "replication connections are not supported",
+                       "connect to the server itself for replication");
+                return false;
+            }
+        } else if (name == "options") {
+            auto parsed = wire::parse_options(value);
+            if (!parsed) {
+                refuse("42601", parsed.error());
+                return false;
+            }
+            for (auto& s : *parsed) {
+                if (s.first == "application_name") application_name_ = printable_ascii(s.second);
+                else o.settings.push_back(std::move(s));
+            }
+        } else if (name.starts_with("_pq_.")) {
+            base::append_cstring(unknown_options, name);
+            ++unknown_count;
+        } else {
+            o.settings.emplace_back(name, value);
+        }
+    }
+    if (user_.empty()) {
+        refuse(wire::sqlstate::kInvalidAuthorization, "no PostgreSQL user name specified in startup packet");
+        return false;
+    }
+    if (database_.empty()) database_ = user_;
+    if (user_.size() > kMaxName * 2 || database_.size() > kMaxName * 2) {
+        refuse(wire::sqlstate::kInvalidAuthorization, "user or database name is too long");
+        return false;
+    }
+    o.version = std::min(packet.version, wire::kProtocol32);
+    if (packet.version > wire::kProtocol32 || unknown_count > 0) {
+        std::string out;
+        {
+            const wire::MessageScope scope(out, wire::be::kNegotiateProtocolVersion);
+            base::append_u32(out, o.version);
+            base::append_u32(out, unknown_count);
+            out += unknown_options;
+        }
+        send_now(out);
+    }
+    return true;
+}
+
+void ClientConnection::on_startup(const wire::StartupPacket& packet) {
+    phase_ = Phase::authenticating;
+    if (!read_parameters(packet)) return;
+    auto& o = *opening_;
+    if (host_.draining()) {
+        refuse(wire::sqlstate::kCannotConnectNow, "the database system is shutting down");
+        return;
+    }
+    if (!host_.accepts_more_clients()) {
+        refuse(wire::sqlstate::kTooManyConnections, "sorry, too many clients already");
+        return;
+    }
+    o.profile = pool::intern_profile(std::move(o.settings));
+    o.target = host_.find_target(database_, user_);
+    start_login();
+}
+
+void ClientConnection::start_login() {
+    auto& o = *opening_;
+    const auto& config = host_.environment().config();
+    switch (config.auth.method) {
+        case AuthMethod::trust: logged_in(); return;
+        case AuthMethod::forward:
+            if (o.target.proof_pool == nullptr) {
+                refuse(wire::sqlstate::kInvalidCatalogName, "database \"" + database_ + "\" does not exist");
+                return;
+            }
+            start_forward();
+            return;
+        default: break;
+    }
+    const auto method = config.auth.method == AuthMethod::md5 ? auth::ClientMethod::md5 : auth::ClientMethod::scram_sha_256;
+    o.login = std::make_unique<auth::ClientLogin>();
+    on_login_step(o.login->start({method, user_, host_.users()}));
+}
+
+bool ClientConnection::link_is_private() noexcept { return local_ || socket_.encrypted(); }
+
+void ClientConnection::start_forward() {
+    auto& o = *opening_;
+    waiting_for_permit_ = false;
+    const auto known = o.target.proof_pool->shared()->credentials();
+    const bool fresh = host_.loop().now() - known.proven_at < kProofAge;
+    if (known.state == Credentials::State::no_password_needed && fresh) {
+        logged_in();
+        return;
+    }
+    if (known.state == Credentials::State::password) {
+        ask_for_password();
+        return;
+    }
+    phase_ = Phase::proving;
+    o.proof = o.target.proof_pool->open_for_login({}, *this);
+    waiting_for_permit_ = o.proof == nullptr;
+}
+
+void ClientConnection::on_password_needed() {
+    opening_->server_asks = true;
+    if (!opening_->password.empty()) {
+        opening_->proof->give_password(opening_->password);
+        return;
+    }
+    ask_for_password();
+}
+
+void ClientConnection::ask_for_password() {
+    if (!link_is_private()) {
+        refuse(wire::sqlstate::kInvalidAuthorization, "a password may not be sent in clear over this connection",
+               "auth.method forward needs TLS, a Unix socket or a loopback address");
+        return;
+    }
+    if (opening_->password_asked) return;
+    opening_->password_asked = true;
+    phase_ = Phase::authenticating;
+    std::string out;
+    wire::write_authentication(out, 3);
+    send_now(out);
+}
+
+void ClientConnection::on_login_bytes(std::string_view bytes) {
+    if (phase_ == Phase::closing) return;
+    if (phase_ == Phase::serving) {
+        on_bytes(bytes);
+        return;
+    }
+    auto& in = opening_->in;
+    in.append(bytes);
+    if (in.size() > kMaxLoginMessage + 1024) {
+        refuse(wire::sqlstate::kProtocolViolation, "too much data before the login was complete");
+        return;
+    }
+    if (phase_ != Phase::authenticating) return;  // kept until the login is over
+    const auto frame = wire::scan_frame(in, kMaxLoginMessage);
+    if (frame.status == wire::FrameStatus::bad_length ||
+        (!in.empty() && in[0] != wire::fe::kPassword && in[0] != wire::fe::kTerminate)) {
+        refuse(wire::sqlstate::kProtocolViolation, "expected password response, got message type " +
+                                                       std::to_string(static_cast<unsigned char>(in[0])));
+        return;
+    }
+    if (frame.status != wire::FrameStatus::complete) return;
+    if (frame.type == wire::fe::kTerminate) {
+        host_.forget(*this);
+        return;
+    }
+    const std::string body(frame.body);
+    in.erase(0, frame.size);
+    if (opening_->login) {
+        on_login_step(opening_->login->feed(wire::fe::kPassword, body));
+        return;
+    }
+    base::ByteReader r(body);
+    const auto password = r.cstring();
+    if (!r.done()) {
+        refuse(wire::sqlstate::kProtocolViolation, "invalid password packet size");
+        return;
+    }
+    on_password(std::string(password));
+}
+
+void ClientConnection::on_login_step(const auth::ClientLoginStep& step) {
+    if (!step.bytes.empty()) send_now(step.bytes);
+    switch (step.status) {
+        case auth::ClientLoginStatus::need_more:
+        case auth::ClientLoginStatus::have_password: return;
+        case auth::ClientLoginStatus::accepted:
+            opening_->told_accepted = true;
+            logged_in();
+            return;
+        case auth::ClientLoginStatus::rejected: {
+            const auto& why = opening_->login->failure();
+            refuse(why.sqlstate, why.message, why.detail);
+            return;
+        }
+    }
+}
+
+void ClientConnection::on_password(std::string password) {
+    auto& o = *opening_;
+    if (password.empty()) {
+        refuse(wire::sqlstate::kInvalidPassword, "password authentication failed for user \"" + user_ + "\"");
+        return;
+    }
+    o.password = std::move(password);
+    if (o.proof != nullptr && o.server_asks) {
+        phase_ = Phase::proving;
+        o.proof->give_password(o.password);
+        return;
+    }
+    const auto known = o.target.proof_pool->shared()->credentials();
+    const bool same = known.state == Credentials::State::password && base::equal_constant_time(known.password, o.password);
+    const bool fresh = host_.loop().now() - known.proven_at < kProofAge;
+    if (same && fresh) {
+        logged_in();
+        return;
+    }
+    phase_ = Phase::proving;
+    o.proof = o.target.proof_pool->open_for_login({Credentials::State::password, o.password, 0}, *this);
+    // No place for a connection to prove it: a password that was proven once is still believed.
+    if (o.proof == nullptr && same) {
+        logged_in();
+        return;
+    }
+    if (o.proof == nullptr)
+        refuse(wire::sqlstate::kTooManyConnections, "no server connection to check the password with",
+               "pool " + o.target.proof_pool->shared()->name + " is full");
+}
+
+void ClientConnection::on_server_login(bool password_was_asked) {
+    auto& o = *opening_;
+    o.proof = nullptr;
+    Credentials c;
+    c.state = password_was_asked ? Credentials::State::password : Credentials::State::no_password_needed;
+    if (password_was_asked) c.password = o.password;
+    c.proven_at = host_.loop().now();
+    o.target.proof_pool->shared()->set_credentials(std::move(c));
+    logged_in();
+}
+
+void ClientConnection::on_server_login_failed(const pool::ServerFailure& why) {
+    opening_->proof = nullptr;
+    refuse(why);
+}
+
+void ClientConnection::drop_proof() noexcept {
+    if (opening_ && opening_->proof != nullptr) {
+        opening_->proof->drop_observer();
+        opening_->proof = nullptr;
+    }
+}
+
+void ClientConnection::logged_in() {
+    auto& o = *opening_;
+    if (o.target.console) {
+        tell_accepted();
+        console_ = host_.open_console(*this, user_);
+        if (!console_) {
+            refuse(wire::sqlstate::kInsufficientPrivilege, "user \"" + user_ + "\" is not in admin.users");
+            return;
+        }
+        serve();
+        return;
+    }
+    if (o.target.pool == nullptr) {
+        refuse(wire::sqlstate::kInvalidCatalogName, "database \"" + database_ + "\" does not exist");
+        return;
+    }
+    o.identity = host_.identity(database_, user_, *o.target.pool, o.profile);
+    if (auto known = o.target.pool->shared()->parameters(o.profile->id)) {
+        start_session(*known);
+        return;
+    }
+    fetch_settings();
+}
+
+void ClientConnection::tell_accepted() {
+    if (opening_->told_accepted) return;
+    opening_->told_accepted = true;
+    std::string out;
+    wire::write_authentication(out, 0);
+    send_now(out);
+}
+
+void ClientConnection::fetch_settings() {
+    phase_ = Phase::settings;
+    opening_->probe = std::make_unique<SettingsProbe>(
+        *opening_->target.pool, opening_->profile,
+        [this](base::Result<pool::Parameters> p, const pool::ServerFailure& why) { on_settings(std::move(p), why); });
+    opening_->probe->begin();
+}
+
+void ClientConnection::on_settings(base::Result<pool::Parameters> parameters, const pool::ServerFailure& why) {
+    if (phase_ != Phase::settings) return;
+    if (!parameters) {
+        refuse(why);
+        return;
+    }
+    // The probe is on the stack: it goes with the opening, at the end of this turn.
+    struct Later final : io::Buried {
+        std::unique_ptr<SettingsProbe> probe;
+    };
+    auto later = std::make_unique<Later>();
+    later->probe = std::move(opening_->probe);
+    host_.loop().bury(std::move(later));
+    start_session(*parameters);
+}
+
+void ClientConnection::start_session(const pool::Parameters& parameters) {
+    auto& o = *opening_;
+    session_ = std::make_unique<Session>(host_.environment(), *this, *o.target.pool, o.identity, application_name_);
+    session_->client_host = peer_host_;
+    session_->client_port = peer_port_;
+    session_->session_id = id_;
+    ++o.target.pool->local_clients;
+    o.target.pool->shared()->clients.fetch_add(1);
+    o.target.pool->counters().login_count.add(1);
+    cancel_key_ = base::random_string(o.version >= wire::kProtocol32 ? 32 : 4);
+    std::string out;
+    if (!o.told_accepted) wire::write_authentication(out, 0);
+    for (const auto& [name, value] : parameters)
+        wire::write_parameter_status(out, name, name == "application_name" ? application_name_ : value);
+    wire::write_backend_key(out, host_.cancel_pid(*this), cancel_key_);
+    wire::write_ready(out, wire::TxStatus::idle);
+    send_now(out);
+    serve();
+}
+
+void ClientConnection::serve() {
+    phase_ = Phase::serving;
+    const auto rest = std::move(opening_->in);
+    opening_.reset();
+    if (!rest.empty()) on_bytes(rest);
+}
+
+}  // namespace pgweir::session

@@ -1,0 +1,41 @@
+// See exchange.hpp.
+#include "pgweir/session/exchange.hpp"
+
+namespace pgweir::session {
+
+namespace {
+/// A text longer than this is not kept for the next statement.
+constexpr std::size_t kKeptText = 4096;
+}  // namespace
+
+void Exchange::reset() {
+    expects.clear();
+    ready_expected = 0;
+    if (text.capacity() > kKeptText) text = {};
+    text.clear();
+    statement.reset();
+    extended = timed = cancel_sent = false;
+    started = sent = first_byte = wait = 0;
+    rows = bytes = 0;
+    sqlstate.clear();
+    cache_word = {};
+    fences.clear();
+    written = {};
+    wrote = may_leave_state = discards = unpin_at_ready = false;
+    may_end_transaction = notify_catalog = false;
+    fill.reset();
+}
+
+std::unique_ptr<Exchange> ExchangeStore::take() {
+    if (free_.empty()) return std::make_unique<Exchange>();
+    auto e = std::move(free_.back());
+    free_.pop_back();
+    return e;
+}
+
+void ExchangeStore::give(std::unique_ptr<Exchange> exchange) {
+    exchange->reset();
+    if (free_.size() < kKept) free_.push_back(std::move(exchange));
+}
+
+}  // namespace pgweir::session

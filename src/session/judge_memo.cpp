@@ -1,0 +1,55 @@
+// See judge_memo.hpp.
+#include "pgweir/session/judge_memo.hpp"
+
+namespace pgweir::session {
+
+namespace {
+
+/// The shape within its context. Multiplying by an odd constant keeps different contexts apart.
+base::Hash128 in_context(base::Hash128 h, std::uint64_t context) noexcept {
+    h.low ^= context * 0x9E3779B97F4A7C15ull;
+    h.high += context * 0xC2B2AE3D27D4EB4Full;
+    return h;
+}
+
+}  // namespace
+
+MemoPtr JudgeMemo::find(const base::Hash128& hash, std::uint64_t version) const {
+    const auto it = by_hash_.find(hash);
+    if (it == by_hash_.end() || it->second->catalog_version != version) return nullptr;
+    return it->second;
+}
+
+void JudgeMemo::store(const base::Hash128& hash, MemoPtr entry) {
+    if (by_hash_.size() >= max_entries_) by_hash_.clear();
+    by_hash_.insert_or_assign(hash, std::move(entry));
+}
+
+MemoPtr JudgeMemo::judge(const JudgeContext& context, std::string_view text, const query::TextScan& scan) {
+    const auto version = context.database->catalog_version();
+    const auto shape = in_context(scan.shape, context.id);
+    auto found = find(shape, version);
+    if (found && !found->verdict->literal_dependent) return found;
+    // A shape whose verdict depends on its literals is remembered by its bytes instead.
+    base::Hash128 exact;
+    if (found) {
+        exact = in_context(base::hash128(text), ~context.id);
+        if (auto by_text = find(exact, version)) return by_text;
+    }
+    const auto catalog = context.database->catalog();
+    query::ResolveContext resolve;
+    resolve.user = context.user;
+    resolve.search_path.assign(context.search_path.begin(), context.search_path.end());
+    resolve.catalog = catalog.get();
+    auto entry = std::make_shared<MemoEntry>();
+    entry->verdict = query::judge(text, resolve);
+    entry->catalog_version = catalog ? version : 0;
+    ++parses_;
+    for (const auto oid : entry->verdict->reads) entry->reads.push_back(&context.database->relation(oid));
+    for (const auto oid : entry->verdict->written) entry->writes.push_back(&context.database->relation(oid));
+    if (entry->verdict->literal_dependent) store(in_context(base::hash128(text), ~context.id), entry);
+    store(shape, entry);
+    return entry;
+}
+
+}  // namespace pgweir::session

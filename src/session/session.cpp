@@ -1,0 +1,339 @@
+// Session: buffers, leases and ends. See session.hpp.
+#include "pgweir/session/session.hpp"
+
+#include "pgweir/base/log.hpp"
+#include "pgweir/wire/sqlstate.hpp"
+#include "turn.hpp"
+
+namespace pgweir::session {
+
+using wire::TxStatus;
+
+namespace {
+
+/// Unread bytes kept of a client that waits or is ahead of its server; then it is no longer read.
+constexpr std::size_t kInputBound = 256 * 1024;
+/// Bytes queued towards one peer at which the other is no longer read.
+constexpr std::size_t kHighWater = 256 * 1024;
+
+struct HeldFences final : pool::Held {
+    std::vector<cache::WriteFence> fences;
+};
+
+}  // namespace
+
+void Session::ServerSink::gather_send(std::span<const iovec> parts) {
+    if (session.server_ == nullptr) return;
+    session.server_->send(parts);
+    if (session.server_ != nullptr && session.server_->queued() > kHighWater) session.client_.set_reading(false);
+}
+
+Session::Session(Environment& env, ClientLink& client, pool::Leaser& leaser, IdentityPtr identity,
+                 std::string application_name)
+    : env_(env),
+      client_(client),
+      leaser_(leaser),
+      identity_(std::move(identity)),
+      application_name_(std::move(application_name)) {}
+
+Session::~Session() { leave_server(); }
+
+bool Session::busy() const noexcept {
+    return waiting_ || tx_ != TxStatus::idle || (exchange_ && !exchange_->expects.empty()) || in_ != nullptr;
+}
+
+void Session::on_client_bytes(std::string_view bytes) noexcept {
+    if (ended_) return;
+    const TurnScope scope(*this);
+    if (in_ == nullptr) {
+        const auto done = consume(bytes);
+        turn_->server.flush();
+        if (done < bytes.size() && !ended_) in_ = std::make_unique<std::string>(bytes.substr(done));
+    } else {
+        in_->append(bytes);
+        consume_buffer();
+    }
+    bound_input();
+}
+
+void Session::bound_input() noexcept {
+    if (ended_ || in_ == nullptr) return;
+    const bool stuck = waiting_ || preparing_;
+    const auto bound = stuck ? kInputBound : kInputBound + env_.config().limits.statement_buffer;
+    if (in_->size() > bound) client_.set_reading(false);
+}
+
+void Session::consume_buffer() {
+    if (in_ == nullptr || consuming_ || ended_) return;
+    const auto done = consume(*in_);
+    turn_->server.flush();  // it may hold views into the buffer
+    if (done == in_->size()) in_.reset();
+    else if (done > 0) in_->erase(0, done);
+    if (in_ == nullptr || in_->size() <= kInputBound) {
+        if (!ended_ && (server_ == nullptr || server_->queued() <= kHighWater)) client_.set_reading(true);
+    }
+}
+
+std::size_t Session::consume(std::string_view view) {
+    consuming_ = true;
+    std::size_t done = 0;
+    while (done < view.size() && !ended_ && !waiting_ && !preparing_) {
+        const auto rest = view.substr(done);
+        const auto n = server_ != nullptr ? forward_frame(rest) : take_unit(rest);
+        if (n == 0) {
+            if (lease_failure_ != nullptr) {
+                const auto why = std::move(lease_failure_);
+                done += fail_unit(rest, *why);
+                continue;
+            }
+            break;
+        }
+        done += n;
+    }
+    consuming_ = false;
+    return done;
+}
+
+bool Session::want_server() {
+    if (server_ != nullptr) return !preparing_;
+    if (waiting_) return false;
+    turn_->client.flush();  // other sessions may be served before this returns
+    wait_started_ = env_.now();
+    waiting_ = true;
+    if (auto* server = leaser_.acquire(*this)) {
+        waiting_ = false;
+        server_ = server;
+        begin_lease();
+    }
+    return server_ != nullptr && !preparing_;
+}
+
+void Session::on_lease(pool::ServerLink& server) noexcept {
+    waiting_ = false;
+    server_ = &server;
+    const TurnScope scope(*this);
+    begin_lease();
+    if (consuming_) return;  // want_server() is on the stack and goes on
+    consume_buffer();
+    maybe_release();
+}
+
+void Session::begin_lease() {
+    if (!exchange_) exchange_ = env_.exchanges.take();
+    const auto now = env_.now();
+    exchange_->wait = now - wait_started_;
+    leaser_.counters().wait_time_us.add(static_cast<std::uint64_t>(exchange_->wait / base::kMicrosecond));
+    copy_in_ = fatal_seen_ = false;
+    std::string sql;
+    if (server_->profile->id != identity_->profile->id) {
+        // Nothing of the client's may run under another's settings: wait until they are in force.
+        pool::append_settings_sql(sql, *server_->profile, *identity_->profile);
+        preparing_ = true;
+    }
+    if (server_->application_name != application_name_) {
+        pool::append_application_name_sql(sql, application_name_);
+        server_->application_name = application_name_;
+    }
+    if (!sql.empty()) inject(sql);
+}
+
+void Session::inject(std::string_view sql) {
+    std::string message;
+    wire::write_query(message, sql);
+    turn_->server.copy(message);
+    exchange_->expects.push({.kind = Expect::Kind::query, .swallow = true});
+    ++exchange_->ready_expected;
+}
+
+void Session::on_lease_failed(const pool::ServerFailure& why) noexcept {
+    waiting_ = false;
+    if (consuming_) {
+        lease_failure_ = std::make_unique<pool::ServerFailure>(why);
+        return;
+    }
+    const TurnScope scope(*this);
+    if (in_ == nullptr) return;
+    const auto done = fail_unit(*in_, why);
+    in_->erase(0, done);
+    if (in_->empty()) in_.reset();
+    consume_buffer();
+}
+
+std::size_t Session::fail_unit(std::string_view view, const pool::ServerFailure& why) {
+    judged_.reset();
+    pending_fill_.reset();
+    leaser_.counters().errors.add(1);
+    const wire::Report report{.sqlstate = why.sqlstate, .message = why.message, .detail = why.detail};
+    const auto frame = wire::scan_frame(view);
+    if (frame.type == wire::fe::kQuery || frame.type == wire::fe::kFunctionCall)
+        return send_error_and_ready(frame, report);
+    std::string out;
+    wire::write_error(out, report);
+    turn_->client.copy(out);
+    skip_until_sync_ = true;
+    return 0;
+}
+
+std::size_t Session::send_error_and_ready(const wire::Frame& frame, const wire::Report& report) {
+    std::string out;
+    wire::write_error(out, report);
+    wire::write_ready(out, tx_);
+    turn_->client.copy(out);
+    const auto here = std::min<std::uint64_t>(frame.size, wire::kHeaderSize + frame.body.size());
+    client_left_ = frame.size - here;
+    discarding_ = client_left_ > 0;
+    return here;
+}
+
+std::size_t Session::skip_frame(std::string_view view, const wire::Frame& frame) {
+    const auto here = std::min<std::uint64_t>(frame.size, view.size());
+    client_left_ = frame.size - here;
+    discarding_ = client_left_ > 0;
+    return here;
+}
+
+void Session::maybe_release() {
+    if (server_ == nullptr || ended_ || consuming_) return;
+    auto& x = *exchange_;
+    if (!x.expects.empty() || tx_ != TxStatus::idle || reply_left_ > 0 || held_ != nullptr || client_left_ > 0) return;
+    if (identity_->mode == config::PoolMode::session || pin_ != query::PinReason::none) return;
+    if (copy_in_) return;
+    turn_->server.flush();
+    turn_->client.flush();
+    give_back({.how = x.may_leave_state ? pool::Release::How::reset : pool::Release::How::clean});
+    consume_buffer();
+}
+
+void Session::give_back(pool::Release how) {
+    auto* server = server_;
+    server_ = nullptr;
+    if (exchange_) env_.exchanges.give(std::move(exchange_));
+    reply_left_ = 0;
+    held_.reset();
+    preparing_ = false;
+    leaser_.release(*server, how);
+}
+
+void Session::leave_server() {
+    if (waiting_) {
+        leaser_.cancel_wait(*this);
+        waiting_ = false;
+    }
+    if (server_ == nullptr) return;
+    auto& x = *exchange_;
+    pool::Release how;
+    if (x.expects.empty()) {
+        const bool clean = tx_ == TxStatus::idle && pin_ == query::PinReason::none && !x.may_leave_state &&
+                           identity_->mode != config::PoolMode::session && client_left_ == 0 &&
+                           reply_left_ == 0 && held_ == nullptr;
+        how.how = clean ? pool::Release::How::clean : pool::Release::How::reset;
+        if (client_left_ > 0 || reply_left_ > 0 || held_ != nullptr || copy_in_) how.how = pool::Release::How::close;
+    } else {
+        how = {pool::Release::How::abandon, x.ready_expected,
+               copy_in_ || client_left_ > 0 || reply_left_ > 0 || held_ != nullptr};
+    }
+    if (how.how != pool::Release::How::clean && !x.fences.empty()) {
+        auto held = std::make_unique<HeldFences>();
+        held->fences = std::move(x.fences);
+        server_->held = std::move(held);
+    }
+    give_back(how);
+}
+
+void Session::end() {
+    if (ended_) return;
+    ended_ = true;
+    if (turn_ != nullptr) {
+        turn_->server.flush();
+        turn_->client.flush();
+    }
+    leave_server();
+    client_.finish();
+}
+
+void Session::fatal(const wire::Report& report) {
+    if (ended_) return;
+    if (!fatal_seen_) {
+        std::string out;
+        wire::write_error(out, report);
+        turn_->client.copy(out);
+    }
+    end();
+}
+
+void Session::protocol_error(std::string_view what) {
+    env_.counters().protocol_errors.add(1);
+    base::log_warning("client " + client_host + " " + base::printable(identity_->user) + "@" +
+                      base::printable(identity_->database) + ": protocol error: " + base::printable(what));
+    fatal({.severity = "FATAL", .sqlstate = wire::sqlstate::kProtocolViolation, .message = what});
+}
+
+void Session::shut_down(const wire::Report& report) noexcept {
+    const TurnScope scope(*this);
+    fatal(report);
+}
+
+void Session::on_client_gone() noexcept {
+    const TurnScope scope(*this);
+    end();
+}
+
+void Session::on_client_drained() noexcept {
+    if (server_ != nullptr) server_->set_reading(true);
+}
+
+void Session::on_server_drained() noexcept {
+    if (!ended_ && (in_ == nullptr || in_->size() <= kInputBound)) client_.set_reading(true);
+}
+
+void Session::on_server_gone(std::string_view why) noexcept {
+    const TurnScope scope(*this);
+    bool outcome_unknown = false;
+    if (exchange_ && !exchange_->fences.empty()) {
+        auto held = std::make_unique<HeldFences>();
+        held->fences = std::move(exchange_->fences);
+        exchange_->fences.clear();
+        outcome_unknown = !exchange_->expects.empty();
+        env_.hold_until_gone(*identity_, server_->process_id(), std::move(held));
+    }
+    server_ = nullptr;
+    if (exchange_) env_.exchanges.give(std::move(exchange_));
+    held_.reset();
+    leaser_.counters().errors.add(1);
+    fatal({.severity = "FATAL",
+           .sqlstate = outcome_unknown ? wire::sqlstate::kOutcomeUnknown : wire::sqlstate::kConnectionFailure,
+           .message = "the server connection was lost",
+           .detail = why});
+}
+
+void Session::on_cancel_request() noexcept {
+    if (ended_) return;
+    if (waiting_) {
+        leaser_.cancel_wait(*this);
+        on_lease_failed({std::string(wire::sqlstate::kQueryCanceled),
+                         "canceling statement due to user request", "", false});
+        return;
+    }
+    if (server_ != nullptr && exchange_ && !exchange_->expects.empty() && !preparing_) leaser_.cancel(*server_);
+}
+
+void Session::tick(base::Nanos now) noexcept {
+    if (ended_ || !exchange_ || server_ == nullptr || exchange_->sent == 0) return;
+    auto& x = *exchange_;
+    const auto limit = env_.config().timeouts.query;
+    if (limit == 0 || !x.timed || x.expects.empty() || client_.queued() > 0) return;
+    constexpr base::Nanos kCancelWait = 5 * base::kSecond;
+    if (!x.cancel_sent && now - x.sent >= limit) {
+        x.cancel_sent = true;
+        env_.counters().query_timeouts.add(1);
+        leaser_.cancel(*server_);
+    } else if (x.cancel_sent && now - x.sent >= limit + kCancelWait) {
+        const TurnScope scope(*this);
+        fatal({.severity = "FATAL",
+               .sqlstate = wire::sqlstate::kQueryCanceled,
+               .message = "canceling statement due to query timeout",
+               .detail = "the server did not answer the cancel request"});
+    }
+}
+
+}  // namespace pgweir::session

@@ -1,0 +1,249 @@
+// Session: frames from the client. take_* run while no server is leased, forward_* while one is; each
+// gives the number of bytes it has dealt with, 0 when more must come first.
+#include "pgweir/session/session.hpp"
+#include "batch_plan.hpp"
+#include "pgweir/wire/sqlstate.hpp"
+#include "turn.hpp"
+
+namespace pgweir::session {
+
+namespace fe = wire::fe;
+using wire::Frame;
+using wire::FrameStatus;
+
+namespace {
+/// A batch is gathered up to this size to be looked at whole; a longer one is sent on as it comes.
+constexpr std::size_t kBatchBound = 64 * 1024;
+/// A Bind or FunctionCall of more than this is streamed.
+constexpr std::size_t kStreamAbove = 256 * 1024;
+}  // namespace
+
+std::size_t Session::take_unit(std::string_view view) {
+    if (client_left_ > 0) {  // the rest of a frame that goes nowhere
+        const auto n = std::min<std::uint64_t>(client_left_, view.size());
+        client_left_ -= n;
+        discarding_ = client_left_ > 0;
+        return n;
+    }
+    const Frame frame = wire::scan_frame(view, static_cast<std::uint32_t>(env_.config().limits.max_message));
+    if (frame.status == FrameStatus::header_incomplete) {
+        if (!wire::is_client_message(frame.type) || frame.type == fe::kPassword)
+            protocol_error("invalid frontend message type " + std::to_string(static_cast<unsigned char>(frame.type)));
+        return 0;
+    }
+    if (!wire::is_client_message(frame.type) || frame.type == fe::kPassword) {
+        protocol_error("invalid frontend message type " + std::to_string(static_cast<unsigned char>(frame.type)));
+        return 0;
+    }
+    if (frame.status == FrameStatus::bad_length) {
+        protocol_error("invalid message length");
+        return 0;
+    }
+    if (frame.type == fe::kTerminate) {
+        end();
+        return 0;
+    }
+    if (skip_until_sync_) {
+        if (frame.type != fe::kSync) return skip_frame(view, frame);
+        if (frame.status != FrameStatus::complete) return 0;
+        skip_until_sync_ = false;
+        std::string out;
+        wire::write_ready(out, tx_);
+        turn_->client.copy(out);
+        return frame.size;
+    }
+    switch (frame.type) {
+        case fe::kQuery: return take_query(view, frame);
+        case fe::kFunctionCall: return want_server() ? forward_frame(view) : 0;
+        case fe::kCopyData:
+        case fe::kCopyDone:
+        case fe::kCopyFail: return skip_frame(view, frame);  // late ones of a COPY that has failed
+        default: return take_batch(view);
+    }
+}
+
+std::size_t Session::take_query(std::string_view view, const Frame& frame) {
+    if (frame.status != FrameStatus::complete) {
+        if (frame.size <= env_.config().limits.statement_buffer) return 0;
+        return want_server() ? forward_frame(view) : 0;
+    }
+    if (frame.body.empty() || frame.body.back() != '\0') {
+        protocol_error("invalid string in message");
+        return 0;
+    }
+    const auto text = frame.body.substr(0, frame.body.size() - 1);
+    const auto scan = query::scan_text(text);
+    judged_ = judge(text, scan);
+    pending_fill_.reset();
+    if (refused_in_statement_mode(*judged_->verdict)) {
+        judged_.reset();
+        return send_error_and_ready(frame, {.sqlstate = wire::sqlstate::kFeatureNotSupported,
+                                            .message = "transaction blocks are not allowed in statement pooling mode"});
+    }
+    if (answer_query_from_cache(text, *judged_, scan)) {
+        judged_.reset();
+        return frame.size;
+    }
+    return want_server() ? forward_frame(view) : 0;
+}
+
+bool Session::refused_in_statement_mode(const query::Verdict& verdict) const noexcept {
+    return identity_->mode == config::PoolMode::statement && verdict.kind == query::Kind::begin;
+}
+
+std::size_t Session::take_batch(std::string_view view) {
+    BatchPlan plan;
+    const auto size = plan.scan(view, kBatchBound);
+    if (plan.need_more()) return 0;
+    pending_fill_.reset();
+    if (plan.whole()) {
+        const auto batch = view.substr(0, size);
+        if (answer_batch_here(plan, batch)) return size;
+        if (identity_->mode != config::PoolMode::session && answer_batch_from_cache(plan, batch)) return size;
+    }
+    return want_server() ? forward_frame(view) : 0;
+}
+
+void Session::expect(Expect e) {
+    exchange_->expects.push(e);
+    using Kind = Expect::Kind;
+    if (e.kind == Kind::query || e.kind == Kind::sync || e.kind == Kind::function_call) ++exchange_->ready_expected;
+}
+
+void Session::begin_statement(bool extended) {
+    auto& x = *exchange_;
+    if (x.sent != 0) return;  // pipelined behind one that is measured already
+    x.started = x.wait > 0 ? env_.now() - x.wait : env_.now();
+    x.sent = env_.now();
+    x.first_byte = 0;
+    x.rows = x.bytes = 0;
+    x.extended = extended;
+    x.timed = false;
+    x.cancel_sent = false;
+}
+
+std::size_t Session::forward_frame(std::string_view view) {
+    if (client_left_ > 0) {
+        const auto n = std::min<std::uint64_t>(client_left_, view.size());
+        if (!discarding_) turn_->server.view(view.substr(0, n));
+        client_left_ -= n;
+        if (client_left_ == 0) discarding_ = false;
+        return n;
+    }
+    if (!exchange_) exchange_ = env_.exchanges.take();
+    const Frame frame = wire::scan_frame(view, static_cast<std::uint32_t>(env_.config().limits.max_message));
+    if (frame.status == FrameStatus::bad_length) {
+        protocol_error("invalid message length");
+        return 0;
+    }
+    if (!view.empty() && (!wire::is_client_message(frame.type) || frame.type == fe::kPassword)) {
+        protocol_error("invalid frontend message type " + std::to_string(static_cast<unsigned char>(frame.type)));
+        return 0;
+    }
+    if (frame.status == FrameStatus::header_incomplete) return 0;
+    if (copy_in_) return forward_copy(view, frame);
+    switch (frame.type) {
+        case fe::kQuery: return forward_query(view, frame);
+        case fe::kParse: return forward_parse(view, frame);
+        case fe::kBind: return forward_bind(view, frame);
+        case fe::kDescribe: return forward_describe(view, frame);
+        case fe::kClose: return forward_close(view, frame);
+        case fe::kExecute:
+            if (frame.status != FrameStatus::complete) return frame.size > kStreamAbove ? stream_large(view, frame) : 0;
+            expect({.kind = Expect::Kind::execute});
+            return forward_whole(view, frame);
+        case fe::kSync: return forward_sync(view, frame);
+        case fe::kFlush: return frame.status == FrameStatus::complete ? forward_whole(view, frame) : 0;
+        case fe::kFunctionCall: return forward_function_call(view, frame);
+        case fe::kTerminate: end(); return 0;
+        default: return stream_frame(view, frame);  // copy messages outside COPY: the server ignores them
+    }
+}
+
+std::size_t Session::forward_whole(std::string_view view, const Frame& frame) {
+    turn_->server.view(view.substr(0, frame.size));
+    return frame.size;
+}
+
+std::size_t Session::stream_frame(std::string_view view, const Frame& frame) {
+    const auto here = std::min<std::uint64_t>(frame.size, view.size());
+    turn_->server.view(view.substr(0, here));
+    client_left_ = frame.size - here;
+    return here;
+}
+
+std::size_t Session::stream_large(std::string_view view, const Frame& frame) {
+    if (frame.type == fe::kExecute) {
+        protocol_error("invalid message length");
+        return 0;
+    }
+    return stream_frame(view, frame);
+}
+
+std::size_t Session::forward_copy(std::string_view view, const Frame& frame) {
+    switch (frame.type) {
+        case fe::kCopyData: return stream_frame(view, frame);
+        case fe::kCopyDone:
+        case fe::kCopyFail:
+            copy_in_ = false;
+            return stream_frame(view, frame);
+        case fe::kTerminate: end(); return 0;
+        default: return stream_frame(view, frame);  // Flush and Sync are ignored in COPY, others end it
+    }
+}
+
+std::size_t Session::forward_sync(std::string_view view, const Frame& frame) {
+    if (frame.status != FrameStatus::complete) return 0;
+    begin_statement(true);
+    raise_fence();
+    expect({.kind = Expect::Kind::sync});
+    return forward_whole(view, frame);
+}
+
+std::size_t Session::forward_function_call(std::string_view view, const Frame& frame) {
+    begin_statement(false);
+    exchange_->text = "<function call>";
+    unknown_effects(identity_->mode == config::PoolMode::session ? query::PinReason::none
+                                                                 : query::PinReason::function_call);
+    raise_fence();
+    expect({.kind = Expect::Kind::function_call});
+    return stream_frame(view, frame);
+}
+
+std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
+    constexpr std::size_t kLoggedText = 64 * 1024;
+    auto& x = *exchange_;
+    if (frame.status != FrameStatus::complete) {
+        if (frame.size <= env_.config().limits.statement_buffer) return 0;
+        begin_statement(false);
+        x.text.assign(frame.body.substr(0, kLoggedText));
+        unknown_effects(query::PinReason::statement_too_large);
+        raise_fence();
+        expect({.kind = Expect::Kind::query});
+        unnamed_.reset();
+        server_->unnamed_statement = 0;
+        return stream_frame(view, frame);
+    }
+    if (frame.body.empty() || frame.body.back() != '\0') {
+        protocol_error("invalid string in message");
+        return 0;
+    }
+    const auto text = frame.body.substr(0, frame.body.size() - 1);
+    const bool alone = x.expects.empty();
+    MemoPtr memo = std::move(judged_);
+    judged_.reset();
+    if (!memo) memo = judge(text, query::scan_text(text));
+    begin_statement(false);
+    if (alone || x.text.empty()) x.text.assign(text.substr(0, kLoggedText));
+    apply_effects(*memo);
+    if (memo->verdict->may_end_transaction || tx_ == wire::TxStatus::idle || !alone) raise_fence();
+    if (alone && pending_fill_ && view.size() == frame.size) begin_fill();
+    pending_fill_.reset();
+    unnamed_.reset();  // a simple Query destroys the unnamed statement
+    server_->unnamed_statement = 0;
+    expect({.kind = Expect::Kind::query});
+    turn_->server.view(view.substr(0, frame.size));
+    return frame.size;
+}
+
+}  // namespace pgweir::session

@@ -1,0 +1,365 @@
+// Session: frames from the server. Looks at type and length, passes runs of bytes on as they are, takes
+// out what the proxy asked for itself, puts in what it answers itself, and counts what is owed.
+#include "pgweir/base/log.hpp"
+#include "pgweir/session/session.hpp"
+#include "pgweir/wire/error_fields.hpp"
+#include "pgweir/wire/sqlstate.hpp"
+#include "turn.hpp"
+
+namespace pgweir::session {
+
+namespace be = wire::be;
+using wire::FrameStatus;
+using Kind = Expect::Kind;
+
+namespace {
+/// Frames that must be seen whole are held up to this size; no honest server sends longer ones.
+constexpr std::size_t kHoldBound = 1024 * 1024;
+constexpr std::size_t kHighWater = 256 * 1024;
+
+bool streamable(char type) noexcept {
+    return type == be::kDataRow || type == be::kCopyData || type == be::kFunctionCallResponse;
+}
+}  // namespace
+
+/// The run of bytes of the present event that goes to the client unchanged.
+struct Session::Run {
+    Gather& out;
+    std::string_view bytes;
+    std::size_t begin = 0;  // of the run
+    std::size_t at = 0;     // of the frame being looked at
+
+    void emit() {
+        if (at > begin) out.view(bytes.substr(begin, at - begin));
+        begin = at;
+    }
+    /// The frame at `at` of `size` bytes stays behind.
+    void drop(std::size_t size) {
+        emit();
+        at += size;
+        begin = at;
+    }
+};
+
+void Session::on_server_bytes(std::string_view bytes) noexcept {
+    if (ended_ || server_ == nullptr) return;
+    const TurnScope scope(*this);
+    if (!exchange_) exchange_ = env_.exchanges.take();
+    if (exchange_->first_byte == 0) exchange_->first_byte = env_.now();
+    exchange_->bytes += bytes.size();
+    Run run{turn_->client, bytes};
+    if (held_ != nullptr) {
+        run.at = run.begin = complete_held(run, bytes);
+    }
+    while (run.at < bytes.size() && !ended_) {
+        if (reply_left_ > 0) {
+            const auto n = std::min<std::uint64_t>(reply_left_, bytes.size() - run.at);
+            if (exchange_->fill) exchange_->fill->append(bytes.substr(run.at, n));
+            reply_left_ -= n;
+            if (reply_swallowed_) run.drop(n);
+            else run.at += n;
+            continue;
+        }
+        const auto rest = bytes.substr(run.at);
+        const auto frame = wire::scan_frame(rest);
+        if (frame.status == FrameStatus::bad_length || !wire::is_server_message(frame.type)) {
+            run.emit();
+            server_violation("the server sent a malformed message");
+            return;
+        }
+        if (frame.status == FrameStatus::complete) {
+            const auto whole = rest.substr(0, frame.size);
+            switch (on_server_frame(run, frame.type, frame.body, whole)) {
+                case Reply::forward: run.at += frame.size; break;
+                case Reply::swallow: run.drop(frame.size); break;
+                case Reply::violation: return;
+            }
+            local_replies(run);
+            continue;
+        }
+        if (frame.status == FrameStatus::partial && streamable(frame.type)) {
+            if (exchange_->expects.empty()) {
+                server_violation("the server sent data nobody asked for");
+                return;
+            }
+            reply_left_ = frame.size;
+            reply_swallowed_ = exchange_->expects.front().swallow;
+            if (frame.type == be::kDataRow) ++exchange_->rows;
+            continue;
+        }
+        run.emit();
+        if (!hold(rest, frame.size)) return;
+        break;
+    }
+    if (ended_) return;
+    run.emit();
+    if (client_.queued() > kHighWater && server_ != nullptr) server_->set_reading(false);
+    if (server_ == nullptr) return;
+    if (exchange_->expects.empty()) maybe_release();
+}
+
+bool Session::hold(std::string_view rest, std::size_t frame_size) {
+    if (frame_size > kHoldBound) {
+        server_violation("the server sent a message that is too long");
+        return false;
+    }
+    held_ = std::make_unique<std::string>(rest);
+    return true;
+}
+
+/// Adds to the held frame what it lacks; gives how many of `bytes` that took.
+std::size_t Session::complete_held(Run&, std::string_view bytes) {
+    std::size_t taken = 0;
+    while (held_ != nullptr) {
+        const auto frame = wire::scan_frame(*held_);
+        if (frame.status == FrameStatus::bad_length || frame.size > kHoldBound) {
+            server_violation("the server sent a malformed message");
+            return bytes.size();
+        }
+        if (frame.status == FrameStatus::complete) {
+            const auto whole = std::move(held_);
+            Run own{turn_->client, *whole};
+            const auto f = wire::scan_frame(*whole);
+            const auto reply = on_server_frame(own, f.type, f.body, *whole);
+            if (reply == Reply::violation) return bytes.size();
+            if (reply == Reply::swallow) own.drop(whole->size());
+            else own.at += whole->size();
+            if (own.at > own.begin) turn_->client.copy(own.bytes.substr(own.begin, own.at - own.begin));
+            Run none{turn_->client, {}};
+            local_replies(none);
+            return taken;
+        }
+        const auto want = frame.status == FrameStatus::partial ? frame.size : wire::kHeaderSize;
+        const auto n = std::min<std::size_t>(want - held_->size(), bytes.size() - taken);
+        if (n == 0) return taken;
+        held_->append(bytes.substr(taken, n));
+        taken += n;
+        const auto now = wire::scan_frame(*held_);
+        if (now.status == FrameStatus::partial && streamable(now.type)) {
+            // A row whose header was cut: pass on what is here and stream the rest.
+            reply_left_ = now.size - held_->size();
+            reply_swallowed_ = !exchange_->expects.empty() && exchange_->expects.front().swallow;
+            if (now.type == be::kDataRow) ++exchange_->rows;
+            if (exchange_->fill) exchange_->fill->append(*held_);
+            if (!reply_swallowed_) turn_->client.copy(*held_);
+            held_.reset();
+            return taken;
+        }
+    }
+    return taken;
+}
+
+void Session::local_replies(Run& run) {
+    auto& x = *exchange_;
+    while (!x.expects.empty()) {
+        const auto kind = x.expects.front().kind;
+        if (kind != Kind::local_parse && kind != Kind::local_close) return;
+        run.emit();
+        answer_local_front();
+    }
+}
+
+void Session::tee(char, std::string_view whole) {
+    if (exchange_->fill) exchange_->fill->append(whole);
+}
+
+Session::Reply Session::on_server_frame(Run& run, char type, std::string_view body, std::string_view whole) {
+    auto& x = *exchange_;
+    const bool asked = !x.expects.empty();
+    switch (type) {
+        case be::kNoticeResponse:
+        case be::kNotificationResponse:
+        case be::kParameterStatus:
+            if (asked && x.expects.front().swallow) return Reply::swallow;
+            tee(type, whole);
+            return Reply::forward;
+        case be::kErrorResponse: return on_error(run, body);
+        default: break;
+    }
+    if (!asked) {
+        server_violation("the server answered what nobody asked");
+        return Reply::violation;
+    }
+    const bool swallow = x.expects.front().swallow;
+    switch (type) {
+        case be::kDataRow:
+            ++x.rows;
+            tee(type, whole);
+            return swallow ? Reply::swallow : Reply::forward;
+        case be::kReadyForQuery: return on_ready_for_query(run, body);
+        case be::kParseComplete: return answer(run, Kind::parse, whole);
+        case be::kBindComplete: return answer(run, Kind::bind, whole);
+        case be::kCloseComplete: return answer(run, Kind::close, whole);
+        case be::kCommandComplete:
+        case be::kEmptyQueryResponse:
+        case be::kPortalSuspended: return completion(whole, type);
+        case be::kRowDescription:
+        case be::kNoData:
+            if (x.expects.front().kind == Kind::describe_statement || x.expects.front().kind == Kind::describe_portal)
+                x.expects.pop();
+            break;
+        case be::kCopyInResponse:
+        case be::kCopyOutResponse:
+        case be::kCopyBothResponse: return on_copy_response(type);
+        default: break;
+    }
+    tee(type, whole);
+    return swallow ? Reply::swallow : Reply::forward;
+}
+
+Session::Reply Session::answer(Run&, Kind kind, std::string_view whole) {
+    auto& x = *exchange_;
+    const auto front = x.expects.front();
+    if (front.kind != kind) {
+        server_violation("the server's answers are out of order");
+        return Reply::violation;
+    }
+    x.expects.pop();
+    if (!front.swallow) tee(whole[0], whole);
+    return front.swallow ? Reply::swallow : Reply::forward;
+}
+
+Session::Reply Session::completion(std::string_view whole, char type) {
+    auto& x = *exchange_;
+    const auto front = x.expects.front();
+    if (front.kind == Kind::execute) {
+        x.expects.pop();
+    } else if (front.kind != Kind::query || type == be::kPortalSuspended) {
+        server_violation("the server completed what was not begun");
+        return Reply::violation;
+    }
+    tee(type, whole);
+    return front.swallow ? Reply::swallow : Reply::forward;
+}
+
+Session::Reply Session::on_copy_response(char type) {
+    auto& x = *exchange_;
+    if (x.fill) x.fill.reset();
+    x.timed = false;
+    if (type == be::kCopyBothResponse) pin(query::PinReason::replication);
+    if (type == be::kCopyOutResponse) return Reply::forward;
+    copy_in_ = true;
+    // A Sync sent behind the Execute is read by the server in COPY mode, which ignores it.
+    if (x.expects.front().kind == Kind::execute) {
+        for (std::size_t i = x.expects.size(); i-- > 1;) {
+            if (x.expects[i].kind != Kind::sync) continue;
+            x.expects.erase(i);
+            --x.ready_expected;
+        }
+    }
+    return Reply::forward;
+}
+
+Session::Reply Session::on_error(Run& run, std::string_view body) {
+    auto& x = *exchange_;
+    const auto fields = wire::parse_error_fields(body);
+    if (fields.severity == "FATAL" || fields.severity == "PANIC") fatal_seen_ = true;
+    copy_in_ = false;
+    if (x.fill) x.fill->mark_unfit(cache::Unfit::error);
+    leaser_.counters().errors.add(1);
+    if (x.expects.empty()) return Reply::forward;
+    const auto front = x.expects.front();
+    if (front.kind == Kind::query && front.swallow) {
+        // Our own settings were refused. The client gets the server's words in place of an answer.
+        lease_failure_ = std::make_unique<pool::ServerFailure>(
+            pool::ServerFailure{std::string(fields.sqlstate), std::string(fields.message), std::string(fields.detail), true});
+        return Reply::swallow;
+    }
+    x.sqlstate = fields.sqlstate;
+    if (front.kind == Kind::query || front.kind == Kind::sync || front.kind == Kind::function_call) return Reply::forward;
+    // The rest of the batch is skipped by the server, so none of it will be answered or take effect.
+    while (!x.expects.empty() && x.expects.front().kind != Kind::sync && x.expects.front().kind != Kind::query &&
+           x.expects.front().kind != Kind::function_call) {
+        const auto e = x.expects.front();
+        if (e.kind == Kind::parse && e.statement != 0 && !e.duplicate) {
+            server_->prepared.erase(e.statement);
+            if (server_->unnamed_statement == e.statement) server_->unnamed_statement = 0;
+        }
+        x.expects.pop();
+    }
+    if (!front.duplicate) return Reply::forward;
+    run.emit();
+    std::string out;
+    wire::write_error(out, {.sqlstate = fields.sqlstate, .message = duplicate_message(fields)});
+    turn_->client.copy(out);
+    return Reply::swallow;
+}
+
+Session::Reply Session::on_ready_for_query(Run& run, std::string_view body) {
+    auto& x = *exchange_;
+    const auto front = x.expects.front();
+    const char status = body.size() == 1 ? body[0] : '\0';
+    const bool ends = front.kind == Kind::query || front.kind == Kind::sync || front.kind == Kind::function_call;
+    if (!ends || (status != 'I' && status != 'T' && status != 'E')) {
+        server_violation("the server was ready before it had answered");
+        return Reply::violation;
+    }
+    x.expects.pop();
+    --x.ready_expected;
+    if (front.swallow) {
+        if (lease_failure_ != nullptr) {
+            settings_refused();
+            return ended_ || server_ == nullptr ? Reply::violation : Reply::swallow;
+        }
+        server_->profile = identity_->profile;
+        if (preparing_) {
+            preparing_ = false;
+            x.first_byte = 0;
+            run.drop(0);
+            if (!consuming_) consume_buffer();
+        }
+        return Reply::swallow;
+    }
+    tx_ = static_cast<wire::TxStatus>(status);
+    server_->tx = tx_;
+    copy_in_ = false;
+    const auto now = env_.now();
+    if (x.fill) {
+        x.fill->append(std::string_view("Z\0\0\0\5", 5));
+        x.fill->append(body);
+        if (tx_ == wire::TxStatus::idle && !x.wrote) x.fill->publish(now);
+        x.fill.reset();
+    }
+    settle_at_ready(tx_);
+    if (tx_ == wire::TxStatus::idle) leaser_.counters().xact_count.add(1);
+    finish_statement(now);
+    return Reply::forward;
+}
+
+/// The server would not take this client's settings: the statement that asked for the lease fails with
+/// the server's words, and the connection is cleaned before anybody uses it.
+void Session::settings_refused() {
+    const auto why = std::move(lease_failure_);
+    turn_->server.flush();
+    give_back({.how = pool::Release::How::reset});
+    if (in_ == nullptr) return;
+    const auto done = fail_unit(*in_, *why);
+    in_->erase(0, done);
+    if (in_->empty()) in_.reset();
+    consume_buffer();
+}
+
+std::string Session::duplicate_message(const wire::ErrorFields& fields) const {
+    if (fields.sqlstate != wire::sqlstate::kDuplicatePreparedStatement) return std::string(fields.message);
+    return "prepared statement \"" + duplicate_name_ + "\" already exists";
+}
+
+void Session::server_violation(std::string_view what) {
+    env_.counters().protocol_errors.add(1);
+    base::log_warning("server process " + std::to_string(server_->process_id()) + " of " + identity_->database +
+                      ": " + std::string(what));
+    turn_->client.flush();
+    auto* server = server_;
+    if (exchange_ && !exchange_->fences.empty()) {
+        on_server_gone(what);
+        leaser_.release(*server, {.how = pool::Release::How::close});
+        return;
+    }
+    server_ = nullptr;
+    if (exchange_) env_.exchanges.give(std::move(exchange_));
+    held_.reset();
+    leaser_.release(*server, {.how = pool::Release::How::close});
+    fatal({.severity = "FATAL", .sqlstate = wire::sqlstate::kProtocolViolation, .message = what});
+}
+
+}  // namespace pgweir::session

@@ -1,0 +1,42 @@
+// What one event collects for both peers. Made on the stack by the outermost call into a session, and
+// sent when that call ends, so an event costs at most one send to each side.
+#pragma once
+
+#include "pgweir/session/session.hpp"
+
+namespace pgweir::session {
+
+struct Session::Turn {
+    explicit Turn(Session& s) noexcept : sink(s), client(s.client_), server(sink) {}
+    ServerSink sink;
+    Gather client;
+    Gather server;
+};
+
+struct Session::TurnScope {
+    explicit TurnScope(Session& s) noexcept : session(s) {
+        if (s.turn_ != nullptr) return;
+        turn.emplace(s);
+        s.turn_ = &*turn;
+    }
+    ~TurnScope() {
+        if (!turn) return;
+        turn->server.flush();
+        turn->client.flush();
+        session.turn_ = nullptr;
+    }
+    TurnScope(const TurnScope&) = delete;
+    TurnScope& operator=(const TurnScope&) = delete;
+
+    Session& session;
+    std::optional<Turn> turn;
+};
+
+/// What is to be stored when the answer to the unit at the front of the input has come.
+struct Session::PendingFill {
+    std::string key;
+    base::Hash128 hash;
+    MemoPtr memo;
+};
+
+}  // namespace pgweir::session

@@ -1,0 +1,201 @@
+// A session's surroundings without sockets: a client link that keeps what it is sent, a server that a
+// test answers for, a pool of one or more such servers, and a clock moved by hand.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pgweir/session/session.hpp"
+#include "pgweir/wire/writer.hpp"
+
+namespace pgweir::session::testing {
+
+inline void append(std::string& out, std::span<const iovec> parts) {
+    for (const auto& p : parts) out.append(static_cast<const char*>(p.iov_base), p.iov_len);
+}
+
+struct FakeClient final : ClientLink {
+    void gather_send(std::span<const iovec> parts) override {
+        append(sent, parts);
+        ++sends;
+    }
+    std::size_t queued() const noexcept override { return queue; }
+    void set_reading(bool on) noexcept override { reading = on; }
+    void finish() noexcept override { finished = true; }
+    std::string sent;
+    std::size_t queue = 0;
+    unsigned sends = 0;
+    bool reading = true;
+    bool finished = false;
+};
+
+struct FakeServer final : pool::ServerLink {
+    void send(std::span<const iovec> parts) override {
+        append(received, parts);
+        ++sends;
+    }
+    std::size_t queued() const noexcept override { return 0; }
+    void set_reading(bool on) noexcept override { reading = on; }
+    std::uint32_t process_id() const noexcept override { return 4711; }
+    std::string received;
+    unsigned sends = 0;
+    bool reading = true;
+    bool leased = false;
+};
+
+struct FakePool final : pool::Leaser {
+    pool::ServerLink* acquire(pool::Waiter& waiter) override {
+        for (auto& s : servers)
+            if (!s->leased) {
+                s->leased = true;
+                return s.get();
+            }
+        queue.push_back(&waiter);
+        return nullptr;
+    }
+    void cancel_wait(pool::Waiter& waiter) override { std::erase(queue, &waiter); }
+    void release(pool::ServerLink& server, pool::Release how) override {
+        releases.push_back(how);
+        auto& s = static_cast<FakeServer&>(server);
+        s.leased = false;
+        s.held.reset();
+    }
+    void cancel(pool::ServerLink&) override { ++cancels; }
+    metrics::PoolCounters& counters() noexcept override { return pool_counters; }
+
+    std::vector<std::unique_ptr<FakeServer>> servers;
+    std::deque<pool::Waiter*> queue;
+    std::vector<pool::Release> releases;
+    unsigned cancels = 0;
+    metrics::PoolCounters pool_counters;
+};
+
+struct FakeEnvironment final : Environment {
+    base::Nanos now() const noexcept override { return time; }
+    const config::Config& config() const noexcept override { return settings; }
+    metrics::WorkerCounters& counters() noexcept override { return worker_counters; }
+    metrics::SlowQuerySink* slow_log() noexcept override { return nullptr; }
+    cache::ResultCache* result_cache() noexcept override { return cache.get(); }
+    void catalog_may_have_changed(cache::DatabaseState&) override { ++catalog_notices; }
+    void hold_until_gone(const Identity&, std::uint32_t, std::unique_ptr<pool::Held> h) override {
+        held.push_back(std::move(h));
+    }
+    base::Nanos time = base::kSecond;
+    config::Config settings;
+    metrics::WorkerCounters worker_counters;
+    std::unique_ptr<cache::ResultCache> cache;
+    unsigned catalog_notices = 0;
+    std::vector<std::unique_ptr<pool::Held>> held;
+};
+
+/// One session and all it needs.
+struct Stage {
+    explicit Stage(unsigned servers = 1, config::PoolMode mode = config::PoolMode::transaction) {
+        for (unsigned i = 0; i < servers; ++i) pool.servers.push_back(std::make_unique<FakeServer>());
+        identity.database = "app";
+        identity.user = "joe";
+        identity.mode = mode;
+        identity.profile = pool::empty_profile();
+        identity.context = {1, &registry.database("test:5432", "app"), "joe", {"public"}};
+    }
+    Session& start() {
+        if (!session)
+            session = std::make_unique<Session>(env, client, pool, std::make_shared<Identity>(identity), "");
+        return *session;
+    }
+    FakeServer& server(unsigned i = 0) { return *pool.servers[i]; }
+    /// What the client was sent since the last call.
+    std::string client_got() { return std::exchange(client.sent, {}); }
+    std::string server_got(unsigned i = 0) { return std::exchange(server(i).received, {}); }
+    void reply(std::string_view bytes) { session->on_server_bytes(bytes); }
+
+    cache::Registry registry;
+    FakeEnvironment env;
+    FakeClient client;
+    FakePool pool;
+    Identity identity;
+    std::unique_ptr<Session> session;
+};
+
+// Messages.
+inline std::string ask(std::string_view sql) {
+    std::string m;
+    wire::write_query(m, sql);
+    return m;
+}
+inline std::string parse(std::string_view name, std::string_view sql) {
+    std::string m;
+    wire::write_parse(m, name, sql, {});
+    return m;
+}
+inline std::string bind(std::string_view portal, std::string_view statement) {
+    std::string body;
+    base::append_cstring(body, portal);
+    base::append_cstring(body, statement);
+    base::append_u16(body, 0);
+    base::append_u16(body, 0);
+    base::append_u16(body, 0);
+    std::string m;
+    wire::write_message(m, 'B', body);
+    return m;
+}
+inline std::string describe(char kind, std::string_view name) {
+    std::string body(1, kind);
+    base::append_cstring(body, name);
+    std::string m;
+    wire::write_message(m, 'D', body);
+    return m;
+}
+inline std::string close(char kind, std::string_view name) {
+    std::string m;
+    wire::write_close(m, kind, name);
+    return m;
+}
+inline std::string execute(std::string_view portal = "") {
+    std::string body;
+    base::append_cstring(body, portal);
+    base::append_u32(body, 0);
+    std::string m;
+    wire::write_message(m, 'E', body);
+    return m;
+}
+inline std::string message(char type, std::string_view body = {}) {
+    std::string m;
+    wire::write_message(m, type, body);
+    return m;
+}
+inline std::string end_batch() { return message('S'); }
+inline std::string ready(char status = 'I') { return message('Z', std::string_view(&status, 1)); }
+inline std::string complete(std::string_view tag) {
+    std::string m;
+    wire::write_command_complete(m, tag);
+    return m;
+}
+inline std::string error(std::string_view sqlstate, std::string_view text) {
+    std::string m;
+    wire::write_error(m, {.sqlstate = sqlstate, .message = text});
+    return m;
+}
+inline std::string rows() {
+    const wire::Column columns[] = {{"a", wire::kOidInt4}};
+    const std::string_view values[] = {"42"};
+    std::string m;
+    wire::write_row_description(m, columns);
+    wire::write_data_row(m, values);
+    return m + complete("SELECT 1");
+}
+/// The types of the messages in `bytes`, one letter each.
+inline std::string types(std::string_view bytes) {
+    std::string t;
+    while (!bytes.empty()) {
+        const auto f = wire::scan_frame(bytes);
+        t += f.type;
+        if (f.status != wire::FrameStatus::complete) return t + "!";
+        bytes.remove_prefix(f.size);
+    }
+    return t;
+}
+
+}  // namespace pgweir::session::testing
