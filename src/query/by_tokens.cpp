@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
+#include <utility>
+#include <vector>
 
 #include "assess.hpp"
 #include "functions.hpp"

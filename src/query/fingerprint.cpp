@@ -2,6 +2,8 @@
 // tokens, never the parser, so that a statement of any length and any version has them.
 // Invariant: no constant's bytes reach the result. Thread: pure functions.
 #include <algorithm>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "lexer.hpp"

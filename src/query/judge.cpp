@@ -1,5 +1,6 @@
 // The way of a text to its verdict: PostgreSQL's parser where it can be used, tokens where not.
 // Invariant: no input makes this throw, crash or take more than linear time.
+#include <new>
 #include <string>
 
 #include "assess.hpp"

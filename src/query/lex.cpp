@@ -34,7 +34,7 @@ bool current_time_word(const char* begin, const char* last, const char* end) noe
 Span string_body(const char* begin, const char* end, Literal kind) noexcept {
     Span span{nullptr, kind, false};
     for (const char* p = begin;; ++p) {
-        while (p != end && !kTables.in_string[byte(p)]) ++p;
+        p = skip_in_string(p, end);
         if (p == end || *p == '\0') return span;
         if (*p == '\'') {
             if (p + 1 == end || p[1] != '\'') {

@@ -38,17 +38,22 @@ constexpr Class classify(unsigned char c) {
     return c == '$' ? Class::dollar : Class::bad;
 }
 
-/// Tables, one load a byte: the class; the folded byte of a word or 0; whether a string's byte
-/// needs a look (its end, a backslash, NUL, and w and y, in which the words for "now" end).
+/// Tables, one load a byte: the class; the folded byte of a word or 0; the folded byte of what a
+/// shape takes over without a look (a blank only if it is the first), or 0; whether a string's byte needs a look (its end, a
+/// backslash, NUL, and w and y, in which the words for "now" end).
 struct Tables {
     std::array<Class, 256> classes{};
     std::array<char, 256> word{};
+    std::array<char, 256> copied{};
     std::array<bool, 256> in_string{};
     constexpr Tables() {
         for (unsigned c = 0; c < 256; ++c) {
             const auto byte = static_cast<unsigned char>(c);
             classes[c] = classify(byte);
             word[c] = is_word_start(byte) || is_digit(byte) || c == '$' ? fold(byte) : '\0';
+            const bool plain = classes[c] == Class::word || classes[c] == Class::op ||
+                               classes[c] == Class::punct || classes[c] == Class::dot;
+            copied[c] = (plain && c != '-' && c != '/') || c == ' ' ? fold(byte) : '\0';
             in_string[c] = c == '\'' || c == '\\' || c == 0 || c == 'w' || c == 'W' || c == 'y' || c == 'Y';
         }
     }
@@ -79,6 +84,18 @@ struct Span {
     Literal literal = Literal::none;
     bool special = false;  // holds a word for the current time, or might
 };
+
+/// The first byte from `p` that a string has to look at, or `end`.
+inline const char* skip_in_string(const char* p, const char* end) noexcept {
+    for (; end - p >= 8; p += 8) {
+#pragma GCC unroll 8
+        for (int i = 0; i < 8; ++i) {
+            if (kTables.in_string[byte(p + i)]) return p + i;
+        }
+    }
+    while (p != end && !kTables.in_string[byte(p)]) ++p;
+    return p;
+}
 
 /// `p` at the first byte after the opening quote.
 Span string_body(const char* begin, const char* end, Literal kind) noexcept;
