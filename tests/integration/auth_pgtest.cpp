@@ -312,3 +312,38 @@ TEST_CASE("TLS: refused politely where not configured, spoken where it is") {
     CHECK(connect_error(strict.dsn("app", "app", "sslmode=require")).empty());
     CHECK(!connect_error(strict.dsn("app", "app", "sslmode=disable")).empty());
 }
+
+TEST_CASE("TLS verify-ca and verify-full demand a client certificate of the authority (26)") {
+    const TempDir dir("pgweir-ca");
+    const auto d = dir.path() + "/";
+    const auto openssl = [&](const std::string& arguments) {
+        const auto r = run({"sh", "-c", "openssl " + arguments});
+        REQUIRE_MESSAGE(r.status == 0, r.err);
+    };
+    for (const char* ca : {"ca", "other"})
+        openssl("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=" + std::string(ca) +
+                " -keyout " + d + ca + ".key -out " + d + ca + ".pem");
+    for (const auto& [name, ca] : {std::pair("server", "ca"), {"app", "ca"}, {"fake", "other"}}) {
+        const auto n = d + name;
+        openssl("req -newkey rsa:2048 -nodes -subj /CN=" + std::string(name) + " -keyout " + n +
+                ".key -out " + n + ".csr");
+        openssl("x509 -req -days 2 -in " + n + ".csr -CA " + d + ca + ".pem -CAkey " + d + ca +
+                ".key -CAcreateserial -out " + n + ".pem");
+    }
+    run({"sh", "-c", "chmod 600 " + d + "*.key"});
+    Proxy p(
+        cluster(),
+        options({{"listen",
+                  "{host: 127.0.0.1, port: {port}, tls: {mode: verify-ca, cert_file: " + d +
+                      "server.pem, key_file: " + d + "server.key, ca_file: " + d + "ca.pem}}"}}));
+    const auto with = [&](const std::string& name) {
+        return p.dsn("app", "app",
+                     "sslmode=require sslcert=" + d + name + ".pem sslkey=" + d + name + ".key");
+    };
+    CHECK(connect_error(with("app")).empty());
+    CHECK(!connect_error(with("fake")).empty());
+    CHECK(!connect_error(
+               p.dsn("app", "app", "sslmode=require sslcert=" + d + "none sslkey=" + d + "none"))
+               .empty());
+    CHECK(!connect_error(p.dsn("app", "app", "sslmode=disable")).empty());
+}

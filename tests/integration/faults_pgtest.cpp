@@ -2,6 +2,8 @@
 // and the session is kept wherever PostgreSQL would keep it. Numbers in names: protocol traps.
 #include <doctest/doctest.h>
 
+#include <sstream>
+
 #include "support/proxy.hpp"
 #include "support/raw_client.hpp"
 
@@ -264,4 +266,97 @@ TEST_CASE("a message over limits.max_message is refused, without memory for it")
     CHECK(p.resident_kib() - before < 2048);
     auto d = login(p);
     CHECK(ask(d, "SELECT length('" + std::string(1000, 'x') + "')") == "1000");
+}
+
+TEST_CASE("a pool whose own password is wrong backs off and leaves other pools alone (20)") {
+    Cluster own({{},
+                 "local all all trust\nhost all wrongpass 127.0.0.1/32 scram-sha-256\n"
+                 "host all all 127.0.0.1/32 trust\n"});
+    own.connect().run("CREATE ROLE wrongpass LOGIN PASSWORD 'right'");
+    const auto port = std::to_string(own.port());
+    Proxy p(own,
+            {{{"databases", "{broken: {host: 127.0.0.1, port: " + port +
+                                ", dbname: app, user: wrongpass, password_file: secret}, \"*\": "
+                                "{host: 127.0.0.1, port: " +
+                                port + "}}"},
+              {"pool", "{min_size: 2, max_size: 5, wait_timeout: 500ms}"},
+              {"control", "{user: postgres}"}},
+             {{"secret", "wrong"}},
+             {},
+             0});
+    const auto failures = [&] {
+        const auto log = own.log();
+        int n = 0;
+        for (auto at = log.find("password authentication failed"); at != std::string::npos;
+             at = log.find("password authentication failed", at + 1))
+            ++n;
+        return n;
+    };
+    for (int i = 0; i < 10; ++i) {
+        RawClient c(p.port());
+        c.send(msg::startup({{"user", "app"}, {"database", "broken"}}));
+        Messages m;
+        try {
+            do m.push_back(c.read());
+            while (m.back().type != 'Z' && m.back().type != 'E');
+            if (m.back().type == 'Z') m = c.ask(msg::query("SELECT 1"));
+        } catch (const Closed&) {
+        }
+        CHECK(count_type(m, 'E') == 1);
+    }
+    sleep_for(Seconds(1));
+    MESSAGE("attempts on the server: ", failures());
+    CHECK(failures() >= 1);
+    CHECK(failures() <= 40);
+    auto fine = login(p);
+    CHECK(ask(fine, "SELECT 'fine'") == "fine");
+}
+
+TEST_CASE("without a file descriptor left it waits instead of spinning, and recovers (85)") {
+    Proxy p(cluster());
+    auto c = login(p);
+    CHECK(ask(c, "SELECT 1") == "1");
+    const auto limit = std::to_string(p.open_files() + 10);
+    const auto r =
+        testing::run({"prlimit", "--pid", std::to_string(p.pid()), "--nofile=" + limit + ":4096"});
+    REQUIRE(r.status == 0);
+    std::vector<RawClient> crowd;
+    for (int i = 0; i < 60; ++i) crowd.emplace_back(p.port());
+    const auto cpu = [&] {
+        const auto stat = read_file("/proc/" + std::to_string(p.pid()) + "/stat");
+        std::istringstream fields(stat.substr(stat.rfind(')') + 2));
+        std::string word;
+        long ticks = 0;
+        for (int i = 0; i < 13; ++i) {
+            fields >> word;
+            if (i >= 11) ticks += std::stol(word);
+        }
+        return ticks;
+    };
+    const auto before = cpu();
+    sleep_for(Seconds(1));
+    CHECK(cpu() - before < 50);  // ticks of 10 ms
+    CHECK(ask(c, "SELECT 'served'") == "served");
+    crowd.clear();
+    CHECK(eventually([&] {
+        try {
+            auto d = login(p);
+            return ask(d, "SELECT 1") == "1";
+        } catch (const std::exception&) {
+            return false;
+        }
+    }));
+}
+
+TEST_CASE("a replication connection goes to a server connection of its own (95)") {
+    Proxy p(cluster(), options({{"pool", "{min_size: 0, max_size: 1}"}}));
+    for (const char* kind : {"replication=database", "replication=true"}) {
+        INFO(std::string(kind));
+        Db db(p.dsn("postgres", "app", kind));
+        const auto a = db.exec("IDENTIFY_SYSTEM");
+        REQUIRE_MESSAGE(a.ok, a.message);
+        CHECK(a.columns.at(0) == "systemid");
+    }
+    auto ordinary = RawClient::login(p.port(), "postgres");
+    CHECK(ask(ordinary, "SELECT 'ordinary'") == "ordinary");
 }

@@ -185,3 +185,27 @@ TEST_CASE("it starts without a server, and serves once there is one") {
     own.start();
     CHECK(eventually([&] { return connect_error(p.dsn()).empty(); }, Seconds(10)));
 }
+
+TEST_CASE("a reload that moves a database sends its sessions to the new server (44)") {
+    Cluster second;
+    cluster().connect().exec("CREATE TABLE IF NOT EXISTS which_server AS SELECT 'first' AS name");
+    second.connect().run(
+        "CREATE TABLE which_server AS SELECT 'second' AS name; GRANT SELECT ON which_server "
+        "TO app");
+    cluster().connect().run("GRANT SELECT ON which_server TO app");
+    Proxy p(cluster(), options({{"cache", "{enabled: false}"}}));
+    auto c = RawClient::login(p.port());
+    auto in_transaction = RawClient::login(p.port());
+    in_transaction.ask(msg::query("BEGIN"));
+    CHECK(ask(in_transaction, "SELECT name FROM which_server") == "first");
+    CHECK(ask(c, "SELECT name FROM which_server") == "first");
+    p.reload(
+        {{"databases", "{\"*\": {host: 127.0.0.1, port: " + std::to_string(second.port()) + "}}"}});
+    CHECK(eventually([&] { return ask(c, "SELECT name FROM which_server") == "second"; }));
+    CHECK(ask(in_transaction, "SELECT name FROM which_server") == "first");
+    CHECK(ready_status(in_transaction.ask(msg::query("COMMIT"))) == 'I');
+    CHECK(ask(in_transaction, "SELECT name FROM which_server") == "second");
+    CHECK(eventually([] { return cluster().backends() == 0; }));
+    auto fresh = RawClient::login(p.port());
+    CHECK(ask(fresh, "SELECT name FROM which_server") == "second");
+}

@@ -228,3 +228,62 @@ TEST_CASE("DISCARD ALL ends a pin" * doctest::skip(Proxy::direct())) {
     }
     CHECK(Cluster::shared().backends() <= 3);
 }
+
+TEST_CASE(
+    "a session's advisory lock is held until it is given back as often as it was taken (99)") {
+    const auto held = [] {
+        return Cluster::shared().value(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND "
+            "objid = 555 AND granted");
+    };
+    auto c = login();
+    auto other = login();
+    ask(c, "SELECT pg_advisory_lock(555)");
+    ask(c, "SELECT pg_advisory_lock(555)");
+    CHECK(ask(c, "SELECT pg_advisory_unlock(555)") == "t");
+    for (int i = 0; i < 4; ++i) {
+        CHECK(ask(other, "SELECT pg_try_advisory_lock(555)") == "f");
+        CHECK(held() == "1");
+    }
+    CHECK(ask(c, "SELECT pg_advisory_unlock(555)") == "t");
+    CHECK(held() == "0");
+    // (int, int) is another key space, shared is not exclusive.
+    ask(c, "SELECT pg_advisory_lock_shared(555)");
+    CHECK(ask(other, "SELECT pg_try_advisory_lock_shared(555)") == "t");
+    CHECK(ask(other, "SELECT pg_try_advisory_lock(0, 556)") == "t");
+    c.close();
+    other.close();
+    CHECK(eventually([&] { return held() == "0"; }));
+}
+
+TEST_CASE("a transaction's advisory lock ends with it, and does not pin (39)" *
+          doctest::skip(Proxy::direct())) {
+    const std::string pins = "pgweir_pins_total{reason=\"advisory_lock\"}";
+    const auto before = proxy().metric(pins);
+    auto c = login();
+    c.ask(msg::query("BEGIN"));
+    ask(c, "SELECT pg_advisory_xact_lock(777)");
+    c.ask(msg::query("COMMIT"));
+    CHECK(proxy().metric(pins) == before);
+}
+
+TEST_CASE(
+    "SET search_path after Parse changes what the statement means, for this session only (101)") {
+    auto setup = Cluster::shared().connect("app");
+    setup.run(
+        "CREATE SCHEMA p1; CREATE SCHEMA p2; CREATE TABLE p1.t AS SELECT 'one' AS v; CREATE TABLE "
+        "p2.t AS SELECT 'two' AS v");
+    auto a = login({{"search_path", "p1"}});
+    auto b = login({{"search_path", "p1"}});
+    const auto run = [](RawClient& c) {
+        return first_value(c.ask(msg::bind("", "s") + msg::execute() + msg::sync()));
+    };
+    for (auto* c : {&a, &b}) c->ask(msg::parse("s", "SELECT v FROM t") + msg::sync());
+    CHECK(run(a) == "one");
+    CHECK(run(b) == "one");
+    a.ask(msg::query("SET search_path = p2"));
+    for (int i = 0; i < 4; ++i) {
+        CHECK(run(a) == "two");
+        CHECK(run(b) == "one");
+    }
+}
