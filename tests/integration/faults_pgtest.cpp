@@ -318,7 +318,7 @@ TEST_CASE("without a file descriptor left it waits instead of spinning, and reco
     CHECK(ask(c, "SELECT 1") == "1");
     const auto limit = std::to_string(p.open_files() + 10);
     const auto r =
-        testing::run({"prlimit", "--pid", std::to_string(p.pid()), "--nofile=" + limit + ":4096"});
+        run({"prlimit", "--pid", std::to_string(p.pid()), "--nofile=" + limit + ":4096"});
     REQUIRE(r.status == 0);
     std::vector<RawClient> crowd;
     for (int i = 0; i < 60; ++i) crowd.emplace_back(p.port());
