@@ -1,6 +1,6 @@
 // Reads one database's catalog into a query::Catalog: a few statements in one REPEATABLE READ READ
-// ONLY transaction, rows taken one at a time. Invariant: what could not be proven harmless is left at
-// the cautious value. Thread: the control thread, or any one that owns the connection.
+// ONLY transaction, rows taken one at a time. Invariant: what could not be proven harmless is left
+// at the cautious value. Thread: the control thread, or any one that owns the connection.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 namespace pgweir::control {
 
 struct ReadLimits {
-    std::uint32_t relations = 200'000;     // more are refused: the error says so
+    std::uint32_t relations = 200'000;  // more are refused: the error says so
     std::uint32_t functions = 200'000;
     std::uint32_t body_bytes = 256 * 1024;  // a longer function body is taken for harmful
     base::Nanos time = 60 * base::kSecond;  // for the whole read

@@ -1,7 +1,8 @@
 // A conversation of the proxy's own with PostgreSQL, over libpq without blocking calls, so that
 // every wait has a deadline and ends at once when the stop descriptor becomes readable.
 // Invariant: after a failed call the connection is broken and only its destructor is of use; there
-// is never an unread answer. Thread: one at a time. Errors: returned as text, passwords never in it.
+// is never an unread answer. Thread: one at a time. Errors: returned as text, passwords never in
+// it.
 #pragma once
 
 #include <cstdint>
@@ -75,7 +76,8 @@ class Connection {
     std::optional<std::string> wait_connected();
 
     /// Runs statements (simple protocol) and hands over each row as it arrives, one in memory at a
-    /// time. Nothing: success. `limit` 0: Limits::statement; it counts from the start to the last row.
+    /// time. Nothing: success. `limit` 0: Limits::statement; it counts from the start to the last
+    /// row.
     std::optional<std::string> query(std::string_view sql, const RowCallback& row,
                                      base::Nanos limit = 0);
     std::optional<std::string> run(std::string_view sql);

@@ -1,8 +1,9 @@
 // The thread that looks after what is known of databases: one control connection for each target,
-// its catalog read at (re)connect, when its fingerprint changes and on request, and server processes
-// watched until they are gone. Public functions may be called from any thread and return at once;
-// callbacks run on the control thread, must be short, must not throw, and must not call stop().
-// Invariant: a target's newest event is true, or a newer one is on its way within a poll interval.
+// its catalog read at (re)connect, when its fingerprint changes and on request, and server
+// processes watched until they are gone. Public functions may be called from any thread and return
+// at once; callbacks run on the control thread, must be short, must not throw, and must not call
+// stop(). Invariant: a target's newest event is true, or a newer one is on its way within a poll
+// interval.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@ struct ServerFacts {
     std::string server_version;  // as the server says it: "15.6 (Debian 15.6-1)"
     std::uint32_t server_version_num = 0;
     std::uint32_t max_connections = 0;
-    std::uint32_t reserved_connections = 0;  // superuser_reserved_connections + reserved_connections
+    std::uint32_t reserved_connections =
+        0;  // superuser_reserved_connections + reserved_connections
     bool wal_level_logical = false;
     bool in_recovery = false;
 };
@@ -64,15 +66,15 @@ class ControlThread {
     void stop();
 
     TargetId add_target(Target target);
-    /// Its connection closes; callbacks in progress end first, later ones do not come (a watched pid
-    /// included: what waited for it is the caller's to settle).
+    /// Its connection closes; callbacks in progress end first, later ones do not come (a watched
+    /// pid included: what waited for it is the caller's to settle).
     void remove_target(TargetId id);
     /// Something that may have changed the catalog has been done: read it again soon. Cheap, many
     /// requests make one read. An event that `covers` the number given back follows, with the same
     /// catalog when nothing changed.
     std::uint64_t request_reload(TargetId id);
-    /// Calls `gone` once when server process `pid` of this target is no more, hence its transaction is
-    /// over. While the server cannot be asked there is no call.
+    /// Calls `gone` once when server process `pid` of this target is no more, hence its transaction
+    /// is over. While the server cannot be asked there is no call.
     void watch_pid(TargetId id, std::int32_t pid, OnGone gone);
     /// From the next poll on.
     void set_catalog_poll(base::Nanos interval);

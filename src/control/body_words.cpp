@@ -1,0 +1,217 @@
+// See body_words.hpp. Lexical rules: PostgreSQL 15, chapter 4.1 (strings, dollar quotes, nested
+// comments).
+#include "body_words.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+namespace pgweir::control {
+
+namespace {
+
+constexpr std::string_view kState[] = {
+    "advisory", "alter",      "create",  "deallocate", "discard",   "dblink",
+    "hold",     "import",     "listen",  "load",       "pg_temp",   "prepare",
+    "reset",    "set_config", "setseed", "temp",       "temporary", "unlisten",
+};
+constexpr std::string_view kWrites[] = {"copy", "delete", "insert", "merge", "truncate", "update"};
+/// After these a new statement may begin without a semicolon before it.
+constexpr std::string_view kStarts[] = {"atomic", "begin", "else", "loop", "then"};
+constexpr std::string_view kAfterDo[] = {"also", "instead", "nothing", "update"};
+
+template <std::size_t N>
+bool in(const std::string_view (&list)[N], std::string_view word) noexcept {
+    return std::find(std::begin(list), std::end(list), word) != std::end(list);
+}
+
+bool starts_word(char c) noexcept {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+           static_cast<unsigned char>(c) >= 0x80;
+}
+bool in_word(char c) noexcept { return starts_word(c) || (c >= '0' && c <= '9') || c == '$'; }
+
+class Scanner {
+  public:
+    Scanner(std::string_view text, const std::function<void(std::string_view)>& name)
+        : text_(text), name_(name) {}
+
+    BodyFacts run() {
+        while (at_ < text_.size()) step();
+        // A body that ends inside a string or comment was not understood.
+        if (open_ended_) facts_ = {true, true, true};
+        if (after_do_) facts_.runs_text = true;
+        return facts_;
+    }
+
+  private:
+    char peek(std::size_t n = 0) const noexcept {
+        return at_ + n < text_.size() ? text_[at_ + n] : '\0';
+    }
+
+    void step() {
+        const char c = peek();
+        if (c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v') {
+            ++at_;
+        } else if (c == '-' && peek(1) == '-') {
+            at_ = std::min(text_.find_first_of("\r\n", at_), text_.size());
+        } else if (c == '/' && peek(1) == '*') {
+            skip_comment();
+        } else if (c == '\'') {
+            skip_string(false);
+        } else if (c == '"') {
+            quoted_name();
+        } else if (c == '$' && skip_dollar_string()) {
+            punctuation('\'');
+        } else if (starts_word(c)) {
+            word();
+        } else if (c >= '0' && c <= '9') {
+            // A number runs into no word: "1set" is read as a number and a word by old servers.
+            ++at_;
+            punctuation('0');
+        } else {
+            ++at_;
+            punctuation(c);
+        }
+    }
+
+    void skip_comment() {
+        std::size_t depth = 0;
+        do {
+            if (peek() == '/' && peek(1) == '*') {
+                ++depth;
+                at_ += 2;
+            } else if (peek() == '*' && peek(1) == '/') {
+                --depth;
+                at_ += 2;
+            } else {
+                ++at_;
+            }
+        } while (depth > 0 && at_ < text_.size());
+        open_ended_ = open_ended_ || depth > 0;
+    }
+
+    void skip_string(bool escapes) {
+        for (++at_; at_ < text_.size(); ++at_) {
+            if (escapes && peek() == '\\') {
+                ++at_;
+            } else if (peek() == '\'' && peek(1) == '\'') {
+                ++at_;
+            } else if (peek() == '\'') {
+                ++at_;
+                punctuation('\'');
+                return;
+            } else if (peek() == '\\') {
+                // With standard_conforming_strings off it would escape: then where the string ends
+                // is not known.
+                open_ended_ = open_ended_ || peek(1) == '\'';
+            }
+        }
+        open_ended_ = true;
+    }
+
+    bool skip_dollar_string() {
+        std::size_t end = at_ + 1;
+        while (end < text_.size() && in_word(text_[end]) && text_[end] != '$') ++end;
+        if (end >= text_.size() || text_[end] != '$') return false;
+        if (text_[at_ + 1] >= '0' && text_[at_ + 1] <= '9') return false;
+        const auto tag = text_.substr(at_, end + 1 - at_);
+        const auto close = text_.find(tag, end + 1);
+        open_ended_ = open_ended_ || close == std::string_view::npos;
+        at_ = close == std::string_view::npos ? text_.size() : close + tag.size();
+        return true;
+    }
+
+    void quoted_name() {
+        std::string name;
+        for (++at_; at_ < text_.size(); ++at_) {
+            if (peek() == '"') {
+                ++at_;
+                if (peek() != '"') {
+                    identifier(name, true);
+                    return;
+                }
+            }
+            name.push_back(peek());
+        }
+        open_ended_ = true;
+    }
+
+    void word() {
+        const auto begin = at_;
+        while (at_ < text_.size() && in_word(text_[at_])) ++at_;
+        std::string folded(text_.substr(begin, at_ - begin));
+        // Servers with one-byte encodings fold these, too, by rules of their locale.
+        for (const char c : folded)
+            open_ended_ = open_ended_ || static_cast<unsigned char>(c) >= 0x80;
+        for (char& c : folded)
+            if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+        if (folded == "u" && peek() == '&' && (peek(1) == '"' || peek(1) == '\'')) {
+            open_ended_ = true;  // Unicode escapes can spell any name
+            return;
+        }
+        if (folded == "e" && peek() == '\'') {
+            skip_string(true);
+            return;
+        }
+        identifier(folded, false);
+    }
+
+    void identifier(std::string_view word, bool quoted) {
+        if (word.size() > 63) word = word.substr(0, 63);
+        name_(word);
+        if (word.find("advisory") != std::string_view::npos && word.find("xact") == word.npos)
+            facts_.leaves_state = true;
+        if (word.starts_with("pg_temp") || word.starts_with("dblink")) facts_.leaves_state = true;
+        if (quoted) {
+            // Quoted, it is no keyword, but may be a name of the deny list.
+            if (word == "set_config" || word == "setseed") facts_.leaves_state = true;
+            after_do_ = false;
+            previous_.clear();
+            return;
+        }
+        keyword(word);
+        previous_ = word;
+    }
+
+    void keyword(std::string_view word) {
+        if (after_do_ && !in(kAfterDo, word)) facts_.runs_text = true;
+        after_do_ = word == "do";
+        if (word == "execute") facts_.runs_text = true;
+        if (in(kState, word)) facts_.leaves_state = true;
+        if (in(kWrites, word)) facts_.writes_rows = true;
+        if (word == "set") {
+            // UPDATE ... SET is no setting. Only a table's name and alias may stand between them.
+            if (!update_open_) facts_.leaves_state = true;
+            update_open_ = false;
+        } else if (word == "update") {
+            update_open_ = previous_ != "for" && previous_ != "key";
+        } else if (in(kStarts, word)) {
+            update_open_ = false;
+        }
+    }
+
+    void punctuation(char c) {
+        if (after_do_) facts_.runs_text = true;
+        after_do_ = false;
+        if (c != '.' && c != '*') update_open_ = false;
+        previous_.clear();
+    }
+
+    std::string_view text_;
+    const std::function<void(std::string_view)>& name_;
+    std::size_t at_ = 0;
+    BodyFacts facts_;
+    std::string previous_;      // the word before, when nothing but white space lies between
+    bool update_open_ = false;  // UPDATE was read and its SET is still to come
+    bool after_do_ = false;
+    bool open_ended_ = false;
+};
+
+}  // namespace
+
+BodyFacts scan_body(std::string_view body, const std::function<void(std::string_view)>& name) {
+    return Scanner(body, name).run();
+}
+
+}  // namespace pgweir::control

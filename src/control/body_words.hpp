@@ -1,0 +1,23 @@
+// Reads the body of a SQL or PL/pgSQL function as words: which names it mentions, and whether it
+// has words that may leave session state, run text as SQL, or write. Sound, not exact: what is not
+// understood counts as harmful. Linear time, no allocation per word but for quoted and upper-case
+// ones. Thread: pure function.
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+namespace pgweir::control {
+
+struct BodyFacts {
+    bool leaves_state =
+        false;               // SET, TEMP, LISTEN, PREPARE, CREATE ... as a statement of its own may
+    bool runs_text = false;  // EXECUTE, DO: what it runs is not known
+    bool writes_rows = false;  // INSERT, UPDATE, DELETE, MERGE, TRUNCATE, COPY: triggers may fire
+};
+
+/// `name` is called for each identifier, folded as PostgreSQL folds it, keywords included, repeated
+/// ones too.
+BodyFacts scan_body(std::string_view body, const std::function<void(std::string_view)>& name);
+
+}  // namespace pgweir::control

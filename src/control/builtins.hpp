@@ -1,0 +1,21 @@
+// What PostgreSQL's own volatile functions do, by name: one table, read from pg_proc of PostgreSQL
+// 15 and judged one by one. A volatile function that is not in it may write and may leave session
+// state, so a new one in a later version costs only speed. Thread: pure functions.
+#pragma once
+
+#include <string_view>
+
+namespace pgweir::control {
+
+struct Effects {
+    bool may_write = true;     // rows of tables; sequences and large objects are never cached
+    bool leaves_state = true;  // in the session, past its transaction
+};
+
+Effects builtin_effects(std::string_view name, char volatility) noexcept;
+
+/// Functions in C of these extensions were looked at: they neither write nor leave state, whatever
+/// their volatility, but for the ones excepted.
+bool known_extension_function(std::string_view extension, std::string_view name) noexcept;
+
+}  // namespace pgweir::control

@@ -1,0 +1,59 @@
+// See call_graph.hpp.
+#include "call_graph.hpp"
+
+#include <utility>
+
+namespace pgweir::control {
+
+CallGraph::CallGraph() {
+    callers_.resize(3);
+    for (auto& m : marked_) m.resize(3);
+    call(any_write(), triggers());
+}
+
+Node CallGraph::node(Index& index, query::Oid oid) {
+    const auto [it, added] = index.try_emplace(oid, static_cast<Node>(callers_.size()));
+    if (added) {
+        callers_.emplace_back();
+        for (auto& m : marked_) m.push_back(false);
+    }
+    return it->second;
+}
+
+void CallGraph::call(Node caller, Node callee) {
+    auto& callers = callers_[callee];
+    // Bodies repeat names; the same caller's edges come one after another.
+    if (caller != callee && (callers.empty() || callers.back() != caller))
+        callers.push_back(caller);
+}
+
+void CallGraph::mark(Node node, Effect effect) {
+    marked_[static_cast<std::size_t>(effect)][node] = true;
+}
+
+bool CallGraph::has(Node node, Effect effect) const noexcept {
+    return marked_[static_cast<std::size_t>(effect)][node];
+}
+
+void CallGraph::settle() {
+    spread(Effect::state);
+    spread(Effect::writes);
+}
+
+void CallGraph::spread(Effect effect) {
+    auto& marked = marked_[static_cast<std::size_t>(effect)];
+    std::vector<Node> open;
+    for (Node n = 0; n < marked.size(); ++n)
+        if (marked[n]) open.push_back(n);
+    while (!open.empty()) {
+        const Node n = open.back();
+        open.pop_back();
+        for (const Node caller : callers_[n]) {
+            if (marked[caller]) continue;
+            marked[caller] = true;
+            open.push_back(caller);
+        }
+    }
+}
+
+}  // namespace pgweir::control

@@ -1,0 +1,55 @@
+// Who may call whom in a database, to find what may write or leave session state however
+// indirectly. Nodes are functions, and for each relation what reading and what writing it calls.
+// Invariant: after settle() an effect that any callee has, every caller has; adding an edge or mark
+// never removes one. Thread: one.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+#include "pgweir/query/catalog.hpp"
+
+namespace pgweir::control {
+
+enum class Effect : std::uint8_t { state, writes };
+using Node = std::uint32_t;
+
+class CallGraph {
+  public:
+    CallGraph();
+
+    /// The users' triggers and event triggers, and conditions of triggers.
+    Node triggers() const noexcept { return 0; }
+    /// All that any write to any table may call.
+    Node any_write() const noexcept { return 1; }
+    /// What operators, casts and types of users call: any expression may use them.
+    Node ambient() const noexcept { return 2; }
+
+    Node function(query::Oid oid) { return node(functions_, oid); }
+    Node reading(query::Oid relation) { return node(readings_, relation); }
+    Node writing(query::Oid relation) { return node(writings_, relation); }
+    bool knows_function(query::Oid oid) const { return functions_.contains(oid); }
+    /// Relations that reading or writing() was asked for.
+    bool knows_relation(query::Oid oid) const {
+        return readings_.contains(oid) || writings_.contains(oid);
+    }
+
+    void call(Node caller, Node callee);
+    void mark(Node node, Effect effect);
+    /// Spreads all marks to the callers. Linear in nodes and edges.
+    void settle();
+    bool has(Node node, Effect effect) const noexcept;
+
+  private:
+    using Index = std::unordered_map<query::Oid, Node>;
+    Node node(Index& index, query::Oid oid);
+    void spread(Effect effect);
+
+    Index functions_, readings_, writings_;
+    std::vector<std::vector<Node>> callers_;
+    std::array<std::vector<bool>, 2> marked_;
+};
+
+}  // namespace pgweir::control

@@ -1,0 +1,239 @@
+// libpq behind control/connection.hpp; the only file that includes it.
+#include "pgweir/control/connection.hpp"
+
+#include <libpq-fe.h>
+#include <poll.h>
+
+#include <array>
+#include <charconv>
+
+namespace pgweir::control {
+
+namespace {
+
+const char* mode_name(config::TlsMode mode) noexcept {
+    switch (mode) {
+        case config::TlsMode::disable: return "disable";
+        case config::TlsMode::allow: return "allow";
+        case config::TlsMode::prefer: return "prefer";
+        case config::TlsMode::require: return "require";
+        case config::TlsMode::verify_ca: return "verify-ca";
+        case config::TlsMode::verify_full: return "verify-full";
+    }
+    return "verify-full";
+}
+
+/// libpq's texts end with a newline and may span lines; reasons are one line.
+std::string one_line(const char* text) {
+    std::string s = text == nullptr ? "" : text;
+    while (!s.empty() && (s.back() == '\n' || s.back() == ' ')) s.pop_back();
+    for (char& c : s)
+        if (static_cast<unsigned char>(c) < ' ') c = ' ';
+    if (s.size() > 500) s.resize(500);
+    return s;
+}
+
+int wait_milliseconds(base::Nanos deadline) noexcept {
+    const auto left = deadline - base::monotonic_now();
+    return left <= 0 ? 0 : static_cast<int>(left / base::kMillisecond + 1);
+}
+
+void ignore_notice(void*, const PGresult*) noexcept {}
+
+}  // namespace
+
+bool Row::is_null(int column) const noexcept {
+    return column >= PQnfields(result_) || PQgetisnull(result_, row_, column) != 0;
+}
+
+std::string_view Row::text(int column) const noexcept {
+    if (is_null(column)) return {};
+    return {PQgetvalue(result_, row_, column),
+            static_cast<std::size_t>(PQgetlength(result_, row_, column))};
+}
+
+std::uint32_t Row::number(int column) const noexcept {
+    const auto t = text(column);
+    std::uint32_t value = 0;
+    const auto [end, error] = std::from_chars(t.data(), t.data() + t.size(), value);
+    return error == std::errc{} && end == t.data() + t.size() ? value : 0;
+}
+
+bool Row::flag(int column) const noexcept { return text(column) == "t"; }
+
+char Row::letter(int column) const noexcept {
+    const auto t = text(column);
+    return t.empty() ? '\0' : t[0];
+}
+
+Connection::Connection(const Target& target, Limits limits) : limits_(limits) {
+    const auto port = std::to_string(target.port);
+    const auto root = target.tls_ca_file;
+    // A missing entry would be filled from the environment of the process or a password file.
+    const std::array<std::pair<const char*, const char*>, 15> given{{
+        {"host", target.host.c_str()},
+        {"port", port.c_str()},
+        {"dbname", target.dbname.c_str()},
+        {"user", target.user.c_str()},
+        {"password", target.password.c_str()},
+        {"passfile", "/dev/null"},
+        {"sslmode", mode_name(target.tls_mode)},
+        {"sslrootcert", root.c_str()},
+        {"gssencmode", "disable"},
+        {"application_name", "pgweir control"},
+        {"keepalives_idle", "5"},
+        {"keepalives_interval", "2"},
+        {"keepalives_count", "3"},
+        {"tcp_user_timeout", "5000"},
+        {nullptr, nullptr},
+    }};
+    std::array<const char*, 15> keys{};
+    std::array<const char*, 15> values{};
+    for (std::size_t i = 0; i < given.size(); ++i) {
+        keys[i] = given[i].first;
+        values[i] = given[i].second;
+    }
+    deadline_ = base::monotonic_now() + limits_.connect;
+    conn_ = PQconnectStartParams(keys.data(), values.data(), 0);
+    if (conn_ == nullptr || PQstatus(conn_) == CONNECTION_BAD) {
+        fail(conn_ == nullptr ? "out of memory" : one_line(PQerrorMessage(conn_)));
+        return;
+    }
+    PQsetNoticeReceiver(conn_, ignore_notice, nullptr);
+    events_ = POLLOUT;
+}
+
+Connection::~Connection() {
+    if (conn_ != nullptr) PQfinish(conn_);
+}
+
+int Connection::fd() const noexcept { return conn_ == nullptr ? -1 : PQsocket(conn_); }
+
+ConnectState Connection::advance() noexcept {
+    if (broken_) return ConnectState::failed;
+    if (ready_) return ConnectState::ready;
+    pollfd p{fd(), events_, 0};
+    if (::poll(&p, 1, 0) <= 0) {
+        if (base::monotonic_now() < deadline_) return ConnectState::connecting;
+        fail("no answer while connecting");
+        return ConnectState::failed;
+    }
+    switch (PQconnectPoll(conn_)) {
+        case PGRES_POLLING_READING: events_ = POLLIN; break;
+        case PGRES_POLLING_WRITING: events_ = POLLOUT; break;
+        case PGRES_POLLING_OK:
+            ready_ = PQsetnonblocking(conn_, 1) == 0;
+            if (!ready_) fail(one_line(PQerrorMessage(conn_)));
+            return ready_ ? ConnectState::ready : ConnectState::failed;
+        default: fail(one_line(PQerrorMessage(conn_))); return ConnectState::failed;
+    }
+    return ConnectState::connecting;
+}
+
+std::optional<std::string> Connection::wait_connected() {
+    while (true) {
+        switch (advance()) {
+            case ConnectState::ready: return std::nullopt;
+            case ConnectState::failed: return error_;
+            case ConnectState::connecting: break;
+        }
+        // A time out is found by the next advance(), with the better text.
+        if (auto error = wait(events_, deadline_); error && base::monotonic_now() < deadline_)
+            return fail(*error);
+    }
+}
+
+std::optional<std::string> Connection::fail(std::string text) {
+    broken_ = true;
+    ready_ = false;
+    error_ = std::move(text);
+    return error_;
+}
+
+std::optional<std::string> Connection::wait(short events, base::Nanos deadline) {
+    std::array<pollfd, 2> fds{{{fd(), events, 0}, {limits_.stop_fd, POLLIN, 0}}};
+    const int n = ::poll(fds.data(), fds.size(), wait_milliseconds(deadline));
+    if (fds[1].revents != 0) return "stopped";
+    if (n == 0) return "no answer within the time limit";
+    return std::nullopt;
+}
+
+std::optional<std::string> Connection::next_result(base::Nanos deadline, pg_result** result) {
+    *result = nullptr;
+    while (true) {
+        const int unsent = PQflush(conn_);
+        if (unsent < 0) return fail(one_line(PQerrorMessage(conn_)));
+        if (unsent == 0 && PQisBusy(conn_) == 0) break;
+        const auto wanted = static_cast<short>(unsent > 0 ? POLLIN | POLLOUT : POLLIN);
+        if (auto error = wait(wanted, deadline)) return fail(*error);
+        if (PQconsumeInput(conn_) == 0) return fail(one_line(PQerrorMessage(conn_)));
+    }
+    // Rows that are there already must not outrun the limit or a stop either.
+    if (base::monotonic_now() > deadline) return fail("no answer within the time limit");
+    *result = PQgetResult(conn_);
+    return std::nullopt;
+}
+
+std::optional<std::string> Connection::query(std::string_view sql, const RowCallback& row,
+                                             base::Nanos limit) {
+    if (!usable()) return fail(error_.empty() ? "not connected" : error_);
+    const auto deadline = base::monotonic_now() + (limit > 0 ? limit : limits_.statement);
+    if (PQsendQuery(conn_, std::string(sql).c_str()) == 0 || PQsetSingleRowMode(conn_) == 0)
+        return fail(one_line(PQerrorMessage(conn_)));
+    std::optional<std::string> failed;
+    while (true) {
+        pg_result* raw = nullptr;
+        if (auto error = next_result(deadline, &raw)) return error;
+        if (raw == nullptr) break;
+        const std::unique_ptr<pg_result, decltype(&PQclear)> result(raw, PQclear);
+        switch (PQresultStatus(raw)) {
+            case PGRES_SINGLE_TUPLE:
+                if (row && !row(Row(raw, 0))) return fail("reading was ended");
+                break;
+            case PGRES_TUPLES_OK:
+            case PGRES_COMMAND_OK:
+            case PGRES_EMPTY_QUERY: break;
+            default: failed = one_line(PQresultErrorMessage(raw)); break;
+        }
+    }
+    if (failed) return fail(*failed);
+    return std::nullopt;
+}
+
+std::optional<std::string> Connection::run(std::string_view sql) { return query(sql, nullptr); }
+
+base::Result<std::string> Connection::value(std::string_view sql) {
+    std::string found;
+    bool first = true;
+    if (auto error = query(sql, [&](const Row& r) {
+            if (first) found = r.text(0);
+            first = false;
+            return true;
+        }))
+        return base::Error{*error};
+    return found;
+}
+
+bool Connection::usable() const noexcept { return ready_ && !broken_; }
+
+std::uint32_t Connection::server_version_num() const noexcept {
+    const int v = conn_ == nullptr ? 0 : PQserverVersion(conn_);
+    return v > 0 ? static_cast<std::uint32_t>(v) : 0;
+}
+
+std::string Connection::server_version() const {
+    const char* v = conn_ == nullptr ? nullptr : PQparameterStatus(conn_, "server_version");
+    return v == nullptr ? "" : v;
+}
+
+bool Connection::lost() noexcept {
+    if (!usable()) return true;
+    pollfd p{fd(), POLLIN, 0};
+    if (::poll(&p, 1, 0) > 0 && PQconsumeInput(conn_) == 0) {
+        fail(one_line(PQerrorMessage(conn_)));
+        return true;
+    }
+    return PQstatus(conn_) != CONNECTION_OK;
+}
+
+}  // namespace pgweir::control

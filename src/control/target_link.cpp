@@ -1,0 +1,154 @@
+// See target_link.hpp.
+#include "target_link.hpp"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "pgweir/base/log.hpp"
+#include "pgweir/control/catalog_reader.hpp"
+#include "sql.hpp"
+
+namespace pgweir::control {
+
+void TargetLink::step(base::Nanos now) {
+    if (state_ == State::waiting && now >= retry_at_) begin_connect();
+    if (state_ == State::connecting) {
+        switch (connection_->advance()) {
+            case ConnectState::connecting: return;
+            case ConnectState::failed: lose(connection_->error()); return;
+            case ConnectState::ready: connected(); break;
+        }
+    }
+    if (state_ != State::ready) return;
+    if (connection_->lost()) {
+        lose("the control connection was lost: " + connection_->error());
+        return;
+    }
+    const bool asked = requests_->load(std::memory_order_acquire) > covers_;
+    if (now >= poll_at_ || (asked && now >= not_before_)) refresh(false);
+    if (state_ == State::ready && !watches_.empty() && now >= look_at_) look_for_processes();
+}
+
+base::Nanos TargetLink::due() const noexcept {
+    switch (state_) {
+        case State::waiting: return retry_at_;
+        case State::connecting: return connection_->connect_deadline();
+        case State::ready: break;
+    }
+    base::Nanos at = poll_at_;
+    if (requests_->load(std::memory_order_acquire) > covers_) at = std::min(at, not_before_);
+    if (!watches_.empty()) at = std::min(at, look_at_);
+    return at;
+}
+
+int TargetLink::fd() const noexcept { return state_ == State::waiting ? -1 : connection_->fd(); }
+
+short TargetLink::events() const noexcept {
+    return state_ == State::connecting ? connection_->events() : static_cast<short>(POLLIN);
+}
+
+void TargetLink::watch(std::int32_t pid, ControlThread::OnGone gone) {
+    watches_.push_back({pid, "", false, std::move(gone)});
+    look_at_ = 0;
+}
+
+void TargetLink::begin_connect() {
+    const auto& o = *context_.options;
+    connection_ = std::make_unique<Connection>(
+        target_, Connection::Limits{o.connect_timeout, o.statement_timeout, context_.stop_fd});
+    state_ = State::connecting;
+}
+
+void TargetLink::connected() {
+    state_ = State::ready;
+    if (auto error = connection_->run(sql::session)) return lose(*error);
+    if (auto error = read_facts()) return lose(*error);
+    refresh(true);
+}
+
+std::optional<std::string> TargetLink::read_facts() {
+    ServerFacts f;
+    auto error = connection_->query(sql::facts, [&](const Row& r) {
+        f.server_version = r.text(0);
+        f.server_version_num = r.number(1);
+        f.max_connections = r.number(2);
+        f.reserved_connections = r.number(3) + r.number(4);
+        f.wal_level_logical = r.flag(5);
+        f.in_recovery = r.flag(6);
+        return true;
+    });
+    if (!error) facts_ = f;
+    return error;
+}
+
+void TargetLink::refresh(bool force) {
+    const auto began = base::monotonic_now();
+    const auto covering = requests_->load(std::memory_order_acquire);
+    // Before the catalog: a change between the two is then seen as a change at the next poll.
+    auto fingerprint = catalog_fingerprint(*connection_);
+    if (!fingerprint) return lose(fingerprint.error());
+    const bool changed = force || *fingerprint != fingerprint_;
+    if (changed) {
+        auto catalog = read_catalog(*connection_, ++*context_.last_version);
+        if (!catalog) return lose(catalog.error());
+        catalog_ = *std::move(catalog);
+        fingerprint_ = *fingerprint;
+        retry_delay_ = 0;
+    }
+    const bool answers = covering > covers_;
+    covers_ = std::max(covers_, covering);
+    const auto now = base::monotonic_now();
+    poll_at_ = now + context_.options->catalog_poll;
+    not_before_ = now + (now - began);
+    if (changed || answers) publish("");
+}
+
+void TargetLink::look_for_processes() {
+    std::vector<ControlThread::OnGone> gone;
+    for (std::size_t i = 0; i < watches_.size();) {
+        auto& w = watches_[i];
+        bool found = false;
+        std::string text(sql::process);
+        text.replace(text.find("$1"), 2, std::to_string(w.pid));
+        if (auto error = connection_->query(text, [&](const Row& r) {
+                // Another beginning: the number was given to a new process.
+                found = !w.seen || w.began == r.text(1);
+                w.seen = true;
+                if (found) w.began = r.text(1);
+                return true;
+            })) {
+            lose(*error);
+            break;
+        }
+        if (found) {
+            ++i;
+            continue;
+        }
+        gone.push_back(std::move(w.gone));
+        watches_.erase(watches_.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+    look_at_ = base::monotonic_now() + context_.options->pid_poll;
+    for (const auto& callback : gone) callback();
+}
+
+void TargetLink::lose(const std::string& reason) {
+    connection_.reset();
+    state_ = State::waiting;
+    fingerprint_.clear();
+    const auto& o = *context_.options;
+    retry_delay_ = std::clamp(retry_delay_ * 2, o.first_retry, o.last_retry);
+    retry_at_ = base::monotonic_now() + retry_delay_;
+    const auto shown = base::printable(reason, 500);
+    const bool news = catalog_ != nullptr || shown != reason_;
+    catalog_ = nullptr;
+    if (news) publish(shown);
+}
+
+void TargetLink::publish(const std::string& reason) {
+    reason_ = reason;
+    (*context_.on_catalog)({id_, catalog_, reason, facts_, covers_});
+}
+
+}  // namespace pgweir::control

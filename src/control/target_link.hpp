@@ -1,0 +1,76 @@
+// One target of the control thread as a machine: waiting to connect, connecting, ready. It is
+// stepped when a time or its descriptor is due. Invariant: an event with a catalog is given only
+// while ready, and the fingerprint held was read before the catalog held. Thread: the control
+// thread, but for `requested`, which any thread may raise.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pgweir/control/control_thread.hpp"
+
+namespace pgweir::control {
+
+class TargetLink {
+  public:
+    using Requests = std::shared_ptr<std::atomic<std::uint64_t>>;
+
+    struct Context {
+        const ControlOptions* options;
+        const ControlThread::OnCatalog* on_catalog;
+        std::uint64_t* last_version;
+        int stop_fd;
+    };
+
+    TargetLink(TargetId id, Target target, Requests requests, Context context)
+        : id_(id), target_(std::move(target)), requests_(std::move(requests)), context_(context) {}
+
+    /// Does what is due at `now`, answering to statements included: may take as long as they.
+    void step(base::Nanos now);
+    /// When step() is to be called again at the latest, with no event on fd().
+    base::Nanos due() const noexcept;
+    /// To be polled for events() while it is not -1.
+    int fd() const noexcept;
+    short events() const noexcept;
+    void watch(std::int32_t pid, ControlThread::OnGone gone);
+
+  private:
+    enum class State : std::uint8_t { waiting, connecting, ready };
+    struct Watch {
+        std::int32_t pid;
+        std::string began;
+        bool seen;
+        ControlThread::OnGone gone;
+    };
+
+    void begin_connect();
+    void connected();
+    void refresh(bool force);
+    void look_for_processes();
+    void lose(const std::string& reason);
+    void publish(const std::string& reason);
+    std::optional<std::string> read_facts();
+
+    TargetId id_;
+    Target target_;
+    Requests requests_;
+    Context context_;
+    State state_ = State::waiting;
+    std::unique_ptr<Connection> connection_;
+    std::string fingerprint_;
+    query::CatalogPtr catalog_;
+    std::string reason_;  // of the last event without a catalog
+    ServerFacts facts_;
+    std::uint64_t covers_ = 0;
+    base::Nanos retry_at_ = 0;
+    base::Nanos retry_delay_ = 0;
+    base::Nanos poll_at_ = 0;
+    base::Nanos not_before_ = 0;  // of the next refresh: they take at most half the time
+    base::Nanos look_at_ = 0;
+    std::vector<Watch> watches_;
+};
+
+}  // namespace pgweir::control

@@ -1,0 +1,43 @@
+// Effects spread to callers, and only to them.
+#include "../../../src/control/call_graph.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace pgweir::control;
+
+TEST_CASE("an effect reaches every caller, through cycles, and nobody else") {
+    CallGraph g;
+    const auto a = g.function(1), b = g.function(2), c = g.function(3), other = g.function(4);
+    g.call(a, b);
+    g.call(b, c);
+    g.call(c, a);
+    g.call(b, other);
+    const auto view = g.reading(10);
+    g.call(view, a);
+    g.mark(c, Effect::state);
+    g.settle();
+    for (const auto n : {a, b, c, view}) CHECK(g.has(n, Effect::state));
+    CHECK(!g.has(other, Effect::state));
+    CHECK(!g.has(g.writing(10), Effect::state));
+    for (const auto n : {a, b, c, view, other}) CHECK(!g.has(n, Effect::writes));
+}
+
+TEST_CASE("what a trigger does, every write may do") {
+    CallGraph g;
+    const auto trigger = g.function(1), writer = g.function(2), reader = g.function(3);
+    g.call(g.triggers(), trigger);
+    g.call(writer, g.any_write());
+    g.mark(trigger, Effect::state);
+    g.settle();
+    CHECK(g.has(writer, Effect::state));
+    CHECK(!g.has(reader, Effect::state));
+    CHECK(!g.has(g.ambient(), Effect::state));
+}
+
+TEST_CASE("ten thousand functions that call each other in a row settle") {
+    CallGraph g;
+    for (std::uint32_t i = 1; i < 10'000; ++i) g.call(g.function(i), g.function(i + 1));
+    g.mark(g.function(10'000), Effect::writes);
+    g.settle();
+    CHECK(g.has(g.function(1), Effect::writes));
+}

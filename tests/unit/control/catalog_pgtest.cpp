@@ -1,0 +1,334 @@
+// The catalog as read from PostgreSQL: each flag with the things that must set it and those that
+// must not.
+#include <doctest/doctest.h>
+
+#include "control_fixture.hpp"
+
+using namespace pgweir;
+using namespace pgweir::testing;
+
+namespace {
+
+/// A database with the given DDL, and its catalog.
+query::CatalogPtr after(const std::string& db, const std::string& ddl,
+                        const std::string& user = "postgres") {
+    create_database(db);
+    Cluster::shared().connect("postgres", db).run(ddl);
+    return catalog_of(db, user);
+}
+
+std::string flags(const query::Relation& r) {
+    std::string s(1, r.kind);
+    s += r.persistence;
+    for (const auto& [on, letter] :
+         std::initializer_list<std::pair<bool, char>>{{r.system, 'S'},
+                                                      {r.row_security, 'R'},
+                                                      {r.has_triggers, 'T'},
+                                                      {r.has_user_triggers, 'U'},
+                                                      {r.has_rules, 'L'},
+                                                      {r.inherits, 'I'},
+                                                      {r.referenced_cascade, 'C'},
+                                                      {!r.plain_types, 'X'},
+                                                      {r.generated_or_default_functions, 'G'},
+                                                      {r.reading_may_write, 'W'},
+                                                      {!r.session_harmless, 'H'}})
+        if (on) s += letter;
+    return s;
+}
+
+std::string flags(const query::Function& f) {
+    return std::string(1, static_cast<char>(f.volatility)) + (f.builtin ? "b" : "") +
+           (f.may_write ? "W" : "") + (f.session_harmless ? "" : "H");
+}
+
+}  // namespace
+
+TEST_CASE("relations show what makes a read or write of them less than simple") {
+    const auto c = after("relations", R"(
+        CREATE TABLE plain(id serial PRIMARY KEY, a text DEFAULT 'x', b timestamptz DEFAULT now(), c int[],
+                           d numeric CHECK (d > 0), e daterange, f varchar(9), g jsonb, h uuid[]);
+        CREATE TABLE child_of_plain(plain int REFERENCES plain);
+        CREATE TABLE parent(id int PRIMARY KEY);
+        CREATE TABLE cascades(p int REFERENCES parent ON DELETE CASCADE);
+        CREATE TABLE parent2(id int PRIMARY KEY);
+        CREATE TABLE sets_null(p int REFERENCES parent2 ON UPDATE SET NULL);
+        CREATE TABLE parts(id int) PARTITION BY RANGE (id);
+        CREATE TABLE part1 PARTITION OF parts FOR VALUES FROM (0) TO (10);
+        CREATE TABLE base(id int); CREATE TABLE heir() INHERITS (base);
+        CREATE TABLE secured(id int); ALTER TABLE secured ENABLE ROW LEVEL SECURITY;
+        CREATE TABLE ruled(id int); CREATE RULE r AS ON INSERT TO ruled DO ALSO DELETE FROM base;
+        CREATE UNLOGGED TABLE unlogged(id int);
+        CREATE VIEW seen AS SELECT * FROM plain;
+        CREATE MATERIALIZED VIEW mat AS SELECT 1 AS one;
+        CREATE FUNCTION trig() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+        CREATE TABLE triggered(id int);
+        CREATE TRIGGER t BEFORE INSERT ON triggered FOR EACH ROW EXECUTE FUNCTION trig();
+        ALTER TABLE triggered DISABLE TRIGGER t;
+        CREATE TABLE unique_later(id int UNIQUE DEFERRABLE INITIALLY DEFERRED);
+        CREATE TYPE mood AS ENUM ('a'); CREATE DOMAIN dom AS int; CREATE TYPE pair AS (a int, b int);
+        CREATE TABLE t_enum(a mood); CREATE TABLE t_domain(a dom); CREATE TABLE t_pair(a pair);
+        CREATE TABLE t_enums(a mood[]); CREATE TABLE t_class(a regclass); CREATE TABLE t_money(a money);
+        CREATE TABLE t_timetz(a timetz); CREATE TABLE t_dropped(a mood, b int);
+        ALTER TABLE t_dropped DROP COLUMN a;
+        CREATE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1';
+        CREATE TABLE d_default(a int DEFAULT f(1)); CREATE TABLE d_check(a int CHECK (f(a) > 0));
+        CREATE TABLE d_generated(a int, b int GENERATED ALWAYS AS (f(a)) STORED);
+        CREATE TABLE d_index(a int); CREATE INDEX ON d_index (f(a));
+        CREATE TABLE d_predicate(a int); CREATE INDEX ON d_predicate (a) WHERE f(a) > 1;
+        CREATE TABLE d_builtin(a text, b text GENERATED ALWAYS AS (lower(a)) STORED);
+        CREATE SEQUENCE seq; CREATE TEMP TABLE temporary(a int);)");
+    for (const auto& [name, expected] : std::initializer_list<std::pair<const char*, const char*>>{
+             {"plain", "rp"},        {"child_of_plain", "rp"},
+             {"parent", "rpTC"},     {"cascades", "rp"},
+             {"parent2", "rpTC"},    {"sets_null", "rp"},
+             {"parts", "ppI"},       {"part1", "rpI"},
+             {"base", "rpI"},        {"heir", "rpI"},
+             {"secured", "rpR"},     {"ruled", "rpL"},
+             {"unlogged", "ru"},     {"seen", "vp"},
+             {"mat", "mp"},          {"triggered", "rpTU"},
+             {"unique_later", "rp"}, {"t_enum", "rpX"},
+             {"t_domain", "rpX"},    {"t_pair", "rpX"},
+             {"t_enums", "rpX"},     {"t_class", "rpX"},
+             {"t_money", "rpX"},     {"t_timetz", "rpX"},
+             {"t_dropped", "rp"},    {"d_default", "rpG"},
+             {"d_check", "rpG"},     {"d_generated", "rpG"},
+             {"d_index", "rpG"},     {"d_predicate", "rpG"},
+             {"d_builtin", "rp"},    {"seq", "Sp"},
+             {"plain_id_seq", "Sp"}})
+        CHECK_MESSAGE(flags(relation_of(*c, name)) == expected, name);
+    CHECK(!c->relations.at(c->schemas.find("public")->second).contains("temporary"));
+    CHECK(!c->relations.at(c->schemas.find("public")->second).contains("plain_pkey"));
+    CHECK(relation_of(*c, "pg_class", "pg_catalog").system);
+    CHECK(relation_of(*c, "tables", "information_schema").system);
+    CHECK(flags(relation_of(*c, "pg_settings", "pg_catalog")).find('H') != std::string::npos);
+    const auto& plain = relation_of(*c, "plain");
+    CHECK(c->relations_by_oid.at(plain.oid) == &plain);
+    CHECK(std::to_string(plain.oid) ==
+          Cluster::shared().value("SELECT 'plain'::regclass::oid", "relations"));
+    CHECK(!c->any_harmful_trigger);
+}
+
+TEST_CASE("functions are harmless only when all that they reach is") {
+    const auto c = after("functions", R"(
+        CREATE TABLE t(a int); CREATE VIEW v AS SELECT set_config('x.y', 'z', false) AS s;
+        CREATE VIEW vv AS SELECT * FROM v;
+        SET check_function_bodies = off;
+        CREATE FUNCTION adds() RETURNS int LANGUAGE sql AS 'INSERT INTO t VALUES (1) RETURNING a';
+        CREATE FUNCTION updates() RETURNS void LANGUAGE plpgsql AS 'BEGIN UPDATE t SET a = 2; END';
+        CREATE FUNCTION pure(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + 1';
+        CREATE FUNCTION sets() RETURNS void LANGUAGE plpgsql AS 'BEGIN SET work_mem = 64; END';
+        CREATE FUNCTION calls_sets() RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM Sets(); END';
+        CREATE FUNCTION calls_calls() RETURNS void STABLE LANGUAGE sql AS 'SELECT calls_sets()';
+        CREATE FUNCTION reads_view() RETURNS text STABLE LANGUAGE sql AS 'SELECT s FROM vv';
+        CREATE FUNCTION reads_settings() RETURNS text STABLE LANGUAGE sql AS
+            'SELECT setting FROM pg_settings';
+        CREATE FUNCTION dynamic() RETURNS void STABLE LANGUAGE plpgsql AS
+            $$BEGIN EXECUTE 'select 1'; END$$;
+        CREATE FUNCTION with_default(a text DEFAULT set_config('x.y','z',false)) RETURNS text STABLE
+            LANGUAGE sql AS 'SELECT a';
+        CREATE FUNCTION sneaky() RETURNS int STABLE LANGUAGE sql AS 'SELECT adds()';
+        CREATE FUNCTION standard() RETURNS int STABLE LANGUAGE sql RETURN pure(1);
+        CREATE FUNCTION standard_set() RETURNS text LANGUAGE sql
+            BEGIN ATOMIC SELECT set_config('x.y','z',false); END;
+        CREATE FUNCTION own_setting() RETURNS int STABLE LANGUAGE sql SET work_mem = 64
+            AS 'SELECT 1';
+        CREATE FUNCTION even(int) RETURNS bool STABLE LANGUAGE sql AS 'SELECT odd($1 - 1)';
+        CREATE FUNCTION odd(int) RETURNS bool STABLE LANGUAGE sql AS 'SELECT even($1 - 1)';
+        CREATE PROCEDURE proc() LANGUAGE plpgsql AS 'BEGIN COMMIT; END';
+        CREATE AGGREGATE total(int) (sfunc = int4pl, stype = int, initcond = '0');
+        CREATE FUNCTION step(int, int) RETURNS int LANGUAGE plpgsql AS
+            'BEGIN PERFORM sets(); RETURN 1; END';
+        CREATE AGGREGATE bad_total(int) (sfunc = step, stype = int, initcond = '0');
+        CREATE FUNCTION locks() RETURNS void LANGUAGE sql AS 'SELECT pg_advisory_lock(1)';
+        CREATE FUNCTION long_one() RETURNS int STABLE LANGUAGE sql AS $$SELECT 1 -- )" +
+                                          std::string(300'000, 'x') + R"($$;
+        CREATE EXTENSION pgcrypto; CREATE EXTENSION pg_trgm; CREATE EXTENSION dblink;)");
+    for (const auto& [name, expected] :
+         std::initializer_list<std::pair<const char*, const char*>>{{"adds", "vW"},
+                                                                    {"updates", "vW"},
+                                                                    {"pure", "i"},
+                                                                    {"sets", "vWH"},
+                                                                    {"calls_sets", "vWH"},
+                                                                    {"calls_calls", "sWH"},
+                                                                    {"reads_view", "sH"},
+                                                                    {"dynamic", "sWH"},
+                                                                    {"with_default", "sH"},
+                                                                    {"sneaky", "sW"},
+                                                                    {"standard", "s"},
+                                                                    {"standard_set", "vWH"},
+                                                                    {"own_setting", "s"},
+                                                                    {"even", "s"},
+                                                                    {"odd", "s"},
+                                                                    {"proc", "vW"},
+                                                                    {"total", "i"},
+                                                                    {"bad_total", "iWH"},
+                                                                    {"locks", "vWH"},
+                                                                    {"long_one", "sWH"},
+                                                                    {"gen_salt", "v"},
+                                                                    {"similarity", "i"},
+                                                                    {"set_limit", "vWH"},
+                                                                    {"dblink", "vWH"},
+                                                                    {"lower", "ib"},
+                                                                    {"now", "sb"},
+                                                                    {"random", "vb"},
+                                                                    {"nextval", "vb"},
+                                                                    {"set_config", "vbH"},
+                                                                    {"pg_advisory_lock", "vbH"},
+                                                                    {"query_to_xml", "vbWH"},
+                                                                    {"table_to_xml", "sbWH"},
+                                                                    {"pg_sleep", "vb"}})
+        CHECK_MESSAGE(flags(function_of(*c, name)) == expected, name);
+    CHECK(flags(relation_of(*c, "t")) == "rp");
+    CHECK(flags(relation_of(*c, "v")) == "vpH");
+    CHECK(flags(relation_of(*c, "vv")) == "vpH");
+}
+
+TEST_CASE("a view whose query, or a table whose policy, calls a writer may write when read") {
+    const auto c = after("readers", R"(
+        CREATE TABLE t(a int); CREATE TABLE secured(a int); CREATE TABLE defaulted(a int);
+        CREATE FUNCTION w() RETURNS int LANGUAGE sql AS 'INSERT INTO t VALUES (1) RETURNING a';
+        CREATE VIEW v AS SELECT w(); CREATE VIEW vv AS SELECT * FROM v;
+        CREATE VIEW fine AS SELECT lower('A');
+        CREATE VIEW hidden AS SELECT query_to_xml('select 1', true, true, '');
+        CREATE TABLE d_writer(a xml DEFAULT query_to_xml('select 1', true, true, ''));
+        CREATE POLICY p ON secured USING (w() > 0);
+        ALTER TABLE defaulted ALTER a SET DEFAULT w();)");
+    for (const auto* name : {"v", "vv", "hidden", "secured"})
+        CHECK_MESSAGE(relation_of(*c, name).reading_may_write, name);
+    CHECK(flags(relation_of(*c, "d_writer")) == "rpGH");
+    for (const auto* name : {"t", "fine", "defaulted"})
+        CHECK_MESSAGE(!relation_of(*c, name).reading_may_write, name);
+}
+
+TEST_CASE("one harmful trigger function makes every function that writes harmful") {
+    const std::string ddl = R"(
+        CREATE TABLE t(a int);
+        CREATE FUNCTION adds() RETURNS void LANGUAGE sql AS 'INSERT INTO t VALUES (1)';
+        CREATE FUNCTION reads() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM t';
+        CREATE FUNCTION trig() RETURNS trigger LANGUAGE plpgsql AS
+            $$BEGIN PERFORM set_config('x.y', 'z', false); RETURN NEW; END$$;)";
+    auto c = after("no_trigger", ddl);
+    CHECK(!c->any_harmful_trigger);
+    CHECK(function_of(*c, "adds").session_harmless);
+    c = after("harmful_trigger", ddl +
+                                     "CREATE TRIGGER x BEFORE INSERT ON t FOR EACH ROW "
+                                     "EXECUTE FUNCTION trig();");
+    CHECK(c->any_harmful_trigger);
+    CHECK(!function_of(*c, "adds").session_harmless);
+    CHECK(function_of(*c, "reads").session_harmless);
+    c = after("event_trigger", R"(
+        CREATE FUNCTION ev() RETURNS event_trigger LANGUAGE plpgsql AS
+            'BEGIN SET work_mem = 64; END';
+        CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION ev();)");
+    CHECK(c->any_harmful_trigger);
+    c = after("trigger_condition", R"(
+        CREATE TABLE t(a int);
+        CREATE FUNCTION trig() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+        CREATE TRIGGER x BEFORE INSERT ON t FOR EACH ROW
+            WHEN (set_config('x.y', 'z', false) = 'z') EXECUTE FUNCTION trig();)");
+    CHECK(c->any_harmful_trigger);
+}
+
+TEST_CASE("a harmful function behind an operator or cast makes every user's function suspect") {
+    const auto c = after("ambient", R"(
+        CREATE FUNCTION fine() RETURNS int STABLE LANGUAGE sql AS 'SELECT 1';
+        CREATE FUNCTION bad(int, int) RETURNS int LANGUAGE plpgsql AS
+            'BEGIN SET work_mem = 64; RETURN 1; END';
+        CREATE OPERATOR +++ (LEFTARG = int, RIGHTARG = int, FUNCTION = bad);)");
+    CHECK(flags(function_of(*c, "fine")) == "sWH");
+    CHECK(flags(function_of(*c, "lower")) == "ib");
+    const auto& op = c->operators.find("+++")->second.front();
+    CHECK(!op.builtin);
+    CHECK(op.volatility == query::Volatility::volatile_);
+    const auto& plus = c->operators.find("=")->second.front();
+    CHECK(plus.builtin);
+    CHECK(plus.volatility == query::Volatility::stable);  // timestamptz = date
+}
+
+TEST_CASE("schemas, types and default search paths come with their precedence") {
+    auto db = Cluster::shared().connect("postgres", "postgres");
+    for (const auto* role : {"r_none", "r_role", "r_db", "r_both"})
+        db.run(std::string("CREATE ROLE ") + role + " LOGIN");
+    const std::string ddl =
+        R"(CREATE SCHEMA s; CREATE TYPE s.text AS ENUM ('a'); CREATE TYPE s.own AS ENUM ('a');
+        CREATE TABLE s.date(a int);
+        ALTER ROLE r_role SET search_path = role; ALTER ROLE r_both SET search_path = role, "Q x";
+        ALTER ROLE r_db IN DATABASE paths SET search_path = indb;
+        ALTER ROLE r_both IN DATABASE paths SET search_path = indb, "Q x";)";
+    auto c = after("paths", ddl);
+    const auto path = [&](const char* role) { return c->role_search_path.find(role)->second; };
+    CHECK(c->schemas.contains("s"));
+    CHECK(c->schemas.contains("pg_catalog"));
+    CHECK(c->types.find("text")->second);
+    CHECK(c->types.find("date")->second);
+    CHECK(c->types.find("_date")->second);
+    CHECK(!c->types.find("own")->second);
+    CHECK(!c->types.contains("_own"));
+    CHECK(!c->types.contains("int4"));
+    CHECK(path("r_role") == "role");
+    CHECK(path("r_db") == "indb");
+    CHECK(path("r_both") == "indb, \"Q x\"");
+    CHECK(!c->role_search_path.contains("r_none"));
+    CHECK(path("") == "\"$user\", public");
+    // A connection that has a default of its own cannot see the cluster's.
+    c = catalog_of("paths", "r_role");
+    CHECK(!c->role_search_path.contains(""));
+    db.run("ALTER DATABASE paths SET search_path = everyone");
+    c = catalog_of("paths", "r_role");
+    CHECK(path("") == "everyone");
+    CHECK(path("r_role") == "role");
+    db.run("ALTER DATABASE paths RESET search_path");
+    db.run("ALTER ROLE ALL SET search_path = all_roles");
+    c = catalog_of("paths");
+    CHECK(path("") == "all_roles");
+    db.run("ALTER ROLE ALL RESET search_path");
+}
+
+TEST_CASE("an ordinary role reads the same catalog, and every one says whose it is") {
+    create_database("whose");
+    Cluster::shared().connect("postgres", "whose").run("CREATE TABLE t(a int)");
+    const auto super = catalog_of("whose", "postgres", 7);
+    const auto app = catalog_of("whose", "app");
+    CHECK(super->version == 7);
+    CHECK(app->relations_by_oid.size() == super->relations_by_oid.size());
+    CHECK(app->functions.size() == super->functions.size());
+    CHECK(app->database_oid == super->database_oid);
+    CHECK(super->system_identifier ==
+          Cluster::shared().value("SELECT system_identifier FROM pg_control_system()"));
+    CHECK(super->server_version_num >= 150000);
+    // The stand-in is told apart from a true identifier and stays as long as the server runs.
+    auto db = Cluster::shared().connect("postgres", "whose");
+    db.run("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC");
+    const auto refused = catalog_of("whose", "app");
+    CHECK(refused->system_identifier.starts_with("stand-in"));
+    CHECK(catalog_of("whose", "app")->system_identifier == refused->system_identifier);
+}
+
+TEST_CASE("a catalog of too many relations or in a wrong place is refused with a reason") {
+    control::Connection c(target_of(Cluster::shared()), {});
+    REQUIRE(!c.wait_connected());
+    control::ReadLimits limits;
+    limits.relations = 10;
+    const auto catalog = control::read_catalog(c, 1, limits);
+    REQUIRE(!catalog);
+    CHECK(catalog.error().find("more than 10 relations") != std::string::npos);
+    control::Connection none(target_of(Cluster::shared(), "no_such_database"), {});
+    CHECK(none.wait_connected().value_or("").find("no_such_database") != std::string::npos);
+}
+
+TEST_CASE("objects in the user's schemas that shadow pg_catalog's do not mislead the reader") {
+    create_database("shadow");
+    auto db = Cluster::shared().connect("postgres", "shadow");
+    db.run(
+        R"(CREATE SCHEMA evil; CREATE TABLE evil.pg_class(oid oid); CREATE TABLE evil.pg_proc(a int);
+        CREATE FUNCTION evil.count() RETURNS bigint LANGUAGE sql AS 'SELECT 0::bigint';
+        CREATE FUNCTION evil.no(oid, oid) RETURNS bool LANGUAGE sql AS 'SELECT false';
+        CREATE OPERATOR evil.= (LEFTARG = oid, RIGHTARG = oid, FUNCTION = evil.no);
+        CREATE TABLE public.t(a int);
+        ALTER DATABASE shadow SET search_path = evil, pg_catalog;)");
+    const auto c = catalog_of("shadow");
+    CHECK(c->schemas.contains("public"));
+    CHECK(relation_of(*c, "t").plain_types);
+    CHECK(c->functions.size() > 2000);
+    CHECK(c->role_search_path.find("")->second == "evil, pg_catalog");
+}
