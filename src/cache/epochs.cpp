@@ -84,8 +84,7 @@ std::optional<Snapshot> DatabaseState::begin_catalog_read() {
 bool DatabaseState::set_catalog(query::CatalogPtr catalog, const Snapshot& read) {
     const std::lock_guard lock(mutex_);
     if (catalog == nullptr) {
-        version_.store(0);
-        catalog_.reset();
+        version_.store(0);  // catalog_ stays, to know it again when it comes back unchanged
         return true;
     }
     if (read.dependencies().size() != 2 || read.dependencies()[1].state != &domain_.schema())

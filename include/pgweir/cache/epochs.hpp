@@ -161,14 +161,16 @@ class DatabaseState {
     /// flight.
     std::optional<Snapshot> begin_catalog_read();
     /// Puts a catalog in force that was read after `read`; invalidates all entries of the database.
-    /// False, and nothing is changed, when the schema changed since (read again) or its version is
-    /// not higher than the last one's, unless it is the very one in force. Null takes the catalog away: nothing can be filled then.
+    /// False, and nothing is changed, when the schema changed since (read again), or when its
+    /// version is not higher than the last one's and it is not the last one itself, read again and
+    /// found unchanged. Null takes the catalog away: nothing can be filled then.
     bool set_catalog(query::CatalogPtr catalog, const Snapshot& read);
     /// The same for a catalog read just now.
     bool set_catalog(query::CatalogPtr catalog);
     /// Null when there is none, or when the schema may have changed since it was read.
     query::CatalogPtr catalog() const;
-    /// Counts how often a catalog was put in force; 0 exactly when catalog() is null. A few loads.
+    /// Counts how often a catalog was put in force, so it is not Catalog::version; 0 exactly when
+    /// catalog() is null. A few loads.
     std::uint64_t catalog_version() const noexcept;
 
     Rung rung() const noexcept { return rung_.load(std::memory_order_acquire); }

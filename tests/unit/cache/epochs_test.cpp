@@ -220,7 +220,30 @@ TEST_CASE("a schema change takes the catalog away until one is read that began a
     auto late = w.db.begin_catalog_read();
     REQUIRE(late);
     CHECK(w.db.set_catalog(catalog(3), *late));
-    CHECK(Snapshot::capture(w.db, oids, 3));
+    CHECK(Snapshot::capture(w.db, oids, w.db.catalog_version()));
+    CHECK_FALSE(Snapshot::capture(w.db, oids, 1));
+}
+
+TEST_CASE("a catalog that was read again unchanged is put in force again, but not an older one") {
+    World w;
+    const query::Oid oids[] = {1};
+    const auto first = catalog(7), second = catalog(8);
+    CHECK(w.db.set_catalog(first));
+    const auto version = w.db.catalog_version();
+    w.db.schema().bump();
+    CHECK(w.db.catalog_version() == 0);
+    CHECK(w.db.set_catalog(first));
+    CHECK(w.db.catalog_version() > version);
+    CHECK_FALSE(Snapshot::capture(w.db, oids, version));
+    CHECK(w.db.catalog() == first);
+    w.db.set_catalog(nullptr);
+    CHECK(w.db.catalog() == nullptr);
+    CHECK(w.db.catalog_version() == 0);
+    CHECK(w.db.set_catalog(first));  // the control connection came back to the same catalog
+    CHECK(Snapshot::capture(w.db, oids, w.db.catalog_version()));
+    CHECK(w.db.set_catalog(second));
+    CHECK_FALSE(w.db.set_catalog(first));
+    CHECK(w.db.catalog() == second);
 }
 
 TEST_CASE("a write of unknown extent leaves the catalog in force") {
