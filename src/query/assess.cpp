@@ -14,21 +14,26 @@ namespace {
 
 constexpr std::size_t kMostReads = 64;
 
-constexpr std::array kKinds{
-    Kind::select,      Kind::dml, Kind::copy, Kind::begin,       Kind::commit,     Kind::rollback, Kind::savepoint,
-    Kind::prepared_tx, Kind::set, Kind::show, Kind::discard_all, Kind::deallocate, Kind::call,     Kind::utility};
+constexpr std::array kKinds{Kind::select, Kind::dml,      Kind::copy,        Kind::begin,
+                            Kind::commit, Kind::rollback, Kind::savepoint,   Kind::prepared_tx,
+                            Kind::set,    Kind::show,     Kind::discard_all, Kind::deallocate,
+                            Kind::call,   Kind::utility};
 static_assert(kKinds.size() == PGW_KIND_UTILITY + 1);
 
-constexpr std::array kPins{PinReason::none,      PinReason::set,         PinReason::prepare, PinReason::listen,
-                           PinReason::temporary, PinReason::hold_cursor, PinReason::load,    PinReason::do_block};
+constexpr std::array kPins{PinReason::none,   PinReason::set,       PinReason::prepare,
+                           PinReason::listen, PinReason::temporary, PinReason::hold_cursor,
+                           PinReason::load,   PinReason::do_block};
 static_assert(kPins.size() == PGW_PIN_DO_BLOCK + 1);
 
 bool of_pg_catalog(std::string_view schema) { return schema.empty() || schema == "pg_catalog"; }
 
 bool tells_time(std::string_view function) {
-    constexpr std::array<std::string_view, 6> clocks{"now",       "age",
-                                                     "timeofday", "clock_timestamp",
-                                                     "statement_timestamp", "transaction_timestamp"};
+    constexpr std::array<std::string_view, 6> clocks{"now",
+                                                     "age",
+                                                     "timeofday",
+                                                     "clock_timestamp",
+                                                     "statement_timestamp",
+                                                     "transaction_timestamp"};
     return std::find(clocks.begin(), clocks.end(), function) != clocks.end();
 }
 
@@ -65,10 +70,12 @@ void Assessor::pin(PinReason reason) {
 void Assessor::add(const pgw_statement& statement, const pgw_fact* facts) {
     ++statements_;
     verdict_.kind = statements_ == 1 ? kKinds[statement.kind] : Kind::several;
-    if (verdict_.kind != Kind::select) refuse(statements_ == 1 ? NotCached::not_a_read : NotCached::several_statements);
+    if (verdict_.kind != Kind::select)
+        refuse(statements_ == 1 ? NotCached::not_a_read : NotCached::several_statements);
     flags(statement);
     pin(kPins[statement.pin]);
-    for (std::size_t i = 0; i < statement.facts; ++i) fact(facts[statement.first_fact + i], statement);
+    for (std::size_t i = 0; i < statement.facts; ++i)
+        fact(facts[statement.first_fact + i], statement);
 }
 
 void Assessor::flags(const pgw_statement& statement) {
@@ -77,9 +84,12 @@ void Assessor::flags(const pgw_statement& statement) {
         NotCached reason;
     };
     static constexpr Refusal refusals[] = {
-        {PGW_INTO, NotCached::select_into},           {PGW_DML_INSIDE, NotCached::writes},
-        {PGW_LOCKING, NotCached::locking_clause},     {PGW_TABLESAMPLE, NotCached::tablesample},
-        {PGW_SYSTEM_COLUMN, NotCached::system_column}, {PGW_SESSION_VALUE, NotCached::time_dependent},
+        {PGW_INTO, NotCached::select_into},
+        {PGW_DML_INSIDE, NotCached::writes},
+        {PGW_LOCKING, NotCached::locking_clause},
+        {PGW_TABLESAMPLE, NotCached::tablesample},
+        {PGW_SYSTEM_COLUMN, NotCached::system_column},
+        {PGW_SESSION_VALUE, NotCached::time_dependent},
         {PGW_UNPROVEN, NotCached::function_not_immutable},
     };
     for (const auto& [flag, reason] : refusals) {
@@ -108,10 +118,10 @@ void Assessor::fact(const pgw_fact& f, const pgw_statement& statement) {
     }
 }
 
-/// Views and policies call functions that are not in the text.
-void Assessor::hidden_code() {
-    if (names_->hidden_writer()) writes_database();
-    if (names_->hidden_session_effect()) verdict_.may_leave_state = true;
+/// Views, policies, defaults, casts call functions that are not in the text.
+void Assessor::hidden_code(const Relation& r) {
+    if (r.reading_may_write) writes_database();
+    if (!r.session_harmless) verdict_.may_leave_state = true;
 }
 
 void Assessor::read(std::string_view schema, std::string_view name) {
@@ -135,9 +145,10 @@ void Assessor::read(std::string_view schema, std::string_view name) {
 
 void Assessor::readable(const Relation& r) {
     verdict_.reads.push_back(r.oid);
+    hidden_code(r);
     switch (r.kind) {
         case 'r': break;
-        case 'v': hidden_code(); [[fallthrough]];
+        case 'v':
         case 'm': refuse(NotCached::view); break;
         case 'p': refuse(NotCached::partitioned); break;
         case 'f': refuse(NotCached::foreign_table); break;
@@ -145,10 +156,7 @@ void Assessor::readable(const Relation& r) {
     }
     if (r.persistence == 't') refuse(NotCached::temporary_relation);
     if (r.persistence != 'p') refuse(NotCached::unlogged_relation);
-    if (r.row_security) {
-        refuse(NotCached::row_security);
-        hidden_code();
-    }
+    if (r.row_security) refuse(NotCached::row_security);
     if (r.inherits) refuse(NotCached::inheritance);
     if (r.has_rules) refuse(NotCached::view);
     if (!r.plain_types) refuse(NotCached::type_not_proven);
@@ -170,27 +178,29 @@ void Assessor::write(std::string_view schema, std::string_view name) {
 
 void Assessor::writable(const Relation& r) {
     const bool elsewhere = r.referenced_cascade || r.inherits || r.kind != 'r';
-    const bool code = r.has_rules || r.generated_or_default_functions || r.row_security || r.kind == 'v';
-    if (!elsewhere && !r.has_triggers && !r.has_user_triggers && !r.has_rules && !r.generated_or_default_functions) {
+    if (!elsewhere && !r.has_triggers && !r.has_user_triggers && !r.has_rules &&
+        !r.generated_or_default_functions) {
         verdict_.writes = std::max(verdict_.writes, Writes::relations);
         verdict_.written.push_back(r.oid);
     } else {
         writes_database();
     }
-    if (code) hidden_code();
+    hidden_code(r);
     if ((r.has_user_triggers || elsewhere) && any_harmful_trigger_) verdict_.may_leave_state = true;
 }
 
 CallMatch Assessor::match_call(std::string_view schema, std::string_view name) const {
     if (names_) return names_->call(schema, name);
-    const bool builtin = schema == "pg_catalog" ||
-                         (schema.empty() && (common_builtin(name) || session_effect(name) != nullptr ||
-                                             runs_sql_text(name) || builtin_type(name) != TypeTrust::unknown));
+    const bool builtin =
+        schema == "pg_catalog" ||
+        (schema.empty() && (common_builtin(name) || session_effect(name) != nullptr ||
+                            runs_sql_text(name) || builtin_type(name) != TypeTrust::unknown));
     return {.found = true,
             .builtin = builtin,
             .foreign = !builtin,
             .constant = false,
             .harmless = builtin,
+            .builtin_harmless = true,
             .may_write = !builtin};
 }
 
@@ -210,26 +220,29 @@ void Assessor::call(const pgw_fact& f, bool planned_only) {
         pin(PinReason::function);
         return writes_database();
     }
-    if (!match.constant) refuse(tells_time(name) ? NotCached::time_dependent : NotCached::function_not_immutable);
-    if (match.builtin) session(name, f.flags);
+    if (!match.constant)
+        refuse(tells_time(name) ? NotCached::time_dependent : NotCached::function_not_immutable);
+    if (match.builtin) session(name, f.flags, match.builtin_harmless);
     if (!match.harmless) pin(PinReason::function);
     if (match.may_write) writes_database();
 }
 
-void Assessor::session(std::string_view function, unsigned flags) {
+void Assessor::session(std::string_view function, unsigned flags, bool harmless) {
     if (runs_sql_text(function)) {
         pin(PinReason::function);
         writes_database();
         refuse(NotCached::function_not_immutable);
     }
     const SessionEffect* effect = session_effect(function);
-    if (effect == nullptr) return;
+    if (effect == nullptr) {
+        if (!harmless) verdict_.may_leave_state = true;
+        return;
+    }
     refuse(NotCached::function_not_immutable);
     if (function == "set_config") {
         verdict_.literal_dependent = true;
         if ((flags & PGW_FACT_LOCAL) != 0) return;
     }
-    verdict_.may_leave_state = true;
     pin(effect->pin);
 }
 
@@ -238,14 +251,14 @@ void Assessor::session(std::string_view function, unsigned flags) {
 /// function in FROM, or of an expression, to all.
 void Assessor::field(std::string_view name, bool any_function) {
     if (!names_) {
-        if (any_function && session_effect(name) != nullptr) session(name, 0);
+        if (any_function && session_effect(name) != nullptr) session(name, 0, true);
         return;
     }
     const CallMatch match = names_->call("", name);
     if (!match.found) return;
     if (match.foreign || ((any_function || name.starts_with("pg_")) && !match.constant))
         refuse(NotCached::function_not_immutable);
-    if (match.builtin && any_function) session(name, 0);
+    if (match.builtin && any_function) session(name, 0, match.builtin_harmless);
     if (!match.harmless) verdict_.may_leave_state = true;
     if (match.may_write) writes_database();
 }

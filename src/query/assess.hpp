@@ -31,11 +31,11 @@ class Assessor {
     void writable(const Relation& relation);
     void call(const pgw_fact& fact, bool planned_only);
     CallMatch match_call(std::string_view schema, std::string_view name) const;
-    void session(std::string_view function, unsigned flags);
+    void session(std::string_view function, unsigned flags, bool harmless);
     void field(std::string_view name, bool any_function);
     void operation(std::string_view schema, std::string_view name);
     void type(std::string_view schema, std::string_view name, unsigned flags);
-    void hidden_code();
+    void hidden_code(const Relation& relation);
     void pin(PinReason reason);
     void writes_database() { verdict_.writes = std::max(verdict_.writes, Writes::database); }
 

@@ -92,10 +92,13 @@ class PlainInsert {
         return accept(')');
     }
     bool value() {
-        const bool signed_value = now_.kind == TokenKind::op && (now_.text == "-" || now_.text == "+");
+        const bool signed_value =
+            now_.kind == TokenKind::op && (now_.text == "-" || now_.text == "+");
         if (signed_value) step();
-        const bool word = now_.is("null") || now_.is("default") || now_.is("true") || now_.is("false");
-        if (now_.kind != TokenKind::literal && now_.kind != TokenKind::param && (!word || signed_value))
+        const bool word =
+            now_.is("null") || now_.is("default") || now_.is("true") || now_.is("false");
+        if (now_.kind != TokenKind::literal && now_.kind != TokenKind::param &&
+            (!word || signed_value))
             return false;
         step();
         if (!now_.is(':')) return now_.kind != TokenKind::literal;
@@ -124,12 +127,16 @@ class Suspicion {
     bool writes_word = false;
 
     void look(const std::string& name, bool called) {
-        static constexpr std::array<std::string_view, 4> writers{"insert", "update", "delete", "merge"};
-        writes_word = writes_word || std::find(writers.begin(), writers.end(), name) != writers.end();
+        static constexpr std::array<std::string_view, 4> writers{"insert", "update", "delete",
+                                                                 "merge"};
+        writes_word =
+            writes_word || std::find(writers.begin(), writers.end(), name) != writers.end();
         if (const SessionEffect* effect = session_effect(name)) suspect(effect->pin);
-        if (name == "temp" || name == "temporary" || name.starts_with("pg_temp")) suspect(PinReason::temporary);
+        if (name == "temp" || name == "temporary" || name.starts_with("pg_temp"))
+            suspect(PinReason::temporary);
         if (runs_sql_text(name) || name.starts_with("dblink")) suspect(PinReason::function);
-        if (called && catalog_ != nullptr && user_function_may_change(name)) suspect(PinReason::function);
+        if (called && catalog_ != nullptr && user_function_may_change(name))
+            suspect(PinReason::function);
     }
 
   private:
@@ -148,7 +155,8 @@ class Suspicion {
 bool starts_dml_or_select(const Token& first) {
     static constexpr std::array<std::string_view, 8> starts{"select", "insert", "update", "delete",
                                                             "merge",  "with",   "values", "table"};
-    return std::any_of(starts.begin(), starts.end(), [&](std::string_view s) { return first.is(s); });
+    return std::any_of(starts.begin(), starts.end(),
+                       [&](std::string_view s) { return first.is(s); });
 }
 
 }  // namespace
@@ -196,7 +204,8 @@ Verdict judge_by_tokens(std::string_view sql, const ResolveContext& context) {
         if (is_name(token)) suspicion.look(name_of(token), next.is('('));
         token = next;
     }
-    const bool reads = first.is("select") || first.is("values") || first.is("table") || first.is("with");
+    const bool reads =
+        first.is("select") || first.is("values") || first.is("table") || first.is("with");
     verdict.kind = reads && !suspicion.writes_word ? Kind::select : Kind::dml;
     verdict.pin = suspicion.pin;
     verdict.may_end_transaction = false;

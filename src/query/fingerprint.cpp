@@ -34,10 +34,10 @@ class Folder {
 
   private:
     struct List {
-        std::size_t item;      // where the current item starts
-        std::size_t before;    // where the item before it starts; npos: there is none
+        std::size_t item;    // where the current item starts
+        std::size_t before;  // where the item before it starts; npos: there is none
         bool collapses;
-        bool rows;             // the rows of VALUES, which no bracket closes
+        bool rows;  // the rows of VALUES, which no bracket closes
     };
     static constexpr std::size_t kDeepest = 256;
 
@@ -59,9 +59,11 @@ class Folder {
         const std::string low = folded(t.text);
         append(low);
         after_in_ = low == "in" || low == "array";
-        static constexpr std::string_view before_values[] = {"select", "in", "values", "limit", "offset", "when", "then", "else",
-                                                             "and", "or", "not", "between", "return", "where", "on", "by"};
-        value_may_start_ = std::find(std::begin(before_values), std::end(before_values), low) != std::end(before_values);
+        static constexpr std::string_view before_values[] = {
+            "select", "in", "values", "limit",   "offset", "when",  "then", "else",
+            "and",    "or", "not",    "between", "return", "where", "on",   "by"};
+        value_may_start_ = std::find(std::begin(before_values), std::end(before_values), low) !=
+                           std::end(before_values);
         if (low == "values" && lists_.size() < kDeepest && skipped_ == 0)
             lists_.push_back({out_.size(), std::string::npos, true, true});
     }
@@ -107,7 +109,8 @@ class Folder {
         const std::string_view item = std::string_view(out_).substr(list.item);
         if (list.before != std::string::npos) {
             // The item before, without the comma and the blank that follow it.
-            const auto previous = std::string_view(out_).substr(list.before, list.item - list.before - 2);
+            const auto previous =
+                std::string_view(out_).substr(list.before, list.item - list.before - 2);
             if (previous == item) {
                 out_.resize(list.item - 2);
                 return;
@@ -138,10 +141,12 @@ class Folder {
 std::size_t first_free_parameter(std::string_view sql) {
     std::size_t highest = 0;
     Lexer lexer(sql);
-    for (Token t = lexer.next(); t.kind != TokenKind::end && t.kind != TokenKind::bad; t = lexer.next()) {
+    for (Token t = lexer.next(); t.kind != TokenKind::end && t.kind != TokenKind::bad;
+         t = lexer.next()) {
         if (t.kind != TokenKind::param || t.text.size() > 7) continue;
         std::size_t number = 0;
-        for (const char c : t.text.substr(1)) number = number * 10 + static_cast<std::size_t>(c - '0');
+        for (const char c : t.text.substr(1))
+            number = number * 10 + static_cast<std::size_t>(c - '0');
         highest = std::max(highest, number);
     }
     return highest + 1;

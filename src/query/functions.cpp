@@ -15,7 +15,6 @@ using std::string_view;
 constexpr auto kSessionEffects = std::to_array<SessionEffect>({
     {"currval", PinReason::sequence},
     {"lastval", PinReason::sequence},
-    {"nextval", PinReason::none},
     {"pg_advisory_lock", PinReason::advisory_lock},
     {"pg_advisory_lock_shared", PinReason::advisory_lock},
     {"pg_advisory_unlock", PinReason::advisory_lock},
@@ -38,25 +37,67 @@ constexpr auto kSessionEffects = std::to_array<SessionEffect>({
     {"pg_try_advisory_lock_shared", PinReason::advisory_lock},
     {"set_config", PinReason::set},
     {"setseed", PinReason::seed},
-    {"setval", PinReason::none},
 });
 
 constexpr auto kRunsSqlText = std::to_array<string_view>({
-    "cursor_to_xml", "cursor_to_xmlschema", "database_to_xml", "database_to_xml_and_xmlschema",
-    "database_to_xmlschema", "query_to_xml", "query_to_xml_and_xmlschema", "query_to_xmlschema",
-    "schema_to_xml", "schema_to_xml_and_xmlschema", "schema_to_xmlschema", "table_to_xml",
-    "table_to_xml_and_xmlschema", "table_to_xmlschema", "ts_rewrite", "ts_stat",
+    "cursor_to_xml",
+    "cursor_to_xmlschema",
+    "database_to_xml",
+    "database_to_xml_and_xmlschema",
+    "database_to_xmlschema",
+    "query_to_xml",
+    "query_to_xml_and_xmlschema",
+    "query_to_xmlschema",
+    "schema_to_xml",
+    "schema_to_xml_and_xmlschema",
+    "schema_to_xmlschema",
+    "table_to_xml",
+    "table_to_xml_and_xmlschema",
+    "table_to_xmlschema",
+    "ts_rewrite",
+    "ts_stat",
 });
 
 // Not among them, though stable: age of one argument and timezone of a timetz know the current
 // date; json_populate_record and its kin read dates from data.
 constexpr auto kSettingsOnly = std::to_array<string_view>({
-    "array_to_json", "array_to_string", "concat", "concat_ws", "date", "date_part", "date_trunc", "extract",
-    "format", "generate_series", "json_agg", "json_build_array", "json_build_object",
-    "json_object_agg", "jsonb_agg", "jsonb_build_array", "jsonb_build_object", "jsonb_object_agg",
-    "length", "overlaps", "phraseto_tsquery", "plainto_tsquery", "quote_literal", "quote_nullable",
-    "row_to_json", "timestamp", "timestamptz", "to_char", "to_date", "to_json", "to_jsonb", "to_number",
-    "to_timestamp", "to_tsquery", "to_tsvector", "ts_headline", "websearch_to_tsquery",
+    "array_to_json",
+    "array_to_string",
+    "concat",
+    "concat_ws",
+    "date",
+    "date_part",
+    "date_trunc",
+    "extract",
+    "format",
+    "generate_series",
+    "json_agg",
+    "json_build_array",
+    "json_build_object",
+    "json_object_agg",
+    "jsonb_agg",
+    "jsonb_build_array",
+    "jsonb_build_object",
+    "jsonb_object_agg",
+    "length",
+    "overlaps",
+    "phraseto_tsquery",
+    "plainto_tsquery",
+    "quote_literal",
+    "quote_nullable",
+    "row_to_json",
+    "timestamp",
+    "timestamptz",
+    "to_char",
+    "to_date",
+    "to_json",
+    "to_jsonb",
+    "to_number",
+    "to_timestamp",
+    "to_tsquery",
+    "to_tsvector",
+    "ts_headline",
+    "websearch_to_tsquery",
 });
 
 constexpr auto kCommon = std::to_array<string_view>({
@@ -108,6 +149,9 @@ constexpr auto kTypes = std::to_array<Type>({
 
 constexpr Oid kUnknownType = 705;
 
+constexpr auto names_before = [](const auto& a, const auto& b) { return a.name < b.name; };
+static_assert(std::is_sorted(kSessionEffects.begin(), kSessionEffects.end(), names_before));
+static_assert(std::is_sorted(kTypes.begin(), kTypes.end(), names_before));
 static_assert(std::is_sorted(kRunsSqlText.begin(), kRunsSqlText.end()));
 static_assert(std::is_sorted(kSettingsOnly.begin(), kSettingsOnly.end()));
 static_assert(std::is_sorted(kCommon.begin(), kCommon.end()));

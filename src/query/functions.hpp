@@ -11,7 +11,7 @@ namespace pgweir::query {
 
 struct SessionEffect {
     std::string_view name;
-    PinReason pin = PinReason::none;  // none: nothing to keep, but something to clean
+    PinReason pin = PinReason::none;
 };
 /// The effect of a pg_catalog function on the session, or nullptr.
 const SessionEffect* session_effect(std::string_view function) noexcept;

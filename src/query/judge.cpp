@@ -39,7 +39,8 @@ Verdict judge_parsed(const std::string& sql, const ResolveContext& context) {
 
 Verdict judge_long(std::string_view sql, const ResolveContext& context) {
     if (auto insert = judge_plain_insert(sql, context)) return *insert;
-    if (const auto shorter = without_long_literals(sql); shorter && shorter->size() <= kLongestParsed)
+    if (const auto shorter = without_long_literals(sql);
+        shorter && shorter->size() <= kLongestParsed)
         return judge_parsed(*shorter, context);
     Verdict verdict = judge_by_tokens(sql, context);
     if (verdict.kind != Kind::unknown) verdict.not_cached = NotCached::too_complex;
@@ -53,10 +54,12 @@ Verdict judge_any(std::string_view sql, const ResolveContext& context) {
     Verdict verdict;
     // The parser would stop at NUL and see less than the server is sent.
     if (sql.find('\0') == std::string_view::npos)
-        verdict = sql.size() > kLongestParsed ? judge_long(sql, context) : judge_parsed(std::string(sql), context);
+        verdict = sql.size() > kLongestParsed ? judge_long(sql, context)
+                                              : judge_parsed(std::string(sql), context);
     const bool reads = verdict.not_cached == NotCached::none;
     if (reads && !scan.lexed) verdict.not_cached = NotCached::not_understood;
-    if (reads && scan.lexed && scan.special_datetime) verdict.not_cached = NotCached::special_date_input;
+    if (reads && scan.lexed && scan.special_datetime)
+        verdict.not_cached = NotCached::special_date_input;
     if (verdict.not_cached != NotCached::none) verdict.reads.clear();
     if (!scan.lexed || (reads && scan.special_datetime)) verdict.literal_dependent = true;
     return verdict;

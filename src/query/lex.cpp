@@ -58,7 +58,8 @@ Span dollar_string(const char* p, const char* end) noexcept {
     Span span{nullptr, Literal::dollar_string, false};
     const char* tag_end = p + 1;
     if (tag_end != end && is_word_start(byte(tag_end))) {
-        while (tag_end != end && (is_word_start(byte(tag_end)) || is_digit(byte(tag_end)))) ++tag_end;
+        while (tag_end != end && (is_word_start(byte(tag_end)) || is_digit(byte(tag_end))))
+            ++tag_end;
     }
     if (tag_end == end || *tag_end != '$') return span;
     const std::size_t size = static_cast<std::size_t>(tag_end + 1 - p);

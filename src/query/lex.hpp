@@ -9,7 +9,18 @@
 
 namespace pgweir::query::lex {
 
-enum class Class : std::uint8_t { bad, space, word, digit, op, punct, dot, quote, double_quote, dollar };
+enum class Class : std::uint8_t {
+    bad,
+    space,
+    word,
+    digit,
+    op,
+    punct,
+    dot,
+    quote,
+    double_quote,
+    dollar
+};
 
 constexpr bool is_digit(unsigned char c) { return c >= '0' && c <= '9'; }
 constexpr bool is_word_start(unsigned char c) {
@@ -39,8 +50,8 @@ constexpr Class classify(unsigned char c) {
 }
 
 /// Tables, one load a byte: the class; the folded byte of a word or 0; the folded byte of what a
-/// shape takes over without a look (a blank only if it is the first), or 0; whether a string's byte needs a look (its end, a
-/// backslash, NUL, and w and y, in which the words for "now" end).
+/// shape takes over without a look (a blank only if it is the first), or 0; whether a string's byte
+/// needs a look (its end, a backslash, NUL, and w and y, in which the words for "now" end).
 struct Tables {
     std::array<Class, 256> classes{};
     std::array<char, 256> word{};
@@ -54,7 +65,8 @@ struct Tables {
             const bool plain = classes[c] == Class::word || classes[c] == Class::op ||
                                classes[c] == Class::punct || classes[c] == Class::dot;
             copied[c] = (plain && c != '-' && c != '/') || c == ' ' ? fold(byte) : '\0';
-            in_string[c] = c == '\'' || c == '\\' || c == 0 || c == 'w' || c == 'W' || c == 'y' || c == 'Y';
+            in_string[c] =
+                c == '\'' || c == '\\' || c == 0 || c == 'w' || c == 'W' || c == 'y' || c == 'Y';
         }
     }
 };
@@ -115,10 +127,14 @@ inline Literal string_prefix(const char* p, const char* end, const char** quote)
     if (p[1] == '\'') {
         *quote = p + 1;
         switch (*p) {
-            case 'e': case 'E': return Literal::escape_string;
-            case 'b': case 'B': return Literal::bit_string;
-            case 'x': case 'X': return Literal::hex_string;
-            case 'n': case 'N': return Literal::national_string;
+            case 'e':
+            case 'E': return Literal::escape_string;
+            case 'b':
+            case 'B': return Literal::bit_string;
+            case 'x':
+            case 'X': return Literal::hex_string;
+            case 'n':
+            case 'N': return Literal::national_string;
             default: return Literal::none;
         }
     }

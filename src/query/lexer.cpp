@@ -60,11 +60,13 @@ Token Lexer::next() noexcept {
         case Class::digit: return take_literal(lex::number(p_, end_));
         case Class::op: return op();
         case Class::punct: return take(TokenKind::punct, p_ + 1);
-        case Class::quote: return take_literal(lex::string_body(p_ + 1, end_, lex::Literal::string));
+        case Class::quote:
+            return take_literal(lex::string_body(p_ + 1, end_, lex::Literal::string));
         case Class::double_quote: return take(TokenKind::quoted, lex::quoted_identifier(p_, end_));
         case Class::dollar: return dollar();
         case Class::dot:
-            if (end_ - p_ > 1 && lex::is_digit(byte(p_ + 1))) return take_literal(lex::number(p_, end_));
+            if (end_ - p_ > 1 && lex::is_digit(byte(p_ + 1)))
+                return take_literal(lex::number(p_, end_));
             return take(TokenKind::punct, p_ + 1);
         case Class::space:
         case Class::bad: break;
@@ -86,13 +88,15 @@ Token Lexer::word() noexcept {
 
 Token Lexer::op() noexcept {
     const char* past = p_;
-    while (past != end_ && lex::class_of(past) == Class::op && !lex::starts_comment(past, end_)) ++past;
+    while (past != end_ && lex::class_of(past) == Class::op && !lex::starts_comment(past, end_))
+        ++past;
     return take(TokenKind::op, past);
 }
 
 Token Lexer::dollar() noexcept {
     const char* past = p_ + 1;
-    if (past == end_ || !lex::is_digit(byte(past))) return take_literal(lex::dollar_string(p_, end_));
+    if (past == end_ || !lex::is_digit(byte(past)))
+        return take_literal(lex::dollar_string(p_, end_));
     while (past != end_ && lex::is_digit(byte(past))) ++past;
     if (past != end_ && lex::is_word_start(byte(past))) past = nullptr;
     return take(TokenKind::param, past);

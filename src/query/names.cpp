@@ -29,7 +29,8 @@ Names::Names(const Catalog& catalog, const ResolveContext& context)
     if (const Oid* oid = find(catalog.schemas, "pg_catalog")) pg_catalog_ = *oid;
     for (const std::string_view entry : context.search_path) {
         const Oid oid = schema_oid(entry == "$user" ? context.user : entry);
-        if (oid != 0 && std::find(path_.begin(), path_.end(), oid) == path_.end()) path_.push_back(oid);
+        if (oid != 0 && std::find(path_.begin(), path_.end(), oid) == path_.end())
+            path_.push_back(oid);
     }
 }
 
@@ -75,10 +76,12 @@ CallMatch Names::call(std::string_view schema, std::string_view name) const {
             if (!candidate(f, schema)) continue;
             match.found = true;
             (f.builtin ? match.builtin : match.foreign) = true;
-            const bool by_settings = f.volatility == Volatility::stable && depends_on_settings_only(name);
-            if (!f.builtin || (f.volatility != Volatility::immutable_ && !by_settings)) match.constant = false;
-            if (f.builtin) continue;
-            match.harmless = match.harmless && f.session_harmless;
+            const bool by_settings =
+                f.volatility == Volatility::stable && depends_on_settings_only(name);
+            if (!f.builtin || (f.volatility != Volatility::immutable_ && !by_settings))
+                match.constant = false;
+            bool& harmless = f.builtin ? match.builtin_harmless : match.harmless;
+            harmless = harmless && f.session_harmless;
             match.may_write = match.may_write || f.may_write;
         }
     }
@@ -102,24 +105,8 @@ OperatorMatch Names::operation(std::string_view schema, std::string_view name) c
     return match;
 }
 
-bool Names::shadowed_type(std::string_view name) const { return find(catalog_.types, name) != nullptr; }
-
-bool Names::hidden_writer() const {
-    for (const auto& [name, functions] : catalog_.functions) {
-        for (const Function& f : functions) {
-            if (!f.builtin && f.may_write) return true;
-        }
-    }
-    return false;
-}
-
-bool Names::hidden_session_effect() const {
-    for (const auto& [name, functions] : catalog_.functions) {
-        for (const Function& f : functions) {
-            if (!f.builtin && !f.session_harmless) return true;
-        }
-    }
-    return false;
+bool Names::shadowed_type(std::string_view name) const {
+    return find(catalog_.types, name) != nullptr;
 }
 
 }  // namespace pgweir::query

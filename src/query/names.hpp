@@ -20,11 +20,12 @@ struct RelationMatch {
 /// What a call of this name may come to.
 struct CallMatch {
     bool found = false;
-    bool builtin = false;   // some candidate is built in
-    bool foreign = false;   // some candidate is not
-    bool constant = true;   // every candidate is built in, and immutable or stable by settings only
-    bool harmless = true;   // no candidate changes the session (of those not built in)
-    bool may_write = false; // some candidate not built in may write
+    bool builtin = false;  // some candidate is built in
+    bool foreign = false;  // some candidate is not
+    bool constant = true;  // every candidate is built in, and immutable or stable by settings only
+    bool harmless = true;  // no candidate that is not built in changes the session
+    bool builtin_harmless = true;  // nor one that is
+    bool may_write = false;        // some candidate may write
 };
 
 struct OperatorMatch {
@@ -43,10 +44,6 @@ class Names {
     OperatorMatch operation(std::string_view schema, std::string_view name) const;
     /// Whether a bare type name might mean a type outside pg_catalog.
     bool shadowed_type(std::string_view name) const;
-    /// Whether some function that is not built in may write, or may change the session: what views
-    /// and policies might call.
-    bool hidden_writer() const;
-    bool hidden_session_effect() const;
 
   private:
     bool visible(Oid schema) const;

@@ -24,7 +24,8 @@ static void look_transaction(pgw_walk* w, const TransactionStmt* s) {
     switch (s->kind) {
         case TRANS_STMT_BEGIN:
         case TRANS_STMT_START:
-            now_is(w, (effect){PGW_KIND_BEGIN, PGW_PIN_NONE, s->options != NIL ? PGW_ISOLATION : 0});
+            now_is(w,
+                   (effect){PGW_KIND_BEGIN, PGW_PIN_NONE, s->options != NIL ? PGW_ISOLATION : 0});
             return;
         case TRANS_STMT_COMMIT:
             now_is(w, (effect){PGW_KIND_COMMIT, PGW_PIN_NONE, PGW_ENDS_TRANSACTION});
@@ -38,7 +39,8 @@ static void look_transaction(pgw_walk* w, const TransactionStmt* s) {
         default: break;
     }
     /* What was written is not known where COMMIT PREPARED comes from another session. */
-    now_is(w, (effect){PGW_KIND_PREPARED_TX, PGW_PIN_NONE, PGW_ENDS_TRANSACTION | PGW_WRITES_DATABASE});
+    now_is(w, (effect){PGW_KIND_PREPARED_TX, PGW_PIN_NONE,
+                       PGW_ENDS_TRANSACTION | PGW_WRITES_DATABASE});
 }
 
 static void look_set(pgw_walk* w, const VariableSetStmt* s) {
@@ -203,8 +205,9 @@ static bool look_plain_ddl(pgw_walk* w, const Node* s) {
 
 static void look_declare(pgw_walk* w, const DeclareCursorStmt* s) {
     pgw_walk_tree(w, s->query);
-    now_is(w, (effect){PGW_KIND_UTILITY,
-                       (s->options & CURSOR_OPT_HOLD) != 0 ? PGW_PIN_HOLD_CURSOR : PGW_PIN_NONE, 0});
+    now_is(w,
+           (effect){PGW_KIND_UTILITY,
+                    (s->options & CURSOR_OPT_HOLD) != 0 ? PGW_PIN_HOLD_CURSOR : PGW_PIN_NONE, 0});
 }
 
 void pgw_statement_look(pgw_walk* w, Node* s) {
@@ -233,10 +236,12 @@ void pgw_statement_look(pgw_walk* w, Node* s) {
                                PGW_WRITES_DATABASE | PGW_LEAVES_STATE | PGW_ENDS_TRANSACTION});
             return;
         case T_ExecuteStmt:
-            now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_PREPARE, PGW_WRITES_DATABASE | PGW_LEAVES_STATE});
+            now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_PREPARE,
+                               PGW_WRITES_DATABASE | PGW_LEAVES_STATE});
             return;
         case T_AlterTableStmt:
-            now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_NONE, PGW_WRITES_DATABASE | PGW_LEAVES_STATE});
+            now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_NONE,
+                               PGW_WRITES_DATABASE | PGW_LEAVES_STATE});
             return;
         default: break;
     }

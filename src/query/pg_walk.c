@@ -33,7 +33,8 @@ void pgw_push(pgw_walk* w, Node* node, const pgw_scope* scope) {
     w->pending_count++;
 }
 
-void pgw_fact_add(pgw_walk* w, pgw_what what, unsigned flags, const char* schema, const char* name) {
+void pgw_fact_add(pgw_walk* w, pgw_what what, unsigned flags, const char* schema,
+                  const char* name) {
     void* items = w->facts;
     pgw_fact* fact;
     if (!grow(w, &items, w->fact_count, &w->fact_size, sizeof(pgw_fact))) return;
@@ -296,7 +297,8 @@ static void look(pgw_walk* w, Node* node) {
     switch (nodeTag(node)) {
         case T_List: {
             const List* list = (const List*)node;
-            for (int i = list_length(list) - 1; i >= 0; i--) pgw_push(w, list_nth(list, i), w->scope);
+            for (int i = list_length(list) - 1; i >= 0; i--)
+                pgw_push(w, list_nth(list, i), w->scope);
             return;
         }
         case T_SelectStmt: look_select(w, (SelectStmt*)node); return;
@@ -357,8 +359,7 @@ static void look(pgw_walk* w, Node* node) {
         case T_XmlSerialize:
             if (!look_expression(w, node)) children(w, node);
             return;
-        default:
-            w->now->flags |= PGW_UNPROVEN | PGW_WRITES_DATABASE | PGW_LEAVES_STATE;
+        default: w->now->flags |= PGW_UNPROVEN | PGW_WRITES_DATABASE | PGW_LEAVES_STATE;
     }
 }
 

@@ -89,7 +89,9 @@ class ShapeScanner {
     }
 
     /// Whether the byte at `p` continues an identifier.
-    bool in_word(const char* p) const noexcept { return p != begin_ && kTables.word[byte(p - 1)] != 0; }
+    bool in_word(const char* p) const noexcept {
+        return p != begin_ && kTables.word[byte(p - 1)] != 0;
+    }
 
     const char* special(const char* p, char*& out) noexcept {
         switch (lex::class_of(p)) {

@@ -8,7 +8,9 @@ namespace {
 
 constexpr std::size_t kLongestName = 63;  // NAMEDATALEN - 1
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v'; }
+bool is_space(char c) {
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
+}
 
 void skip_space(std::string_view& rest) {
     while (!rest.empty() && is_space(rest.front())) rest.remove_prefix(1);
@@ -55,7 +57,8 @@ std::vector<std::string> split_search_path(std::string_view value) {
     if (value.empty()) return names;
     for (;;) {
         std::string name;
-        const bool taken = value.starts_with('"') ? take_quoted(value, name) : take_plain(value, name);
+        const bool taken =
+            value.starts_with('"') ? take_quoted(value, name) : take_plain(value, name);
         if (!taken) return {};
         shorten(name);
         names.push_back(std::move(name));

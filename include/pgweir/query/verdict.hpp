@@ -17,9 +17,11 @@ namespace pgweir::query {
 
 /// One pass over a text, cheap enough to be made for every execution.
 struct TextScan {
-    base::Hash128 shape;            // the text with literals replaced by their kinds; white space and comments folded
+    base::Hash128
+        shape;  // the text with literals replaced by their kinds; white space and comments folded
     bool lexed = false;             // false: not understood; then `shape` is the hash of all bytes
-    bool special_datetime = false;  // a string literal holds a word that may mean the current time (now, today, tomorrow, yesterday)
+    bool special_datetime = false;  // a string literal holds a word that may mean the current time
+                                    // (now, today, tomorrow, yesterday)
 };
 /// Never reads past the text; linear time. Assumes standard_conforming_strings = on. Two texts of
 /// equal shape differ in nothing but the values of literals, white space, comments and the case of
@@ -45,11 +47,11 @@ enum class Kind : std::uint8_t {
     set,          // SET, RESET, SET TRANSACTION, SET LOCAL ...
     show,
     discard_all,
-    deallocate,   // DEALLOCATE name or ALL
-    call,         // CALL, DO
-    utility,      // any other utility
-    several,      // more than one statement
-    unknown,      // not parsed
+    deallocate,  // DEALLOCATE name or ALL
+    call,        // CALL, DO
+    utility,     // any other utility
+    several,     // more than one statement
+    unknown,     // not parsed
 };
 
 enum class Writes : std::uint8_t { nothing, relations, database, all_databases };
@@ -57,14 +59,15 @@ enum class Writes : std::uint8_t { nothing, relations, database, all_databases }
 struct Verdict {
     Kind kind = Kind::unknown;
     PinReason pin = PinReason::not_understood;
-    /// The connection must be reset before another session uses it, though this session need not keep it.
+    /// The connection must be reset before another session uses it, though this session need not
+    /// keep it.
     bool may_leave_state = true;
     /// May end the current transaction by itself (COMMIT, CALL, DO, several, unknown ...).
     bool may_end_transaction = true;
     Writes writes = Writes::database;
     std::vector<Oid> written;  // with Writes::relations
     NotCached not_cached = NotCached::not_understood;
-    std::vector<Oid> reads;    // with not_cached == none: all relations the result depends on
+    std::vector<Oid> reads;  // with not_cached == none: all relations the result depends on
     /// The verdict holds for this exact text only, not for other literals of its shape.
     bool literal_dependent = true;
     /// timeouts.query applies: not for COPY, utility, CALL, DO.
@@ -78,9 +81,9 @@ using VerdictPtr = std::shared_ptr<const Verdict>;
 
 /// Who asks: names are resolved as the server would for this session.
 struct ResolveContext {
-    std::string_view user;                       // for "$user"
-    std::vector<std::string_view> search_path;   // schema names in order, "$user" included as such
-    const Catalog* catalog = nullptr;            // none: nothing is cacheable, writes are unknown
+    std::string_view user;                      // for "$user"
+    std::vector<std::string_view> search_path;  // schema names in order, "$user" included as such
+    const Catalog* catalog = nullptr;           // none: nothing is cacheable, writes are unknown
 };
 
 /// Parses and judges. Thread: any (parser state is thread-local). Never throws; cost: microseconds

@@ -71,7 +71,8 @@ TEST_CASE("a plain read of ordinary tables is cacheable and depends on each of t
     check_reads("SELECT (ARRAY[1,2])[(SELECT 1 FROM u)] FROM t", {kT, kU});
     check_reads("SELECT DISTINCT ON ((SELECT 1 FROM u)) a FROM t", {kT, kU});
     check_reads("SELECT a FROM t GROUP BY GROUPING SETS ((a), ((SELECT 1 FROM u)))", {kT, kU});
-    check_reads("SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY (SELECT 1 FROM u)) FROM t", {kT, kU});
+    check_reads("SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY (SELECT 1 FROM u)) FROM t",
+                {kT, kU});
     check_reads("SELECT * FROM generate_series(1, (SELECT 3 FROM u)) g", {kU});
     check_reads("SELECT * FROM \"Odd Name\"", {kQuoted});
     check_reads("SELECT * FROM PUBLIC.T", {kT});
@@ -84,7 +85,8 @@ TEST_CASE("a plain read of ordinary tables is cacheable and depends on each of t
     check_reads("SELECT a IS DISTINCT FROM b, NULLIF(a, b), a NOT IN (1, 2) FROM t", {kT});
     check_reads("SELECT a COLLATE \"C\", round(v => a) FROM t", {kT});
     check_reads("SELECT GROUPING(a) FROM t GROUP BY ROLLUP (a)", {kT});
-    check_reads("SELECT a IS NULL, b IS TRUE, NOT c FROM t ORDER BY a FETCH FIRST 3 ROWS WITH TIES", {kT});
+    check_reads("SELECT a IS NULL, b IS TRUE, NOT c FROM t ORDER BY a FETCH FIRST 3 ROWS WITH TIES",
+                {kT});
 }
 
 TEST_CASE("CTE names hide tables where they are in scope and nowhere else") {
@@ -93,7 +95,9 @@ TEST_CASE("CTE names hide tables where they are in scope and nowhere else") {
     check_reads("WITH u AS (SELECT 1) SELECT * FROM public.u", {kU});
     check_reads("WITH u AS (SELECT * FROM u) SELECT * FROM u", {kU});
     check_reads("WITH RECURSIVE u AS (SELECT 1 UNION ALL SELECT * FROM u) SELECT * FROM u", {});
-    check_reads("WITH RECURSIVE r AS (SELECT 1 UNION SELECT r.a FROM r, public.u) SELECT * FROM r, t", {kT, kU});
+    check_reads(
+        "WITH RECURSIVE r AS (SELECT 1 UNION SELECT r.a FROM r, public.u) SELECT * FROM r, t",
+        {kT, kU});
     check_reads("WITH a AS (SELECT * FROM u), u AS (SELECT 1) SELECT * FROM a, u", {kU});
     check_reads("WITH RECURSIVE a AS (SELECT * FROM u), u AS (SELECT 1) SELECT * FROM a, u", {});
     check_reads("WITH u AS (SELECT 1), b AS (SELECT * FROM u) SELECT * FROM b", {});
@@ -106,7 +110,8 @@ TEST_CASE("CTE names hide tables where they are in scope and nowhere else") {
 }
 
 TEST_CASE("relations are resolved by the session's search_path, all that may be meant count") {
-    const auto with = [](std::string_view sql, std::vector<std::string_view> path, std::string_view user = "bob") {
+    const auto with = [](std::string_view sql, std::vector<std::string_view> path,
+                         std::string_view user = "bob") {
         return *judge(sql, {.user = user, .search_path = std::move(path), .catalog = &catalog()});
     };
     CHECK(with("TABLE t", {"app"}).reads == std::vector{kAppT});
@@ -114,7 +119,8 @@ TEST_CASE("relations are resolved by the session's search_path, all that may be 
     CHECK(with("TABLE t", {"app", "public"}).reads == std::vector{kT, kAppT});
     CHECK(with("TABLE app.t", {"public"}).reads == std::vector{kAppT});
     CHECK(with("TABLE notes", {"$user", "public"}, "alice").reads == std::vector{kAliceNotes});
-    CHECK(with("TABLE notes", {"$user", "public"}, "bob").not_cached == NotCached::unknown_relation);
+    CHECK(with("TABLE notes", {"$user", "public"}, "bob").not_cached ==
+          NotCached::unknown_relation);
     CHECK(with("TABLE t", {"missing", "public"}).reads == std::vector{kT});
     CHECK(with("TABLE t", {}).not_cached == NotCached::unknown_relation);
     CHECK(with("TABLE twice", {"public", "app"}).reads == std::vector{kBoth, kAppBoth});
@@ -153,31 +159,52 @@ TEST_CASE("relations that are not ordinary permanent tables of plain types are n
 
 TEST_CASE("what depends on time, chance, identity, sequences or catalogs is not cached") {
     check(NotCached::time_dependent,
-          {"SELECT now()", "SELECT * FROM t WHERE ts > now() - interval '1 hour'", "SELECT CURRENT_DATE",
-           "SELECT CURRENT_TIMESTAMP(3)", "SELECT LOCALTIME", "SELECT LOCALTIMESTAMP", "SELECT CURRENT_USER", "SELECT user",
-           "SELECT session_user", "SELECT CURRENT_ROLE", "SELECT current_catalog", "SELECT current_schema",
+          {"SELECT now()", "SELECT * FROM t WHERE ts > now() - interval '1 hour'",
+           "SELECT CURRENT_DATE", "SELECT CURRENT_TIMESTAMP(3)", "SELECT LOCALTIME",
+           "SELECT LOCALTIMESTAMP", "SELECT CURRENT_USER", "SELECT user", "SELECT session_user",
+           "SELECT CURRENT_ROLE", "SELECT current_catalog", "SELECT current_schema",
            "SELECT clock_timestamp()", "SELECT transaction_timestamp()", "SELECT pg_catalog.now()",
            "SELECT age(ts) FROM t", "SELECT \"now\"()", "SELECT * FROM CURRENT_DATE",
            "SELECT * FROM t ORDER BY CURRENT_TIME"});
     check(NotCached::function_not_immutable,
-          {"SELECT random()", "SELECT nextval('seq')", "SELECT currval('seq')", "SELECT pg_backend_pid()",
-           "SELECT current_setting('app.tenant')", "SELECT gen_random_uuid()", "SELECT version()", "SELECT pg_typeof(a) FROM t",
-           "SELECT has_table_privilege('t', 'select')", "SELECT set_config('a.b', 'c', true)", "SELECT pg_sleep(1)",
-           "SELECT to_regclass('t')", "SELECT current_database()", "SELECT txid_current()",
-           "SELECT * FROM json_populate_record(NULL::int4, '{}')", "SELECT a AT TIME ZONE 'UTC' FROM t",
-           "SELECT query_to_xml('select 1', true, true, '')", "SELECT ts_rewrite('a'::tsquery, 'select 1')",
-           "SELECT xmlelement(name a)", "SELECT xmlserialize(content a AS text) FROM t",
-           "SELECT * FROM xmltable('/a' passing b columns c int) x", "SELECT a FROM t WHERE id = (SELECT random())",
-           "SELECT a FROM t ORDER BY random()", "SELECT a FROM t LIMIT random()", "SELECT sum(random()) OVER () FROM t",
-           "SELECT count(*) FILTER (WHERE random() > 0.5) FROM t", "SELECT unknown_function(1)"});
+          {"SELECT random()",
+           "SELECT nextval('seq')",
+           "SELECT currval('seq')",
+           "SELECT pg_backend_pid()",
+           "SELECT current_setting('app.tenant')",
+           "SELECT gen_random_uuid()",
+           "SELECT version()",
+           "SELECT pg_typeof(a) FROM t",
+           "SELECT has_table_privilege('t', 'select')",
+           "SELECT set_config('a.b', 'c', true)",
+           "SELECT pg_sleep(1)",
+           "SELECT to_regclass('t')",
+           "SELECT current_database()",
+           "SELECT txid_current()",
+           "SELECT * FROM json_populate_record(NULL::int4, '{}')",
+           "SELECT a AT TIME ZONE 'UTC' FROM t",
+           "SELECT query_to_xml('select 1', true, true, '')",
+           "SELECT ts_rewrite('a'::tsquery, 'select 1')",
+           "SELECT xmlelement(name a)",
+           "SELECT xmlserialize(content a AS text) FROM t",
+           "SELECT * FROM xmltable('/a' passing b columns c int) x",
+           "SELECT a FROM t WHERE id = (SELECT random())",
+           "SELECT a FROM t ORDER BY random()",
+           "SELECT a FROM t LIMIT random()",
+           "SELECT sum(random()) OVER () FROM t",
+           "SELECT count(*) FILTER (WHERE random() > 0.5) FROM t",
+           "SELECT unknown_function(1)"});
 }
 
 TEST_CASE("functions of users are never cached, not even as another overload of a built-in one") {
     check(NotCached::function_not_immutable,
-          {"SELECT own_constant(1)", "SELECT own_reader()", "SELECT public.own_constant(1)", "SELECT upper(a) FROM t",
-           "SELECT * FROM own_reader() x", "SELECT app.lower('A')", "SELECT hidden()"});
-    check(NotCached::none, {"SELECT lower(a) FROM t", "SELECT pg_catalog.upper(a) FROM t", "SELECT length('x')"});
-    const Verdict v = *judge("SELECT lower('A')", {.user = "bob", .search_path = {"app"}, .catalog = &catalog()});
+          {"SELECT own_constant(1)", "SELECT own_reader()", "SELECT public.own_constant(1)",
+           "SELECT upper(a) FROM t", "SELECT * FROM own_reader() x", "SELECT app.lower('A')",
+           "SELECT hidden()"});
+    check(NotCached::none,
+          {"SELECT lower(a) FROM t", "SELECT pg_catalog.upper(a) FROM t", "SELECT length('x')"});
+    const Verdict v =
+        *judge("SELECT lower('A')", {.user = "bob", .search_path = {"app"}, .catalog = &catalog()});
     CHECK(v.not_cached == NotCached::function_not_immutable);
 }
 
@@ -195,54 +222,66 @@ TEST_CASE("a field that may be a call is judged as one") {
 
 TEST_CASE("constant functions and those that read tracked settings are cached") {
     check(NotCached::none,
-          {"SELECT count(*), sum(a), min(a), max(a), avg(a), bool_and(b) FROM t", "SELECT to_char(ts, 'YYYY') FROM t",
-           "SELECT date_trunc('day', ts) FROM t", "SELECT extract(year FROM ts) FROM t", "SELECT concat(a, b) FROM t",
-           "SELECT format('%s', a) FROM t", "SELECT substring(a FROM 1 FOR 2) FROM t", "SELECT trim(both ' ' from a) FROM t",
-           "SELECT position('a' IN b) FROM t", "SELECT row_number() OVER (ORDER BY a) FROM t", "SELECT to_json(t) FROM t",
+          {"SELECT count(*), sum(a), min(a), max(a), avg(a), bool_and(b) FROM t",
+           "SELECT to_char(ts, 'YYYY') FROM t", "SELECT date_trunc('day', ts) FROM t",
+           "SELECT extract(year FROM ts) FROM t", "SELECT concat(a, b) FROM t",
+           "SELECT format('%s', a) FROM t", "SELECT substring(a FROM 1 FOR 2) FROM t",
+           "SELECT trim(both ' ' from a) FROM t", "SELECT position('a' IN b) FROM t",
+           "SELECT row_number() OVER (ORDER BY a) FROM t", "SELECT to_json(t) FROM t",
            "SELECT * FROM unnest(ARRAY[1, 2]) WITH ORDINALITY x", "SELECT json_agg(a) FROM t",
-           "SELECT overlay(a placing 'x' from 1) FROM t", "SELECT rank() OVER w FROM t WINDOW w AS (ORDER BY a)",
-           "SELECT date(ts) FROM t", "SELECT string_agg(a, ',' ORDER BY b) FROM t",
+           "SELECT overlay(a placing 'x' from 1) FROM t",
+           "SELECT rank() OVER w FROM t WINDOW w AS (ORDER BY a)", "SELECT date(ts) FROM t",
+           "SELECT string_agg(a, ',' ORDER BY b) FROM t",
            "SELECT * FROM ROWS FROM (generate_series(1, 2), unnest(ARRAY[3])) x"});
 }
 
 TEST_CASE("operators must be built in, whichever of the name is meant") {
-    check(NotCached::none, {"SELECT 1 + 2", "SELECT a < b FROM t", "SELECT a LIKE 'x%' FROM t", "SELECT a ILIKE 'x' FROM t",
-                            "SELECT a || b FROM t", "SELECT a OPERATOR(pg_catalog.<->) b FROM t", "SELECT a ~ 'x' FROM t",
-                            "SELECT a BETWEEN SYMMETRIC 1 AND 2 FROM t", "SELECT -a FROM t", "SELECT |/ a FROM t"});
+    check(NotCached::none,
+          {"SELECT 1 + 2", "SELECT a < b FROM t", "SELECT a LIKE 'x%' FROM t",
+           "SELECT a ILIKE 'x' FROM t", "SELECT a || b FROM t",
+           "SELECT a OPERATOR(pg_catalog.<->) b FROM t", "SELECT a ~ 'x' FROM t",
+           "SELECT a BETWEEN SYMMETRIC 1 AND 2 FROM t", "SELECT -a FROM t", "SELECT |/ a FROM t"});
     check(NotCached::operator_not_immutable,
-          {"SELECT a <-> b FROM t", "SELECT a ==> b FROM t", "SELECT a OPERATOR(public.==>) b FROM t", "SELECT a <#> b FROM t",
+          {"SELECT a <-> b FROM t", "SELECT a ==> b FROM t",
+           "SELECT a OPERATOR(public.==>) b FROM t", "SELECT a <#> b FROM t",
            "SELECT a FROM t ORDER BY a USING ==>", "SELECT a ==> ANY (ARRAY[1]) FROM t",
            "SELECT a FROM t WHERE a ==> ALL (SELECT 1)", "SELECT a OPERATOR(app.~) b FROM t"});
-    const Verdict v = *judge("SELECT a ~ b FROM public.t", {.search_path = {"app"}, .catalog = &catalog()});
+    const Verdict v =
+        *judge("SELECT a ~ b FROM public.t", {.search_path = {"app"}, .catalog = &catalog()});
     CHECK(v.not_cached == NotCached::operator_not_immutable);
 }
 
 TEST_CASE("casts are cached only to types whose input is constant") {
-    check(NotCached::none,
-          {"SELECT a::int FROM t", "SELECT CAST(a AS varchar(10)) FROM t", "SELECT a::text::numeric(10,2) FROM t",
-           "SELECT '2024-01-01'::date", "SELECT DATE '2024-01-01'", "SELECT TIMESTAMP '2024-01-01 00:00'",
-           "SELECT $1::timestamptz", "SELECT '1 day'::interval", "SELECT INTERVAL '1' DAY", "SELECT '{1,2}'::int[]",
-           "SELECT a::bool, b::float8, c::real, d::bigint, e::char(3) FROM t", "SELECT TRUE, NULL, FALSE",
-           "SELECT a::jsonb FROM t", "SELECT x.a FROM unnest(ARRAY[1]) AS x(a)", "SELECT a::pg_catalog.text FROM t",
-           "SELECT int4('5')"});
-    check(NotCached::type_not_proven,
-          {"SELECT 't'::regclass", "SELECT 'x'::regproc", "SELECT '12:00'::timetz", "SELECT a::mood FROM t",
-           "SELECT a::public.mood FROM t", "SELECT a::uuid FROM t", "SELECT a::regclass::text FROM t",
-           "SELECT a::date FROM t", "SELECT a::timestamptz FROM t", "SELECT ('to' || 'day')::date",
-           "SELECT lower('x')::date", "SELECT a::time FROM t", "SELECT ARRAY['2024-01-01']::date[]",
-           "SELECT a::\"char\" FROM t", "SELECT a::record FROM t",
-           "SELECT TIME WITH TIME ZONE '12:00'", "SELECT mood('x')", "SELECT '[2024-01-01,)'::daterange",
-           "SELECT * FROM unnest(ARRAY[1]) AS x(a date)"});
+    check(NotCached::none, {"SELECT a::int FROM t", "SELECT CAST(a AS varchar(10)) FROM t",
+                            "SELECT a::text::numeric(10,2) FROM t", "SELECT '2024-01-01'::date",
+                            "SELECT DATE '2024-01-01'", "SELECT TIMESTAMP '2024-01-01 00:00'",
+                            "SELECT $1::timestamptz", "SELECT '1 day'::interval",
+                            "SELECT INTERVAL '1' DAY", "SELECT '{1,2}'::int[]",
+                            "SELECT a::bool, b::float8, c::real, d::bigint, e::char(3) FROM t",
+                            "SELECT TRUE, NULL, FALSE", "SELECT a::jsonb FROM t",
+                            "SELECT x.a FROM unnest(ARRAY[1]) AS x(a)",
+                            "SELECT a::pg_catalog.text FROM t", "SELECT int4('5')"});
+    check(
+        NotCached::type_not_proven,
+        {"SELECT 't'::regclass", "SELECT 'x'::regproc", "SELECT '12:00'::timetz",
+         "SELECT a::mood FROM t", "SELECT a::public.mood FROM t", "SELECT a::uuid FROM t",
+         "SELECT a::regclass::text FROM t", "SELECT a::date FROM t", "SELECT a::timestamptz FROM t",
+         "SELECT ('to' || 'day')::date", "SELECT lower('x')::date", "SELECT a::time FROM t",
+         "SELECT ARRAY['2024-01-01']::date[]", "SELECT a::\"char\" FROM t",
+         "SELECT a::record FROM t", "SELECT TIME WITH TIME ZONE '12:00'", "SELECT mood('x')",
+         "SELECT '[2024-01-01,)'::daterange", "SELECT * FROM unnest(ARRAY[1]) AS x(a date)"});
     check(NotCached::none, {"SELECT a::pg_catalog.uuid FROM t"});
 }
 
 TEST_CASE("date input that may mean the current time is not cached") {
     check(NotCached::special_date_input,
-          {"SELECT 'now'::timestamp", "SELECT * FROM t WHERE d = 'today'", "SELECT DATE 'Tomorrow'", "SELECT $$yesterday$$::date",
-           "SELECT '{today,2024-01-01}'::date[]", "SELECT * FROM t WHERE d < ' TODAY '", "SELECT E'to\\day'::date",
+          {"SELECT 'now'::timestamp", "SELECT * FROM t WHERE d = 'today'", "SELECT DATE 'Tomorrow'",
+           "SELECT $$yesterday$$::date", "SELECT '{today,2024-01-01}'::date[]",
+           "SELECT * FROM t WHERE d < ' TODAY '", "SELECT E'to\\day'::date",
            "SELECT 'x', 'know now'"});
     check(NotCached::none, {"SELECT 'snow', 'nowadays', 'todays', 'known', 'Monday'"});
-    check(NotCached::not_understood, {"SELECT 'to'\n'day'::date", "SELECT U&'t\\006fday'::date", "SELECT E'to\\144ay'::date"});
+    check(NotCached::not_understood,
+          {"SELECT 'to'\n'day'::date", "SELECT U&'t\\006fday'::date", "SELECT E'to\\144ay'::date"});
 }
 
 TEST_CASE("statements that lock, write, draw or show physical places are not cached") {
@@ -267,7 +306,8 @@ TEST_CASE("statements that lock, write, draw or show physical places are not cac
            {"COPY t TO STDOUT", NotCached::not_a_read},
            {"", NotCached::not_a_read},
            {"BEGIN", NotCached::not_a_read},
-           {"WITH RECURSIVE x AS (SELECT 1) CYCLE a SET b USING c SELECT * FROM x", NotCached::function_not_immutable},
+           {"WITH RECURSIVE x AS (SELECT 1) CYCLE a SET b USING c SELECT * FROM x",
+            NotCached::function_not_immutable},
            {"selct 1", NotCached::not_understood},
            {"SELECT 'open", NotCached::not_understood}});
     CHECK(judged_without_catalog("SELECT * FROM t").not_cached == NotCached::no_catalog);
@@ -279,14 +319,17 @@ TEST_CASE("a statement of very many relations is too complex") {
     std::string sql = "SELECT 1 FROM t";
     for (Oid i = 0; i < 70; ++i) {
         const std::string name = "many" + std::to_string(i);
-        many.relations[kPublic][name] = {.oid = 1000 + i, .schema = kPublic, .name = name, .plain_types = true};
+        many.relations[kPublic][name] = {
+            .oid = 1000 + i, .schema = kPublic, .name = name, .plain_types = true};
         sql += ", " + name;
     }
-    CHECK(judge(sql, {.search_path = {"public"}, .catalog = &many})->not_cached == NotCached::too_complex);
+    CHECK(judge(sql, {.search_path = {"public"}, .catalog = &many})->not_cached ==
+          NotCached::too_complex);
 }
 
 TEST_CASE("a declared parameter type may be cached only if its meaning is in its bytes") {
-    for (const Oid good : {0u, 16u, 20u, 23u, 25u, 1043u, 1082u, 1114u, 1184u, 1700u, 2950u, 3802u, 1007u, 705u})
+    for (const Oid good :
+         {0u, 16u, 20u, 23u, 25u, 1043u, 1082u, 1114u, 1184u, 1700u, 2950u, 3802u, 1007u, 705u})
         CHECK(plain_parameter_type(good));
     for (const Oid bad : {2205u, 24u, 2202u, 2206u, 1266u, 2249u, 16384u, 4294967295u, 2210u, 142u})
         CHECK_FALSE(plain_parameter_type(bad));

@@ -24,7 +24,7 @@ void check_pins(std::initializer_list<PinCase> cases) {
 void check_writes(Writes writes, std::initializer_list<const char*> texts) {
     for (const char* sql : texts) {
         const std::string text = sql;
-    CAPTURE(text);
+        CAPTURE(text);
         CHECK(static_cast<int>(judged(sql).writes) == static_cast<int>(writes));
     }
 }
@@ -40,7 +40,7 @@ void check_written(const char* sql, std::vector<Oid> oids) {
 void check_kind(Kind kind, std::initializer_list<const char*> texts) {
     for (const char* sql : texts) {
         const std::string text = sql;
-    CAPTURE(text);
+        CAPTURE(text);
         CHECK(static_cast<int>(judged(sql).kind) == static_cast<int>(kind));
         CHECK(static_cast<int>(judged_without_catalog(sql).kind) == static_cast<int>(kind));
     }
@@ -49,8 +49,9 @@ void check_kind(Kind kind, std::initializer_list<const char*> texts) {
 
 TEST_CASE("every statement has its kind, with and without a catalog") {
     check_kind(Kind::empty, {"", ";", " ; ; ", "-- nothing", "/* a /* b */ c */"});
-    check_kind(Kind::select, {"SELECT 1", "VALUES (1)", "TABLE t", "WITH x AS (SELECT 1) SELECT * FROM x", "(SELECT 1)",
-                              "SELECT * INTO n FROM t"});
+    check_kind(Kind::select,
+               {"SELECT 1", "VALUES (1)", "TABLE t", "WITH x AS (SELECT 1) SELECT * FROM x",
+                "(SELECT 1)", "SELECT * INTO n FROM t"});
     check_kind(Kind::dml, {"INSERT INTO t VALUES (1)", "UPDATE t SET a = 1", "DELETE FROM t",
                            "MERGE INTO t USING u ON t.id = u.id WHEN MATCHED THEN DELETE",
                            "WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x"});
@@ -59,16 +60,20 @@ TEST_CASE("every statement has its kind, with and without a catalog") {
     check_kind(Kind::commit, {"COMMIT", "END", "COMMIT AND CHAIN"});
     check_kind(Kind::rollback, {"ROLLBACK", "ABORT"});
     check_kind(Kind::savepoint, {"SAVEPOINT a", "RELEASE a", "ROLLBACK TO SAVEPOINT a"});
-    check_kind(Kind::prepared_tx, {"PREPARE TRANSACTION 'a'", "COMMIT PREPARED 'a'", "ROLLBACK PREPARED 'a'"});
-    check_kind(Kind::set, {"SET a.b = 1", "RESET ALL", "SET LOCAL x = 1", "SET TRANSACTION READ ONLY", "SET ROLE a",
-                           "SET SESSION AUTHORIZATION a", "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+    check_kind(Kind::prepared_tx,
+               {"PREPARE TRANSACTION 'a'", "COMMIT PREPARED 'a'", "ROLLBACK PREPARED 'a'"});
+    check_kind(Kind::set, {"SET a.b = 1", "RESET ALL", "SET LOCAL x = 1",
+                           "SET TRANSACTION READ ONLY", "SET ROLE a", "SET SESSION AUTHORIZATION a",
+                           "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
                            "SET TIME ZONE 'UTC'", "RESET ROLE", "SET NAMES 'utf8'"});
     check_kind(Kind::show, {"SHOW ALL", "SHOW work_mem", "SHOW TRANSACTION ISOLATION LEVEL"});
     check_kind(Kind::discard_all, {"DISCARD ALL"});
     check_kind(Kind::deallocate, {"DEALLOCATE a", "DEALLOCATE ALL"});
     check_kind(Kind::call, {"CALL p()", "DO $$begin end$$"});
-    check_kind(Kind::utility, {"VACUUM t", "CREATE TABLE n (a int)", "LISTEN a", "EXPLAIN ANALYZE SELECT 1", "TRUNCATE t",
-                               "DISCARD TEMP", "EXECUTE s", "CREATE TABLE n AS SELECT 1", "DECLARE c CURSOR FOR SELECT 1"});
+    check_kind(Kind::utility,
+               {"VACUUM t", "CREATE TABLE n (a int)", "LISTEN a", "EXPLAIN ANALYZE SELECT 1",
+                "TRUNCATE t", "DISCARD TEMP", "EXECUTE s", "CREATE TABLE n AS SELECT 1",
+                "DECLARE c CURSOR FOR SELECT 1"});
     check_kind(Kind::several, {"SELECT 1; SELECT 2", "BEGIN; COMMIT;"});
     check_kind(Kind::unknown, {"nonsense", "SELECT 'open", "CREATE TABL x", "SELECT 1; SELEC 2"});
 }
@@ -77,12 +82,16 @@ TEST_CASE("a write to a table with nothing attached to it writes that table only
     check_written("INSERT INTO t VALUES (1)", {kT});
     check_written("INSERT INTO t SELECT * FROM u", {kT});
     check_written("INSERT INTO t VALUES (now(), random(), nextval('s')) RETURNING *", {kT});
-    check_written("INSERT INTO t VALUES (1) ON CONFLICT (id) DO UPDATE SET a = excluded.a WHERE t.b > 1", {kT});
+    check_written(
+        "INSERT INTO t VALUES (1) ON CONFLICT (id) DO UPDATE SET a = excluded.a WHERE t.b > 1",
+        {kT});
     check_written("UPDATE t SET a = a + 1 FROM u WHERE t.id = u.id", {kT});
     check_written("UPDATE ONLY t SET (a, b) = (SELECT 1, 2)", {kT});
     check_written("DELETE FROM t USING u WHERE t.id = u.id", {kT});
-    check_written("MERGE INTO t USING u ON t.id = u.id WHEN MATCHED THEN UPDATE SET a = 1 "
-                  "WHEN NOT MATCHED THEN INSERT VALUES (1)", {kT});
+    check_written(
+        "MERGE INTO t USING u ON t.id = u.id WHEN MATCHED THEN UPDATE SET a = 1 "
+        "WHEN NOT MATCHED THEN INSERT VALUES (1)",
+        {kT});
     check_written("WITH x AS (DELETE FROM u RETURNING *) INSERT INTO t SELECT * FROM x", {kT, kU});
     check_written("WITH x AS (UPDATE u SET a = 1 RETURNING *) SELECT * FROM x", {kU});
     check_written("COPY t FROM STDIN", {kT});
@@ -102,115 +111,213 @@ TEST_CASE("a write to a table with nothing attached to it writes that table only
 
 TEST_CASE("a write that may reach other tables counts for the whole database") {
     check_writes(Writes::database,
-                 {"INSERT INTO checked VALUES (1)", "INSERT INTO triggered VALUES (1)", "DELETE FROM ruled",
-                  "DELETE FROM parent", "UPDATE child SET a = 1", "INSERT INTO parted VALUES (1)", "INSERT INTO defaults VALUES (1)",
-                  "INSERT INTO v VALUES (1)", "INSERT INTO remote VALUES (1)", "INSERT INTO nosuch VALUES (1)",
-                  "INSERT INTO pg_temp.x VALUES (1)", "DELETE FROM pg_class", "INSERT INTO t VALUES (own_writer())",
-                  "UPDATE t SET a = own_anything(b)", "DELETE FROM t WHERE a ==> 1", "TRUNCATE t CASCADE", "TRUNCATE parent",
-                  "COPY triggered FROM STDIN", "WITH x AS (DELETE FROM parent RETURNING 1) INSERT INTO t SELECT 1",
-                  "INSERT INTO t SELECT * FROM v", "SELECT * FROM v", "SELECT * FROM guarded", "SELECT own_writer()",
-                  "SELECT * FROM own_anything() x", "SELECT unknown_function()", "SELECT * FROM nosuch",
-                  "SELECT query_to_xml('delete from t', true, true, '')", "SELECT * FROM ts_stat('select 1')",
-                  "SELECT t.own_writer FROM t", "SELECT * FROM t ORDER BY own_writer()", "EXECUTE s(1)",
-                  "EXPLAIN ANALYZE EXECUTE s", "CALL p()", "DO $$begin end$$", "SELECT * INTO n FROM t", "CREATE TABLE n (a int)",
-                  "CREATE TABLE n AS SELECT 1", "CREATE MATERIALIZED VIEW m AS SELECT 1", "REFRESH MATERIALIZED VIEW mv",
-                  "ALTER TABLE t ADD COLUMN b int", "DROP TABLE t", "GRANT SELECT ON t TO bob", "REVOKE ALL ON t FROM bob",
-                  "CREATE INDEX ON t (a)", "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'select 1'", "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO bob",
-                  "CREATE EXTENSION x", "COMMENT ON TABLE t IS 'x'", "CLUSTER t", "REINDEX TABLE t", "ALTER TYPE mood ADD VALUE 'x'",
-                  "COMMIT PREPARED 'a'", "PREPARE TRANSACTION 'a'", "CREATE POLICY p ON t", "SECURITY LABEL ON TABLE t IS 'x'",
-                  "SELECT 1; DROP TABLE t", "not sql at all", "DECLARE c CURSOR FOR SELECT own_writer()",
-                  "ALTER TABLE t OWNER TO bob", "ALTER TABLE t RENAME TO x", "CREATE TRIGGER g AFTER INSERT ON t EXECUTE FUNCTION f()",
-                  "COPY (SELECT own_writer()) TO STDOUT", "IMPORT FOREIGN SCHEMA a FROM SERVER b INTO c", "CREATE VIEW x AS SELECT 1",
-                  "EXPLAIN ANALYZE CREATE TABLE x AS SELECT 1", "LISTEN a; DELETE FROM parent"});
+                 {"INSERT INTO checked VALUES (1)",
+                  "INSERT INTO triggered VALUES (1)",
+                  "DELETE FROM ruled",
+                  "DELETE FROM parent",
+                  "UPDATE child SET a = 1",
+                  "INSERT INTO parted VALUES (1)",
+                  "INSERT INTO defaults VALUES (1)",
+                  "INSERT INTO v VALUES (1)",
+                  "INSERT INTO remote VALUES (1)",
+                  "INSERT INTO nosuch VALUES (1)",
+                  "INSERT INTO pg_temp.x VALUES (1)",
+                  "DELETE FROM pg_class",
+                  "INSERT INTO t VALUES (own_writer())",
+                  "UPDATE t SET a = own_anything(b)",
+                  "DELETE FROM t WHERE a ==> 1",
+                  "TRUNCATE t CASCADE",
+                  "TRUNCATE parent",
+                  "COPY triggered FROM STDIN",
+                  "WITH x AS (DELETE FROM parent RETURNING 1) INSERT INTO t SELECT 1",
+                  "INSERT INTO t SELECT * FROM v",
+                  "SELECT * FROM v",
+                  "SELECT * FROM guarded",
+                  "SELECT own_writer()",
+                  "SELECT * FROM own_anything() x",
+                  "SELECT unknown_function()",
+                  "SELECT * FROM nosuch",
+                  "SELECT query_to_xml('delete from t', true, true, '')",
+                  "SELECT pg_new_in_19()",
+                  "SELECT * FROM ts_stat('select 1')",
+                  "SELECT t.own_writer FROM t",
+                  "SELECT * FROM t ORDER BY own_writer()",
+                  "EXECUTE s(1)",
+                  "EXPLAIN ANALYZE EXECUTE s",
+                  "CALL p()",
+                  "DO $$begin end$$",
+                  "SELECT * INTO n FROM t",
+                  "CREATE TABLE n (a int)",
+                  "CREATE TABLE n AS SELECT 1",
+                  "CREATE MATERIALIZED VIEW m AS SELECT 1",
+                  "REFRESH MATERIALIZED VIEW mv",
+                  "ALTER TABLE t ADD COLUMN b int",
+                  "DROP TABLE t",
+                  "GRANT SELECT ON t TO bob",
+                  "REVOKE ALL ON t FROM bob",
+                  "CREATE INDEX ON t (a)",
+                  "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'select 1'",
+                  "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO bob",
+                  "CREATE EXTENSION x",
+                  "COMMENT ON TABLE t IS 'x'",
+                  "CLUSTER t",
+                  "REINDEX TABLE t",
+                  "ALTER TYPE mood ADD VALUE 'x'",
+                  "COMMIT PREPARED 'a'",
+                  "PREPARE TRANSACTION 'a'",
+                  "CREATE POLICY p ON t",
+                  "SECURITY LABEL ON TABLE t IS 'x'",
+                  "SELECT 1; DROP TABLE t",
+                  "not sql at all",
+                  "DECLARE c CURSOR FOR SELECT own_writer()",
+                  "ALTER TABLE t OWNER TO bob",
+                  "ALTER TABLE t RENAME TO x",
+                  "CREATE TRIGGER g AFTER INSERT ON t EXECUTE FUNCTION f()",
+                  "COPY (SELECT own_writer()) TO STDOUT",
+                  "IMPORT FOREIGN SCHEMA a FROM SERVER b INTO c",
+                  "CREATE VIEW x AS SELECT 1",
+                  "EXPLAIN ANALYZE CREATE TABLE x AS SELECT 1",
+                  "LISTEN a; DELETE FROM parent"});
 }
 
 TEST_CASE("roles, databases and server settings concern every database") {
-    check_writes(Writes::all_databases,
-                 {"CREATE ROLE a", "CREATE USER a", "ALTER ROLE a SUPERUSER", "ALTER ROLE a SET x = 1", "DROP ROLE a",
-                  "GRANT a TO b", "REVOKE a FROM b", "ALTER DATABASE d SET x = 1", "ALTER DATABASE d CONNECTION LIMIT 1",
-                  "ALTER SYSTEM SET x = 1", "DROP OWNED BY a", "REASSIGN OWNED BY a TO b", "CREATE DATABASE d", "DROP DATABASE d",
-                  "CREATE TABLESPACE s LOCATION '/x'", "DROP TABLESPACE s", "ALTER DATABASE d RENAME TO e", "ALTER ROLE a RENAME TO b",
-                  "ALTER DATABASE d OWNER TO a", "GRANT CONNECT ON DATABASE d TO a", "SELECT 1; CREATE ROLE a", "ALTER GROUP g ADD USER a",
-                  "CREATE ROLE a; DROP TABLE t"});
+    check_writes(Writes::all_databases, {"CREATE ROLE a",
+                                         "CREATE USER a",
+                                         "ALTER ROLE a SUPERUSER",
+                                         "ALTER ROLE a SET x = 1",
+                                         "DROP ROLE a",
+                                         "GRANT a TO b",
+                                         "REVOKE a FROM b",
+                                         "ALTER DATABASE d SET x = 1",
+                                         "ALTER DATABASE d CONNECTION LIMIT 1",
+                                         "ALTER SYSTEM SET x = 1",
+                                         "DROP OWNED BY a",
+                                         "REASSIGN OWNED BY a TO b",
+                                         "CREATE DATABASE d",
+                                         "DROP DATABASE d",
+                                         "CREATE TABLESPACE s LOCATION '/x'",
+                                         "DROP TABLESPACE s",
+                                         "ALTER DATABASE d RENAME TO e",
+                                         "ALTER ROLE a RENAME TO b",
+                                         "ALTER DATABASE d OWNER TO a",
+                                         "GRANT CONNECT ON DATABASE d TO a",
+                                         "SELECT 1; CREATE ROLE a",
+                                         "ALTER GROUP g ADD USER a",
+                                         "CREATE ROLE a; DROP TABLE t"});
 }
 
 TEST_CASE("what nobody else sees writes nothing") {
-    check_writes(Writes::nothing,
-                 {"", "SELECT 1", "SELECT * FROM t", "SELECT now(), random()", "SELECT nextval('seq')", "SELECT * FROM t FOR UPDATE",
-                  "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT a", "SET x = 1", "RESET ALL", "SHOW ALL",
-                  "PREPARE s AS DELETE FROM parent", "DEALLOCATE ALL", "LISTEN a", "UNLISTEN *", "NOTIFY a, 'x'",
-                  "DECLARE c CURSOR FOR SELECT * FROM t", "FETCH 5 FROM c", "MOVE c", "CLOSE c", "EXPLAIN DELETE FROM parent",
-                  "EXPLAIN SELECT own_writer()", "EXPLAIN CREATE TABLE x AS SELECT 1", "EXPLAIN EXECUTE s", "EXPLAIN ANALYZE SELECT * FROM t",
-                  "VACUUM", "VACUUM FULL t", "ANALYZE t", "LOCK TABLE t", "DISCARD ALL", "DISCARD PLANS", "CHECKPOINT",
-                  "SET CONSTRAINTS ALL DEFERRED", "COPY t TO STDOUT", "COPY (SELECT * FROM t) TO STDOUT", "SELECT own_setter()",
-                  "SELECT own_constant(1)", "SELECT set_config('a.b', 'c', false)", "SELECT pg_advisory_lock(1)", "LOAD 'x'",
-                  "SELECT * FROM pg_class", "SELECT * FROM information_schema.tables", "SELECT * FROM mv", "SELECT * FROM remote",
-                  "SELECT a <-> b FROM t", "SELECT pg_notify('a', 'b')", "SELECT hidden_but_qualified.a FROM t hidden_but_qualified"});
+    check_writes(Writes::nothing, {"",
+                                   "SELECT 1",
+                                   "SELECT * FROM t",
+                                   "SELECT now(), random()",
+                                   "SELECT nextval('seq')",
+                                   "SELECT * FROM t FOR UPDATE",
+                                   "BEGIN",
+                                   "COMMIT",
+                                   "ROLLBACK",
+                                   "SAVEPOINT a",
+                                   "SET x = 1",
+                                   "RESET ALL",
+                                   "SHOW ALL",
+                                   "PREPARE s AS DELETE FROM parent",
+                                   "DEALLOCATE ALL",
+                                   "LISTEN a",
+                                   "UNLISTEN *",
+                                   "NOTIFY a, 'x'",
+                                   "DECLARE c CURSOR FOR SELECT * FROM t",
+                                   "FETCH 5 FROM c",
+                                   "MOVE c",
+                                   "CLOSE c",
+                                   "EXPLAIN DELETE FROM parent",
+                                   "EXPLAIN SELECT own_writer()",
+                                   "EXPLAIN CREATE TABLE x AS SELECT 1",
+                                   "EXPLAIN EXECUTE s",
+                                   "EXPLAIN ANALYZE SELECT * FROM t",
+                                   "VACUUM",
+                                   "VACUUM FULL t",
+                                   "ANALYZE t",
+                                   "LOCK TABLE t",
+                                   "DISCARD ALL",
+                                   "DISCARD PLANS",
+                                   "CHECKPOINT",
+                                   "SET CONSTRAINTS ALL DEFERRED",
+                                   "COPY t TO STDOUT",
+                                   "COPY (SELECT * FROM t) TO STDOUT",
+                                   "SELECT own_setter()",
+                                   "SELECT own_constant(1)",
+                                   "SELECT set_config('a.b', 'c', false)",
+                                   "SELECT pg_advisory_lock(1)",
+                                   "LOAD 'x'",
+                                   "SELECT * FROM pg_class",
+                                   "SELECT * FROM information_schema.tables",
+                                   "SELECT * FROM mv",
+                                   "SELECT * FROM remote",
+                                   "SELECT a <-> b FROM t",
+                                   "SELECT pg_notify('a', 'b')",
+                                   "SELECT hidden_but_qualified.a FROM t hidden_but_qualified"});
 }
 
-TEST_CASE("views are harmless where no function of a user can write") {
-    Catalog quiet = Builder().take();
-    for (auto& [name, functions] : quiet.functions) {
-        for (Function& f : functions) {
-            f.may_write = false;
-            f.session_harmless = true;
-        }
-    }
-    const Verdict v = *judge("SELECT * FROM v, guarded", {.search_path = {"public"}, .catalog = &quiet});
+TEST_CASE("views and policies are harmless where the catalog has looked through them") {
+    const Verdict v = judged("SELECT * FROM quiet_view, quiet_guard");
     CHECK(v.writes == Writes::nothing);
     CHECK_FALSE(v.may_leave_state);
     CHECK(v.not_cached == NotCached::view);
+    CHECK(judged("DELETE FROM quiet_guard").writes == Writes::relations);
+    CHECK(judged("DELETE FROM guarded").writes == Writes::database);
 }
 
 TEST_CASE("session state pins with its reason") {
-    check_pins({{"SET x = 1", PinReason::set, true},
-                {"SET SESSION x TO 1", PinReason::set, true},
-                {"SET ROLE a", PinReason::set, true},
-                {"SET SESSION AUTHORIZATION a", PinReason::set, true},
-                {"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE", PinReason::set, true},
-                {"RESET x", PinReason::set, true},
-                {"RESET ALL", PinReason::set, true},
-                {"RESET ROLE", PinReason::set, true},
-                {"SET TIME ZONE 'UTC'", PinReason::set, true},
-                {"SELECT set_config('a.b', 'c', false)", PinReason::set, true},
-                {"SELECT pg_catalog.set_config('search_path', '', false)", PinReason::set, true},
-                {"SELECT set_config('a.b', 'c', $1)", PinReason::set, true},
-                {"PREPARE s AS SELECT 1", PinReason::prepare, true},
-                {"EXECUTE s", PinReason::prepare, true},
-                {"LISTEN a", PinReason::listen, true},
-                {"CREATE TEMP TABLE x (a int)", PinReason::temporary, true},
-                {"CREATE TEMPORARY TABLE x AS SELECT 1", PinReason::temporary, true},
-                {"CREATE LOCAL TEMP TABLE x (a int)", PinReason::temporary, true},
-                {"CREATE TABLE pg_temp.x (a int)", PinReason::temporary, true},
-                {"CREATE TEMP VIEW x AS SELECT 1", PinReason::temporary, true},
-                {"CREATE TEMP SEQUENCE x", PinReason::temporary, true},
-                {"SELECT * INTO TEMP x FROM t", PinReason::temporary, true},
-                {"SELECT * INTO pg_temp.x FROM t", PinReason::temporary, true},
-                {"SELECT pg_advisory_lock(1)", PinReason::advisory_lock, true},
-                {"SELECT pg_try_advisory_lock(1, 2)", PinReason::advisory_lock, true},
-                {"SELECT pg_advisory_unlock(1)", PinReason::advisory_lock, true},
-                {"SELECT * FROM t WHERE pg_try_advisory_lock(id)", PinReason::advisory_lock, true},
-                {"DECLARE c CURSOR WITH HOLD FOR SELECT 1", PinReason::hold_cursor, true},
-                {"LOAD 'auto_explain'", PinReason::load, true},
-                {"SELECT currval('s')", PinReason::sequence, true},
-                {"SELECT lastval()", PinReason::sequence, true},
-                {"INSERT INTO t VALUES (currval('s'))", PinReason::sequence, true},
-                {"SELECT setseed(0.5)", PinReason::seed, true},
-                {"SELECT (0.5).setseed", PinReason::seed, true},
-                {"SELECT x.setseed FROM abs(0.5) x", PinReason::seed, true},
-                {"SELECT pg_backend_pid()", PinReason::backend_pid, true},
-                {"SELECT own_setter()", PinReason::function, true},
-                {"SELECT public.own_anything()", PinReason::function, true},
-                {"SELECT unknown_function()", PinReason::function, true},
-                {"SELECT query_to_xml('select 1', true, true, '')", PinReason::function, true},
-                {"SELECT pg_create_logical_replication_slot('a', 'b', true)", PinReason::function, true},
-                {"DO $$begin end$$", PinReason::do_block, true},
-                {"CALL p(1)", PinReason::do_block, true},
-                {"nonsense", PinReason::not_understood, true},
-                {"SELECT 1; SET x = 1; LISTEN a", PinReason::set, true},
-                {"LISTEN a; SET x = 1", PinReason::listen, true},
-                {"EXPLAIN ANALYZE SELECT setseed(1)", PinReason::seed, true},
-                {"COPY (SELECT pg_advisory_lock(1)) TO STDOUT", PinReason::advisory_lock, true}});
+    check_pins(
+        {{"SET x = 1", PinReason::set, true},
+         {"SET SESSION x TO 1", PinReason::set, true},
+         {"SET ROLE a", PinReason::set, true},
+         {"SET SESSION AUTHORIZATION a", PinReason::set, true},
+         {"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE", PinReason::set,
+          true},
+         {"RESET x", PinReason::set, true},
+         {"RESET ALL", PinReason::set, true},
+         {"RESET ROLE", PinReason::set, true},
+         {"SET TIME ZONE 'UTC'", PinReason::set, true},
+         {"SELECT set_config('a.b', 'c', false)", PinReason::set, true},
+         {"SELECT pg_catalog.set_config('search_path', '', false)", PinReason::set, true},
+         {"SELECT set_config('a.b', 'c', $1)", PinReason::set, true},
+         {"PREPARE s AS SELECT 1", PinReason::prepare, true},
+         {"EXECUTE s", PinReason::prepare, true},
+         {"LISTEN a", PinReason::listen, true},
+         {"CREATE TEMP TABLE x (a int)", PinReason::temporary, true},
+         {"CREATE TEMPORARY TABLE x AS SELECT 1", PinReason::temporary, true},
+         {"CREATE LOCAL TEMP TABLE x (a int)", PinReason::temporary, true},
+         {"CREATE TABLE pg_temp.x (a int)", PinReason::temporary, true},
+         {"CREATE TEMP VIEW x AS SELECT 1", PinReason::temporary, true},
+         {"CREATE TEMP SEQUENCE x", PinReason::temporary, true},
+         {"SELECT * INTO TEMP x FROM t", PinReason::temporary, true},
+         {"SELECT * INTO pg_temp.x FROM t", PinReason::temporary, true},
+         {"SELECT pg_advisory_lock(1)", PinReason::advisory_lock, true},
+         {"SELECT pg_try_advisory_lock(1, 2)", PinReason::advisory_lock, true},
+         {"SELECT pg_advisory_unlock(1)", PinReason::advisory_lock, true},
+         {"SELECT * FROM t WHERE pg_try_advisory_lock(id)", PinReason::advisory_lock, true},
+         {"DECLARE c CURSOR WITH HOLD FOR SELECT 1", PinReason::hold_cursor, true},
+         {"LOAD 'auto_explain'", PinReason::load, true},
+         {"SELECT currval('s')", PinReason::sequence, true},
+         {"SELECT lastval()", PinReason::sequence, true},
+         {"INSERT INTO t VALUES (currval('s'))", PinReason::sequence, true},
+         {"SELECT setseed(0.5)", PinReason::seed, true},
+         {"SELECT (0.5).setseed", PinReason::seed, true},
+         {"SELECT x.setseed FROM abs(0.5) x", PinReason::seed, true},
+         {"SELECT pg_backend_pid()", PinReason::backend_pid, true},
+         {"SELECT own_setter()", PinReason::function, true},
+         {"SELECT public.own_anything()", PinReason::function, true},
+         {"SELECT unknown_function()", PinReason::function, true},
+         {"SELECT query_to_xml('select 1', true, true, '')", PinReason::function, true},
+         {"SELECT pg_create_logical_replication_slot('a', 'b', true)", PinReason::function, true},
+         {"DO $$begin end$$", PinReason::do_block, true},
+         {"CALL p(1)", PinReason::do_block, true},
+         {"nonsense", PinReason::not_understood, true},
+         {"SELECT 1; SET x = 1; LISTEN a", PinReason::set, true},
+         {"LISTEN a; SET x = 1", PinReason::listen, true},
+         {"EXPLAIN ANALYZE SELECT setseed(1)", PinReason::seed, true},
+         {"COPY (SELECT pg_advisory_lock(1)) TO STDOUT", PinReason::advisory_lock, true}});
 }
 
 TEST_CASE("what ends with the transaction or changes nothing does not pin and leaves nothing") {
@@ -245,6 +352,7 @@ TEST_CASE("what ends with the transaction or changes nothing does not pin and le
                 {"EXPLAIN SELECT setseed(1)", PinReason::none, false},
                 {"SELECT pg_advisory_xact_lock(1)", PinReason::none, false},
                 {"SELECT pg_sleep(1), random(), now()", PinReason::none, false},
+                {"SELECT nextval('s'), setval('s', 5)", PinReason::none, false},
                 {"SELECT lo_create(0)", PinReason::none, false},
                 {"SELECT pg_export_snapshot()", PinReason::none, false},
                 {"SELECT own_writer()", PinReason::none, false},
@@ -253,7 +361,8 @@ TEST_CASE("what ends with the transaction or changes nothing does not pin and le
 }
 
 TEST_CASE("state that may be left behind without need of this session costs a reset, not a pin") {
-    check_pins({{"SELECT nextval('s')", PinReason::none, true},
+    check_pins({{"SELECT pg_new_in_19()", PinReason::none, true},
+                {"INSERT INTO setting_default VALUES (1)", PinReason::none, true},
                 {"INSERT INTO triggered VALUES (1)", PinReason::none, true},
                 {"DELETE FROM parent", PinReason::none, true},
                 {"INSERT INTO nosuch VALUES (1)", PinReason::none, true},
@@ -267,7 +376,8 @@ TEST_CASE("state that may be left behind without need of this session costs a re
                 {"SELECT a <-> b FROM t", PinReason::none, true}});
     Catalog calm = Builder().take();
     calm.any_harmful_trigger = false;
-    const Verdict v = *judge("INSERT INTO triggered VALUES (1)", {.search_path = {"public"}, .catalog = &calm});
+    const Verdict v =
+        *judge("INSERT INTO triggered VALUES (1)", {.search_path = {"public"}, .catalog = &calm});
     CHECK_FALSE(v.may_leave_state);
 }
 
@@ -280,7 +390,8 @@ TEST_CASE("without a catalog functions that do not look built in pin, and writes
     CHECK(pin("SELECT dblink_connect('x')") == "function");
     CHECK(pin("SELECT setseed(1)") == "seed");
     CHECK(pin("SELECT set_config('a', 'b', false)") == "set");
-    CHECK(pin("SELECT extract(year FROM now()), a AT TIME ZONE 'x', position('a' in b), coalesce(1, 2)") == "none");
+    CHECK(pin("SELECT extract(year FROM now()), a AT TIME ZONE 'x', position('a' in b), "
+              "coalesce(1, 2)") == "none");
     const Verdict insert = judged_without_catalog("INSERT INTO t VALUES (1)");
     CHECK(insert.writes == Writes::database);
     CHECK(insert.may_leave_state);
@@ -294,47 +405,59 @@ TEST_CASE("without a catalog functions that do not look built in pin, and writes
 }
 
 TEST_CASE("what may end a transaction says so") {
-    for (const char* sql : {"COMMIT", "ROLLBACK", "END", "PREPARE TRANSACTION 'x'", "CALL p()", "DO ''", "SELECT 1; SELECT 2",
-                            "garbage", "VACUUM", "CREATE INDEX CONCURRENTLY i ON t (a)", "CREATE DATABASE d", "DISCARD ALL",
-                            "DROP INDEX CONCURRENTLY i", "REINDEX TABLE t", "ALTER SYSTEM SET x = 1", "CLUSTER t"}) {
+    for (const char* sql :
+         {"COMMIT", "ROLLBACK", "END", "PREPARE TRANSACTION 'x'", "CALL p()", "DO ''",
+          "SELECT 1; SELECT 2", "garbage", "VACUUM", "CREATE INDEX CONCURRENTLY i ON t (a)",
+          "CREATE DATABASE d", "DISCARD ALL", "DROP INDEX CONCURRENTLY i", "REINDEX TABLE t",
+          "ALTER SYSTEM SET x = 1", "CLUSTER t"}) {
         const std::string text = sql;
-    CAPTURE(text);
+        CAPTURE(text);
         CHECK(judged(sql).may_end_transaction);
     }
-    for (const char* sql : {"SELECT 1", "INSERT INTO t VALUES (1)", "BEGIN", "SAVEPOINT a", "ROLLBACK TO a", "SET x = 1",
-                            "CREATE TABLE x (a int)", "CREATE INDEX ON t (a)", "TRUNCATE t", "COPY t FROM STDIN", "", "EXECUTE s",
-                            "LISTEN a", "EXPLAIN SELECT 1", "FETCH c", "SELECT own_anything()"}) {
+    for (const char* sql :
+         {"SELECT 1", "INSERT INTO t VALUES (1)", "BEGIN", "SAVEPOINT a", "ROLLBACK TO a",
+          "SET x = 1", "CREATE TABLE x (a int)", "CREATE INDEX ON t (a)", "TRUNCATE t",
+          "COPY t FROM STDIN", "", "EXECUTE s", "LISTEN a", "EXPLAIN SELECT 1", "FETCH c",
+          "SELECT own_anything()"}) {
         const std::string text = sql;
-    CAPTURE(text);
+        CAPTURE(text);
         CHECK_FALSE(judged(sql).may_end_transaction);
     }
 }
 
 TEST_CASE("only reads and row changes are timed, isolation changes are noted") {
-    for (const char* sql : {"SELECT 1", "UPDATE t SET a = 1", "WITH x AS (SELECT 1) TABLE x"}) CHECK(judged(sql).timed);
-    for (const char* sql : {"COPY t TO STDOUT", "VACUUM", "CALL p()", "DO ''", "BEGIN", "SELECT 1; SELECT 2", "x"})
+    for (const char* sql : {"SELECT 1", "UPDATE t SET a = 1", "WITH x AS (SELECT 1) TABLE x"})
+        CHECK(judged(sql).timed);
+    for (const char* sql :
+         {"COPY t TO STDOUT", "VACUUM", "CALL p()", "DO ''", "BEGIN", "SELECT 1; SELECT 2", "x"})
         CHECK_FALSE(judged(sql).timed);
-    for (const char* sql : {"BEGIN ISOLATION LEVEL SERIALIZABLE", "START TRANSACTION READ ONLY", "SET TRANSACTION READ ONLY",
-                            "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "SET default_transaction_isolation = 'x'",
-                            "SET LOCAL transaction_isolation = 'serializable'"}) {
+    for (const char* sql :
+         {"BEGIN ISOLATION LEVEL SERIALIZABLE", "START TRANSACTION READ ONLY",
+          "SET TRANSACTION READ ONLY", "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+          "SET default_transaction_isolation = 'x'",
+          "SET LOCAL transaction_isolation = 'serializable'"}) {
         const std::string text = sql;
-    CAPTURE(text);
+        CAPTURE(text);
         CHECK(judged(sql).isolation_changed);
     }
-    for (const char* sql : {"BEGIN", "SET work_mem = '1MB'", "SELECT 1", "COMMIT"}) CHECK_FALSE(judged(sql).isolation_changed);
+    for (const char* sql : {"BEGIN", "SET work_mem = '1MB'", "SELECT 1", "COMMIT"})
+        CHECK_FALSE(judged(sql).isolation_changed);
 }
 
 TEST_CASE("a verdict that looked at a literal holds for its text only") {
-    for (const char* sql : {"SET x = 1", "SELECT set_config('a', 'b', true)", "EXPLAIN (ANALYZE 0) SELECT 1",
-                            "SELECT 'today'::date", "SELECT 'a'\n'b'"}) {
+    for (const char* sql :
+         {"SET x = 1", "SELECT set_config('a', 'b', true)", "EXPLAIN (ANALYZE 0) SELECT 1",
+          "SELECT 'today'::date", "SELECT 'a'\n'b'"}) {
         const std::string text = sql;
-    CAPTURE(text);
+        CAPTURE(text);
         CHECK(judged(sql).literal_dependent);
     }
-    for (const char* sql : {"SELECT 1", "INSERT INTO t VALUES ('x', 5)", "nonsense", "SELECT 'x'::regclass", "COMMIT",
-                            "EXPLAIN SELECT 1", "EXPLAIN (ANALYZE) SELECT 1", "CREATE TABLE x (a varchar(10) DEFAULT 'x')"}) {
+    for (const char* sql :
+         {"SELECT 1", "INSERT INTO t VALUES ('x', 5)", "nonsense", "SELECT 'x'::regclass", "COMMIT",
+          "EXPLAIN SELECT 1", "EXPLAIN (ANALYZE) SELECT 1",
+          "CREATE TABLE x (a varchar(10) DEFAULT 'x')"}) {
         const std::string text = sql;
-    CAPTURE(text);
+        CAPTURE(text);
         CHECK_FALSE(judged(sql).literal_dependent);
     }
 }

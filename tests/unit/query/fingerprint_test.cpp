@@ -19,13 +19,18 @@ TEST_CASE("a fingerprint is the same for other constants, lists, rows, comments,
     CHECK(same("SELECT a FROM t WHERE b = 'x'", "select A from T where b = $1 -- c"));
     CHECK(same("SELECT a FROM t WHERE b = -1", "SELECT a FROM t WHERE b = 1.5"));
     CHECK(same("SELECT * FROM t WHERE a IN (1)", "SELECT * FROM t WHERE a IN (1, 2, 3, 'x')"));
-    CHECK(same("SELECT * FROM t WHERE a IN ($1, $2) AND b = 1", "SELECT * FROM t WHERE a IN ($1) AND b = 2"));
+    CHECK(same("SELECT * FROM t WHERE a IN ($1, $2) AND b = 1",
+               "SELECT * FROM t WHERE a IN ($1) AND b = 2"));
     CHECK(same("SELECT * FROM t WHERE a NOT IN (-1, 2)", "SELECT * FROM t WHERE a NOT IN (3)"));
-    CHECK(same("SELECT * FROM t WHERE (a, b) IN ((1, 2), (3, 4))", "SELECT * FROM t WHERE (a, b) IN ((5, 6))"));
-    CHECK(same("SELECT * FROM t WHERE a = ANY (ARRAY[1, 2, 3])", "SELECT * FROM t WHERE a = ANY (ARRAY[1])"));
+    CHECK(same("SELECT * FROM t WHERE (a, b) IN ((1, 2), (3, 4))",
+               "SELECT * FROM t WHERE (a, b) IN ((5, 6))"));
+    CHECK(same("SELECT * FROM t WHERE a = ANY (ARRAY[1, 2, 3])",
+               "SELECT * FROM t WHERE a = ANY (ARRAY[1])"));
     CHECK(same("INSERT INTO t VALUES (1, 2)", "INSERT INTO t VALUES (3, 4), (5, 6), (7, 8)"));
-    CHECK(same("INSERT INTO t VALUES (1, now()) RETURNING a", "INSERT INTO t VALUES (1, now()), (2, now()) RETURNING a"));
-    CHECK(same("SELECT * FROM (VALUES (1), (2)) x WHERE a = 1", "SELECT * FROM (VALUES (1)) x WHERE a = 1"));
+    CHECK(same("INSERT INTO t VALUES (1, now()) RETURNING a",
+               "INSERT INTO t VALUES (1, now()), (2, now()) RETURNING a"));
+    CHECK(same("SELECT * FROM (VALUES (1), (2)) x WHERE a = 1",
+               "SELECT * FROM (VALUES (1)) x WHERE a = 1"));
     CHECK(same("SELECT /* hint */ 1", "SELECT 1"));
 }
 
@@ -49,13 +54,15 @@ TEST_CASE("a fingerprint is the same in every run") {
 
 TEST_CASE("normalised text has no constants and no comments") {
     CHECK(normalise("SELECT 1") == "SELECT $1");
-    CHECK(normalise("SELECT  a,\n b -- c\nFROM t WHERE x = 'secret' AND y = -5") == "SELECT a, b FROM t WHERE x = $1 AND y = -$2");
+    CHECK(normalise("SELECT  a,\n b -- c\nFROM t WHERE x = 'secret' AND y = -5") ==
+          "SELECT a, b FROM t WHERE x = $1 AND y = -$2");
     CHECK(normalise("SELECT $2, 'a', $1, 2") == "SELECT $2, $3, $1, $4");
     CHECK(normalise("SELECT E'a\\'b', $$x$$, B'1', 1.5e3") == "SELECT $1, $2, $3, $4");
     CHECK(normalise("SELECT \"Quoted\" FROM t /* note */ ;") == "SELECT \"Quoted\" FROM t ;");
     CHECK(normalise("SELECT 'open secret") == "SELECT ...");
     CHECK(normalise("") == "");
-    CHECK(normalise("UPDATE u SET password='hunter2'WHERE id=3") == "UPDATE u SET password=$1WHERE id=$2");
+    CHECK(normalise("UPDATE u SET password='hunter2'WHERE id=3") ==
+          "UPDATE u SET password=$1WHERE id=$2");
     CHECK(normalise("SELECT abcdef", 10) == "SELECT abc");
     CHECK(normalise("SELECT \"\xC3\xA4\xC3\xA4\"", 10) == "SELECT \"\xC3\xA4");
     CHECK(normalise(std::string(100000, 'a'), 50).size() == 50);
@@ -70,7 +77,8 @@ TEST_CASE("search_path is split as PostgreSQL does it") {
     CHECK(split_search_path("\"a,b\"") == Names{"a,b"});
     CHECK(split_search_path("\xC3\x84") == Names{"\xC3\x84"});
     CHECK(split_search_path(std::string(70, 'x')) == Names{std::string(63, 'x')});
-    for (const auto* nonsense : {"", "  ", ",", "a,", ",a", "a b", "\"a", "\"\"", "\"a\"b", "a,,b"}) {
+    for (const auto* nonsense :
+         {"", "  ", ",", "a,", ",a", "a b", "\"a", "\"\"", "\"a\"b", "a,,b"}) {
         CAPTURE(nonsense);
         CHECK(split_search_path(nonsense).empty());
     }

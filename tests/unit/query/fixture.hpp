@@ -9,8 +9,10 @@
 
 namespace pgweir::query::fixture {
 
-inline constexpr Oid kPgCatalog = 11, kPublic = 2200, kApp = 20000, kAlice = 20001, kInformation = 13000;
-inline constexpr Oid kT = 1, kU = 2, kAppT = 3, kBoth = 4, kAppBoth = 5, kAliceNotes = 6, kQuoted = 7;
+inline constexpr Oid kPgCatalog = 11, kPublic = 2200, kApp = 20000, kAlice = 20001,
+                     kInformation = 13000;
+inline constexpr Oid kT = 1, kU = 2, kAppT = 3, kBoth = 4, kAppBoth = 5, kAliceNotes = 6,
+                     kQuoted = 7;
 
 class Builder {
   public:
@@ -18,8 +20,11 @@ class Builder {
         catalog_.version = 7;
         catalog_.database_oid = 5;
         catalog_.any_harmful_trigger = true;
-        catalog_.schemas = {{"pg_catalog", kPgCatalog}, {"public", kPublic}, {"app", kApp},
-                            {"alice", kAlice},          {"information_schema", kInformation}};
+        catalog_.schemas = {{"pg_catalog", kPgCatalog},
+                            {"public", kPublic},
+                            {"app", kApp},
+                            {"alice", kAlice},
+                            {"information_schema", kInformation}};
         relations();
         functions();
         operators();
@@ -30,7 +35,13 @@ class Builder {
 
   private:
     Relation& add(Oid schema, std::string name, Oid oid, char kind = 'r') {
-        Relation r{.oid = oid, .schema = schema, .name = name, .kind = kind, .plain_types = true};
+        Relation r{.oid = oid,
+                   .schema = schema,
+                   .name = name,
+                   .kind = kind,
+                   .plain_types = true,
+                   .reading_may_write = false,
+                   .session_harmless = true};
         return catalog_.relations[schema][name] = r;
     }
 
@@ -42,14 +53,21 @@ class Builder {
         add(kApp, "twice", kAppBoth);
         add(kAlice, "notes", kAliceNotes);
         add(kPublic, "Odd Name", kQuoted);
-        add(kPublic, "v", 100, 'v');
+        auto& view = add(kPublic, "v", 100, 'v');
+        view.reading_may_write = true;
+        view.session_harmless = false;
+        add(kPublic, "quiet_view", 120, 'v');
+        auto& quiet_guard = add(kPublic, "quiet_guard", 121);
+        quiet_guard.row_security = true;
         add(kPublic, "mv", 101, 'm');
         add(kPublic, "remote", 102, 'f');
         add(kPublic, "parted", 103, 'p');
         add(kPublic, "seq", 104, 'S');
         add(kPublic, "fast", 105).persistence = 'u';
         add(kPublic, "gone", 106).persistence = 't';
-        add(kPublic, "guarded", 107).row_security = true;
+        auto& guarded = add(kPublic, "guarded", 107);
+        guarded.row_security = guarded.reading_may_write = true;
+        guarded.session_harmless = false;
         add(kPublic, "child", 108).inherits = true;
         add(kPublic, "moods", 109).plain_types = false;
         add(kPublic, "checked", 110).has_triggers = true;
@@ -57,37 +75,121 @@ class Builder {
         triggered.has_triggers = triggered.has_user_triggers = true;
         add(kPublic, "ruled", 112).has_rules = true;
         add(kPublic, "parent", 113).referenced_cascade = true;
-        add(kPublic, "defaults", 114).generated_or_default_functions = true;
+        auto& defaults = add(kPublic, "defaults", 114);
+        defaults.generated_or_default_functions = true;
+        defaults.session_harmless = false;
+        add(kPublic, "setting_default", 122).session_harmless = false;
         add(kInformation, "tables", 115, 'v').system = true;
     }
 
-    void builtin(Volatility volatility, std::initializer_list<const char*> names) {
+    void builtin(Volatility volatility, std::initializer_list<const char*> names,
+                 bool effects = false) {
         for (const char* name : names)
-            catalog_.functions[name].push_back({.oid = 100, .schema = kPgCatalog, .volatility = volatility, .builtin = true});
+            catalog_.functions[name].push_back({.oid = 100,
+                                                .schema = kPgCatalog,
+                                                .volatility = volatility,
+                                                .builtin = true,
+                                                .session_harmless = !effects,
+                                                .may_write = effects});
     }
 
     void user(const char* name, Oid schema, Volatility volatility, bool harmless, bool writes) {
-        catalog_.functions[name].push_back({.oid = 20000, .schema = schema, .volatility = volatility,
-                                            .session_harmless = harmless, .may_write = writes});
+        catalog_.functions[name].push_back({.oid = 20000,
+                                            .schema = schema,
+                                            .volatility = volatility,
+                                            .session_harmless = harmless,
+                                            .may_write = writes});
     }
 
     void functions() {
-        builtin(Volatility::immutable_,
-                {"lower", "upper", "count", "sum", "min", "max", "avg", "bool_and", "length", "abs", "round", "substring",
-                 "btrim", "position", "overlay", "date_part", "extract", "date_trunc", "unnest", "generate_series",
-                 "row_number", "rank", "lag", "string_agg", "array_agg", "md5", "to_timestamp", "timezone", "age",
-                 "jsonb_array_elements", "like_escape", "overlaps", "percentile_cont", "date", "left", "right",
-                 "jsonb_path_exists", "array_length", "ts_rewrite"});
-        builtin(Volatility::stable,
-                {"now", "to_char", "to_date", "to_timestamp", "date_trunc", "date_part", "extract", "concat", "format",
-                 "current_setting", "timezone", "age", "pg_typeof", "has_table_privilege", "version", "to_json",
-                 "row_to_json", "transaction_timestamp", "json_populate_record", "to_regclass", "current_database",
-                 "date", "generate_series", "json_agg", "pg_table_is_visible", "table_to_xml"});
-        builtin(Volatility::volatile_,
-                {"random", "nextval", "currval", "lastval", "setval", "set_config", "setseed", "clock_timestamp",
-                 "pg_advisory_lock", "pg_advisory_unlock", "pg_try_advisory_lock", "pg_advisory_xact_lock",
-                 "pg_backend_pid", "pg_sleep", "gen_random_uuid", "pg_notify", "query_to_xml", "lo_create",
-                 "txid_current", "pg_export_snapshot", "ts_stat", "pg_create_logical_replication_slot"});
+        builtin(Volatility::immutable_, {"lower",
+                                         "upper",
+                                         "count",
+                                         "sum",
+                                         "min",
+                                         "max",
+                                         "avg",
+                                         "bool_and",
+                                         "length",
+                                         "abs",
+                                         "round",
+                                         "substring",
+                                         "btrim",
+                                         "position",
+                                         "overlay",
+                                         "date_part",
+                                         "extract",
+                                         "date_trunc",
+                                         "unnest",
+                                         "generate_series",
+                                         "row_number",
+                                         "rank",
+                                         "lag",
+                                         "string_agg",
+                                         "array_agg",
+                                         "md5",
+                                         "to_timestamp",
+                                         "timezone",
+                                         "age",
+                                         "jsonb_array_elements",
+                                         "like_escape",
+                                         "overlaps",
+                                         "percentile_cont",
+                                         "date",
+                                         "left",
+                                         "right",
+                                         "jsonb_path_exists",
+                                         "array_length",
+                                         "ts_rewrite"});
+        builtin(Volatility::stable, {"now",
+                                     "to_char",
+                                     "to_date",
+                                     "to_timestamp",
+                                     "date_trunc",
+                                     "date_part",
+                                     "extract",
+                                     "concat",
+                                     "format",
+                                     "current_setting",
+                                     "timezone",
+                                     "age",
+                                     "pg_typeof",
+                                     "has_table_privilege",
+                                     "version",
+                                     "to_json",
+                                     "row_to_json",
+                                     "transaction_timestamp",
+                                     "json_populate_record",
+                                     "to_regclass",
+                                     "current_database",
+                                     "date",
+                                     "generate_series",
+                                     "json_agg",
+                                     "pg_table_is_visible",
+                                     "table_to_xml"});
+        builtin(Volatility::volatile_, {"random",
+                                        "nextval",
+                                        "currval",
+                                        "lastval",
+                                        "setval",
+                                        "set_config",
+                                        "setseed",
+                                        "clock_timestamp",
+                                        "pg_advisory_lock",
+                                        "pg_advisory_unlock",
+                                        "pg_try_advisory_lock",
+                                        "pg_advisory_xact_lock",
+                                        "pg_backend_pid",
+                                        "pg_sleep",
+                                        "gen_random_uuid",
+                                        "pg_notify",
+                                        "query_to_xml",
+                                        "lo_create",
+                                        "txid_current",
+                                        "pg_export_snapshot",
+                                        "ts_stat",
+                                        "pg_create_logical_replication_slot"});
+        builtin(Volatility::volatile_, {"pg_new_in_19"}, true);
         user("own_constant", kPublic, Volatility::immutable_, true, false);
         user("own_reader", kPublic, Volatility::stable, true, false);
         user("own_writer", kPublic, Volatility::volatile_, true, true);
@@ -100,8 +202,9 @@ class Builder {
     }
 
     void operators() {
-        for (const char* name : {"=", "<>", "<", ">", "<=", ">=", "+", "-", "*", "/", "%", "||", "~~", "!~~", "~~*", "~",
-                                 "!~", "@>", "<@", "->", "->>", "&&", "@@", "^", "|/"})
+        for (const char* name :
+             {"=",   "<>",  "<", ">",  "<=", ">=", "+",  "-",   "*",  "/",  "%", "||", "~~",
+              "!~~", "~~*", "~", "!~", "@>", "<@", "->", "->>", "&&", "@@", "^", "|/"})
             catalog_.operators[name].push_back({kPgCatalog, true, Volatility::immutable_});
         catalog_.operators["<"].push_back({kPgCatalog, true, Volatility::stable});
         catalog_.operators["<->"].push_back({kPgCatalog, true, Volatility::immutable_});

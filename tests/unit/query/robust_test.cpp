@@ -2,12 +2,12 @@
 // and unknown grammar get.
 #include <doctest/doctest.h>
 
-#include <chrono>
 #include <atomic>
+#include <chrono>
 #include <random>
 #include <string>
-#include <vector>
 #include <thread>
+#include <vector>
 
 #include "fixture.hpp"
 
@@ -41,21 +41,29 @@ std::string repeated(std::string_view part, std::size_t times) {
 
 constexpr const char* kTexts[] = {
     "WITH x AS (SELECT 'a''b', E'c\\'d', $t$e$t$ FROM t /* f /* g */ */) SELECT * FROM x -- end",
-    "INSERT INTO \"Odd Name\" (a, b) VALUES (1, 'x'), (-2.5e3, U&'y') ON CONFLICT DO NOTHING RETURNING *",
-    "MERGE INTO t USING u ON t.id = u.id WHEN MATCHED THEN UPDATE SET a = B'01' WHEN NOT MATCHED THEN INSERT VALUES (X'1f')",
-    "SELECT sum(a) FILTER (WHERE b) OVER (PARTITION BY c ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM t TABLESAMPLE system (1)",
-    "CREATE TEMP TABLE x (a int DEFAULT 1, b varchar(10)) ON COMMIT DROP; SET LOCAL a.b = 'c'; LISTEN d",
-    "EXPLAIN (ANALYZE, BUFFERS) SELECT * FROM ROWS FROM (generate_series(1, 2), unnest(ARRAY[1])) AS q(a, b)",
+    "INSERT INTO \"Odd Name\" (a, b) VALUES (1, 'x'), (-2.5e3, U&'y') ON CONFLICT DO NOTHING "
+    "RETURNING *",
+    "MERGE INTO t USING u ON t.id = u.id WHEN MATCHED THEN UPDATE SET a = B'01' WHEN NOT MATCHED "
+    "THEN INSERT VALUES (X'1f')",
+    "SELECT sum(a) FILTER (WHERE b) OVER (PARTITION BY c ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) "
+    "FROM t TABLESAMPLE system (1)",
+    "CREATE TEMP TABLE x (a int DEFAULT 1, b varchar(10)) ON COMMIT DROP; SET LOCAL a.b = 'c'; "
+    "LISTEN d",
+    "EXPLAIN (ANALYZE, BUFFERS) SELECT * FROM ROWS FROM (generate_series(1, 2), unnest(ARRAY[1])) "
+    "AS q(a, b)",
     "DO $body$ begin perform $$x$$; end $body$; COPY t (a) FROM STDIN WITH (FORMAT csv, HEADER)",
-    "SELECT xmlelement(name a, xmlattributes(b AS c)), (d).e.f[1:2], CASE g WHEN 1 THEN 2 END, $1::int[] FROM xmltable('/a' passing b columns c int)",
-    "SELECT a FROM t WHERE (b, c) OVERLAPS (d, e) AND f SIMILAR TO 'x' ESCAPE '!' AND g AT TIME ZONE 'h' IS NOT DISTINCT FROM CURRENT_DATE"};
+    "SELECT xmlelement(name a, xmlattributes(b AS c)), (d).e.f[1:2], CASE g WHEN 1 THEN 2 END, "
+    "$1::int[] FROM xmltable('/a' passing b columns c int)",
+    "SELECT a FROM t WHERE (b, c) OVERLAPS (d, e) AND f SIMILAR TO 'x' ESCAPE '!' AND g AT TIME "
+    "ZONE 'h' IS NOT DISTINCT FROM CURRENT_DATE"};
 
 }  // namespace
 
 TEST_CASE("every prefix of a statement is survived, and with any byte replaced") {
     std::mt19937 random(1);
     for (const std::string text : kTexts) {
-        for (std::size_t i = 0; i <= text.size(); ++i) all_entries(std::string_view(text).substr(0, i));
+        for (std::size_t i = 0; i <= text.size(); ++i)
+            all_entries(std::string_view(text).substr(0, i));
         for (std::size_t i = 0; i < text.size(); ++i) {
             std::string changed = text;
             changed[i] = static_cast<char>(random());
@@ -66,13 +74,18 @@ TEST_CASE("every prefix of a statement is survived, and with any byte replaced")
 
 TEST_CASE("random bytes and random tokens are survived") {
     std::mt19937 random(2);
-    const char* const tokens[] = {"SELECT", "FROM", "t", "(", ")", ",", "'", "\"", "$$", "$1", "1", "-", "--", "/*", "*/", "WITH", "AS", "\n",
-                                  "INSERT INTO", "VALUES", ";", "E'", "\\", "::", "int", "UNION", "WHERE", "=", "*", ".", "[", "]", "u&'"};
+    const char* const tokens[] = {"SELECT", "FROM", "t",  "(",   ")",           ",",      "'",
+                                  "\"",     "$$",   "$1", "1",   "-",           "--",     "/*",
+                                  "*/",     "WITH", "AS", "\n",  "INSERT INTO", "VALUES", ";",
+                                  "E'",     "\\",   "::", "int", "UNION",       "WHERE",  "=",
+                                  "*",      ".",    "[",  "]",   "u&'"};
     for (int i = 0; i < 3000; ++i) {
         std::string text;
         for (std::size_t n = random() % 60; n > 0; --n) {
-            if (i % 2 == 0) text += tokens[random() % std::size(tokens)] + std::string(random() % 2, ' ');
-            else text.push_back(static_cast<char>(random()));
+            if (i % 2 == 0)
+                text += tokens[random() % std::size(tokens)] + std::string(random() % 2, ' ');
+            else
+                text.push_back(static_cast<char>(random()));
         }
         all_entries(text);
     }
@@ -112,26 +125,34 @@ TEST_CASE("cost grows with the length and no faster") {
             static_cast<void>(fingerprint(text));
             static_cast<void>(normalise(text));
             static_cast<void>(judged(text));
-            best = std::min<std::chrono::nanoseconds>(best, std::chrono::steady_clock::now() - from);
+            best =
+                std::min<std::chrono::nanoseconds>(best, std::chrono::steady_clock::now() - from);
         }
         return static_cast<double>(best.count());
     };
-    for (const std::string_view part : {"$a", "/*", "''", "1,", "(", "(1),", "a.", "\"\"", "$$ $", "E'", "u&'a'", "[", "in (", "values ("}) {
+    for (const std::string_view part : {"$a", "/*", "''", "1,", "(", "(1),", "a.", "\"\"", "$$ $",
+                                        "E'", "u&'a'", "[", "in (", "values ("}) {
         CAPTURE(part);
-        const auto text = [&](std::size_t n) { return "INSERT INTO t VALUES " + repeated(part, n / part.size()); };
+        const auto text = [&](std::size_t n) {
+            return "INSERT INTO t VALUES " + repeated(part, n / part.size());
+        };
         CHECK(cost(text(1600000)) < 40 * cost(text(200000)) + 5e6);
     }
 }
 
 TEST_CASE("a long INSERT of plain values is judged as exactly as a short one") {
-    const std::string rows = repeated("(1, 'text', -2.5, NULL, DEFAULT, true, $1, '2024-01-01'::date), ", 20000) + "(1, 2)";
+    const std::string rows =
+        repeated("(1, 'text', -2.5, NULL, DEFAULT, true, $1, '2024-01-01'::date), ", 20000) +
+        "(1, 2)";
     const Verdict plain = judged("INSERT INTO t (a, \"B c\") VALUES " + rows);
     CHECK(plain.kind == Kind::dml);
     CHECK(plain.pin == PinReason::none);
     CHECK(plain.writes == Writes::relations);
     CHECK(plain.written == std::vector{kT});
     CHECK_FALSE(plain.may_leave_state);
-    CHECK(judged("INSERT INTO public.\"Odd Name\" VALUES " + rows + " ON CONFLICT DO NOTHING RETURNING a, b;").written == std::vector{kQuoted});
+    CHECK(judged("INSERT INTO public.\"Odd Name\" VALUES " + rows +
+                 " ON CONFLICT DO NOTHING RETURNING a, b;")
+              .written == std::vector{kQuoted});
     const Verdict triggered = judged("INSERT INTO triggered VALUES " + rows);
     CHECK(triggered.writes == Writes::database);
     CHECK(triggered.may_leave_state);
@@ -140,8 +161,9 @@ TEST_CASE("a long INSERT of plain values is judged as exactly as a short one") {
     CHECK(unknown.writes == Writes::database);
     CHECK(unknown.pin == PinReason::none);
     CHECK(unknown.may_leave_state);
-    for (const std::string tail : {", (setseed(1))", "; DROP TABLE t", " ON CONFLICT (a) DO UPDATE SET a = own_writer()", ", (1::mood)",
-                                   " RETURNING own_writer()", ", ('a' 'b')"}) {
+    for (const std::string tail :
+         {", (setseed(1))", "; DROP TABLE t", " ON CONFLICT (a) DO UPDATE SET a = own_writer()",
+          ", (1::mood)", " RETURNING own_writer()", ", ('a' 'b')"}) {
         CAPTURE(tail);
         CHECK(judged("INSERT INTO t VALUES " + rows + tail).writes == Writes::database);
     }
@@ -151,10 +173,12 @@ TEST_CASE("a long literal does not keep a statement from the parser") {
     const std::string blob(300000, 'x');
     CHECK(judged("UPDATE t SET a = '" + blob + "' WHERE id = 1").written == std::vector{kT});
     CHECK(judged("UPDATE t SET a = E'" + blob + "' WHERE id = 1").written == std::vector{kT});
-    CHECK(judged("UPDATE t SET a = $a$" + blob + "$a$, b = X'" + std::string(1000, '0') + "'").written == std::vector{kT});
+    CHECK(judged("UPDATE t SET a = $a$" + blob + "$a$, b = X'" + std::string(1000, '0') + "'")
+              .written == std::vector{kT});
     CHECK(judged("SELECT own_setter('" + blob + "')").pin == PinReason::function);
     CHECK(judged("SELECT * FROM t WHERE a = '" + blob + "'").reads == std::vector{kT});
-    CHECK(judged("SELECT * FROM t WHERE a = '" + blob + " now'").not_cached == NotCached::special_date_input);
+    CHECK(judged("SELECT * FROM t WHERE a = '" + blob + " now'").not_cached ==
+          NotCached::special_date_input);
 }
 
 TEST_CASE("a statement too long to parse is judged by its tokens") {
@@ -182,7 +206,8 @@ TEST_CASE("a statement too long to parse is judged by its tokens") {
 }
 
 TEST_CASE("grammar newer than the parser is judged by its tokens") {
-    for (const auto* sql : {"SELECT JSON_OBJECT('a': 1)", "SELECT a IS JSON FROM t", "SELECT * FROM (SELECT 1)", "SELECT a AT LOCAL FROM t",
+    for (const auto* sql : {"SELECT JSON_OBJECT('a': 1)", "SELECT a IS JSON FROM t",
+                            "SELECT * FROM (SELECT 1)", "SELECT a AT LOCAL FROM t",
                             "SELECT * FROM JSON_TABLE('[]', '$[*]' COLUMNS (a int PATH '$')) j"}) {
         const std::string text = sql;
         CAPTURE(text);
@@ -194,7 +219,8 @@ TEST_CASE("grammar newer than the parser is judged by its tokens") {
         CHECK_FALSE(v.may_end_transaction);
         CHECK(judged_without_catalog(sql).kind == Kind::select);
     }
-    CHECK(judged("MERGE INTO t USING u ON t.a = u.a WHEN NOT MATCHED BY SOURCE THEN DELETE").kind == Kind::dml);
+    CHECK(judged("MERGE INTO t USING u ON t.a = u.a WHEN NOT MATCHED BY SOURCE THEN DELETE").kind ==
+          Kind::dml);
     CHECK(judged("UPDATE t SET a = 1 RETURNING WITH (OLD AS o) o.a").kind == Kind::dml);
     CHECK(judged("SELECT setseed(1), a IS JSON FROM t").pin == PinReason::seed);
     CHECK(judged("SELECT a IS JSON FROM t; SET x = 1").pin == PinReason::not_understood);
@@ -207,7 +233,9 @@ TEST_CASE("threads judge at the same time") {
     for (int i = 0; i < 4; ++i) {
         threads.emplace_back([&wrong] {
             for (int round = 0; round < 200; ++round) {
-                if (judged("SELECT * FROM t JOIN u USING (id) WHERE a = 'x'").reads != std::vector{kT, kU}) ++wrong;
+                if (judged("SELECT * FROM t JOIN u USING (id) WHERE a = 'x'").reads !=
+                    std::vector{kT, kU})
+                    ++wrong;
                 if (judged("SELECT broken FROM").kind != Kind::select) ++wrong;
                 if (judged("INSERT INTO t VALUES (1)").written != std::vector{kT}) ++wrong;
             }

@@ -42,21 +42,33 @@ TEST_CASE("texts that differ in constants, comments, white space or case of word
     CHECK(same("SELECT a--note\r, b", "SELECT a , b"));
     CHECK(same("SELECT 1 -- last", "SELECT 1"));
     CHECK(same("SELECT a FROM t LIMIT 5", "SELECT a FROM t LIMIT 6"));
-    CHECK(same("\xC3\x84" "b", "\xC3\x84" "B"));
+    CHECK(
+        same("\xC3\x84"
+             "b",
+             "\xC3\x84"
+             "B"));
     CHECK(same("f(1,2)", "f(3,4)"));
     CHECK(same("t.a=.5", "t.a=1.5"));
 }
 
 TEST_CASE("texts whose tokens differ have different shapes") {
     const std::vector<std::string> texts = {
-        "SELECT 1", "SELECT 2147483648", "SELECT 1.5", "SELECT 'a'", "SELECT E'a'", "SELECT B'1'", "SELECT X'1'", "SELECT N'1'",
-        "SELECT U&'a'", "SELECT $$a$$", "SELECT $1", "SELECT $2", "SELECT a", "SELECT \"a\"", "SELECT \"A\"", "SELECT a1", "SELECT a2",
-        "SELECT -1", "SELECT - 1", "SELECT - -1", "SELECT +1", "SELECT 1-1", "SELECT 1 -1", "SELECT 1,1", "SELECT (1)", "SELECT 1 a",
-        "SELECT 1;", "SELECT a.b", "SELECT a. b", "SELECT a b", "SELECT ab", "SELECT a||b", "SELECT a| |b",
-        "SELECT a |b", "SELECT a<b", "SELECT a<=b", "SELECT a< =b", "SELECT a::int", "SELECT a::int4", "SELECT a:int",
-        "SELECT a[1]", "SELECT a[1:2]", "SELECT a[:2]", "SELECT e 'a'", "SELECT 'a' e", "SELECT ae", "SELECT $1a$2",
-        "SELECT \"a\"\"b\"", "SELECT \"a b\"", "SELECT \"a  b\"", "SELECT \"a\" \"b\"", "SELECT 'a' 1", "SELECT 1 'a'", "SELECT xe'a'",
-        "SELECT a'b'", "SELECT a$1", "SELECT a $1", "SELECT \xC3\xA4", "SELECT \xC3\x84", "SELECT e", "SELECT u&a", "SELECT u & 'a'"};
+        "SELECT 1",       "SELECT 2147483648", "SELECT 1.5",         "SELECT 'a'",
+        "SELECT E'a'",    "SELECT B'1'",       "SELECT X'1'",        "SELECT N'1'",
+        "SELECT U&'a'",   "SELECT $$a$$",      "SELECT $1",          "SELECT $2",
+        "SELECT a",       "SELECT \"a\"",      "SELECT \"A\"",       "SELECT a1",
+        "SELECT a2",      "SELECT -1",         "SELECT - 1",         "SELECT - -1",
+        "SELECT +1",      "SELECT 1-1",        "SELECT 1 -1",        "SELECT 1,1",
+        "SELECT (1)",     "SELECT 1 a",        "SELECT 1;",          "SELECT a.b",
+        "SELECT a. b",    "SELECT a b",        "SELECT ab",          "SELECT a||b",
+        "SELECT a| |b",   "SELECT a |b",       "SELECT a<b",         "SELECT a<=b",
+        "SELECT a< =b",   "SELECT a::int",     "SELECT a::int4",     "SELECT a:int",
+        "SELECT a[1]",    "SELECT a[1:2]",     "SELECT a[:2]",       "SELECT e 'a'",
+        "SELECT 'a' e",   "SELECT ae",         "SELECT $1a$2",       "SELECT \"a\"\"b\"",
+        "SELECT \"a b\"", "SELECT \"a  b\"",   "SELECT \"a\" \"b\"", "SELECT 'a' 1",
+        "SELECT 1 'a'",   "SELECT xe'a'",      "SELECT a'b'",        "SELECT a$1",
+        "SELECT a $1",    "SELECT \xC3\xA4",   "SELECT \xC3\x84",    "SELECT e",
+        "SELECT u&a",     "SELECT u & 'a'"};
     for (std::size_t i = 0; i < texts.size(); ++i) {
         for (std::size_t j = i + 1; j < texts.size(); ++j) {
             CAPTURE(texts[i]);
@@ -67,20 +79,56 @@ TEST_CASE("texts whose tokens differ have different shapes") {
 }
 
 TEST_CASE("what is odd is not understood and is its own shape") {
-    for (const std::string_view odd :
-         {"SELECT 'open", "SELECT E'a\\", "SELECT E'\\x41'", "SELECT E'\\u0041'", "SELECT E'\\101'", "SELECT \"open", "SELECT \"\"",
-          "SELECT $a$open", "SELECT $a", "SELECT $", "SELECT /* open", "SELECT /* /* */", "SELECT 1a", "SELECT 0x1F", "SELECT 1_000",
-          "SELECT 1e", "SELECT 1e+", "SELECT 1.2.3", "SELECT 1..2", "SELECT 1$1", "SELECT $1a", "SELECT \\d", "SELECT {a}", "SELECT \v",
-          "SELECT \x01", "SELECT \x7f", "SELECT 'a' 'b'", "SELECT 'a'\n'b'", "SELECT 'a' -- c\n 'b'", "SELECT 'a'/**/'b'", "SELECT E'a'\n'b'",
-          "SELECT $$a$$'b'", "SELECT 'a'$$b$$", "SELECT $$a$$$$b$$", "SELECT $$a$$1", "SELECT $$a$$b", "SELECT U&\"a\"",
-          "SELECT U&'\\0041'", "SELECT U&'a' UESCAPE '!'", "SELECT U&'a' /**/ uescape '!'", "SELECT U&'a' -- x\n uescape '!'", "SELECT $12345678"}) {
+    for (const std::string_view odd : {"SELECT 'open",
+                                       "SELECT E'a\\",
+                                       "SELECT E'\\x41'",
+                                       "SELECT E'\\u0041'",
+                                       "SELECT E'\\101'",
+                                       "SELECT \"open",
+                                       "SELECT \"\"",
+                                       "SELECT $a$open",
+                                       "SELECT $a",
+                                       "SELECT $",
+                                       "SELECT /* open",
+                                       "SELECT /* /* */",
+                                       "SELECT 1a",
+                                       "SELECT 0x1F",
+                                       "SELECT 1_000",
+                                       "SELECT 1e",
+                                       "SELECT 1e+",
+                                       "SELECT 1.2.3",
+                                       "SELECT 1..2",
+                                       "SELECT 1$1",
+                                       "SELECT $1a",
+                                       "SELECT \\d",
+                                       "SELECT {a}",
+                                       "SELECT \v",
+                                       "SELECT \x01",
+                                       "SELECT \x7f",
+                                       "SELECT 'a' 'b'",
+                                       "SELECT 'a'\n'b'",
+                                       "SELECT 'a' -- c\n 'b'",
+                                       "SELECT 'a'/**/'b'",
+                                       "SELECT E'a'\n'b'",
+                                       "SELECT $$a$$'b'",
+                                       "SELECT 'a'$$b$$",
+                                       "SELECT $$a$$$$b$$",
+                                       "SELECT $$a$$1",
+                                       "SELECT $$a$$b",
+                                       "SELECT U&\"a\"",
+                                       "SELECT U&'\\0041'",
+                                       "SELECT U&'a' UESCAPE '!'",
+                                       "SELECT U&'a' /**/ uescape '!'",
+                                       "SELECT U&'a' -- x\n uescape '!'",
+                                       "SELECT $12345678"}) {
         CAPTURE(odd);
         CHECK_FALSE(lexed(odd));
         CHECK(special(odd));
     }
     using namespace std::string_view_literals;
-    for (const auto with_nul : {"SELECT \0"sv, "SELECT 'a\0b'"sv, "SELECT \"a\0b\""sv, "SELECT $$a\0b$$"sv, "SELECT 1 --\0"sv,
-                                "SELECT /*\0*/ 1"sv, "\0"sv})
+    for (const auto with_nul :
+         {"SELECT \0"sv, "SELECT 'a\0b'"sv, "SELECT \"a\0b\""sv, "SELECT $$a\0b$$"sv,
+          "SELECT 1 --\0"sv, "SELECT /*\0*/ 1"sv, "\0"sv})
         CHECK_FALSE(lexed(with_nul));
     CHECK_FALSE(scan_text("SELECT 'a").shape == scan_text("SELECT 'b").shape);
     CHECK(scan_text("SELECT 'a").shape == scan_text("SELECT 'a").shape);
@@ -104,16 +152,19 @@ TEST_CASE("operators end before a comment, and division and minus are operators"
 }
 
 TEST_CASE("the words for the current time are found in every kind of string and nowhere else") {
-    for (const auto* sql : {"SELECT 'now'", "SELECT 'NOW'", "SELECT ' today '", "SELECT 'today'", "SELECT 'tomorrow'",
-                            "SELECT 'Yesterday'", "SELECT $$now$$", "SELECT $x$ a today $x$", "SELECT E'now'", "SELECT E'\\now'",
-                            "SELECT '{2024-01-01,now}'", "SELECT '[today,)'", "SELECT '2024now'", "SELECT N'now'", "SELECT 'a' || 'now'",
-                            "SELECT 'today''s'", "SELECT 'now\xC3\xA4'"}) {
+    for (const auto* sql :
+         {"SELECT 'now'", "SELECT 'NOW'", "SELECT ' today '", "SELECT 'today'", "SELECT 'tomorrow'",
+          "SELECT 'Yesterday'", "SELECT $$now$$", "SELECT $x$ a today $x$", "SELECT E'now'",
+          "SELECT E'\\now'", "SELECT '{2024-01-01,now}'", "SELECT '[today,)'", "SELECT '2024now'",
+          "SELECT N'now'", "SELECT 'a' || 'now'", "SELECT 'today''s'", "SELECT 'now\xC3\xA4'"}) {
         CAPTURE(sql);
         CHECK(special(sql));
     }
-    for (const auto* sql : {"SELECT now", "SELECT \"now\"", "SELECT 'know'", "SELECT 'snow white'", "SELECT 'nowhere'", "SELECT 'w'",
-                            "SELECT 'y'", "SELECT 'ow'", "SELECT 'toda'", "SELECT 'day'", "SELECT 'yesterdays'", "SELECT 1 -- 'now'",
-                            "SELECT /* 'today' */ 1", "SELECT 'xnow'", "SELECT '2024-01-01 12:00:00'", "SELECT ''"}) {
+    for (const auto* sql :
+         {"SELECT now", "SELECT \"now\"", "SELECT 'know'", "SELECT 'snow white'",
+          "SELECT 'nowhere'", "SELECT 'w'", "SELECT 'y'", "SELECT 'ow'", "SELECT 'toda'",
+          "SELECT 'day'", "SELECT 'yesterdays'", "SELECT 1 -- 'now'", "SELECT /* 'today' */ 1",
+          "SELECT 'xnow'", "SELECT '2024-01-01 12:00:00'", "SELECT ''"}) {
         CAPTURE(sql);
         CHECK_FALSE(special(sql));
     }
@@ -126,7 +177,8 @@ TEST_CASE("the words for the current time are found in every kind of string and 
 }
 
 TEST_CASE("texts longer than the buffer keep their differences and their equality") {
-    for (const std::size_t size : {1000u, 2030u, 2031u, 2032u, 2039u, 2040u, 2041u, 2047u, 2048u, 2049u, 2060u, 4100u, 70000u}) {
+    for (const std::size_t size : {1000u, 2030u, 2031u, 2032u, 2039u, 2040u, 2041u, 2047u, 2048u,
+                                   2049u, 2060u, 4100u, 70000u}) {
         const std::string pad(size, 'c'), spaced(size, ' ');
         CAPTURE(size);
         CHECK(same("SELECT " + pad + ", 1", "select " + pad + ", 22"));
@@ -149,38 +201,76 @@ namespace {
 /// The same statement with other constants, blanks, comments and case of words.
 std::string varied(std::string_view sql, std::mt19937& random) {
     std::string out;
-    const auto pick = [&](std::initializer_list<const char*> from) { return *(from.begin() + random() % from.size()); };
+    const auto pick = [&](std::initializer_list<const char*> from) {
+        return *(from.begin() + random() % from.size());
+    };
     for (const char c : sql) {
-        if (c == '#') out += pick({"0", "1", "7", "42", "2147483647", "007"});
-        else if (c == '~') out += pick({"''", "'a'", "'O''Hara'", "'x; drop table t'", "'-- /*'", "'$$'", "'true'", "'t'"});
-        else if (c == '@') out += pick({"1.5", ".5", "1e5", "3."});
-        else if (c == ' ') out += pick({" ", "  ", "\n", "\t", " /* c */ ", " -- d\n"});
-        else out.push_back(c >= 'a' && c <= 'z' && random() % 3 == 0 ? static_cast<char>(c - 32) : c);
+        if (c == '#')
+            out += pick({"0", "1", "7", "42", "2147483647", "007"});
+        else if (c == '~')
+            out += pick({"''", "'a'", "'O''Hara'", "'x; drop table t'", "'-- /*'", "'$$'", "'true'",
+                         "'t'"});
+        else if (c == '@')
+            out += pick({"1.5", ".5", "1e5", "3."});
+        else if (c == ' ')
+            out += pick({" ", "  ", "\n", "\t", " /* c */ ", " -- d\n"});
+        else
+            out.push_back(c >= 'a' && c <= 'z' && random() % 3 == 0 ? static_cast<char>(c - 32)
+                                                                    : c);
     }
     return out;
 }
 
 bool same_verdict(const Verdict& a, const Verdict& b) {
     return a.kind == b.kind && a.pin == b.pin && a.may_leave_state == b.may_leave_state &&
-           a.may_end_transaction == b.may_end_transaction && a.writes == b.writes && a.written == b.written &&
-           a.not_cached == b.not_cached && a.reads == b.reads && a.literal_dependent == b.literal_dependent &&
-           a.timed == b.timed && a.isolation_changed == b.isolation_changed;
+           a.may_end_transaction == b.may_end_transaction && a.writes == b.writes &&
+           a.written == b.written && a.not_cached == b.not_cached && a.reads == b.reads &&
+           a.literal_dependent == b.literal_dependent && a.timed == b.timed &&
+           a.isolation_changed == b.isolation_changed;
 }
 }  // namespace
 
 TEST_CASE("texts of equal shape have equal verdicts unless these say otherwise") {
     std::mt19937 random(4711);
     for (const std::string_view sql :
-         {"select * from t where id = # and b = ~ limit #", "select a + @ from t where b in (#, #) order by #", "select ~::date",
-          "select ~::varchar(#), interval ~ second(#)", "insert into t values (#, ~, @), (#, ~, @) returning a", "update t set a = -# where b = ~",
-          "delete from u where a between # and #", "select ~::regclass", "select nextval(~)", "select pg_advisory_lock(#)",
-          "with x as (select # from t) select * from x offset #", "select substring(a from # for #) from t", "select (array[#, #])[#]",
-          "create table x (a varchar(#) default ~, b numeric(#, #))", "copy t from ~ with (format csv, delimiter ~)", "do ~",
-          "notify a, ~", "comment on table t is ~", "prepare transaction ~", "vacuum t", "explain select #", "values (#), (~)",
-          "select * from triggered where a = ~; select #", "merge into t using u on t.a = # when matched then update set b = ~",
-          "select float(#)", "select own_writer(~)", "select date ~, timestamp ~", "select case when a = # then ~ else ~ end from t",
-          "select * from generate_series(#, #) g", "lock table t", "truncate t", "nonsense # ~ @", "select row_number() over (order by a rows # preceding) from t",
-          "listen a", "create function f() returns int language sql as ~", "select # from t fetch first # rows only", "select #;", "execute s(#, ~)"}) {
+         {"select * from t where id = # and b = ~ limit #",
+          "select a + @ from t where b in (#, #) order by #",
+          "select ~::date",
+          "select ~::varchar(#), interval ~ second(#)",
+          "insert into t values (#, ~, @), (#, ~, @) returning a",
+          "update t set a = -# where b = ~",
+          "delete from u where a between # and #",
+          "select ~::regclass",
+          "select nextval(~)",
+          "select pg_advisory_lock(#)",
+          "with x as (select # from t) select * from x offset #",
+          "select substring(a from # for #) from t",
+          "select (array[#, #])[#]",
+          "create table x (a varchar(#) default ~, b numeric(#, #))",
+          "copy t from ~ with (format csv, delimiter ~)",
+          "do ~",
+          "notify a, ~",
+          "comment on table t is ~",
+          "prepare transaction ~",
+          "vacuum t",
+          "explain select #",
+          "values (#), (~)",
+          "select * from triggered where a = ~; select #",
+          "merge into t using u on t.a = # when matched then update set b = ~",
+          "select float(#)",
+          "select own_writer(~)",
+          "select date ~, timestamp ~",
+          "select case when a = # then ~ else ~ end from t",
+          "select * from generate_series(#, #) g",
+          "lock table t",
+          "truncate t",
+          "nonsense # ~ @",
+          "select row_number() over (order by a rows # preceding) from t",
+          "listen a",
+          "create function f() returns int language sql as ~",
+          "select # from t fetch first # rows only",
+          "select #;",
+          "execute s(#, ~)"}) {
         const std::string first = varied(sql, random);
         const TextScan scan = scan_text(first);
         const Verdict verdict = judged(first);
