@@ -1,0 +1,484 @@
+#include "pgweir/io/tls.hpp"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+using namespace pgweir;
+using io::TlsContext;
+using io::TlsStatus;
+using io::TlsStream;
+using io::TlsVerify;
+
+namespace {
+
+struct Identity {
+    std::shared_ptr<EVP_PKEY> key;
+    std::shared_ptr<X509> certificate;
+};
+
+struct Wish {
+    std::string common_name = "server";
+    std::string alt_names;  // "DNS:a,IP:1.2.3.4"; empty: none
+    long from = -3600;      // seconds from now
+    long until = 3600;
+    bool is_ca = false;
+};
+
+void add_extension(X509* to, X509* issuer, int nid, const std::string& value) {
+    X509V3_CTX context;
+    X509V3_set_ctx_nodb(&context);
+    X509V3_set_ctx(&context, issuer, to, nullptr, nullptr, 0);
+    X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str());
+    REQUIRE(extension != nullptr);
+    X509_add_ext(to, extension, -1);
+    X509_EXTENSION_free(extension);
+}
+
+/// A certificate by `issuer`, or by itself.
+Identity make_identity(const Wish& wish, const Identity* issuer = nullptr) {
+    static long serial = 1;
+    Identity id{{EVP_EC_gen("P-256"), EVP_PKEY_free}, {X509_new(), X509_free}};
+    X509* x = id.certificate.get();
+    X509_set_version(x, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(x), serial++);
+    X509_gmtime_adj(X509_getm_notBefore(x), wish.from);
+    X509_gmtime_adj(X509_getm_notAfter(x), wish.until);
+    X509_set_pubkey(x, id.key.get());
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_UTF8,
+                               reinterpret_cast<const unsigned char*>(wish.common_name.data()),
+                               static_cast<int>(wish.common_name.size()), -1, 0);
+    const Identity& by = issuer != nullptr ? *issuer : id;
+    X509_set_issuer_name(x, X509_get_subject_name(by.certificate.get()));
+    add_extension(x, by.certificate.get(), NID_basic_constraints,
+                  wish.is_ca ? "critical,CA:TRUE" : "CA:FALSE");
+    if (!wish.alt_names.empty())
+        add_extension(x, by.certificate.get(), NID_subject_alt_name, wish.alt_names);
+    REQUIRE(X509_sign(x, by.key.get(), EVP_sha256()) > 0);
+    return id;
+}
+
+/// A directory with a CA, and what it has signed.
+class Folder {
+  public:
+    Folder() {
+        char path[] = "/tmp/pgweir_tls_XXXXXX";
+        REQUIRE(mkdtemp(path) != nullptr);
+        path_ = path;
+        Wish wish{"test CA"};
+        wish.is_ca = true;
+        ca_ = make_identity(wish);
+        write("ca", ca_);
+        wish.common_name = "other CA";
+        other_ca_ = make_identity(wish);
+        write("other_ca", other_ca_);
+        issue("server", {"server", "DNS:db.example.com,DNS:*.pool.example.com,IP:127.0.0.1"});
+    }
+    ~Folder() { std::filesystem::remove_all(path_); }
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+
+    void issue(const std::string& name, const Wish& wish) {
+        write(name, make_identity(wish, &ca_));
+    }
+    std::string certificate(const std::string& name) const { return path_ + "/" + name + ".crt"; }
+    std::string key(const std::string& name) const { return path_ + "/" + name + ".key"; }
+    const std::string& path() const { return path_; }
+
+    io::TlsServerOptions server(const std::string& name = "server") const {
+        return {certificate(name), key(name), "", false};
+    }
+    io::TlsServerOptions server_asking(bool require) const {
+        return {certificate("server"), key("server"), certificate("ca"), require};
+    }
+
+  private:
+    void write(const std::string& name, const Identity& id) const {
+        std::FILE* f = std::fopen(certificate(name).c_str(), "w");
+        PEM_write_X509(f, id.certificate.get());
+        std::fclose(f);
+        f = std::fopen(key(name).c_str(), "w");
+        PEM_write_PrivateKey(f, id.key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+        std::fclose(f);
+        chmod(key(name).c_str(), 0600);
+    }
+
+    std::string path_;
+    Identity ca_;
+    Identity other_ca_;
+};
+
+Folder& folder() {
+    static Folder f;
+    return f;
+}
+
+std::shared_ptr<TlsContext> context(base::Result<std::shared_ptr<TlsContext>> r) {
+    if (!r) FAIL(r.error());
+    return *std::move(r);
+}
+
+std::shared_ptr<TlsContext> verifying(const std::string& host, TlsVerify verify = TlsVerify::full,
+                                      const std::string& ca = "ca") {
+    io::TlsClientOptions o;
+    o.verify = verify;
+    o.ca_file = folder().certificate(ca);
+    o.host = host;
+    return context(TlsContext::client(o));
+}
+
+std::shared_ptr<TlsContext> server_context() {
+    static const auto c = context(TlsContext::server(folder().server()));
+    return c;
+}
+
+/// Both ends of a connection, non-blocking.
+struct Pair {
+    Pair(std::shared_ptr<TlsContext> server_side, std::shared_ptr<TlsContext> client_side) {
+        REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) == 0);
+        if (server_side) server = *TlsStream::create(std::move(server_side), fd[0]);
+        if (client_side) client = *TlsStream::create(std::move(client_side), fd[1]);
+    }
+    ~Pair() {
+        close_end(0);
+        close_end(1);
+    }
+    Pair(const Pair&) = delete;
+    Pair& operator=(const Pair&) = delete;
+
+    void close_end(int end) {
+        if (fd[end] < 0) return;
+        close(fd[end]);
+        fd[end] = -1;
+    }
+    /// True when both are satisfied.
+    bool handshake() {
+        auto s = TlsStatus::want_read;
+        auto c = TlsStatus::want_read;
+        for (int turn = 0; turn < 20 && (waits(s) || waits(c)); ++turn) {
+            if (waits(c)) c = client->handshake();
+            if (waits(s)) s = server->handshake();
+        }
+        // With TLS 1.3 a server's refusal of the client comes after the client's end of it.
+        char byte;
+        if (c == TlsStatus::done && client->read(&byte, 1).status == TlsStatus::failed)
+            c = TlsStatus::failed;
+        return s == TlsStatus::done && c == TlsStatus::done;
+    }
+    static bool waits(TlsStatus s) {
+        return s == TlsStatus::want_read || s == TlsStatus::want_write;
+    }
+
+    int fd[2] = {-1, -1};
+    std::unique_ptr<TlsStream> server;
+    std::unique_ptr<TlsStream> client;
+};
+
+std::string error_of(const base::Result<std::shared_ptr<TlsContext>>& r) {
+    return r ? "" : r.error();
+}
+
+bool accepts(const std::shared_ptr<TlsContext>& client, const std::string& server_name = "server") {
+    Pair p(context(TlsContext::server(folder().server(server_name))), client);
+    return p.handshake();
+}
+
+}  // namespace
+
+TEST_CASE("bytes go both ways, and the end is seen as one") {
+    Pair p(server_context(), verifying("db.example.com"));
+    REQUIRE(p.handshake());
+    CHECK(p.client->description().starts_with("TLSv1.3, "));
+    CHECK(p.client->peer_common_name() == "server");
+    CHECK(p.client->peer_subject() == "CN=server");
+    CHECK(p.server->peer_subject().empty());
+    char block[64];
+    CHECK(p.server->read(block, sizeof block).status == TlsStatus::want_read);
+    CHECK(p.client->write("hello", 5).bytes == 5);
+    auto r = p.server->read(block, 2);
+    CHECK(r.status == TlsStatus::done);
+    CHECK(std::string(block, r.bytes) == "he");
+    CHECK(p.server->pending() == 3);
+    r = p.server->read(block, sizeof block);
+    CHECK(std::string(block, r.bytes) == "llo");
+    CHECK(p.server->pending() == 0);
+    CHECK(p.server->write("world", 5).bytes == 5);
+    p.server->shutdown();
+    r = p.client->read(block, sizeof block);
+    CHECK(std::string(block, r.bytes) == "world");
+    CHECK(p.client->read(block, sizeof block).status == TlsStatus::closed);
+    CHECK(p.client->read(block, sizeof block).status == TlsStatus::closed);
+}
+
+TEST_CASE("records read ahead are announced, because the descriptor will not tell") {
+    Pair p(server_context(), verifying("db.example.com"));
+    REQUIRE(p.handshake());
+    for (int i = 0; i < 3; ++i) p.client->write("x", 1);
+    char byte;
+    int got = 0;
+    CHECK(p.server->read(&byte, 1).bytes == 1);
+    ++got;
+    while (p.server->pending() > 0) {
+        if (p.server->read(&byte, 1).status != TlsStatus::done) break;
+        ++got;
+    }
+    CHECK(got == 3);
+}
+
+TEST_CASE("a full socket takes a part, and the rest from wherever it lies later") {
+    Pair p(server_context(), verifying("db.example.com"));
+    REQUIRE(p.handshake());
+    std::string data;
+    for (std::size_t i = 0; i < 4'000'000; ++i) data.push_back(static_cast<char>(i * 7 % 251));
+    std::string got;
+    std::string block(20000, '\0');
+    std::size_t sent = 0;
+    bool was_blocked = false;
+    while (got.size() < data.size()) {
+        while (sent < data.size()) {
+            const std::string moved = data.substr(sent, 50000);
+            const auto w = p.client->write(moved.data(), moved.size());
+            if (w.status == TlsStatus::want_write) {
+                was_blocked = true;
+                break;
+            }
+            REQUIRE(w.status == TlsStatus::done);
+            REQUIRE(w.bytes > 0);
+            sent += w.bytes;
+        }
+        const auto r = p.server->read(block.data(), block.size());
+        REQUIRE(r.status == TlsStatus::done);
+        got.append(block, 0, r.bytes);
+    }
+    CHECK(was_blocked);
+    CHECK(got == data);
+}
+
+TEST_CASE("a peer that vanishes is an end when reading, a failure when writing, never a signal") {
+    Pair p(server_context(), verifying("db.example.com"));
+    REQUIRE(p.handshake());
+    p.close_end(0);
+    char byte;
+    CHECK(p.client->write("x", 1).status == TlsStatus::failed);
+    CHECK_FALSE(p.client->error().empty());
+    CHECK(p.client->read(&byte, 1).status == TlsStatus::failed);
+    p.client->shutdown();
+    Pair q(server_context(), verifying("db.example.com"));
+    REQUIRE(q.handshake());
+    q.close_end(1);
+    CHECK(q.server->read(&byte, 1).status == TlsStatus::closed);
+    q.server->shutdown();
+}
+
+TEST_CASE("verify-full wants the name, verify-ca the signer only, none neither") {
+    CHECK(accepts(verifying("db.example.com")));
+    CHECK(accepts(verifying("DB.Example.COM")));
+    CHECK(accepts(verifying("a.pool.example.com")));
+    CHECK(accepts(verifying("127.0.0.1")));
+    for (const char* wrong : {"other.example.com", "example.com", "server", "a.b.pool.example.com",
+                              "127.0.0.2", "::1", "db.example.com.evil.org"}) {
+        CAPTURE(wrong);
+        CHECK_FALSE(accepts(verifying(wrong)));
+        CHECK(accepts(verifying(wrong, TlsVerify::ca)));
+    }
+    CHECK_FALSE(accepts(verifying("db.example.com", TlsVerify::full, "other_ca")));
+    CHECK_FALSE(accepts(verifying("db.example.com", TlsVerify::ca, "other_ca")));
+    CHECK(accepts(context(TlsContext::client({}))));
+}
+
+TEST_CASE("without alternative names the common name counts, with them it does not") {
+    folder().issue("cn_only", {"cn.example.com"});
+    CHECK(accepts(verifying("cn.example.com"), "cn_only"));
+    CHECK_FALSE(accepts(verifying("x.example.com"), "cn_only"));
+    folder().issue("both", {"cn.example.com", "DNS:san.example.com"});
+    CHECK_FALSE(accepts(verifying("cn.example.com"), "both"));
+}
+
+TEST_CASE("a certificate outside its time is refused, and the reason said") {
+    folder().issue("expired", {"e", "DNS:db.example.com", -7200, -3600});
+    folder().issue("future", {"f", "DNS:db.example.com", 3600, 7200});
+    for (const auto& [name, reason] : {std::pair{"expired", "certificate has expired"},
+                                       std::pair{"future", "certificate is not yet valid"}}) {
+        Pair p(context(TlsContext::server(folder().server(name))), verifying("db.example.com"));
+        CHECK_FALSE(p.handshake());
+        CHECK(p.client->error() ==
+              std::string("TLS handshake: certificate verify failed: ") + reason);
+        CHECK(p.server->error().starts_with("TLS handshake: "));
+        CHECK(accepts(context(TlsContext::client({})), name));
+    }
+}
+
+TEST_CASE("each server of a list is checked against its own name") {
+    const auto c = verifying("first.example.com");
+    Pair p(server_context(), nullptr);
+    p.client = *TlsStream::create(c, p.fd[1], "db.example.com");
+    CHECK(p.handshake());
+    Pair q(server_context(), c);
+    CHECK_FALSE(q.handshake());
+}
+
+TEST_CASE("verify-full without a host name is refused") {
+    const auto c = verifying("");
+    Pair p(nullptr, nullptr);
+    CHECK_FALSE(TlsStream::create(c, p.fd[1]));
+    CHECK_FALSE(TlsStream::create(c, p.fd[1], "/var/run/postgresql"));
+    CHECK(TlsStream::create(c, p.fd[1], "db.example.com"));
+}
+
+TEST_CASE("a server that demands a client certificate lets nobody in without a good one") {
+    for (const bool require : {false, true}) {
+        Pair p(context(TlsContext::server(folder().server_asking(require))),
+               verifying("db.example.com"));
+        CHECK(p.handshake() == !require);
+    }
+    CHECK(error_of(TlsContext::server(
+              {folder().certificate("server"), folder().key("server"), "", true})) != "");
+}
+
+TEST_CASE("files that are missing, wrong or not ours are said by name") {
+    auto o = folder().server();
+    o.cert_file = folder().path() + "/nothing.crt";
+    CHECK(error_of(TlsContext::server(o)).find("nothing.crt\": ") != std::string::npos);
+    o = folder().server();
+    o.key_file = folder().path() + "/nothing.key";
+    CHECK(error_of(TlsContext::server(o)).find("nothing.key\": No such file") != std::string::npos);
+    o.key_file = folder().key("ca");
+    CHECK(error_of(TlsContext::server(o)).find("key values mismatch") != std::string::npos);
+    o.key_file = folder().certificate("server");
+    chmod(o.key_file.c_str(), 0600);
+    CHECK(error_of(TlsContext::server(o)).find("server.crt\": ") != std::string::npos);
+    o.key_file = folder().path();
+    CHECK(error_of(TlsContext::server(o)).find("not a regular file") != std::string::npos);
+    CHECK_FALSE(TlsContext::server({}));
+    o = folder().server_asking(true);
+    o.ca_file = folder().path() + "/nothing.ca";
+    CHECK(error_of(TlsContext::server(o)).find("nothing.ca") != std::string::npos);
+    io::TlsClientOptions c;
+    c.verify = TlsVerify::ca;
+    c.ca_file = folder().path() + "/nothing.ca";
+    CHECK(error_of(TlsContext::client(c)).find("nothing.ca") != std::string::npos);
+}
+
+TEST_CASE("a private key that others can read is refused") {
+    folder().issue("loose", {"loose"});
+    const auto o = folder().server("loose");
+    const bool root = geteuid() == 0;
+    for (const mode_t mode : {0600u, 0400u}) {
+        chmod(o.key_file.c_str(), mode);
+        CHECK(TlsContext::server(o));
+    }
+    for (const mode_t mode : {0604u, 0644u, 0660u, 0666u, 0601u}) {
+        CAPTURE(mode);
+        chmod(o.key_file.c_str(), mode);
+        CHECK(error_of(TlsContext::server(o)).find("group or world access") != std::string::npos);
+    }
+    // A group may read a key of root's.
+    chmod(o.key_file.c_str(), 0640);
+    CHECK(static_cast<bool>(TlsContext::server(o)) == root);
+    if (root) {
+        REQUIRE(chown(o.key_file.c_str(), 65534, 65534) == 0);
+        chmod(o.key_file.c_str(), 0600);
+        CHECK(error_of(TlsContext::server(o)).find("must belong") != std::string::npos);
+    }
+}
+
+TEST_CASE("the protocol postgresql is agreed on when it is offered, and another is refused") {
+    io::TlsClientOptions o;
+    o.alpn = true;
+    Pair p(server_context(), context(TlsContext::client(o)));
+    REQUIRE(p.handshake());
+    CHECK(p.client->alpn_agreed());
+    CHECK(p.server->alpn_agreed());
+    Pair q(server_context(), context(TlsContext::client({})));
+    REQUIRE(q.handshake());
+    CHECK_FALSE(q.server->alpn_agreed());
+
+    const auto raw_client = [](auto&& prepare) {
+        Pair r(server_context(), nullptr);
+        SSL_CTX* c = SSL_CTX_new(TLS_client_method());
+        SSL* ssl = SSL_new(c);
+        prepare(ssl);
+        SSL_set_fd(ssl, r.fd[1]);
+        SSL_set_connect_state(ssl);
+        auto s = TlsStatus::want_read;
+        for (int turn = 0; turn < 10 && Pair::waits(s); ++turn) {
+            SSL_do_handshake(ssl);
+            s = r.server->handshake();
+        }
+        SSL_free(ssl);
+        SSL_CTX_free(c);
+        return s;
+    };
+    CHECK(raw_client([](SSL*) {}) == TlsStatus::done);
+    const unsigned char http[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+    CHECK(raw_client([&](SSL* s) { SSL_set_alpn_protos(s, http, sizeof http); }) ==
+          TlsStatus::failed);
+    CHECK(raw_client([](SSL* s) {
+              SSL_set_security_level(s, 0);
+              SSL_set_min_proto_version(s, TLS1_VERSION);
+              SSL_set_max_proto_version(s, TLS1_1_VERSION);
+          }) == TlsStatus::failed);
+    CHECK(raw_client([](SSL* s) { SSL_set_max_proto_version(s, TLS1_2_VERSION); }) ==
+          TlsStatus::done);
+}
+
+TEST_CASE("rubbish instead of a handshake fails, and so does an end in the middle") {
+    std::string cut_record("\x16\x03\x01\xff\xff", 5);
+    cut_record.append(20000, 'x');
+    const std::string ssl_request("\0\0\0\x08\x04\xd2\x16\x2f", 8);
+    const std::string_view cases[] = {"GET / HTTP/1.1\r\n\r\n", cut_record, ssl_request, ""};
+    for (const auto bytes : cases) {
+        Pair p(server_context(), nullptr);
+        REQUIRE(send(p.fd[1], bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
+        p.close_end(1);
+        auto s = p.server->handshake();
+        CHECK(s == TlsStatus::failed);
+        CHECK(p.server->error().starts_with("TLS handshake: "));
+        CHECK(p.server->handshake() == TlsStatus::failed);
+        char byte;
+        CHECK(p.server->read(&byte, 1).status == TlsStatus::failed);
+        CHECK(p.server->write("x", 1).status == TlsStatus::failed);
+        p.server->shutdown();
+    }
+}
+
+TEST_CASE("rubbish after the handshake breaks the stream") {
+    Pair p(server_context(), verifying("db.example.com"));
+    REQUIRE(p.handshake());
+    const std::string bytes = "plain bytes in the middle of an encrypted stream";
+    REQUIRE(send(p.fd[1], bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
+    char block[64];
+    CHECK(p.server->read(block, sizeof block).status == TlsStatus::failed);
+    CHECK(p.server->error().starts_with("TLS read: "));
+}
+
+TEST_CASE("one stream's errors are not another's") {
+    Pair bad(server_context(), nullptr);
+    REQUIRE(send(bad.fd[1], "rubbish", 7, 0) == 7);
+    Pair good(server_context(), verifying("db.example.com"));
+    REQUIRE(good.handshake());
+    CHECK(bad.server->handshake() == TlsStatus::failed);
+    char byte;
+    CHECK(good.server->read(&byte, 1).status == TlsStatus::want_read);
+    CHECK(good.client->write("x", 1).status == TlsStatus::done);
+    CHECK(good.server->read(&byte, 1).status == TlsStatus::done);
+}
+
+TEST_CASE("a client's common name with a zero byte inside is nobody's") {
+    folder().issue("zero", {std::string("good\0evil", 9)});
+    Pair p(context(TlsContext::server(folder().server("zero"))), context(TlsContext::client({})));
+    REQUIRE(p.handshake());
+    CHECK(p.client->peer_common_name().empty());
+    CHECK_FALSE(p.client->peer_subject().empty());
+}
