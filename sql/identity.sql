@@ -1,11 +1,9 @@
--- Which database of which server this is. The stand-in is for servers that keep pg_control_system()
--- from us; it changes at a restart, which only costs a cache.
+-- Which database of which server this is. The last column is a stand-in for the system identifier, for
+-- servers that keep pg_control_system() from us; it changes at a restart, which only costs a cache.
 SELECT d.oid,
-       CASE WHEN pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
-            THEN (SELECT s.system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system() s)
-            ELSE pg_catalog.concat_ws('|', 'stand-in', pg_catalog.inet_server_addr(),
-                   pg_catalog.inet_server_port(), pg_catalog.current_setting('port'),
-                   pg_catalog.pg_postmaster_start_time())
-       END
+       pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE'),
+       pg_catalog.concat_ws('|', 'stand-in', pg_catalog.inet_server_addr(),
+         pg_catalog.inet_server_port(), pg_catalog.current_setting('port'),
+         pg_catalog.pg_postmaster_start_time()::pg_catalog.timestamptz)
 FROM pg_catalog.pg_database d
 WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()

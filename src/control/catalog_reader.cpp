@@ -87,21 +87,7 @@ class Reader {
         });
     }
 
-    std::optional<std::string> read_identity() {
-        if (auto e = each(sql::identity, [&](const Row& r) {
-                catalog_->database_oid = r.number(0);
-                catalog_->system_identifier = r.text(1);
-                return true;
-            }))
-            return e;
-        if (catalog_->database_oid == 0 || catalog_->system_identifier.empty())
-            return "the database does not say which it is";
-        return each(sql::schemas, [&](const Row& r) {
-            catalog_->schemas.emplace(r.text(1), r.number(0));
-            return true;
-        });
-    }
-
+    std::optional<std::string> read_identity();
     std::optional<std::string> read_relations();
     std::optional<std::string> read_functions();
     void add_function(const Row& r);
@@ -132,6 +118,30 @@ class Reader {
     query::Catalog::NameMap<std::vector<Node>> callable_;
     std::uint32_t edges_ = 0;
 };
+
+std::optional<std::string> Reader::read_identity() {
+    bool may_ask = false;
+    if (auto e = each(sql::identity, [&](const Row& r) {
+            catalog_->database_oid = r.number(0);
+            may_ask = r.flag(1);
+            catalog_->system_identifier = r.text(2);
+            return true;
+        }))
+        return e;
+    if (may_ask) {
+        if (auto e = each(sql::system_identifier, [&](const Row& r) {
+                catalog_->system_identifier = r.text(0);
+                return true;
+            }))
+            return e;
+    }
+    if (catalog_->database_oid == 0 || catalog_->system_identifier.empty())
+        return "the database does not say which it is";
+    return each(sql::schemas, [&](const Row& r) {
+        catalog_->schemas.emplace(r.text(1), r.number(0));
+        return true;
+    });
+}
 
 std::optional<std::string> Reader::read_relations() {
     std::uint32_t count = 0;

@@ -76,7 +76,7 @@ Connection::Connection(const Target& target, Limits limits) : limits_(limits) {
         {"dbname", target.dbname.c_str()},
         {"user", target.user.c_str()},
         {"password", target.password.c_str()},
-        {"passfile", "/dev/null"},
+        {"passfile", "/dev/null/none"},
         {"sslmode", mode_name(target.tls_mode)},
         {"sslrootcert", root.c_str()},
         {"gssencmode", "disable"},

@@ -133,7 +133,8 @@ void TargetLink::look_for_processes() {
     for (const auto& callback : gone) callback();
 }
 
-void TargetLink::lose(const std::string& reason) {
+void TargetLink::lose(std::string reason) {
+    // By value: the text may be the connection's own.
     connection_.reset();
     state_ = State::waiting;
     fingerprint_.clear();

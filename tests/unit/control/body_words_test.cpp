@@ -52,7 +52,7 @@ TEST_CASE("words that leave state behind are seen in any case and through commen
           "select pg_catalog.pg_advisory_unlock_all()", "select dblink_connect('x')",
           "insert into pg_temp.t values (1)", "select/**/set_config('a','b',false)",
           "alter role x set y = 1", "s/*/* */ */et x; set/*x*/x = 1"})
-        CHECK_MESSAGE(!harmless(body), body);
+        CHECK_MESSAGE(!harmless(body), std::string(body));
     CHECK(harmless("select pg_advisory_xact_lock(1)"));
     CHECK(harmless("select 'SET x = 1', $$reset all$$, $q$ listen $q$ -- discard all\n"));
     CHECK(harmless("select 1 /* set x /* reset */ */"));

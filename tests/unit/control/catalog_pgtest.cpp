@@ -95,7 +95,7 @@ TEST_CASE("relations show what makes a read or write of them less than simple") 
              {"d_index", "rpG"},     {"d_predicate", "rpG"},
              {"d_builtin", "rp"},    {"seq", "Sp"},
              {"plain_id_seq", "Sp"}})
-        CHECK_MESSAGE(flags(relation_of(*c, name)) == expected, name);
+        CHECK_MESSAGE(flags(relation_of(*c, name)) == expected, std::string(name));
     CHECK(!c->relations.at(c->schemas.find("public")->second).contains("temporary"));
     CHECK(!c->relations.at(c->schemas.find("public")->second).contains("plain_pkey"));
     CHECK(relation_of(*c, "pg_class", "pg_catalog").system);
@@ -177,7 +177,7 @@ TEST_CASE("functions are harmless only when all that they reach is") {
                                                                     {"query_to_xml", "vbWH"},
                                                                     {"table_to_xml", "sbWH"},
                                                                     {"pg_sleep", "vb"}})
-        CHECK_MESSAGE(flags(function_of(*c, name)) == expected, name);
+        CHECK_MESSAGE(flags(function_of(*c, name)) == expected, std::string(name));
     CHECK(flags(relation_of(*c, "t")) == "rp");
     CHECK(flags(relation_of(*c, "v")) == "vpH");
     CHECK(flags(relation_of(*c, "vv")) == "vpH");
@@ -194,10 +194,10 @@ TEST_CASE("a view whose query, or a table whose policy, calls a writer may write
         CREATE POLICY p ON secured USING (w() > 0);
         ALTER TABLE defaulted ALTER a SET DEFAULT w();)");
     for (const auto* name : {"v", "vv", "hidden", "secured"})
-        CHECK_MESSAGE(relation_of(*c, name).reading_may_write, name);
+        CHECK_MESSAGE(relation_of(*c, name).reading_may_write, std::string(name));
     CHECK(flags(relation_of(*c, "d_writer")) == "rpGH");
     for (const auto* name : {"t", "fine", "defaulted"})
-        CHECK_MESSAGE(!relation_of(*c, name).reading_may_write, name);
+        CHECK_MESSAGE(!relation_of(*c, name).reading_may_write, std::string(name));
 }
 
 TEST_CASE("one harmful trigger function makes every function that writes harmful") {
@@ -234,10 +234,10 @@ TEST_CASE("a harmful function behind an operator or cast makes every user's func
         CREATE FUNCTION fine() RETURNS int STABLE LANGUAGE sql AS 'SELECT 1';
         CREATE FUNCTION bad(int, int) RETURNS int LANGUAGE plpgsql AS
             'BEGIN SET work_mem = 64; RETURN 1; END';
-        CREATE OPERATOR +++ (LEFTARG = int, RIGHTARG = int, FUNCTION = bad);)");
+        CREATE OPERATOR <#> (LEFTARG = int, RIGHTARG = int, FUNCTION = bad);)");
     CHECK(flags(function_of(*c, "fine")) == "sWH");
     CHECK(flags(function_of(*c, "lower")) == "ib");
-    const auto& op = c->operators.find("+++")->second.front();
+    const auto& op = c->operators.find("<#>")->second.front();
     CHECK(!op.builtin);
     CHECK(op.volatility == query::Volatility::volatile_);
     const auto& plus = c->operators.find("=")->second.front();

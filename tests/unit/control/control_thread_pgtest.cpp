@@ -56,8 +56,9 @@ control::ControlOptions quick() {
 }
 
 bool has_table(const CatalogEvent& e, const std::string& name) {
-    return e.catalog &&
-           e.catalog->relations.at(e.catalog->schemas.find("public")->second).contains(name);
+    if (!e.catalog) return false;
+    const auto in = e.catalog->relations.find(e.catalog->schemas.find("public")->second);
+    return in != e.catalog->relations.end() && in->second.contains(name);
 }
 
 std::string control_pid(const std::string& db) {
