@@ -5,8 +5,6 @@
 
 #include <stdlib.h>
 
-#include <utils/palloc.h>
-
 /* libpg_query exports these, but their header is not meant for users. */
 struct PgQueryError;
 typedef struct {

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <utils/palloc.h>
-
 typedef struct {
     pgw_kind kind;
     pgw_pin pin;
