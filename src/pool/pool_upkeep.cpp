@@ -65,6 +65,7 @@ void Pool::open_if_needed() {
 
 void Pool::on_server_ready(ServerConnection& server) {
     connect_failures_ = 0;
+    shared_->failing = false;
     retry_at_ = 0;
     const auto now = host_.loop().now();
     const auto lifetime = config_->database.pool.lifetime;
@@ -86,6 +87,7 @@ void Pool::on_server_login_failed(ServerConnection& server, const ServerFailure&
         return;
     }
     ++connect_failures_;
+    shared_->failing = true;
     last_failure_ = why;
     const auto factor = std::min(connect_failures_ - 1, 4u);
     retry_at_ = host_.loop().now() + jittered(std::min(kFirstRetry << factor, kLongestRetry));

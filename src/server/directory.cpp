@@ -121,7 +121,7 @@ void Directory::set_host_limit(const std::string& server, std::uint32_t limit) {
 
 void Directory::with_database(const std::string& server, const std::string& dbname,
                               const std::function<void(DatabaseEntry&)>& f) {
-    const std::scoped_lock lock(mutex_);
+    const std::scoped_lock lock(databases_mutex_);
     auto& entry = databases_[server + "/" + dbname];
     if (entry.state == nullptr) {
         entry.server = server;
@@ -132,19 +132,19 @@ void Directory::with_database(const std::string& server, const std::string& dbna
 }
 
 void Directory::with_target(control::TargetId target, const std::function<void(DatabaseEntry&)>& f) {
-    const std::scoped_lock lock(mutex_);
+    const std::scoped_lock lock(databases_mutex_);
     for (auto& [key, entry] : databases_)
         if (entry.target == target && target != 0) f(entry);
 }
 
 void Directory::with_state(const cache::DatabaseState& state, const std::function<void(DatabaseEntry&)>& f) {
-    const std::scoped_lock lock(mutex_);
+    const std::scoped_lock lock(databases_mutex_);
     for (auto& [key, entry] : databases_)
         if (entry.state == &state) f(entry);
 }
 
 void Directory::for_each_database(const std::function<void(DatabaseEntry&)>& f) {
-    const std::scoped_lock lock(mutex_);
+    const std::scoped_lock lock(databases_mutex_);
     for (auto& [key, entry] : databases_) f(entry);
 }
 

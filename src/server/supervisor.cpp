@@ -187,6 +187,9 @@ void Supervisor::drain(bool at_once) {
     base::log_info("pgweir has shut down");
 }
 
-void Supervisor::housekeeping() { directory_.sweep(); }
+void Supervisor::housekeeping() {
+    directory_.sweep();
+    console_->sample();
+}
 
 }  // namespace pgweir::server

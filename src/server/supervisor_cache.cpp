@@ -65,7 +65,8 @@ void Supervisor::on_catalog(const control::CatalogEvent& event) {
         }
         entry.reason = event.reason;
         if (!event.catalog) {
-            if (entry.reading) entry.state->set_catalog(nullptr, *entry.reading);
+            entry.state->set_catalog(nullptr);
+            entry.reading.reset();
             base::log_warning("database " + entry.server + "/" + entry.dbname + ": nothing is cached: " +
                               base::printable(event.reason));
         } else if (event.covers < entry.reload_number) {

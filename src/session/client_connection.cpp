@@ -96,22 +96,21 @@ void ClientConnection::on_bytes(std::string_view bytes) {
 void ClientConnection::on_opening_bytes(std::string_view bytes) {
     opening_->in.append(bytes);
     while (phase_ == Phase::opening) {
-        const auto packet = wire::parse_startup(opening_->in);
+        const std::string received = opening_->in;  // the packet's views must outlive the login
+        const auto packet = wire::parse_startup(received);
         if (packet.kind == StartupKind::need_more) return;
-        const auto used = on_opening_packet(packet, opening_->in.size());
-        if (used == 0 || opening_ == nullptr || phase_ == Phase::closing) return;
-        opening_->in.erase(0, used);
-        if (phase_ != Phase::opening && !opening_->in.empty()) {
+        opening_->in.erase(0, packet.size);
+        if (!on_opening_packet(packet, received.size()) || opening_ == nullptr) return;
+        if (phase_ != Phase::opening && phase_ != Phase::closing && !opening_->in.empty()) {
             const auto rest = std::move(opening_->in);
             opening_->in.clear();
             on_login_bytes(rest);
-            return;
         }
     }
 }
 
-/// Deals with one packet; 0 when the connection goes no further.
-std::size_t ClientConnection::on_opening_packet(const wire::StartupPacket& packet, std::size_t received) {
+/// Deals with one packet; false when the connection goes no further.
+bool ClientConnection::on_opening_packet(const wire::StartupPacket& packet, std::size_t received) {
     switch (packet.kind) {
         case StartupKind::ssl_request:
         case StartupKind::gssenc_request: {
@@ -120,48 +119,47 @@ std::size_t ClientConnection::on_opening_packet(const wire::StartupPacket& packe
             const auto tls = ssl && !socket_.encrypted() ? host_.client_tls() : nullptr;
             if (asked || socket_.encrypted()) {
                 refuse(wire::sqlstate::kProtocolViolation, "unsupported frontend protocol: a second request for encryption");
-                return 0;
+                return false;
             }
             asked = true;
             if (received > packet.size) {  // CVE-2021-23214 and its kin
                 refuse(wire::sqlstate::kProtocolViolation,
                        ssl ? "received unencrypted data after SSL request"
                            : "received unencrypted data after GSSAPI encryption request");
-                return 0;
+                return false;
             }
             if (tls == nullptr) {
                 send_now("N");
-                return packet.size;
+                return true;
             }
             auto stream = io::TlsStream::create(tls, socket_.fd());
             if (!stream) {
                 refuse(wire::sqlstate::kConnectionFailure, "TLS is not available");
-                return 0;
+                return false;
             }
             send_now("S");
             socket_.start_tls(std::move(*stream));
             opening_->in.clear();
             phase_ = Phase::tls;
-            return 0;
+            return false;
         }
         case StartupKind::cancel:
             host_.route_cancel(packet.cancel_pid, std::string(packet.cancel_key));
             host_.forget(*this);
-            return 0;
+            return false;
         case StartupKind::startup: {
-            const auto size = packet.size;
             on_startup(packet);
-            return size;
+            return phase_ != Phase::closing;
         }
         case StartupKind::bad_version:
             refuse(wire::sqlstate::kFeatureNotSupported,
                    "unsupported frontend protocol " + std::to_string(packet.version >> 16) + "." +
                        std::to_string(packet.version & 0xffff) + ": server supports 3.0 to 3.2");
-            return 0;
+            return false;
         case StartupKind::malformed:
             refuse(wire::sqlstate::kProtocolViolation, "invalid startup packet layout: expected terminator as last byte");
-            return 0;
-        default: host_.environment().counters().protocol_errors.add(1); host_.forget(*this); return 0;
+            return false;
+        default: host_.environment().counters().protocol_errors.add(1); host_.forget(*this); return false;
     }
 }
 

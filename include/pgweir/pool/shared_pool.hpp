@@ -95,6 +95,8 @@ class SharedPool {
     /// Workers with waiting sessions; read at each release, written only when one starts or ends.
     std::atomic<std::uint32_t> waiting_workers{0};
     std::atomic<std::uint32_t> clients{0};
+    /// The last try to connect failed.
+    std::atomic<bool> failing{false};
 
     /// The worker whose session has waited longest, other than `self`; nullopt: none.
     std::optional<unsigned> longest_waiting(unsigned self) const noexcept;

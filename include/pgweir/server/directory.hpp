@@ -1,6 +1,6 @@
 // All pools of the process, their hosts' limits, and the databases behind them: what workers look up
 // when a client logs in, and what reload replaces.
-// Thread: any; one mutex, taken at logins, reload and for statistics, never per query.
+// Thread: any; two mutexes, taken at logins, reload and for statistics, never per query.
 #pragma once
 
 #include <functional>
@@ -48,7 +48,7 @@ class Directory {
     void set_host_limit(const std::string& server, std::uint32_t limit);
 
     cache::Registry& registry() noexcept { return registry_; }
-    /// Calls f with the entry, made when there is none, under the directory's lock.
+    /// Calls f with the entry, made when there is none, under the databases' lock.
     void with_database(const std::string& server, const std::string& dbname,
                        const std::function<void(DatabaseEntry&)>& f);
     void with_target(control::TargetId target, const std::function<void(DatabaseEntry&)>& f);
@@ -74,6 +74,7 @@ class Directory {
     std::map<std::string, std::shared_ptr<pool::HostBudget>> hosts_;
     std::map<std::string, std::shared_ptr<io::TlsContext>> tls_;
     cache::Registry registry_;
+    std::mutex databases_mutex_;  // of databases_; taken before mutex_ where both are
     std::map<std::string, DatabaseEntry> databases_;
 };
 

@@ -62,6 +62,8 @@ class Supervisor final : public admin::SnapshotSource {
     void begin_reading(DatabaseEntry& entry);
     void apply_rung(DatabaseEntry& entry, const config::Config& config);
     bool control_target(const pool::PoolConfig& config, const pool::SharedPool& pool, control::Target& target) const;
+    void describe_process(admin::Snapshot& snapshot);
+    void describe_databases(admin::Snapshot& snapshot, const config::Config& config);
     void drain(bool at_once);
     bool all_quiet();
     void housekeeping();

@@ -79,6 +79,7 @@ class Worker final : public session::Environment, public session::ClientHost, pu
     metrics::WorkerCounters counters_;
 
   private:
+    class Commands;
     void on_accept(int fd, const io::Address& peer, bool distribute);
     void tick();
     std::vector<std::string> search_path_of(const pool::Profile& profile, const std::string& user,

@@ -98,7 +98,7 @@ class ClientConnection final : public io::Watcher, public io::Buried, public Cli
     void read_some();
     void on_bytes(std::string_view bytes);
     void on_opening_bytes(std::string_view bytes);
-    std::size_t on_opening_packet(const wire::StartupPacket& packet, std::size_t received);
+    bool on_opening_packet(const wire::StartupPacket& packet, std::size_t received);
     void continue_handshake();
     void on_startup(const wire::StartupPacket& packet);
     bool read_parameters(const wire::StartupPacket& packet);

@@ -1,0 +1,41 @@
+// The program: command line, configuration, supervisor. Exit codes: 0, 1 runtime, 2 usage, 78
+// configuration (sysexits.h).
+#include <cstdio>
+
+#include "pgweir/base/log.hpp"
+#include "pgweir/server/command_line.hpp"
+#include "pgweir/server/environment.hpp"
+#include "pgweir/server/supervisor.hpp"
+
+namespace {
+constexpr int kRuntimeError = 1;
+constexpr int kConfigError = 78;
+}  // namespace
+
+int main(int argc, char** argv) {
+    using namespace pgweir;
+    const auto line = server::parse_command_line(argc, argv);
+    if (line.exit_code) return *line.exit_code;
+    const auto loaded = config::load_config(line.config_file, server::process_environment());
+    if (!loaded.config) {
+        for (const auto& error : loaded.errors) std::fprintf(stderr, "%s\n", error.c_str());
+        return kConfigError;
+    }
+    if (line.check_config) {
+        std::printf("%s: configuration is good\n", line.config_file.empty() ? "defaults" : line.config_file.c_str());
+        return 0;
+    }
+    const auto level = static_cast<base::LogLevel>(static_cast<int>(loaded.config->log.level));
+    if (!base::open_log(level, loaded.config->log.file)) {
+        std::fprintf(stderr, "pgweir: cannot open the log file %s\n", loaded.config->log.file.c_str());
+        return kRuntimeError;
+    }
+    int code = kRuntimeError;
+    {
+        server::Supervisor supervisor(loaded.config);
+        if (const auto error = supervisor.start(); !error.empty()) base::log_error(error);
+        else code = supervisor.run();
+    }
+    base::close_log();
+    return code;
+}

@@ -1,0 +1,152 @@
+// Supervisor: console, HTTP, slow log, snapshots and reload.
+#include <atomic>
+
+#include "pgweir/base/log.hpp"
+#include "pgweir/config/difference.hpp"
+#include "pgweir/config/loader.hpp"
+#include "pgweir/server/environment.hpp"
+#include "pgweir/server/supervisor.hpp"
+
+namespace pgweir::server {
+
+namespace {
+
+admin::SlowLogOptions slow_log_options(const config::Config& config) {
+    admin::SlowLogOptions o;
+    o.file = config.slow_log.file;
+    o.max_file_size = config.slow_log.max_file_size;
+    o.max_files = config.slow_log.max_files;
+    return o;
+}
+
+base::LogLevel log_level(config::LogLevelOption level) noexcept {
+    return static_cast<base::LogLevel>(static_cast<int>(level));
+}
+
+/// A snapshot that the workers fill one after the other; the last one hands it on.
+struct Gathering {
+    admin::Snapshot snapshot;
+    std::mutex mutex;
+    std::size_t left = 0;
+    std::function<void(admin::Snapshot)> done;
+};
+
+}  // namespace
+
+std::string Supervisor::start_admin(const config::Config& config) {
+    slow_log_ = std::make_unique<admin::SlowLogWriter>(slow_log_options(config));
+    admin::ConsoleHooks hooks;
+    hooks.config = [this] { return directory_.config(); };
+    hooks.reload = [this](std::function<void(std::vector<std::string>)> done) { done(reload()); };
+    console_ = std::make_unique<admin::Console>(*this, std::move(hooks));
+    if (config.http.listen.empty()) return {};
+    http_ = std::make_unique<admin::HttpServer>(config.http.listen, *this);
+    const auto error = http_->start();
+    return error.empty() ? std::string() : "http.listen " + config.http.listen + ": " + error;
+}
+
+void Supervisor::collect(std::function<void(admin::Snapshot)> done) {
+    auto g = std::make_shared<Gathering>();
+    g->left = workers_.size();
+    g->done = std::move(done);
+    describe_process(g->snapshot);
+    for (auto& w : workers_)
+        w->post([g](Worker& worker) {
+            std::unique_lock lock(g->mutex);
+            worker.collect(g->snapshot);
+            if (--g->left > 0) return;
+            lock.unlock();
+            g->done(std::move(g->snapshot));
+        });
+}
+
+void Supervisor::describe_process(admin::Snapshot& s) {
+    const auto config = directory_.config();
+    s.max_clients = config->limits.max_clients;
+    s.started_wall_us = started_wall_us_;
+    s.draining = draining_;
+    s.slow_queries_logged = slow_log_->written();
+    s.slow_queries_lost = slow_log_->lost();
+    s.log_lines_dropped = base::log_dropped();
+    bool any_pool = false, any_serving = false;
+    for (const auto& pool : directory_.pools()) {
+        any_pool = true;
+        if (pool->permits_used() > 0 || !pool->failing) any_serving = true;
+    }
+    s.ready = !draining_ && (!any_pool || any_serving);
+    if (draining_) s.not_ready_reason = "the proxy is shutting down";
+    else if (!s.ready) s.not_ready_reason = "no pool can reach its server";
+    describe_databases(s, *config);
+    directory_.for_each_database([&s](DatabaseEntry& entry) {
+        const auto stats = entry.state->stats().read();
+        admin::CacheRow row;
+        row.database = entry.dbname;
+        row.enabled = entry.state->rung() != cache::Rung::off;
+        row.guarantee = cache::name(entry.state->rung());
+        row.entries = stats.entries;
+        row.bytes = stats.bytes;
+        row.hits = stats[cache::Event::hit];
+        row.misses = stats[cache::Event::miss];
+        row.fills = stats[cache::Event::fill];
+        row.invalidations = stats[cache::Event::invalidation];
+        row.evictions = stats[cache::Event::eviction];
+        s.caches.push_back(std::move(row));
+    });
+}
+
+void Supervisor::describe_databases(admin::Snapshot& s, const config::Config& config) {
+    std::map<std::string, admin::DatabaseRow> rows;
+    const auto row_of = [&rows](const std::string& name, const config::Database& db) -> admin::DatabaseRow& {
+        auto& row = rows[name];
+        row.name = name;
+        row.host = db.host;
+        row.port = db.port;
+        row.database = db.dbname.empty() ? name : db.dbname;
+        row.force_user = db.login.user;
+        row.pool_size = db.pool.max_size;
+        row.min_pool_size = db.pool.min_size;
+        row.server_lifetime = db.pool.lifetime;
+        row.mode = db.pool.mode;
+        return row;
+    };
+    for (const auto& db : config.databases)
+        if (db.name != "*") row_of(db.name, db);
+    for (const auto& pool : directory_.pools()) {
+        auto& row = row_of(pool->key.database, pool->config()->database);
+        row.current_connections += pool->permits_used();
+        row.current_client_connections += pool->clients;
+    }
+    auto& own = rows[config.admin.database];
+    own.name = own.database = config.admin.database;
+    own.force_user = config.admin.database;
+    own.pool_size = 2;
+    own.port = config.listen.port;
+    own.mode = config::PoolMode::statement;
+    for (auto& [name, row] : rows) s.databases.push_back(std::move(row));
+}
+
+std::vector<std::string> Supervisor::reload() {
+    const std::scoped_lock lock(reload_mutex_);
+    const auto old = directory_.config();
+    auto loaded = config::load_config(old->file, process_environment());
+    if (!loaded.config) return loaded.errors;
+    auto now = loaded.config;
+    if (auto error = load_secrets(*now); !error.empty()) return {error};
+    for (const auto& change : config::differences(*old, *now))
+        base::log_info("reload: " + change.text + (change.needs_restart ? " (takes effect after a restart)" : ""));
+    if (!base::open_log(log_level(now->log.level), now->log.file)) return {"log.file: cannot open " + now->log.file};
+    slow_log_->reconfigure(slow_log_options(*now));
+    slow_log_->reopen();
+    cache_->set_limits(now->cache.max_size, now->cache.max_entry);
+    if (!now->cache.enabled) cache_->clear();
+    directory_.set_config(now);
+    control_->set_catalog_poll(now->cache.catalog_poll);
+    directory_.for_each_database([&](DatabaseEntry& entry) {
+        if (entry.target != 0) apply_rung(entry, *now);
+    });
+    for (auto& w : workers_) w->post([now](Worker& worker) { worker.apply_config(now); });
+    base::log_info("reload: done");
+    return {};
+}
+
+}  // namespace pgweir::server
