@@ -230,6 +230,20 @@ TEST_CASE("client-final messages that are not to be accepted are refused") {
     CHECK(server.verify(start + ",x=ext,p=" + kProof) == Outcome::wrong_password);
 }
 
+TEST_CASE("no client-final that differs in one byte from the right one is accepted") {
+    for (std::size_t at = 0; at < kClientFinal.size(); ++at) {
+        for (int other = 0; other < 256; ++other) {
+            auto message = kClientFinal;
+            message[at] = static_cast<char>(other);
+            if (message == kClientFinal) continue;
+            auto server = challenged();
+            if (server.verify(message) == Outcome::accepted) FAIL_CHECK(message);
+        }
+        auto shorter = challenged();
+        CHECK(shorter.verify(kClientFinal.substr(0, at)) == Outcome::malformed);
+    }
+}
+
 TEST_CASE("server-first messages that are not to be accepted are refused before any work") {
     const std::string r = "r=mineTHEIRS";
     const std::string bad[] = {

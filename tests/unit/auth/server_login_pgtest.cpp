@@ -245,7 +245,8 @@ TEST_CASE("PostgreSQL lets us in by every method with the right password, and on
                                                             {"hashed", PasswordMethod::md5},
                                                             {"mixed", PasswordMethod::scram},
                                                             {"scram", PasswordMethod::scram}};
-    for (const auto& [user, method] : cases) {
+    for (const auto& [name, method] : cases) {
+        const char* const user = name;
         for (const bool tls : {false, true}) {
             CAPTURE(user);
             CAPTURE(tls);

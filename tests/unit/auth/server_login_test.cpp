@@ -313,14 +313,15 @@ TEST_CASE("SCRAM is chosen wherever it stands in the list, PLUS never") {
 }
 
 TEST_CASE("methods that are not supported fail with their names") {
-    for (const auto& [code, name] : {std::pair{2u, "Kerberos V5"},
-                                     {6u, "SCM"},
-                                     {7u, "GSSAPI"},
-                                     {9u, "SSPI"},
-                                     {1u, "code 1"},
-                                     {4u, "code 4"},
-                                     {13u, "code 13"},
-                                     {0xffffffffu, "code 4294967295"}}) {
+    for (const auto& [number, name] : {std::pair{2u, "Kerberos V5"},
+                                       {6u, "SCM"},
+                                       {7u, "GSSAPI"},
+                                       {9u, "SSPI"},
+                                       {1u, "code 1"},
+                                       {4u, "code 4"},
+                                       {13u, "code 13"},
+                                       {0xffffffffu, "code 4294967295"}}) {
+        const auto code = number;
         CAPTURE(code);
         auto login = started();
         const auto step = login.feed('R', request(code, "rest"));

@@ -37,8 +37,7 @@ struct Wish {
 };
 
 void add_extension(X509* to, X509* issuer, int nid, const std::string& value) {
-    X509V3_CTX context;
-    X509V3_set_ctx_nodb(&context);
+    X509V3_CTX context{};  // without a configuration database
     X509V3_set_ctx(&context, issuer, to, nullptr, nullptr, 0);
     X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str());
     REQUIRE(extension != nullptr);
@@ -49,7 +48,8 @@ void add_extension(X509* to, X509* issuer, int nid, const std::string& value) {
 /// A certificate by `issuer`, or by itself.
 Identity make_identity(const Wish& wish, const Identity* issuer = nullptr) {
     static long serial = 1;
-    Identity id{{EVP_EC_gen("P-256"), EVP_PKEY_free}, {X509_new(), X509_free}};
+    Identity id{{EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"), EVP_PKEY_free},
+                {X509_new(), X509_free}};
     X509* x = id.certificate.get();
     X509_set_version(x, 2);
     ASN1_INTEGER_set(X509_get_serialNumber(x), serial++);
