@@ -1,8 +1,9 @@
 -- Who calls which of the users' functions or operators without being a function's body: kind of
 -- caller, its relation or object, the function. Kinds: q a view's own query or a policy (reading),
--- w another rule (writing), g a trigger's condition, d default, check, index expression or predicate
--- (writing), p a function's default arguments or parsed body, t what every use of a type, domain,
--- cast or operator class may call. pg_depend records nothing of built-in ones: see hidden.sql.
+-- w another rule (writing), g a trigger's condition, d default, check, index expression or
+-- predicate (writing), p a function's default arguments or parsed body, t what every use of a type,
+-- domain, cast or operator class may call. pg_depend records nothing of built-in ones: see
+-- hidden.sql.
 WITH target AS (
   SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass::pg_catalog.oid AS refclassid, p.oid AS refobjid,
          p.oid AS function

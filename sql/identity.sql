@@ -1,5 +1,6 @@
--- Which database of which server this is. The last column is a stand-in for the system identifier, for
--- servers that keep pg_control_system() from us; it changes at a restart, which only costs a cache.
+-- Which database of which server this is. The last column is a stand-in for the system identifier,
+-- for servers that keep pg_control_system() from us; it changes at a restart, which only costs a
+-- cache.
 SELECT d.oid,
        pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE'),
        pg_catalog.concat_ws('|', 'stand-in', pg_catalog.inet_server_addr(),

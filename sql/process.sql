@@ -1,5 +1,5 @@
--- Server process $1 (put in as a number), if there is one, and when it began: a later process may get
--- the same number. The time is hidden from roles without pg_read_all_stats, which only makes us wait
--- longer in that rare case. The entry goes away after the process has ended its transaction.
+-- Server process $1 (put in as a number), if there is one, and when it began: a later process may
+-- get the same number. The time is hidden from roles without pg_read_all_stats, which only makes us
+-- wait longer in that rare case. The entry goes away after the process has ended its transaction.
 SELECT a.pid, a.backend_start
 FROM pg_catalog.pg_stat_get_activity($1) a

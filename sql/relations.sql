@@ -1,14 +1,15 @@
 -- Every relation a statement can name, with what decides whether reading or writing it is simple.
--- Each flag is a hashed anti or semi join, so the cost is linear. `plain` lists the types whose input
--- and output depend on their bytes and on tracked settings only: not money (lc_monetary), timetz
--- (input depends on the date), reg* and aclitem (catalog), refcursor, record, pg_node_tree.
+-- Each flag is a hashed anti or semi join, so the cost is linear. `plain` lists the types whose
+-- input and output depend on their bytes and on tracked settings only: not money (lc_monetary),
+-- timetz (input depends on the date), reg* and aclitem (catalog), refcursor, record, pg_node_tree.
 WITH plain AS (
   SELECT t.oid
   FROM pg_catalog.pg_type t
   WHERE t.oid OPERATOR(pg_catalog.<) 16384
     AND t.typnamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace
-    AND t.typname OPERATOR(pg_catalog.=) ANY ('{bool,bytea,char,name,int8,int2,int4,text,oid,tid,xid,
-      cid,xid8,json,jsonb,jsonpath,xml,point,lseg,path,box,polygon,line,circle,cidr,inet,macaddr,
+    AND t.typname OPERATOR(pg_catalog.=) ANY ('{bool,bytea,char,name,int8,int2,int4,text,oid,tid,
+      xid,cid,xid8,json,jsonb,jsonpath,xml,point,lseg,path,box,polygon,line,circle,cidr,inet,
+      macaddr,
       macaddr8,float4,float8,numeric,bpchar,varchar,date,time,timestamp,timestamptz,interval,bit,
       varbit,uuid,pg_lsn,pg_snapshot,txid_snapshot,tsvector,tsquery,int4range,int8range,numrange,
       tsrange,tstzrange,daterange,int4multirange,int8multirange,nummultirange,tsmultirange,

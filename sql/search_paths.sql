@@ -1,6 +1,6 @@
--- Default search_path per role, later rows beating earlier ones; the empty role is every other one's.
--- The first row is the cluster's. A connection that got a default of its role or database cannot see
--- past it; then the row is missing. Must run before search_path is set in the session.
+-- Default search_path per role, later rows beating earlier ones; the empty role is every other
+-- one's. The first row is the cluster's. A connection that got a default of its role or database
+-- cannot see past it; then the row is missing. Must run before search_path is set in the session.
 SELECT v.role, v.value
 FROM (
   SELECT ''::pg_catalog.text AS role, s.reset_val AS value, 0 AS rank

@@ -1,5 +1,5 @@
--- Names of types outside pg_catalog, and whether pg_catalog has a type of the same name. Array types
--- matter only then.
+-- Names of types outside pg_catalog, and whether pg_catalog has a type of the same name. Array
+-- types matter only then.
 SELECT t.typname, pg_catalog.bool_or(b.oid IS NOT NULL)
 FROM pg_catalog.pg_type t
 JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) t.typnamespace

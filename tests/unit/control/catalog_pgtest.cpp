@@ -41,12 +41,48 @@ std::string flags(const query::Function& f) {
            (f.may_write ? "W" : "") + (f.session_harmless ? "" : "H");
 }
 
+const std::string kFunctions = R"(
+        CREATE TABLE t(a int); CREATE VIEW v AS SELECT set_config('x.y', 'z', false) AS s;
+        CREATE VIEW vv AS SELECT * FROM v;
+        SET check_function_bodies = off;
+        CREATE FUNCTION adds() RETURNS int LANGUAGE sql AS 'INSERT INTO t VALUES (1) RETURNING a';
+        CREATE FUNCTION updates() RETURNS void LANGUAGE plpgsql AS 'BEGIN UPDATE t SET a = 2; END';
+        CREATE FUNCTION pure(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + 1';
+        CREATE FUNCTION sets() RETURNS void LANGUAGE plpgsql AS 'BEGIN SET work_mem = 64; END';
+        CREATE FUNCTION calls_sets() RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM Sets(); END';
+        CREATE FUNCTION calls_calls() RETURNS void STABLE LANGUAGE sql AS 'SELECT calls_sets()';
+        CREATE FUNCTION reads_view() RETURNS text STABLE LANGUAGE sql AS 'SELECT s FROM vv';
+        CREATE FUNCTION reads_settings() RETURNS text STABLE LANGUAGE sql AS
+            'SELECT setting FROM pg_settings';
+        CREATE FUNCTION dynamic() RETURNS void STABLE LANGUAGE plpgsql AS
+            $$BEGIN EXECUTE 'select 1'; END$$;
+        CREATE FUNCTION with_default(a text DEFAULT set_config('x.y','z',false)) RETURNS text STABLE
+            LANGUAGE sql AS 'SELECT a';
+        CREATE FUNCTION sneaky() RETURNS int STABLE LANGUAGE sql AS 'SELECT adds()';
+        CREATE FUNCTION standard() RETURNS int STABLE LANGUAGE sql RETURN pure(1);
+        CREATE FUNCTION standard_set() RETURNS text LANGUAGE sql
+            BEGIN ATOMIC SELECT set_config('x.y','z',false); END;
+        CREATE FUNCTION own_setting() RETURNS int STABLE LANGUAGE sql SET work_mem = 64
+            AS 'SELECT 1';
+        CREATE FUNCTION even(int) RETURNS bool STABLE LANGUAGE sql AS 'SELECT odd($1 - 1)';
+        CREATE FUNCTION odd(int) RETURNS bool STABLE LANGUAGE sql AS 'SELECT even($1 - 1)';
+        CREATE PROCEDURE proc() LANGUAGE plpgsql AS 'BEGIN COMMIT; END';
+        CREATE AGGREGATE total(int) (sfunc = int4pl, stype = int, initcond = '0');
+        CREATE FUNCTION step(int, int) RETURNS int LANGUAGE plpgsql AS
+            'BEGIN PERFORM sets(); RETURN 1; END';
+        CREATE AGGREGATE bad_total(int) (sfunc = step, stype = int, initcond = '0');
+        CREATE FUNCTION locks() RETURNS void LANGUAGE sql AS 'SELECT pg_advisory_lock(1)';
+        CREATE FUNCTION long_one() RETURNS int STABLE LANGUAGE sql AS $$SELECT 1 -- )" +
+                               std::string(300'000, 'x') + R"($$;
+        CREATE EXTENSION pgcrypto; CREATE EXTENSION pg_trgm; CREATE EXTENSION dblink;)";
+
 }  // namespace
 
 TEST_CASE("relations show what makes a read or write of them less than simple") {
     const auto c = after("relations", R"(
-        CREATE TABLE plain(id serial PRIMARY KEY, a text DEFAULT 'x', b timestamptz DEFAULT now(), c int[],
-                           d numeric CHECK (d > 0), e daterange, f varchar(9), g jsonb, h uuid[]);
+        CREATE TABLE plain(id serial PRIMARY KEY, a text DEFAULT 'x', b timestamptz DEFAULT now(),
+                           c int[], d numeric CHECK (d > 0),
+                           e daterange, f varchar(9), g jsonb, h uuid[]);
         CREATE TABLE child_of_plain(plain int REFERENCES plain);
         CREATE TABLE parent(id int PRIMARY KEY);
         CREATE TABLE cascades(p int REFERENCES parent ON DELETE CASCADE);
@@ -65,9 +101,11 @@ TEST_CASE("relations show what makes a read or write of them less than simple") 
         CREATE TRIGGER t BEFORE INSERT ON triggered FOR EACH ROW EXECUTE FUNCTION trig();
         ALTER TABLE triggered DISABLE TRIGGER t;
         CREATE TABLE unique_later(id int UNIQUE DEFERRABLE INITIALLY DEFERRED);
-        CREATE TYPE mood AS ENUM ('a'); CREATE DOMAIN dom AS int; CREATE TYPE pair AS (a int, b int);
+        CREATE TYPE mood AS ENUM ('a'); CREATE DOMAIN dom AS int;
+        CREATE TYPE pair AS (a int, b int);
         CREATE TABLE t_enum(a mood); CREATE TABLE t_domain(a dom); CREATE TABLE t_pair(a pair);
-        CREATE TABLE t_enums(a mood[]); CREATE TABLE t_class(a regclass); CREATE TABLE t_money(a money);
+        CREATE TABLE t_enums(a mood[]); CREATE TABLE t_class(a regclass);
+        CREATE TABLE t_money(a money);
         CREATE TABLE t_timetz(a timetz); CREATE TABLE t_dropped(a mood, b int);
         ALTER TABLE t_dropped DROP COLUMN a;
         CREATE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1';
@@ -109,40 +147,7 @@ TEST_CASE("relations show what makes a read or write of them less than simple") 
 }
 
 TEST_CASE("functions are harmless only when all that they reach is") {
-    const auto c = after("functions", R"(
-        CREATE TABLE t(a int); CREATE VIEW v AS SELECT set_config('x.y', 'z', false) AS s;
-        CREATE VIEW vv AS SELECT * FROM v;
-        SET check_function_bodies = off;
-        CREATE FUNCTION adds() RETURNS int LANGUAGE sql AS 'INSERT INTO t VALUES (1) RETURNING a';
-        CREATE FUNCTION updates() RETURNS void LANGUAGE plpgsql AS 'BEGIN UPDATE t SET a = 2; END';
-        CREATE FUNCTION pure(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + 1';
-        CREATE FUNCTION sets() RETURNS void LANGUAGE plpgsql AS 'BEGIN SET work_mem = 64; END';
-        CREATE FUNCTION calls_sets() RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM Sets(); END';
-        CREATE FUNCTION calls_calls() RETURNS void STABLE LANGUAGE sql AS 'SELECT calls_sets()';
-        CREATE FUNCTION reads_view() RETURNS text STABLE LANGUAGE sql AS 'SELECT s FROM vv';
-        CREATE FUNCTION reads_settings() RETURNS text STABLE LANGUAGE sql AS
-            'SELECT setting FROM pg_settings';
-        CREATE FUNCTION dynamic() RETURNS void STABLE LANGUAGE plpgsql AS
-            $$BEGIN EXECUTE 'select 1'; END$$;
-        CREATE FUNCTION with_default(a text DEFAULT set_config('x.y','z',false)) RETURNS text STABLE
-            LANGUAGE sql AS 'SELECT a';
-        CREATE FUNCTION sneaky() RETURNS int STABLE LANGUAGE sql AS 'SELECT adds()';
-        CREATE FUNCTION standard() RETURNS int STABLE LANGUAGE sql RETURN pure(1);
-        CREATE FUNCTION standard_set() RETURNS text LANGUAGE sql
-            BEGIN ATOMIC SELECT set_config('x.y','z',false); END;
-        CREATE FUNCTION own_setting() RETURNS int STABLE LANGUAGE sql SET work_mem = 64
-            AS 'SELECT 1';
-        CREATE FUNCTION even(int) RETURNS bool STABLE LANGUAGE sql AS 'SELECT odd($1 - 1)';
-        CREATE FUNCTION odd(int) RETURNS bool STABLE LANGUAGE sql AS 'SELECT even($1 - 1)';
-        CREATE PROCEDURE proc() LANGUAGE plpgsql AS 'BEGIN COMMIT; END';
-        CREATE AGGREGATE total(int) (sfunc = int4pl, stype = int, initcond = '0');
-        CREATE FUNCTION step(int, int) RETURNS int LANGUAGE plpgsql AS
-            'BEGIN PERFORM sets(); RETURN 1; END';
-        CREATE AGGREGATE bad_total(int) (sfunc = step, stype = int, initcond = '0');
-        CREATE FUNCTION locks() RETURNS void LANGUAGE sql AS 'SELECT pg_advisory_lock(1)';
-        CREATE FUNCTION long_one() RETURNS int STABLE LANGUAGE sql AS $$SELECT 1 -- )" +
-                                          std::string(300'000, 'x') + R"($$;
-        CREATE EXTENSION pgcrypto; CREATE EXTENSION pg_trgm; CREATE EXTENSION dblink;)");
+    const auto c = after("functions", kFunctions);
     for (const auto& [name, expected] :
          std::initializer_list<std::pair<const char*, const char*>>{{"adds", "vW"},
                                                                     {"updates", "vW"},
@@ -320,7 +325,8 @@ TEST_CASE("objects in the user's schemas that shadow pg_catalog's do not mislead
     create_database("shadow");
     auto db = Cluster::shared().connect("postgres", "shadow");
     db.run(
-        R"(CREATE SCHEMA evil; CREATE TABLE evil.pg_class(oid oid); CREATE TABLE evil.pg_proc(a int);
+        R"(CREATE SCHEMA evil; CREATE TABLE evil.pg_class(oid oid);
+        CREATE TABLE evil.pg_proc(a int);
         CREATE FUNCTION evil.count() RETURNS bigint LANGUAGE sql AS 'SELECT 0::bigint';
         CREATE FUNCTION evil.no(oid, oid) RETURNS bool LANGUAGE sql AS 'SELECT false';
         CREATE OPERATOR evil.= (LEFTARG = oid, RIGHTARG = oid, FUNCTION = evil.no);
