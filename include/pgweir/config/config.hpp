@@ -88,6 +88,7 @@ struct Config {
     struct {
         AuthMethod method = AuthMethod::forward;
         std::string users_file, hba_file;
+        bool allow_remote_trust = false;
     } auth;
     PoolSettings pool;
     struct {
