@@ -4,11 +4,15 @@
 namespace pgweir::metrics {
 
 namespace {
-constexpr auto kAddCounter = [](std::uint64_t& sum, const Counter& counter) { sum += counter.get(); };
+constexpr auto kAddCounter = [](std::uint64_t& sum, const Counter& counter) {
+    sum += counter.get();
+};
 constexpr auto kAdd = [](std::uint64_t& sum, const std::uint64_t& more) { sum += more; };
 }  // namespace
 
-void PoolStats::add(const PoolCounters& counters) noexcept { zip_pool_fields(*this, counters, kAddCounter); }
+void PoolStats::add(const PoolCounters& counters) noexcept {
+    zip_pool_fields(*this, counters, kAddCounter);
+}
 
 PoolStats& PoolStats::operator+=(const PoolStats& other) noexcept {
     zip_pool_fields(*this, other, kAdd);
@@ -23,7 +27,9 @@ PoolStats PoolStats::since(const PoolStats& before) const noexcept {
     return difference;
 }
 
-void WorkerStats::add(const WorkerCounters& counters) noexcept { zip_worker_fields(*this, counters, kAddCounter); }
+void WorkerStats::add(const WorkerCounters& counters) noexcept {
+    zip_worker_fields(*this, counters, kAddCounter);
+}
 
 WorkerStats& WorkerStats::operator+=(const WorkerStats& other) noexcept {
     zip_worker_fields(*this, other, kAdd);

@@ -19,9 +19,12 @@ std::string_view label_names(Labels labels) noexcept {
 std::string metrics_markdown() {
     std::string out =
         "# Metrics\n\n"
-        "What `GET /metrics` gives, in the Prometheus text format. The names that start with `pgbouncer_` are\n"
-        "those of pgbouncer_exporter, so that dashboards and alerts made for it work unchanged. This file is\n"
-        "written from the table in `include/pgweir/metrics/table.hpp`; a test fails when the two differ.\n\n"
+        "What `GET /metrics` gives, in the Prometheus text format. The names that start with "
+        "`pgbouncer_` are\n"
+        "those of pgbouncer_exporter, so that dashboards and alerts made for it work unchanged. "
+        "This file is\n"
+        "written from the table in `include/pgweir/metrics/table.hpp`; a test fails when the two "
+        "differ.\n\n"
         "| metric | type | labels | meaning |\n|---|---|---|---|\n";
     for (const auto& metric : kMetrics) {
         out.append("| `").append(metric.name).append("` | ");

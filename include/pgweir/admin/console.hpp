@@ -1,8 +1,8 @@
-// The console: SHOW and its kin, spoken to with psql or by PgBouncer's exporters. It takes SQL text and
-// gives protocol bytes; the session around it does login, framing, and ReadyForQuery.
-// Columns and types are those of PgBouncer 1.25.2; our own come after them.
-// Thread: any. The callback runs on whichever thread the snapshot arrives on, perhaps before execute()
-// returns; it is called exactly once. A Console outlives every callback it was given.
+// The console: SHOW and its kin, spoken to with psql or by PgBouncer's exporters. It takes SQL text
+// and gives protocol bytes; the session around it does login, framing, and ReadyForQuery. Columns
+// and types are those of PgBouncer 1.25.2; our own come after them. Thread: any. The callback runs
+// on whichever thread the snapshot arrives on, perhaps before execute() returns; it is called
+// exactly once. A Console outlives every callback it was given.
 #pragma once
 
 #include <functional>
@@ -25,7 +25,8 @@ struct ConsoleContext {
 /// What the console does to the process.
 struct ConsoleHooks {
     std::function<config::ConfigPtr()> config;
-    /// Reads the configuration again and calls `done` with the errors: none when it is in force now.
+    /// Reads the configuration again and calls `done` with the errors: none when it is in force
+    /// now.
     std::function<void(std::function<void(std::vector<std::string>)> done)> reload;
 };
 
@@ -36,7 +37,8 @@ class Console {
     Console(SnapshotSource& source, ConsoleHooks hooks);
 
     /// Runs the statements of `sql`, up to the first error, and gives their answers without
-    /// ReadyForQuery: RowDescription, DataRows and CommandComplete, EmptyQueryResponse, or ErrorResponse.
+    /// ReadyForQuery: RowDescription, DataRows and CommandComplete, EmptyQueryResponse, or
+    /// ErrorResponse.
     void execute(std::string_view sql, const ConsoleContext& context, Reply reply);
     /// For Describe: RowDescription or NoData, or ErrorResponse when it is no statement of ours.
     std::string describe(std::string_view sql) const;

@@ -1,7 +1,7 @@
-// The HTTP side: GET /metrics, /livez, /healthz, /readyz, on threads of its own, so that whoever asks
-// costs traffic nothing but one snapshot. It has no way in: nothing can be changed here, and no
-// secret is shown.
-// Thread: start() and stop() the owner's; the handlers run on a small pool of threads.
+// The HTTP side: GET /metrics, /livez, /healthz, /readyz, on threads of its own, so that whoever
+// asks costs traffic nothing but one snapshot. It has no way in: nothing can be changed here, and
+// no secret is shown. Thread: start() and stop() the owner's; the handlers run on a small pool of
+// threads.
 #pragma once
 
 #include <cstdint>
@@ -34,6 +34,8 @@ class HttpServer {
 
 /// The text of GET /metrics (Prometheus text format 0.0.4).
 std::string metrics_text(const Snapshot& snapshot);
+/// The same while the workers do not answer: pgbouncer_up is 0, and nothing else is said.
+std::string metrics_text_down();
 /// The text of GET /healthz: one JSON object.
 std::string health_json(const Snapshot& snapshot, std::int64_t now_wall_us);
 

@@ -1,8 +1,8 @@
 // The slow log: a bounded queue and a thread that writes PostgreSQL's jsonlog lines to a file.
-// Invariant: whoever offers a query waits for a short mutex at most; a slow, full or missing disk costs
-// lines, which are counted, never queries. Each line is one write, so the file never holds half a line
-// that another follows.
-// Thread: offer(), reopen() and the numbers any; construction and destruction the owner's.
+// Invariant: whoever offers a query waits for a short mutex at most; a slow, full or missing disk
+// costs lines, which are counted, never queries. Each line is one write, so the file never holds
+// half a line that another follows. Thread: offer(), reopen() and the numbers any; construction and
+// destruction the owner's.
 #pragma once
 
 #include <atomic>
@@ -16,7 +16,7 @@
 namespace pgweir::admin {
 
 struct SlowLogOptions {
-    std::string file;  // empty: standard error
+    std::string file;                            // empty: standard error
     std::uint64_t max_file_size = 100ull << 20;  // bytes; 0: never rotated
     std::uint32_t max_files = 10;                // rotated files kept: file.1 is the newest
     std::size_t max_queued = 4096;               // statements

@@ -1,6 +1,6 @@
-// What the process looks like at one moment, as plain values: the server layer fills it by asking its
-// workers, the console and the HTTP side only read it.
-// Ownership: everything is owned by the Snapshot. Units are in the names. Thread: a value.
+// What the process looks like at one moment, as plain values: the server layer fills it by asking
+// its workers, the console and the HTTP side only read it. Ownership: everything is owned by the
+// Snapshot. Units are in the names. Thread: a value.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ struct PoolRow {
     std::uint32_t cl_active_cancel_req = 0;   // cancel requests on their way to the server
     std::uint32_t cl_waiting_cancel_req = 0;  // not sent yet
     std::uint32_t sv_active = 0;
-    std::uint32_t sv_active_cancel = 0;    // connections that carry a cancel request
+    std::uint32_t sv_active_cancel = 0;   // connections that carry a cancel request
     std::uint32_t sv_being_canceled = 0;  // kept from others until a cancel request is through
     std::uint32_t sv_idle = 0;
     std::uint32_t sv_used = 0;    // idle so long that they are checked before use
@@ -51,10 +51,11 @@ struct ConnectionRow {
     std::int64_t request_time_us = 0;  // the same, of the latest request; 0: none yet
     std::int64_t wait_us = 0;          // how long it has been waiting for a server; 0: it is not
     bool close_needed = false;         // ends as soon as it is free
-    std::uint64_t ptr = 0;             // identity of this connection in this process, never an address
-    std::uint64_t link = 0;            // ptr of the connection it is linked to; 0: none
-    std::uint32_t remote_pid = 0;      // of a server: its process; of a client on a Unix socket: its own
-    std::string tls;                   // "TLSv1.3/cipher"; empty: none
+    std::uint64_t ptr = 0;   // identity of this connection in this process, never an address
+    std::uint64_t link = 0;  // ptr of the connection it is linked to; 0: none
+    std::uint32_t remote_pid =
+        0;            // of a server: its process; of a client on a Unix socket: its own
+    std::string tls;  // "TLSv1.3/cipher"; empty: none
     std::string application_name;
     std::uint32_t prepared_statements = 0;
     std::uint64_t id = 0;

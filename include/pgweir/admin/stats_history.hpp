@@ -31,12 +31,18 @@ class StatsHistory {
     void sample(const DatabaseStats& totals, base::Nanos now);
     /// The averages of the last whole period; before the first one ended, since the start.
     DatabaseStats averages(const DatabaseStats& totals, base::Nanos now) const;
+    /// The same over all databases together, where a time per query is not a sum of such times.
+    metrics::PoolStats average_of_all(const DatabaseStats& totals, base::Nanos now) const;
 
   private:
     struct Sample {
         base::Nanos at = 0;
         DatabaseStats totals;
     };
+    /// Calls f(totals then, totals before, length) with the period that averages are taken over.
+    template <class F>
+    void with_period(const DatabaseStats& totals, base::Nanos now, F f) const;
+
     const base::Nanos period_;
     mutable std::mutex mutex_;
     Sample older_, newer_;

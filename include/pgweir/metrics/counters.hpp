@@ -1,8 +1,8 @@
 // What happens is counted here: one slab per worker, and in it one per pool, each written by one
 // thread only and summed when somebody reads.
-// Invariant: a counter only grows, and only its owner's thread adds to it; so adding is a plain load
-// and store, without a locked instruction, and a reader sees a value that was true a moment ago.
-// Thread: add() the owner's, get() and the sums any. Errors: none.
+// Invariant: a counter only grows, and only its owner's thread adds to it; so adding is a plain
+// load and store, without a locked instruction, and a reader sees a value that was true a moment
+// ago. Thread: add() the owner's, get() and the sums any. Errors: none.
 #pragma once
 
 #include <array>
@@ -72,8 +72,8 @@ struct PoolStats : PoolFields<std::uint64_t> {
     PoolStats since(const PoolStats& before) const noexcept;
 };
 
-/// Reasons have their names in a higher layer, which gives them when the numbers are read; here they
-/// are only indices. Their tables are asserted to fit.
+/// Reasons have their names in a higher layer, which gives them when the numbers are read; here
+/// they are only indices. Their tables are asserted to fit.
 inline constexpr std::size_t kReasons = 64;
 
 /// What is counted per worker.

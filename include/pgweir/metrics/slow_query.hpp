@@ -1,6 +1,6 @@
-// One statement that took longer than slow_log.threshold, and the door of the slow log: sessions fill
-// the one and hand it to the other.
-// Ownership: a SlowQuery owns its text, as it outlives the session. Thread: offer() any.
+// One statement that took longer than slow_log.threshold, and the door of the slow log: sessions
+// fill the one and hand it to the other. Ownership: a SlowQuery owns its text, as it outlives the
+// session. Thread: offer() any.
 #pragma once
 
 #include <cstdint>

@@ -17,7 +17,8 @@ TEST_CASE("metric names are unique, well formed, and counters end in _total") {
         INFO(std::string(metric.name));
         CHECK(names.insert(metric.name).second);
         CHECK((metric.name.starts_with("pgbouncer_") || metric.name.starts_with("pgweir_")));
-        CHECK(metric.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string_view::npos);
+        CHECK(metric.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") ==
+              std::string_view::npos);
         CHECK(metric.name.ends_with("_total") == (metric.type == Type::counter));
         CHECK(!metric.help.empty());
         CHECK(metric.help.find('|') == std::string_view::npos);
@@ -32,5 +33,6 @@ TEST_CASE("docs/metrics.md is what the table says") {
     REQUIRE_MESSAGE(file, path);
     std::stringstream text;
     text << file.rdbuf();
-    CHECK_MESSAGE(text.str() == metrics_markdown(), "run unit_metrics with PGWEIR_WRITE_DOCS=1 and commit the file");
+    CHECK_MESSAGE(text.str() == metrics_markdown(),
+                  "run unit_metrics with PGWEIR_WRITE_DOCS=1 and commit the file");
 }

@@ -1,0 +1,109 @@
+// The table of console commands, and the rows they write.
+#include "command.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
+#include "pgweir/base/bytes.hpp"
+#include "pgweir/base/log.hpp"
+
+namespace pgweir::admin {
+
+namespace {
+
+constexpr std::size_t kMaxValue = 8192;  // bytes of one value in a row
+
+#define PGWEIR_SHOW(topic, help, snapshot, columns, rows) \
+    Command { Verb::show, topic, help, snapshot, false, columns, rows }
+
+constexpr bool kFromWorkers = true;
+constexpr bool kAtHand = false;
+
+constexpr std::array<Command, 18> kCommands{{
+    PGWEIR_SHOW("help", "what there is", kAtHand, {}, nullptr),
+    PGWEIR_SHOW("config", "options in force", kAtHand, kConfigColumns, show_config),
+    PGWEIR_SHOW("databases", "databases and where they are", kFromWorkers, kDatabasesColumns,
+                show_databases),
+    PGWEIR_SHOW("pools", "clients and server connections per pool", kFromWorkers, kPoolsColumns,
+                show_pools),
+    PGWEIR_SHOW("clients", "client connections", kFromWorkers, kConnectionColumns, show_clients),
+    PGWEIR_SHOW("servers", "server connections", kFromWorkers, kConnectionColumns, show_servers),
+    PGWEIR_SHOW("users", "users that have a pool", kFromWorkers, kUsersColumns, show_users),
+    PGWEIR_SHOW("version", "our version", kAtHand, kVersionColumns, show_version),
+    PGWEIR_SHOW("state", "whether new clients are served", kFromWorkers, kStateColumns, show_state),
+    PGWEIR_SHOW("lists", "how many of everything", kFromWorkers, kListsColumns, show_lists),
+    PGWEIR_SHOW("mem", "memory of the process and the cache", kFromWorkers, kMemColumns, show_mem),
+    PGWEIR_SHOW("stats", "totals and averages per database", kFromWorkers, kStatsColumns,
+                show_stats),
+    PGWEIR_SHOW("stats_totals", "totals per database", kFromWorkers, kStatsTotalsColumns,
+                show_stats_totals),
+    PGWEIR_SHOW("stats_averages", "averages of the last minute per database", kFromWorkers,
+                kStatsAveragesColumns, show_stats_averages),
+    PGWEIR_SHOW("totals", "totals and averages of everything", kFromWorkers, kTotalsColumns,
+                show_totals),
+    PGWEIR_SHOW("cache", "the result cache per database", kFromWorkers, kCacheColumns, show_cache),
+    Command{Verb::set, "", "accepted for drivers' sake, without effect"},
+    Command{Verb::reload, "", "read the configuration file again", false, true},
+}};
+
+#undef PGWEIR_SHOW
+
+}  // namespace
+
+std::span<const Command> commands() noexcept { return kCommands; }
+
+const Command* find_show(std::string_view topic) noexcept {
+    const auto at = std::find_if(kCommands.begin(), kCommands.end(), [&](const Command& c) {
+        return c.verb == Verb::show && c.topic == topic;
+    });
+    return at == kCommands.end() ? nullptr : &*at;
+}
+
+std::string usage() {
+    std::string topics;
+    for (const auto& c : kCommands)
+        if (c.verb == Verb::show) topics.append(topics.empty() ? "SHOW " : "|").append(c.topic);
+    std::transform(topics.begin(), topics.end(), topics.begin(), [](char c) {
+        return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    });
+    return topics + "\nSET key = arg\nRELOAD";
+}
+
+RowWriter& RowWriter::raw(std::string_view value) {
+    base::append_u32(values_, static_cast<std::uint32_t>(value.size()));
+    values_.append(value);
+    ++count_;
+    return *this;
+}
+
+RowWriter& RowWriter::text(std::string_view value) {
+    return raw(base::printable(value, kMaxValue));
+}
+
+RowWriter& RowWriter::int4(std::int64_t value) {
+    using Limits = std::numeric_limits<std::int32_t>;
+    return raw(std::to_string(std::clamp<std::int64_t>(value, Limits::min(), Limits::max())));
+}
+
+RowWriter& RowWriter::number(std::uint64_t value) {
+    char digits[24];
+    const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+    return raw({digits, static_cast<std::size_t>(end - digits)});
+}
+
+RowWriter& RowWriter::null() {
+    base::append_u32(values_, 0xffffffffU);
+    ++count_;
+    return *this;
+}
+
+void RowWriter::end() {
+    wire::MessageScope message(out_, wire::be::kDataRow);
+    base::append_u16(out_, count_);
+    out_.append(values_);
+    values_.clear();
+    count_ = 0;
+}
+
+}  // namespace pgweir::admin
