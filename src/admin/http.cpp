@@ -301,14 +301,14 @@ HttpServer::~HttpServer() { stop(); }
 std::string HttpServer::start() {
     auto& s = *state_;
     const auto address = parse_listen_address(s.listen);
-    if (!address) return "http.listen: " + address.error();
+    if (!address) return address.error();
     s.address = *address;
     errno = 0;
     const int port = s.address.port == 0 ? s.server.bind_to_any_port(s.address.host)
                      : s.server.bind_to_port(s.address.host, s.address.port) ? s.address.port
                                                                              : -1;
     if (port <= 0)
-        return "http.listen: cannot listen on " + base::printable(s.listen) +
+        return "cannot listen on " + base::printable(s.listen) +
                (errno != 0 ? ": " + std::generic_category().message(errno) : "");
     s.port = static_cast<std::uint16_t>(port);
     // The program's signals are for the thread that waits for them, and would end accept() here.

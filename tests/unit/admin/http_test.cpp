@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <thread>
+#include <utility>
 
 #include "pgweir/base/clock.hpp"
 
@@ -198,12 +199,14 @@ TEST_CASE("a port that is taken or an address that is none is told at start") {
     REQUIRE(first.start() == "");
     HttpServer second("127.0.0.1:" + std::to_string(first.port()), source);
     const auto problem = second.start();
-    CHECK(problem.find("cannot listen on 127.0.0.1:") != std::string::npos);
+    CHECK(problem.starts_with("cannot listen on 127.0.0.1:"));
+    CHECK(problem.find("Address already in use") != std::string::npos);
     for (const char* bad :
          {"", "nonsense", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:x", "::1:80", "[::1:80"}) {
         INFO(std::string(bad));
         HttpServer server(bad, source);
-        CHECK(server.start().starts_with("http.listen: "));
+        CHECK(!server.start().empty());
+        CHECK(server.port() == 0);
     }
 }
 
