@@ -13,15 +13,17 @@ struct Unit {
     std::uint64_t factor;
 };
 
-constexpr Unit kDurations[] = {{"d", 86'400'000'000'000}, {"h", 3'600'000'000'000}, {"min", 60'000'000'000},
-                               {"s", 1'000'000'000},      {"ms", 1'000'000},        {"us", 1'000}};
+constexpr Unit kDurations[] = {{"d", 86'400'000'000'000}, {"h", 3'600'000'000'000},
+                               {"min", 60'000'000'000},   {"s", 1'000'000'000},
+                               {"ms", 1'000'000},         {"us", 1'000}};
 constexpr std::uint64_t kKi = 1024;
-constexpr Unit kSizes[] = {{"TiB", kKi * kKi * kKi * kKi}, {"GiB", kKi * kKi * kKi}, {"MiB", kKi * kKi},
-                           {"KiB", kKi}, {"B", 1},
-                           {"TB", kKi * kKi * kKi * kKi}, {"GB", kKi * kKi * kKi}, {"MB", kKi * kKi}, {"kB", kKi}};
+constexpr Unit kSizes[] = {
+    {"TiB", kKi* kKi* kKi* kKi}, {"GiB", kKi* kKi* kKi}, {"MiB", kKi* kKi}, {"KiB", kKi}, {"B", 1},
+    {"TB", kKi* kKi* kKi* kKi},  {"GB", kKi* kKi* kKi},  {"MB", kKi* kKi},  {"kB", kKi}};
 
 template <std::size_t N>
-std::optional<std::uint64_t> parse(std::string_view text, const Unit (&units)[N], std::uint64_t limit) noexcept {
+std::optional<std::uint64_t> parse(std::string_view text, const Unit (&units)[N],
+                                   std::uint64_t limit) noexcept {
     std::uint64_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error != std::errc() || end == text.data()) return std::nullopt;
@@ -47,7 +49,8 @@ std::string print(std::uint64_t value, const Unit (&units)[N]) {
 }  // namespace
 
 std::optional<Nanos> parse_duration(std::string_view text) noexcept {
-    const auto v = parse(text, kDurations, static_cast<std::uint64_t>(std::numeric_limits<Nanos>::max()));
+    const auto v =
+        parse(text, kDurations, static_cast<std::uint64_t>(std::numeric_limits<Nanos>::max()));
     if (!v) return std::nullopt;
     return static_cast<Nanos>(*v);
 }

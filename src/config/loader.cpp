@@ -1,366 +1,422 @@
-// See loader.hpp. Walks the YAML tree by the table of options.
+// See loader.hpp. Walks the file's tree by the table of options, twice: the top level first, then
+// the databases, which begin as copies of the global pool and control. What beats what: default,
+// file's top level, database's own, environment variable.
 #include "pgweir/config/loader.hpp"
 
-#include <yaml-cpp/yaml.h>
-
 #include <algorithm>
-#include <fstream>
 #include <map>
+#include <numeric>
 #include <set>
-#include <sstream>
 
+#include "checks.hpp"
+#include "files.hpp"
+#include "pgweir/base/log.hpp"
 #include "pgweir/config/options.hpp"
+#include "problems.hpp"
 #include "scalar.hpp"
+#include "yaml_tree.hpp"
 
 namespace pgweir::config {
 
 namespace {
 
-constexpr std::size_t kMaxFile = 16u << 20;
+constexpr std::size_t kMaxNameCompared = 64;  // bytes; a longer key resembles no option
+
+/// The top level, or one database: what its options are set on, and where each was given.
+struct Scope {
+    std::string label;  // "" or "databases.app."
+    bool in_database = false;
+    OptionTarget target;
+    Position at{};  // of the database's name
+    std::map<std::string_view, Position> given{};
+
+    Position where(std::string_view name) const {
+        const auto it = given.find(name);
+        return it == given.end() ? at : it->second;
+    }
+};
+
+/// The value of an environment variable, read once and laid over as often as needed.
+struct Override {
+    const Option* option;
+    std::string variable;
+    OptionValue value;
+};
 
 class Loader {
   public:
-    Loader(std::string file, const Environment& env) : file_(std::move(file)), env_(env), config_(std::make_shared<Config>()) {
-        config_->file = file_;
-        const auto slash = file_.rfind('/');
-        directory_ = slash == std::string::npos ? "." : slash == 0 ? "/" : file_.substr(0, slash);
+    Loader(std::string file, const Environment& environment)
+        : environment_(environment),
+          problems_(file),
+          config_(std::make_shared<Config>()),
+          top_{"", false, {config_.get(), nullptr, &config_->pool, &config_->control}} {
+        const auto slash = file.rfind('/');
+        if (slash != std::string::npos)
+            directory_ = file.substr(0, std::max<std::size_t>(slash, 1));
+        if (file.empty()) config_->slow_log.file.clear();
+        config_->file = std::move(file);
     }
 
     LoadResult load(const std::string& text) {
-        try {
-            const auto documents = YAML::LoadAll(text);
-            if (documents.size() > 1) error({}, "more than one document; expected one");
-            if (!documents.empty() && !documents[0].IsNull()) {
-                if (documents[0].IsMap()) top(documents[0]);
-                else error(documents[0].Mark(), "the file is not a map; expected names with values, such as pool: {max_size: 20}");
-            }
-        } catch (const YAML::Exception& e) {
-            error(e.mark, std::string(e.msg) + "; expected YAML");
+        read_variables();
+        if (auto problem = parse_yaml(text, tree_)) {
+            problems_.add(problem->at, std::move(problem->text));
+            return finish();  // what the rest of the file says is not known
         }
-        if (config_->databases.empty()) add_default_database();
-        apply_variables();
-        cross_check();
+        const YamlNode* databases = nullptr;
+        if (!tree_.nodes.empty()) databases = read_top(tree_.nodes[0]);
+        apply_overrides(top_);
+        check_sizes(config_->pool, top_);
+        if (databases != nullptr)
+            read_databases(*databases);
+        else
+            add_any_database();
+        check_global(
+            *config_, [this](std::string_view name) { return top_.where(name); }, problems_);
         return finish();
     }
-
-    LoadResult defaults() {
-        config_->slow_log.file.clear();
-        add_default_database();
-        apply_variables();
-        return finish();
-    }
-
-    void fail(std::string text) { errors_.push_back({0, std::move(text)}); }
 
   private:
-    struct Found {
-        int line;
-        std::string text;
-    };
+    const YamlNode& node(std::uint32_t index) const { return tree_.nodes[index]; }
 
-    void error(const YAML::Mark& at, const std::string& what) {
-        const auto where = at.is_null() ? std::string() : ":" + std::to_string(at.line + 1) + ":" + std::to_string(at.column + 1);
-        errors_.push_back({at.line, file_ + where + ": " + what});
+    /// Reads all but the databases and gives those.
+    const YamlNode* read_top(const YamlNode& root) {
+        if (root.kind == YamlNode::Kind::null) return nullptr;
+        if (root.kind != YamlNode::Kind::map) {
+            problems_.add(root.at,
+                          "the file is not a map; expected names with values, such as "
+                          "pool: {max_size: 20}");
+            return nullptr;
+        }
+        const YamlNode* databases = nullptr;
+        read_map(root, "", top_, &databases);
+        return databases != nullptr && databases->kind != YamlNode::Kind::null ? databases
+                                                                               : nullptr;
     }
 
-    void add_default_database() {
-        Database d;
-        d.name = "*";
-        d.pool = config_->pool;
-        d.control = config_->control;
-        config_->databases.push_back(std::move(d));
-    }
-
-    OptionTarget global() { return {config_.get(), nullptr, &config_->pool, &config_->control}; }
-
-    void top(const YAML::Node& root) {
-        // Databases come last: the global pool and control are laid under their own.
-        YAML::Node databases;
-        std::set<std::string> seen;
-        for (const auto& kv : root) {
-            const auto name = key_of(kv.first, seen);
-            if (name == "databases") databases = kv.second;
-            else if (!name.empty()) entry(name, kv.first, kv.second, global());
-        }
-        apply_pool_variables(config_->pool);
-        if (!databases.IsDefined() || databases.IsNull()) return;
-        if (!databases.IsMap()) {
-            error(databases.Mark(), "databases is not a map; expected names of databases with their settings");
-            return;
-        }
-        std::set<std::string> names;
-        for (const auto& kv : databases) database(key_of(kv.first, names), kv.second);
-    }
-
-    std::string key_of(const YAML::Node& key, std::set<std::string>& seen) {
-        if (!key.IsScalar()) {
-            error(key.Mark(), "a name that is not plain text; expected the name of an option");
-            return {};
-        }
-        if (!seen.insert(key.Scalar()).second) {
-            error(key.Mark(), "duplicate key \"" + key.Scalar() + "\"; expected each name once");
-            return {};
-        }
-        return key.Scalar();
-    }
-
-    void database(const std::string& name, const YAML::Node& node) {
-        if (name.empty()) return;
-        Database d;
-        d.name = name;
-        d.pool = config_->pool;
-        d.control = config_->control;
-        if (node.IsMap()) {
-            std::set<std::string> seen;
-            for (const auto& kv : node) {
-                const auto key = key_of(kv.first, seen);
-                if (!key.empty()) entry("databases." + name + "." + key, kv.first, kv.second, {config_.get(), &d, &d.pool, &d.control});
-            }
-        } else if (!node.IsNull()) {
-            error(node.Mark(), "database \"" + name + "\" is not a map; expected settings such as {host: 127.0.0.1}");
-        }
-        check_pool(d.pool, node.Mark(), "database \"" + name + "\"");
-        config_->databases.push_back(std::move(d));
-    }
-
-    void entry(const std::string& path, const YAML::Node& key, const YAML::Node& value, OptionTarget target) {
-        if (const auto* option = find_option(path)) {
-            option_value(*option, value, target);
-            return;
-        }
-        if (!is_group(path)) {
-            unknown(path, key);
-            return;
-        }
-        if (value.IsNull()) return;
-        if (!value.IsMap()) {
-            error(value.Mark(), key.Scalar() + " is a group of options; expected a map");
-            return;
-        }
-        std::set<std::string> seen;
-        for (const auto& kv : value) {
-            const auto name = key_of(kv.first, seen);
-            if (!name.empty()) entry(path + "." + name, kv.first, kv.second, target);
+    void read_map(const YamlNode& map, const std::string& path, Scope& scope,
+                  const YamlNode** databases) {
+        std::map<std::string_view, int> seen;
+        for (std::size_t i = 0; i + 1 < map.children.size() && !problems_.full(); i += 2) {
+            const auto& key = node(map.children[i]);
+            const auto& value = node(map.children[i + 1]);
+            if (!is_good_key(key, seen)) continue;
+            if (databases != nullptr && key.text == "databases")
+                *databases = &value;
+            else
+                read_entry(key, value, path, scope);
         }
     }
 
-    static bool is_group(const std::string& path) {
-        for (const auto& o : options()) {
-            const auto dot = o.name.rfind('.');
-            if (dot == std::string_view::npos) continue;
-            auto group = o.name.substr(0, dot);
-            for (; !group.empty(); group = group.substr(0, group.rfind('.') == std::string_view::npos ? 0 : group.rfind('.'))) {
-                if (group == path) return true;
-                if (!path.starts_with("databases.")) continue;
-                const auto own = group.starts_with("databases.*.") ? group.substr(12) : group;
-                const bool both = group == "pool" || group == "control" || group.starts_with("databases.*.");
-                if (both && path.ends_with("." + std::string(own))) return true;
-            }
+    bool is_good_key(const YamlNode& key, std::map<std::string_view, int>& seen) {
+        if (key.kind != YamlNode::Kind::scalar) {
+            problems_.add(key.at,
+                          "a name that is not plain text; expected a name, in quotes if it "
+                          "is null or ~");
+            return false;
         }
+        if (key.text == "<<") {
+            problems_.add(key.at,
+                          "merge keys are not supported; expected the settings themselves, "
+                          "or an alias as a whole value");
+            return false;
+        }
+        const auto [first, is_new] = seen.emplace(key.text, key.at.line);
+        if (is_new) return true;
+        problems_.add(key.at, "duplicate key " + quoted(key.text) +
+                                  "; expected each name once (the first is in line " +
+                                  std::to_string(first->second) + ")");
         return false;
     }
 
-    void unknown(const std::string& path, const YAML::Node& key) {
-        const auto dot = path.rfind('.');
-        const auto name = dot == std::string::npos ? path : path.substr(dot + 1);
-        std::string nearest;
-        std::size_t best = 1000;
-        for (const auto& candidate : siblings(path)) {
-            const auto d = edit_distance(name, candidate);
-            if (d < best) {
-                best = d;
-                nearest = candidate;
-            }
+    void read_entry(const YamlNode& key, const YamlNode& value, const std::string& path,
+                    Scope& scope) {
+        const auto name = path.empty() ? key.text : path + "." + key.text;
+        const bool dotted = key.text.find('.') != std::string::npos;
+        if (const auto* option = dotted ? nullptr : find(name, scope); option != nullptr) {
+            read_option(*option, value, scope);
+        } else if (dotted || !is_group(name, scope)) {
+            unknown(key, path, scope);
+        } else if (value.kind == YamlNode::Kind::map) {
+            read_map(value, name, scope, nullptr);
+        } else if (value.kind != YamlNode::Kind::null) {
+            problems_.add(value.at, scope.label + name +
+                                        ": one value; expected a map of options: " +
+                                        listed(members(name, scope)));
         }
-        const bool near = !nearest.empty() && best <= std::max<std::size_t>(2, name.size() / 2);
-        error(key.Mark(), "unknown key \"" + path + "\"; " + (near ? "did you mean \"" + nearest + "\"?" : "expected one of " + listed(siblings(path))));
     }
 
-    static std::string listed(const std::set<std::string>& names) {
-        std::string out;
-        for (const auto& n : names) out += (out.empty() ? "" : ", ") + n;
-        return out;
+    static const Option* find(std::string_view name, const Scope& scope) {
+        for (const auto& option : options())
+            if (local_name(option, scope.in_database) == name) return &option;
+        return nullptr;
     }
 
-    static std::set<std::string> siblings(const std::string& path) {
+    /// The names that may stand in the group `path`.
+    static std::set<std::string> members(const std::string& path, const Scope& scope) {
         std::set<std::string> names;
-        const auto dot = path.rfind('.');
-        const auto parent = dot == std::string::npos ? std::string() : path.substr(0, dot);
-        const bool database = path.starts_with("databases.");
-        if (parent.empty()) names.insert("databases");
-        for (const auto& o : options()) {
-            std::string full(o.name);
-            if (database && full.starts_with("databases.*.")) full = full.substr(12);
-            else if (database && !full.starts_with("pool.") && !full.starts_with("control.")) continue;
-            else if (!database && full.starts_with("databases.")) continue;
-            std::string_view rest(full);
-            if (database) {
-                // Directly in the database, or in one of its groups.
-                const auto group = full.find('.');
-                const auto inside = group == std::string::npos ? std::string() : full.substr(0, group);
-                if (!inside.empty() && parent.ends_with("." + inside)) names.insert(full.substr(group + 1));
-                else if (!parent.ends_with(".pool") && !parent.ends_with(".control") && !parent.ends_with(".tls"))
-                    names.insert(inside.empty() ? full : inside);
-                continue;
-            }
-            if (!parent.empty()) {
-                if (!full.starts_with(parent + ".")) continue;
-                rest.remove_prefix(parent.size() + 1);
-            }
-            names.insert(std::string(rest.substr(0, rest.find('.'))));
+        if (path.empty() && !scope.in_database) names.insert("databases");
+        const auto prefix = path.empty() ? path : path + ".";
+        for (const auto& option : options()) {
+            auto name = local_name(option, scope.in_database);
+            if (name.empty() || !name.starts_with(prefix)) continue;
+            name.remove_prefix(prefix.size());
+            names.emplace(name.substr(0, name.find('.')));
         }
         return names;
     }
 
-    void option_value(const Option& option, const YAML::Node& node, OptionTarget& target) {
-        OptionValue value;
-        if (option.type == OptionType::names && node.IsSequence()) {
-            for (const auto& item : node) {
-                if (!item.IsScalar()) {
-                    error(item.Mark(), "a list inside a list; expected names");
-                    return;
-                }
-                if (!scalar(option, item, value)) return;
-            }
-        } else if (node.IsScalar()) {
-            if (!scalar(option, node, value)) return;
-        } else if (node.IsNull()) {
-            error(node.Mark(), std::string(option.name) + " has no value; expected one, or \"\" for none");
-            return;
-        } else {
-            error(node.Mark(), std::string(option.name) + " takes one value; expected no map and no list");
-            return;
-        }
-        option.set(target, value);
-        marks_[std::string(option.name)] = node.Mark();
+    static bool is_group(const std::string& name, const Scope& scope) {
+        return !members(name, scope).empty();
     }
 
-    bool scalar(const Option& option, const YAML::Node& node, OptionValue& value) {
-        auto text = node.Scalar();
-        auto problem = interpolate(text, env_);
-        if (!problem && text.find('\0') != std::string::npos) problem = "a zero byte; expected text";
-        if (!problem) problem = read_value(option, text, "", directory_, value);
-        if (problem) error(node.Mark(), std::string(option.name) + ": " + *problem);
+    static std::string listed(const std::set<std::string>& names) {
+        std::string out;
+        for (const auto& name : names) out += (out.empty() ? "" : ", ") + name;
+        return out;
+    }
+
+    void unknown(const YamlNode& key, const std::string& path, const Scope& scope) {
+        const auto names = members(path, scope);
+        const auto inside = path.empty() ? path : path + ".";
+        auto text = "unknown key " + quoted(scope.label + inside + key.text) + "; expected ";
+        if (key.text.find('.') != std::string::npos) {
+            problems_.add(key.at, text + "maps inside each other instead of dots, such as " +
+                                      quoted("pool: {mode: session}"));
+            return;
+        }
+        text += "one of " + listed(names);
+        if (const auto near = nearest(key.text, names); !near.empty())
+            text += "; did you mean " + quoted(near) + "?";
+        else if (const auto other = elsewhere(key.text, scope); !other.empty())
+            text += "; did you mean " + other + "?";
+        problems_.add(key.at, std::move(text));
+    }
+
+    static std::string nearest(const std::string& name, const std::set<std::string>& names) {
+        if (name.size() > kMaxNameCompared) return {};
+        std::string plain(name);  // maxSize and max-size are near max_size, too
+        for (auto& c : plain)
+            c = c == '-' ? '_' : c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+        std::string best;
+        auto least = std::max<std::size_t>(2, name.size() / 3) + 1;
+        for (const auto& candidate : names) {
+            const auto distance = edit_distance(plain, candidate);
+            if (distance >= least || distance >= candidate.size()) continue;
+            least = distance;
+            best = candidate;
+        }
+        return best;
+    }
+
+    /// Options of other groups that end in just this name.
+    static std::string elsewhere(const std::string& name, const Scope& scope) {
+        std::string out;
+        for (const auto& option : options()) {
+            const auto local = local_name(option, scope.in_database);
+            if (local != name && !local.ends_with("." + name)) continue;
+            out += (out.empty() ? "" : " or ") + quoted(local);
+        }
+        return out;
+    }
+
+    void read_option(const Option& option, const YamlNode& given, Scope& scope) {
+        OptionValue value;
+        const auto name = local_name(option, scope.in_database);
+        const auto label = scope.label + std::string(name);
+        const bool list = option.type == OptionType::names;
+        if (given.kind == YamlNode::Kind::null) {
+            problems_.add(given.at,
+                          label + ": no value; expected one, or \"\" where it may be empty");
+            return;
+        }
+        if (given.kind != (list ? YamlNode::Kind::list : YamlNode::Kind::scalar)) {
+            problems_.add(given.at,
+                          label + (list ? ": not a list; expected one such as [a, b]"
+                                        : ": not one value; expected no map and no list"));
+            return;
+        }
+        bool good = true;
+        if (!list) good = read_scalar(option, given, label, value);
+        for (const auto item : given.children)
+            good = !problems_.full() && read_scalar(option, node(item), label, value) && good;
+        if (!good) return;
+        option.set(scope.target, value);
+        scope.given.emplace(name, given.at);
+    }
+
+    bool read_scalar(const Option& option, const YamlNode& given, const std::string& label,
+                     OptionValue& value) {
+        std::optional<std::string> problem = "not one value; expected a name";
+        if (given.kind == YamlNode::Kind::scalar) {
+            auto text = given.text;
+            problem = interpolate(text, environment_);
+            if (!problem) problem = read_value(option, text, "", directory_, value);
+        }
+        if (problem) problems_.add(given.at, label + ": " + *problem);
         return !problem;
     }
 
-    void apply_variable(const Option& option, const std::string& variable, OptionTarget target) {
-        const auto text = env_(variable);
-        if (!text || text->empty()) return;
-        OptionValue value;
-        const auto unit = option.name == "cache.default_ttl" ? "s" : "ms";
-        if (const auto problem = read_value(option, *text, unit, directory_, value)) {
-            if (reported_.insert(variable).second) fail("environment variable " + variable + ": " + *problem);
+    void read_databases(const YamlNode& map) {
+        if (map.kind != YamlNode::Kind::map || map.children.empty()) {
+            problems_.add(map.at,
+                          "databases: not a map with entries; expected names of databases "
+                          "with their settings, \"*\" for any other");
             return;
         }
-        option.set(target, value);
-    }
-
-    /// The pool's variables are laid over the global pool before databases copy it.
-    void apply_pool_variables(PoolSettings& pool) {
-        for (const auto& o : options()) {
-            if (o.variable.empty() || !o.name.starts_with("pool.")) continue;
-            const OptionTarget target{config_.get(), nullptr, &pool, nullptr};
-            if (o.name == "pool.max_size") apply_variable(o, "DB_POOL_SIZE", target);
-            apply_variable(o, std::string(o.variable), target);
+        std::map<std::string_view, int> seen;
+        for (std::size_t i = 0; i + 1 < map.children.size() && !problems_.full(); i += 2) {
+            const auto& key = node(map.children[i]);
+            if (is_good_key(key, seen)) read_database(key, node(map.children[i + 1]));
         }
     }
 
-    void apply_variables() {
-        apply_pool_variables(config_->pool);
-        for (auto& d : config_->databases) apply_pool_variables(d.pool);
-        for (const auto& o : options())
-            if (!o.variable.empty() && !o.name.starts_with("pool.")) apply_variable(o, std::string(o.variable), global());
+    void read_database(const YamlNode& key, const YamlNode& value) {
+        const auto control = [](unsigned char c) { return c < 0x20 || c == 0x7F; };
+        if (key.text.empty() || std::any_of(key.text.begin(), key.text.end(), control)) {
+            problems_.add(key.at,
+                          "the name of a database is empty or has a control character; "
+                          "expected a name");
+            return;
+        }
+        Database d = inherited(key.text);
+        Scope scope{
+            "databases." + key.text + ".", true, {config_.get(), &d, &d.pool, &d.control}, key.at};
+        if (value.kind == YamlNode::Kind::map) {
+            read_map(value, "", scope, nullptr);
+        } else if (value.kind != YamlNode::Kind::null) {
+            problems_.add(value.at, "database " + quoted(key.text) +
+                                        ": not a map; expected settings such as {host: 127.0.0.1}");
+        }
+        // Another user's password is of no use.
+        if (scope.given.contains("control.user") && !scope.given.contains("control.password_file"))
+            d.control = {d.control.user, "", ""};
+        apply_overrides(scope);
+        check_sizes(d.pool, scope);
+        check_database(
+            *config_, d, [&scope](std::string_view name) { return scope.where(name); }, problems_);
+        config_->databases.push_back(std::move(d));
     }
 
-    void check_pool(const PoolSettings& pool, const YAML::Mark& at, const std::string& whose) {
-        if (pool.min_size > pool.max_size)
-            error(at, whose + ": pool.min_size " + std::to_string(pool.min_size) + " is larger than pool.max_size " +
-                          std::to_string(pool.max_size) + "; expected it to be at most that");
+    Database inherited(const std::string& name) const {
+        Database d;
+        d.name = name;
+        d.pool = config_->pool;
+        d.control = config_->control;
+        return d;
     }
 
-    YAML::Mark mark(const std::string& option) const {
-        const auto it = marks_.find(option);
-        return it == marks_.end() ? YAML::Mark::null_mark() : it->second;
+    void add_any_database() {
+        config_->databases.push_back(inherited("*"));
+        // Its host and port are defaults, so what may be wrong is where pgweir listens.
+        check_database(
+            *config_, config_->databases.back(),
+            [this](std::string_view) { return top_.where("listen.port"); }, problems_);
     }
 
-    void cross_check() {
-        const auto& c = *config_;
-        check_pool(c.pool, mark("pool.min_size"), "pool");
-        if (c.listen.tls.mode != TlsMode::disable && (c.listen.tls.cert_file.empty() || c.listen.tls.key_file.empty()))
-            error(mark("listen.tls.mode"), "listen.tls.mode needs a certificate; expected listen.tls.cert_file and listen.tls.key_file");
-        const bool verify = c.listen.tls.mode == TlsMode::verify_ca || c.listen.tls.mode == TlsMode::verify_full;
-        if (verify && c.listen.tls.ca_file.empty())
-            error(mark("listen.tls.mode"), "listen.tls.mode verify-* needs authorities; expected listen.tls.ca_file");
-        if (c.auth.method == AuthMethod::hba)
-            error(mark("auth.method"), "auth.method hba is not available yet; expected forward, trust, scram-sha-256 or md5");
-        const bool by_secret = c.auth.method == AuthMethod::scram_sha_256 || c.auth.method == AuthMethod::md5;
-        if (by_secret && c.auth.users_file.empty())
-            error(mark("auth.method"), "auth.method needs users; expected auth.users_file");
-        const bool loopback = c.listen.host.starts_with("127.") || c.listen.host == "::1" || c.listen.host == "localhost";
-        if (c.auth.method == AuthMethod::trust && !loopback && !c.auth.allow_remote_trust)
-            error(mark("auth.method"), "auth.method trust would let anyone in on " + c.listen.host +
-                                           "; expected a loopback listen.host, or auth.allow_remote_trust: true");
-        if (c.admin.database.empty()) error(mark("admin.database"), "admin.database is empty; expected a name");
-        if (c.limits.statement_buffer < 1024)
-            error(mark("limits.statement_buffer"), "limits.statement_buffer is too small; expected at least 1KiB");
-        if (c.limits.max_message < 64 * 1024 || c.limits.max_message > 0x3fffffff)
-            error(mark("limits.max_message"), "limits.max_message is out of range; expected 64KiB to 1023MiB");
+    void read_variables() {
+        for (const auto& option : options()) {
+            auto rest = option.variables;
+            while (!rest.empty()) {
+                const auto space = rest.find(' ');
+                read_variable(option, std::string(rest.substr(0, space)));
+                rest.remove_prefix(space == std::string_view::npos ? rest.size() : space + 1);
+            }
+        }
+    }
+
+    void read_variable(const Option& option, std::string variable) {
+        const auto text = environment_(variable);
+        if (!text || text->empty()) return;
+        // Milliseconds, as the applications' own settings of these names; a TTL was in seconds.
+        const auto unit = option.name == "cache.default_ttl" ? "s" : "ms";
+        OptionValue value;
+        if (const auto problem = read_value(option, *text, unit, "", value))
+            problems_.add_variable(variable, *problem);
+        else
+            overrides_.push_back({&option, std::move(variable), std::move(value)});
+    }
+
+    void apply_overrides(Scope& scope) {
+        for (const auto& o : overrides_)
+            if (!local_name(*o.option, scope.in_database).empty())
+                o.option->set(scope.target, o.value);
+    }
+
+    /// How specific the statement of an option is; 0 none, 3 a variable.
+    int level(const Scope& scope, std::string_view name) const {
+        for (const auto& o : overrides_)
+            if (o.option->name == name) return 3;
+        if (scope.in_database && scope.given.contains(name)) return 2;
+        return top_.given.contains(name) ? 1 : 0;
+    }
+
+    /// Who gives only a smaller max_size means min_size to follow; who gives both has to mean them.
+    void check_sizes(PoolSettings& pool, const Scope& scope) {
+        if (pool.min_size <= pool.max_size) return;
+        const auto least = level(scope, "pool.min_size");
+        const auto most = level(scope, "pool.max_size");
+        const auto text = "pool.min_size " + std::to_string(pool.min_size) +
+                          " is more than pool.max_size " + std::to_string(pool.max_size) +
+                          "; expected at most that";
+        pool.min_size = pool.max_size;
+        if (least < most || (scope.in_database && least != 2 && most != 2)) return;
+        if (least == 3)
+            problems_.add_variable("DB_POOL_MIN", scope.label + text);
+        else
+            problems_.add(scope.where("pool.min_size"), scope.label + text);
     }
 
     LoadResult finish() {
-        LoadResult result;
-        std::stable_sort(errors_.begin(), errors_.end(), [](const Found& a, const Found& b) { return a.line < b.line; });
-        for (auto& e : errors_) result.errors.push_back(std::move(e.text));
-        if (result.errors.empty()) result.config = std::move(config_);
-        return result;
+        if (problems_.any()) return {nullptr, problems_.take()};
+        auto& order = config_->databases_by_name;
+        order.resize(config_->databases.size());
+        std::iota(order.begin(), order.end(), 0u);
+        std::sort(order.begin(), order.end(), [this](std::uint32_t a, std::uint32_t b) {
+            return config_->databases[a].name < config_->databases[b].name;
+        });
+        return {std::move(config_), {}};
     }
 
-    std::string file_, directory_;
-    const Environment& env_;
+    const Environment& environment_;
+    Problems problems_;
+    std::string directory_;  // of the file; empty: the program's own
     std::shared_ptr<Config> config_;
-    std::vector<Found> errors_;
-    std::map<std::string, YAML::Mark> marks_;
-    std::set<std::string> reported_;
+    YamlTree tree_;
+    Scope top_;
+    std::vector<Override> overrides_;
 };
-
-bool valid_utf8(std::string_view s) {
-    for (std::size_t i = 0; i < s.size();) {
-        const auto c = static_cast<unsigned char>(s[i]);
-        const std::size_t n = c < 0x80 ? 1 : (c >> 5) == 6 ? 2 : (c >> 4) == 14 ? 3 : (c >> 3) == 30 ? 4 : 0;
-        if (n == 0 || i + n > s.size()) return false;
-        for (std::size_t k = 1; k < n; ++k)
-            if ((static_cast<unsigned char>(s[i + k]) & 0xC0) != 0x80) return false;
-        i += n;
-    }
-    return true;
-}
 
 }  // namespace
 
-LoadResult parse_config(const std::string& text, const std::string& file, const Environment& env) {
-    if (text.size() > kMaxFile) return {nullptr, {file + ": the file is too large; expected at most 16 MiB"}};
-    if (text.find('\0') != std::string::npos || !valid_utf8(text))
-        return {nullptr, {file + ": the file is not text; expected UTF-8"}};
-    return Loader(file, env).load(text);
+LoadResult parse_config(const std::string& text, const std::string& file,
+                        const Environment& environment) {
+    return Loader(file, environment).load(text);
 }
 
-LoadResult load_config(const std::string& file, const Environment& env) {
-    if (file.empty()) return Loader("", env).defaults();
-    std::ifstream in(file, std::ios::binary);
-    std::ostringstream text;
-    if (in) text << in.rdbuf();
-    if (!in) return {nullptr, {file + ": cannot be read; expected a YAML file"}};
-    return parse_config(text.str(), file, env);
+LoadResult load_config(const std::string& file, const Environment& environment) {
+    if (file.empty()) return parse_config("", "", environment);
+    const auto text = read_file(file, kMaxFile, FileKind::any);
+    if (text) return parse_config(*text, file, environment);
+    return {nullptr, {file + ": cannot be read: " + text.error() + "; expected a YAML file"}};
 }
 
 const Database* Config::find_database(std::string_view name) const noexcept {
-    const Database* any = nullptr;
-    for (const auto& d : databases) {
-        if (d.name == name) return &d;
-        if (d.name == "*") any = &d;
-    }
-    return any;
+    const bool ordered = databases_by_name.size() == databases.size();
+    const auto find = [&](std::string_view wanted) -> const Database* {
+        if (!ordered) {
+            for (const auto& d : databases)
+                if (d.name == wanted) return &d;
+            return nullptr;
+        }
+        const auto it = std::lower_bound(
+            databases_by_name.begin(), databases_by_name.end(), wanted,
+            [this](std::uint32_t i, std::string_view n) { return databases[i].name < n; });
+        if (it == databases_by_name.end() || databases[*it].name != wanted) return nullptr;
+        return &databases[*it];
+    };
+    const auto* own = find(name);
+    return own != nullptr ? own : find("*");
 }
 
 }  // namespace pgweir::config

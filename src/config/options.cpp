@@ -1,7 +1,10 @@
 // The table. See options.hpp.
 #include "pgweir/config/options.hpp"
 
+#include <charconv>
+
 #include "pgweir/base/units.hpp"
+#include "target.hpp"
 
 namespace pgweir::config {
 
@@ -10,6 +13,8 @@ namespace {
 using T = OptionTarget;
 using V = OptionValue;
 using enum OptionType;
+
+constexpr std::string_view kOfDatabase = "databases.*.";
 
 std::string yes_no(bool b) { return b ? "true" : "false"; }
 
@@ -30,21 +35,33 @@ std::string joined(const std::vector<std::string>& names) {
     return out + "]";
 }
 
+/// The shortest text that reads back the same.
+std::string plain(double number) {
+    char text[400];  // the smallest double takes 341
+    const auto end = std::to_chars(text, text + sizeof text, number, std::chars_format::fixed).ptr;
+    return {text, end};
+}
+
 template <class E>
 E choice_of(const V& v) {
     return static_cast<E>(v.number);
 }
 
-#define TEXT(field) [](T& t, const V& v) { field = v.text; }, [](const T& t) -> std::string { return field; }
-#define FLAG(field) [](T& t, const V& v) { field = v.flag; }, [](const T& t) { return yes_no(field); }
-#define COUNT(field, type) \
-    [](T& t, const V& v) { field = static_cast<type>(v.number); }, [](const T& t) { return std::to_string(field); }
-#define AUTO_COUNT(field)                                                 \
+#define TEXT(field) \
+    [](T& t, const V& v) { field = v.text; }, [](const T& t) -> std::string { return field; }
+#define FLAG(field) \
+    [](T& t, const V& v) { field = v.flag; }, [](const T& t) { return yes_no(field); }
+#define COUNT(field, type)                                         \
+    [](T& t, const V& v) { field = static_cast<type>(v.number); }, \
+        [](const T& t) { return std::to_string(field); }
+#define AUTO_COUNT(field)                                                   \
     [](T& t, const V& v) { field = static_cast<std::uint32_t>(v.number); }, \
         [](const T& t) { return field == 0 ? std::string("auto") : std::to_string(field); }
-#define TIME(field) [](T& t, const V& v) { field = v.nanos; }, [](const T& t) { return base::duration_text(field); }
-#define BYTES(field) [](T& t, const V& v) { field = v.number; }, [](const T& t) { return base::size_text(field); }
-#define WORD(field, type, words)                              \
+#define TIME(field) \
+    [](T& t, const V& v) { field = v.nanos; }, [](const T& t) { return base::duration_text(field); }
+#define BYTES(field) \
+    [](T& t, const V& v) { field = v.number; }, [](const T& t) { return base::size_text(field); }
+#define WORD(field, type, words)                          \
     [](T& t, const V& v) { field = choice_of<type>(v); }, \
         [](const T& t) { return word(words, static_cast<std::size_t>(field)); }
 #define SECRET(holder)                 \
@@ -55,67 +72,153 @@ E choice_of(const V& v) {
         [](const T& t) -> std::string { return holder.password_file; }
 
 constexpr Option kOptions[] = {
-    {"listen.host", text, "127.0.0.1", "", true, "", "Address to listen on; \"*\" is every IPv4 address.", TEXT(t.config->listen.host)},
-    {"listen.port", integer, "6432", "", true, "0..65535", "Port to listen on; also names the Unix socket.", COUNT(t.config->listen.port, std::uint16_t)},
-    {"listen.unix_socket_dir", path, "", "", true, "", "Directory for a Unix socket .s.PGSQL.<port>; empty: none.", TEXT(t.config->listen.unix_socket_dir)},
-    {"listen.tls.mode", choice, "disable", "", false, kTls, "TLS towards clients, in libpq's names: disable refuses it, allow and prefer offer it, require and above insist.", WORD(t.config->listen.tls.mode, TlsMode, kTls)},
-    {"listen.tls.cert_file", path, "", "", false, "", "Certificate chain (PEM).", TEXT(t.config->listen.tls.cert_file)},
-    {"listen.tls.key_file", path, "", "", false, "", "Private key (PEM), not readable by others.", TEXT(t.config->listen.tls.key_file)},
-    {"listen.tls.ca_file", path, "", "", false, "", "Authorities whose client certificates are believed.", TEXT(t.config->listen.tls.ca_file)},
-    {"workers", integer, "auto", "", true, "auto|1..64", "Worker threads; auto: one per core, at most 4.", AUTO_COUNT(t.config->workers)},
-    {"databases.*.host", text, "127.0.0.1", "", false, "", "Server's name or address; one that begins with / is a Unix socket directory.", TEXT(t.database->host)},
-    {"databases.*.port", integer, "5432", "", false, "1..65535", "Server's port.", COUNT(t.database->port, std::uint16_t)},
-    {"databases.*.dbname", text, "", "", false, "", "Database on the server; empty: the name the client gave.", TEXT(t.database->dbname)},
-    {"databases.*.user", text, "", "", false, "", "User of the server connections; empty: the client's own.", TEXT(t.database->login.user)},
-    {"databases.*.password_file", secret, "", "", false, "", "File that holds that user's password.", SECRET(t.database->login)},
-    {"databases.*.tls.mode", choice, "prefer", "", false, kTls, "TLS towards the server, as libpq's sslmode.", WORD(t.database->tls.mode, TlsMode, kTls)},
-    {"databases.*.tls.ca_file", path, "", "", false, "", "Authorities believed for verify-ca and verify-full; empty: the system's.", TEXT(t.database->tls.ca_file)},
-    {"control.user", text, "", "", false, "", "User of the proxy's own connections; empty: the pool's user, where it can log in.", TEXT(t.control->user)},
-    {"control.password_file", secret, "", "", false, "", "File that holds that user's password.", SECRET((*t.control))},
-    {"auth.method", choice, "forward", "", false, kMethods, "How clients log in. forward: the server decides.", WORD(t.config->auth.method, AuthMethod, kMethods)},
-    {"auth.users_file", path, "", "", false, "", "Users and secrets in the form of PgBouncer's userlist.txt, for scram-sha-256 and md5.", TEXT(t.config->auth.users_file)},
-    {"auth.hba_file", path, "", "", false, "", "Rules in the form of pg_hba.conf; not available yet.", TEXT(t.config->auth.hba_file)},
-    {"auth.allow_remote_trust", boolean, "false", "", false, "", "Lets method trust be used on addresses beyond loopback: whoever connects is believed.", FLAG(t.config->auth.allow_remote_trust)},
-    {"pool.mode", choice, "transaction", "", false, kModes, "When a server connection goes back to the pool.", WORD(t.pool->mode, PoolMode, kModes)},
-    {"pool.min_size", integer, "5", "DB_POOL_MIN", false, "0..100000", "Server connections kept open.", COUNT(t.pool->min_size, std::uint32_t)},
-    {"pool.max_size", integer, "20", "DB_POOL_MAX", false, "1..100000", "Most server connections per database and user, over all workers.", COUNT(t.pool->max_size, std::uint32_t)},
-    {"pool.idle_timeout", duration, "30s", "DB_POOL_IDLE_TIMEOUT", false, "", "Idle connections beyond min_size are closed after this; 0: never.", TIME(t.pool->idle_timeout)},
-    {"pool.wait_timeout", duration, "5s", "DB_POOL_CONN_TIMEOUT", false, "", "Longest wait for a server connection; 0: no limit.", TIME(t.pool->wait_timeout)},
-    {"pool.lifetime", duration, "1h", "", false, "", "Connections are replaced after this, give or take a fifth; 0: never.", TIME(t.pool->lifetime)},
-    {"pool.validation_query", text, "SELECT 1", "DB_POOL_VALIDATION_QUERY", false, "", "Run before a connection is used that was idle for validation_after; empty: none.", TEXT(t.pool->validation_query)},
-    {"pool.validation_after", duration, "30s", "", false, "", "See validation_query; 0: never.", TIME(t.pool->validation_after)},
-    {"timeouts.query", duration, "0", "DB_QUERY_TIMEOUT", false, "", "Longest time a plain statement may take on the server before it is cancelled; 0: no limit.", TIME(t.config->timeouts.query)},
-    {"timeouts.connect", duration, "5s", "", false, "", "Longest time to connect and log in to a server.", TIME(t.config->timeouts.connect)},
-    {"timeouts.shutdown", duration, "30s", "", false, "", "Time transactions have to finish after SIGTERM.", TIME(t.config->timeouts.shutdown)},
-    {"timeouts.login", duration, "60s", "", false, "", "Time a client has to log in.", TIME(t.config->timeouts.login)},
-    {"limits.max_clients", integer, "10000", "", false, "1..1000000", "Client connections at once.", COUNT(t.config->limits.max_clients, std::uint32_t)},
-    {"limits.max_server_connections", integer, "auto", "", false, "auto|1..1000000", "Server connections at once per host; auto: the server's own limit less its reserve and 10 %.", AUTO_COUNT(t.config->limits.max_server_connections)},
-    {"limits.prepared_statements_per_client", integer, "10000", "", false, "1..1000000", "Prepared statements one client may name.", COUNT(t.config->limits.prepared_statements_per_client, std::uint32_t)},
-    {"limits.prepared_statements_per_server", integer, "500", "", false, "1..1000000", "Prepared statements kept on one server connection.", COUNT(t.config->limits.prepared_statements_per_server, std::uint32_t)},
-    {"limits.max_message", size, "1023MiB", "", false, "", "Longest message a client may send.", BYTES(t.config->limits.max_message)},
-    {"limits.statement_buffer", size, "1MiB", "", false, "", "Longest statement that is looked at; a longer one passes through and pins its session.", BYTES(t.config->limits.statement_buffer)},
-    {"cache.enabled", boolean, "true", "", false, "", "Answer repeated reads from the cache.", FLAG(t.config->cache.enabled)},
-    {"cache.max_size", size, "256MiB", "", false, "", "Memory of the cache, everything counted.", BYTES(t.config->cache.max_size)},
-    {"cache.max_entry", size, "1MiB", "", false, "", "Largest result that is stored.", BYTES(t.config->cache.max_entry)},
-    {"cache.default_ttl", duration, "1h", "CACHE_DEFAULT_TTL", false, "", "Results are dropped after this even when nothing changed; 0: never.", TIME(t.config->cache.default_ttl)},
-    {"cache.consistency", choice, "auto", "", false, kConsistency, "The guarantee asked for. Now in_band (with exclusive_writer) and off can be had.", WORD(t.config->cache.consistency, Consistency, kConsistency)},
-    {"cache.exclusive_writer", boolean, "false", "", false, "", "Declares that nobody writes to the databases but through this proxy.", FLAG(t.config->cache.exclusive_writer)},
-    {"cache.max_staleness", duration, "200ms", "", false, "", "How long a write from elsewhere may go unseen, with a change stream.", TIME(t.config->cache.max_staleness)},
-    {"cache.catalog_poll", duration, "5s", "", false, "", "How often the catalog is looked at for changes from elsewhere.", TIME(t.config->cache.catalog_poll)},
-    {"cache.verify_ratio", fraction, "0", "", false, "", "Share of hits that are run again on the server and compared.",
+    {"listen.host", text, "127.0.0.1", "", true, "",
+     "Address to listen on, or localhost; \"*\" is every IPv4 address.",
+     TEXT(t.config->listen.host)},
+    {"listen.port", integer, "6432", "", true, "1..65535",
+     "Port to listen on; also names the Unix socket.", COUNT(t.config->listen.port, std::uint16_t)},
+    {"listen.unix_socket_dir", path, "", "", true, "",
+     "Directory for a Unix socket .s.PGSQL.<port>; empty: none.",
+     TEXT(t.config->listen.unix_socket_dir)},
+    {"listen.tls.mode", choice, "disable", "", false, kTls,
+     "TLS towards clients, in libpq's names: disable refuses it, allow and prefer offer it, "
+     "require and above insist.",
+     WORD(t.config->listen.tls.mode, TlsMode, kTls)},
+    {"listen.tls.cert_file", file, "", "", false, "", "Certificate chain (PEM).",
+     TEXT(t.config->listen.tls.cert_file)},
+    {"listen.tls.key_file", file, "", "", false, "", "Private key (PEM), not readable by others.",
+     TEXT(t.config->listen.tls.key_file)},
+    {"listen.tls.ca_file", file, "", "", false, "",
+     "Authorities whose client certificates are believed.", TEXT(t.config->listen.tls.ca_file)},
+    {"workers", integer, "auto", "", true, "auto|1..64",
+     "Worker threads; auto: one per core, at most 4.", AUTO_COUNT(t.config->workers)},
+    {"databases.*.host", text, "127.0.0.1", "", false, "",
+     "Server's name or address; one that begins with / is a Unix socket directory.",
+     TEXT(t.database->host)},
+    {"databases.*.port", integer, "5432", "", false, "1..65535", "Server's port.",
+     COUNT(t.database->port, std::uint16_t)},
+    {"databases.*.dbname", text, "", "", false, "",
+     "Database on the server; empty: the name the client gave.", TEXT(t.database->dbname)},
+    {"databases.*.user", text, "", "", false, "",
+     "User of the server connections; empty: the client's own.", TEXT(t.database->login.user)},
+    {"databases.*.password_file", secret, "", "", false, "",
+     "File that holds that user's password.", SECRET(t.database->login)},
+    {"databases.*.tls.mode", choice, "prefer", "", false, kTls,
+     "TLS towards the server, as libpq's sslmode.", WORD(t.database->tls.mode, TlsMode, kTls)},
+    {"databases.*.tls.ca_file", file, "", "", false, "",
+     "Authorities believed for verify-ca and verify-full; empty: the system's.",
+     TEXT(t.database->tls.ca_file)},
+    {"control.user", text, "", "", false, "",
+     "User of the proxy's own connections; empty: the pool's user, where it can log in.",
+     TEXT(t.control->user)},
+    {"control.password_file", secret, "", "", false, "", "File that holds that user's password.",
+     SECRET((*t.control))},
+    {"auth.method", choice, "forward", "", false, kMethods,
+     "How clients log in. forward: the server decides.",
+     WORD(t.config->auth.method, AuthMethod, kMethods)},
+    {"auth.users_file", file, "", "", false, "",
+     "Users and secrets in the form of PgBouncer's userlist.txt, for scram-sha-256 and md5.",
+     TEXT(t.config->auth.users_file)},
+    {"auth.hba_file", file, "", "", false, "",
+     "Rules in the form of pg_hba.conf; not available yet.", TEXT(t.config->auth.hba_file)},
+    {"auth.allow_remote_trust", boolean, "false", "", false, "",
+     "Lets method trust be used on addresses beyond loopback: whoever connects is believed.",
+     FLAG(t.config->auth.allow_remote_trust)},
+    {"pool.mode", choice, "transaction", "", false, kModes,
+     "When a server connection goes back to the pool.", WORD(t.pool->mode, PoolMode, kModes)},
+    {"pool.min_size", integer, "5", "DB_POOL_MIN", false, "0..100000",
+     "Server connections kept open.", COUNT(t.pool->min_size, std::uint32_t)},
+    {"pool.max_size", integer, "20", "DB_POOL_SIZE DB_POOL_MAX", false, "1..100000",
+     "Most server connections per database and user, over all workers.",
+     COUNT(t.pool->max_size, std::uint32_t)},
+    {"pool.idle_timeout", duration, "30s", "DB_POOL_IDLE_TIMEOUT", false, "0..365d",
+     "Idle connections beyond min_size are closed after this; 0: never.",
+     TIME(t.pool->idle_timeout)},
+    {"pool.wait_timeout", duration, "5s", "DB_POOL_CONN_TIMEOUT", false, "0..365d",
+     "Longest wait for a server connection; 0: no limit.", TIME(t.pool->wait_timeout)},
+    {"pool.lifetime", duration, "1h", "", false, "0..365d",
+     "Connections are replaced after this, give or take a fifth; 0: never.",
+     TIME(t.pool->lifetime)},
+    {"pool.validation_query", statement, "SELECT 1", "DB_POOL_VALIDATION_QUERY", false, "",
+     "Run before a connection is used that was idle for validation_after; empty: none.",
+     TEXT(t.pool->validation_query)},
+    {"pool.validation_after", duration, "30s", "", false, "0..365d",
+     "See validation_query; 0: never.", TIME(t.pool->validation_after)},
+    {"timeouts.query", duration, "0", "DB_QUERY_TIMEOUT", false, "0..365d",
+     "Longest time a plain statement may take on the server before it is cancelled; 0: no limit.",
+     TIME(t.config->timeouts.query)},
+    {"timeouts.connect", duration, "5s", "", false, "1ms..1h",
+     "Longest time to connect and log in to a server.", TIME(t.config->timeouts.connect)},
+    {"timeouts.shutdown", duration, "30s", "", false, "0..1d",
+     "Time transactions have to finish after SIGTERM.", TIME(t.config->timeouts.shutdown)},
+    {"timeouts.login", duration, "1min", "", false, "0..1d",
+     "Time a client has to log in; 0: no limit.", TIME(t.config->timeouts.login)},
+    {"limits.max_clients", integer, "10000", "", false, "1..1000000",
+     "Most client connections at once.", COUNT(t.config->limits.max_clients, std::uint32_t)},
+    {"limits.max_server_connections", integer, "auto", "", false, "auto|1..1000000",
+     "Most server connections at once per host; auto: the server's own limit less its reserve and "
+     "10 %.",
+     AUTO_COUNT(t.config->limits.max_server_connections)},
+    {"limits.prepared_statements_per_client", integer, "10000", "", false, "1..1000000",
+     "Prepared statements one client may name.",
+     COUNT(t.config->limits.prepared_statements_per_client, std::uint32_t)},
+    {"limits.prepared_statements_per_server", integer, "500", "", false, "1..1000000",
+     "Prepared statements kept on one server connection.",
+     COUNT(t.config->limits.prepared_statements_per_server, std::uint32_t)},
+    {"limits.max_message", size, "1073741823B", "", false, "64KiB..1073741823B",
+     "Longest message a client may send.", BYTES(t.config->limits.max_message)},
+    {"limits.statement_buffer", size, "1MiB", "", false, "1KiB..1GiB",
+     "Longest statement that is looked at; a longer one passes through and pins its session.",
+     BYTES(t.config->limits.statement_buffer)},
+    {"cache.enabled", boolean, "true", "", false, "", "Answer repeated reads from the cache.",
+     FLAG(t.config->cache.enabled)},
+    {"cache.max_size", size, "256MiB", "", false, "64KiB..64TiB",
+     "Memory of the cache, everything counted.", BYTES(t.config->cache.max_size)},
+    {"cache.max_entry", size, "1MiB", "", false, "1KiB..1GiB", "Largest result that is stored.",
+     BYTES(t.config->cache.max_entry)},
+    {"cache.default_ttl", duration, "1h", "CACHE_DEFAULT_TTL", false, "0..365d",
+     "Results are dropped after this even when nothing changed; 0: never.",
+     TIME(t.config->cache.default_ttl)},
+    {"cache.consistency", choice, "auto", "", false, kConsistency,
+     "The guarantee asked for. Now in_band (with exclusive_writer) and off can be had.",
+     WORD(t.config->cache.consistency, Consistency, kConsistency)},
+    {"cache.exclusive_writer", boolean, "false", "", false, "",
+     "Declares that nobody writes to the databases but through this proxy.",
+     FLAG(t.config->cache.exclusive_writer)},
+    {"cache.max_staleness", duration, "200ms", "", false, "1ms..1h",
+     "How long a write from elsewhere may go unseen, with a change stream.",
+     TIME(t.config->cache.max_staleness)},
+    {"cache.catalog_poll", duration, "5s", "", false, "10ms..1h",
+     "How often the catalog is looked at for changes from elsewhere.",
+     TIME(t.config->cache.catalog_poll)},
+    {"cache.verify_ratio", fraction, "0", "", false, "",
+     "Share of hits that are run again on the server and compared.",
      [](T& t, const V& v) { t.config->cache.verify_ratio = v.fraction; },
-     [](const T& t) { std::string s = std::to_string(t.config->cache.verify_ratio); while (s.back() == '0') s.pop_back(); if (s.back() == '.') s.pop_back(); return s; }},
-    {"slow_log.threshold", threshold, "1s", "SLOW_QUERY_THRESHOLD", false, "", "Statements that take at least this long are logged; 0: all, off: none.", TIME(t.config->slow_log.threshold)},
-    {"slow_log.file", path, "slow.log", "", false, "", "The slow log; empty or stderr: standard error.", TEXT(t.config->slow_log.file)},
-    {"slow_log.format", choice, "json", "", false, "json", "PostgreSQL's jsonlog.", WORD(t.config->slow_log.format, SlowLogFormat, "json")},
-    {"slow_log.max_file_size", size, "100MiB", "", false, "", "The file is rotated at this size; 0: never.", BYTES(t.config->slow_log.max_file_size)},
-    {"slow_log.max_files", integer, "10", "", false, "0..1000", "Rotated files kept.", COUNT(t.config->slow_log.max_files, std::uint32_t)},
-    {"log.level", choice, "info", "", false, kLevels, "Least important lines that are logged.", WORD(t.config->log.level, LogLevelOption, kLevels)},
-    {"log.file", path, "", "", false, "", "The program's log; empty: standard error.", TEXT(t.config->log.file)},
-    {"admin.database", text, "pgweir", "", false, "", "Name of the console's database; pgbouncer always works, too.", TEXT(t.config->admin.database)},
+     [](const T& t) { return plain(t.config->cache.verify_ratio); }},
+    {"slow_log.threshold", threshold, "1s", "SLOW_QUERY_THRESHOLD", false, "0..365d",
+     "Statements that take at least this long are logged; 0: all, off: none.",
+     TIME(t.config->slow_log.threshold)},
+    {"slow_log.file", path, "slow.log", "", false, "",
+     "The slow log; empty or stderr: standard error.", TEXT(t.config->slow_log.file)},
+    {"slow_log.format", choice, "json", "", false, "json", "PostgreSQL's jsonlog.",
+     WORD(t.config->slow_log.format, SlowLogFormat, "json")},
+    {"slow_log.max_file_size", size, "100MiB", "", false, "0..64TiB",
+     "The file is rotated at this size; 0: never.", BYTES(t.config->slow_log.max_file_size)},
+    {"slow_log.max_files", integer, "10", "", false, "0..1000", "Rotated files kept.",
+     COUNT(t.config->slow_log.max_files, std::uint32_t)},
+    {"log.level", choice, "info", "", false, kLevels, "Least important lines that are logged.",
+     WORD(t.config->log.level, LogLevelOption, kLevels)},
+    {"log.file", path, "", "", false, "", "The program's log; empty: standard error.",
+     TEXT(t.config->log.file)},
+    {"admin.database", text, "pgweir", "", false, "",
+     "Name of the console's database; pgbouncer always works, too.",
+     TEXT(t.config->admin.database)},
     {"admin.users", names, "[postgres]", "", false, "", "Users who may use the console.",
-     [](T& t, const V& v) { t.config->admin.users = v.names; }, [](const T& t) { return joined(t.config->admin.users); }},
-    {"http.listen", text, "127.0.0.1:9930", "", true, "", "Address and port of /metrics, /livez, /healthz, /readyz; empty: none.", TEXT(t.config->http.listen)},
+     [](T& t, const V& v) { t.config->admin.users = v.names; },
+     [](const T& t) { return joined(t.config->admin.users); }},
+    {"http.listen", text, "127.0.0.1:9930", "", true, "",
+     "Address and port of /metrics, /livez, /healthz, /readyz; empty: none.",
+     TEXT(t.config->http.listen)},
 };
 
 #undef TEXT
@@ -131,42 +234,33 @@ constexpr Option kOptions[] = {
 
 std::span<const Option> options() { return kOptions; }
 
-const Option* find_option(std::string_view name) {
-    std::string wanted(name);
-    constexpr std::string_view kDatabases = "databases.";
-    if (name.starts_with(kDatabases)) {
-        // Names of databases may hold dots, so what follows is found from the known ends.
-        for (const auto& o : kOptions) {
-            const bool own = o.name.starts_with("databases.*.");
-            const bool both = o.name.starts_with("pool.") || o.name.starts_with("control.");
-            const auto end = own ? o.name.substr(12) : o.name;
-            if ((own || both) && name.size() > kDatabases.size() + end.size() && name.ends_with(end) &&
-                name[name.size() - end.size() - 1] == '.')
-                return &o;
-        }
-        return nullptr;
-    }
-    for (const auto& o : kOptions)
-        if (o.name == wanted) return &o;
-    return nullptr;
+std::string_view local_name(const Option& option, bool in_database) noexcept {
+    const bool own = option.name.starts_with(kOfDatabase);
+    if (!in_database) return own ? std::string_view{} : option.name;
+    if (own) return option.name.substr(kOfDatabase.size());
+    const bool both = option.name.starts_with("pool.") || option.name.starts_with("control.");
+    return both ? option.name : std::string_view{};
 }
 
 std::vector<ShownOption> shown_options(const Config& config) {
     std::vector<ShownOption> shown;
-    auto copy = config;
-    for (const auto& o : kOptions) {
-        if (o.name.starts_with("databases.")) continue;
-        const OptionTarget t{&copy, nullptr, &copy.pool, &copy.control};
-        shown.push_back({std::string(o.name), o.get(t), std::string(o.standard), !o.needs_restart});
-    }
-    for (auto& db : copy.databases)
+    const auto top = read_only(config);
+    for (const auto& o : kOptions)
+        if (const auto name = local_name(o, false); !name.empty())
+            shown.push_back(
+                {std::string(name), o.get(top), std::string(o.standard), !o.needs_restart});
+    for (const auto& database : config.databases) {
+        const auto target = read_only(config, database);
         for (const auto& o : kOptions) {
-            const bool own = o.name.starts_with("databases.*.");
-            if (!own && !o.name.starts_with("pool.") && !o.name.starts_with("control.")) continue;
-            const OptionTarget t{&copy, &db, &db.pool, &db.control};
-            shown.push_back({"databases." + db.name + "." + std::string(own ? o.name.substr(12) : o.name), o.get(t),
-                             std::string(o.standard), !o.needs_restart});
+            const auto name = local_name(o, true);
+            if (name.empty()) continue;
+            auto value = o.get(target);
+            auto inherited = o.name == name ? o.get(top) : std::string(o.standard);
+            if (value == inherited && name != "host" && name != "port") continue;
+            shown.push_back({"databases." + database.name + "." + std::string(name),
+                             std::move(value), std::move(inherited), !o.needs_restart});
         }
+    }
     return shown;
 }
 

@@ -1,29 +1,90 @@
-// conf/pgweir.yaml and docs/options.md, from the table of options.
+// conf/pgweir.yaml and docs/options.md, from the table of options. A test fails when the files
+// differ from what is written here. Thread: pure.
 #include "pgweir/config/options.hpp"
 
 namespace pgweir::config {
 
 namespace {
 
-std::string shown_default(const Option& o) {
-    const bool quotes = o.standard.empty() || o.name == "http.listen";
+constexpr std::size_t kColumns = 100;
+
+constexpr std::string_view kIntroduction =
+    R"(# pgweir: every option with its default. This file is generated from the table of options; what
+# is not needed may be left out. "pgweir --check-config --config FILE" says whether a file is good.
+#
+# Durations and sizes need a unit: us, ms, s, min, h, d; B, kB, MB, GB, TB (or KiB, MiB, GiB, TiB),
+# all powers of 1024. Relative paths are relative to the folder of this file. In values, ${NAME} and
+# ${NAME:-default} are replaced by environment variables; $${ is a plain ${. Where an environment
+# variable is named below it beats this file; a bare number in it is milliseconds, in
+# CACHE_DEFAULT_TTL seconds. SIGHUP reads the file again: all of it, or nothing if it has an error.
+)";
+
+constexpr std::string_view kDatabases =
+    R"(
+# The databases, by the name clients use; "*" is any other name, as the client gave it. One that
+# names a user has its min_size connections from the start. Each may have its own pool and control,
+# whose options are laid over those below, for example:
+#   app:
+#     host: 10.0.0.5
+#     dbname: app_production
+#     user: app
+#     password_file: /run/secrets/app
+#     pool: {mode: session, max_size: 10}
+#     control: {user: pgweir, password_file: /run/secrets/control}
+)";
+
+std::string replaced(std::string_view text, std::string_view what, std::string_view by) {
+    std::string out(text);
+    for (auto at = out.find(what); at != std::string::npos; at = out.find(what, at + by.size()))
+        out.replace(at, what.size(), by);
+    return out;
+}
+
+std::string standard_yaml(const Option& o) {
+    const bool quotes = o.standard.empty() || o.standard.find(':') != std::string_view::npos;
     return quotes ? "\"" + std::string(o.standard) + "\"" : std::string(o.standard);
 }
 
-std::string expectation(const Option& o) {
-    std::string text(o.words);
-    for (std::size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 3) text.replace(at, 1, " | ");
-    return text;
+std::string_view type_name(OptionType type) {
+    switch (type) {
+        case OptionType::text: return "text";
+        case OptionType::statement: return "SQL";
+        case OptionType::boolean: return "true, false";
+        case OptionType::integer: return "number";
+        case OptionType::fraction: return "0 to 1";
+        case OptionType::duration: return "duration";
+        case OptionType::threshold: return "off, duration";
+        case OptionType::size: return "size";
+        case OptionType::choice: return "";
+        case OptionType::names: return "list of names";
+        case OptionType::path:
+        case OptionType::file:
+        case OptionType::secret: return "path";
+    }
+    return "";
 }
 
-/// `text` in lines of comment, each at most 98 columns.
+/// "auto, number 1 to 64", "duration 0 to 365d", "session, transaction, statement".
+std::string values(const Option& o) {
+    constexpr std::string_view kAuto = "auto|";
+    auto words = o.words;
+    std::string out;
+    if (words.starts_with(kAuto)) {
+        out = "auto, ";
+        words.remove_prefix(kAuto.size());
+    }
+    out += type_name(o.type);
+    if (!words.empty() && o.type != OptionType::choice) out += " ";
+    return out + replaced(replaced(words, "|", ", "), "..", " to ");
+}
+
+/// `text` as lines of comment.
 void append_comment(std::string& out, const std::string& indent, std::string_view text) {
-    constexpr std::size_t kWidth = 98;
-    std::string line = indent + "#";
+    auto line = indent + "#";
     while (!text.empty()) {
         const auto space = text.find(' ');
         const auto word = text.substr(0, space);
-        if (line.size() + 1 + word.size() > kWidth) {
+        if (line.size() + 1 + word.size() > kColumns) {
             out += line + "\n";
             line = indent + "#";
         }
@@ -34,88 +95,82 @@ void append_comment(std::string& out, const std::string& indent, std::string_vie
     out += line + "\n";
 }
 
-void append_option(std::string& out, const Option& o, std::string_view name, const std::string& indent) {
-    std::string help(o.help);
-    if (!o.words.empty() && o.words != "json") help += " (" + expectation(o) + ")";
-    if (!o.variable.empty()) help += " Environment: " + std::string(o.variable) + (o.name == "pool.max_size" ? ", DB_POOL_SIZE." : ".");
-    if (o.needs_restart) help += " Takes effect after a restart.";
-    append_comment(out, indent, help);
-    out += indent + std::string(name) + ": " + shown_default(o) + "\n";
+std::string explained(const Option& o) {
+    auto text = std::string(o.help) + " [" + values(o) + "]";
+    if (!o.variables.empty()) text += " Environment: " + replaced(o.variables, " ", ", ") + ".";
+    if (o.needs_restart) text += " Takes effect after a restart.";
+    return text;
 }
 
-/// Opens the groups of `name` that are not open yet and gives its last part.
-std::string_view open_groups(std::string& out, std::string& open, std::string_view name, const std::string& base) {
-    const auto last = name.rfind('.');
-    const std::string group(last == std::string_view::npos ? "" : name.substr(0, last));
-    if (group != open) {
-        std::string shared;
-        std::string indent = base;
-        std::size_t at = 0;
-        while (at < group.size()) {
-            auto end = group.find('.', at);
-            if (end == std::string::npos) end = group.size();
-            const auto whole = group.substr(0, end);
-            if (open != whole && !open.starts_with(whole + ".")) {
-                if (indent.empty()) out += "\n";
-                out += indent + group.substr(at, end - at) + ":\n";
-            }
+class YamlWriter {
+  public:
+    void add(const Option& o) {
+        auto rest = o.name;
+        std::string path, indent;
+        for (auto dot = rest.find('.'); dot != std::string_view::npos; dot = rest.find('.')) {
+            const auto group = rest.substr(0, dot);
+            rest.remove_prefix(dot + 1);
+            path += std::string(group) + ".";
+            if (!open_.starts_with(path)) begin(group, indent);
             indent += "  ";
-            at = end + 1;
         }
-        if (group.empty()) out += "\n";
-        open = group;
+        if (path.empty()) out_ += "\n";
+        open_ = path;
+        append_comment(out_, indent, explained(o));
+        out_ += indent + std::string(rest) + ": " + standard_yaml(o) + "\n";
     }
-    return last == std::string_view::npos ? name : name.substr(last + 1);
-}
+    std::string take() { return std::move(out_); }
 
-std::string indent_of(std::string_view name, const std::string& base) {
-    std::string indent = base;
-    for (const char c : name)
-        if (c == '.') indent += "  ";
-    return indent;
-}
+  private:
+    void begin(std::string_view group, const std::string& indent) {
+        if (indent.empty()) out_ += group == "databases" ? kDatabases : "\n";
+        out_ += indent + (group == "*" ? "\"*\"" : std::string(group)) + ":\n";
+    }
+
+    std::string out_{kIntroduction};
+    std::string open_;  // the group of the last option, with a dot at its end
+};
 
 }  // namespace
 
 std::string reference_yaml() {
-    std::string out =
-        "# pgweir: every option with its default. Generated from the table of options; `pgweir\n"
-        "# --check-config` says whether a file is good. Durations and sizes need units (30s, 256MiB);\n"
-        "# relative paths are relative to this file. ${VAR} and ${VAR:-default} are replaced by\n"
-        "# environment variables; $${ is a plain ${. SIGHUP reads the file again: all or nothing.\n";
-    std::string open;
-    bool databases_done = false;
-    for (const auto& o : options()) {
-        if (o.name.starts_with("databases.*.")) {
-            if (!databases_done) {
-                out += "\n# A database under the name clients use; \"*\" is any other name, as the client gave it. Each\n"
-                       "# may have its own pool: and control: besides.\ndatabases:\n  \"*\":\n";
-                databases_done = true;
-                open.clear();
-            }
-            const auto name = o.name.substr(12);
-            const auto last = open_groups(out, open, name, "    ");
-            append_option(out, o, last, indent_of(name, "    "));
-            continue;
-        }
-        if (databases_done && open.starts_with("tls")) open.clear();
-        const auto last = open_groups(out, open, o.name, "");
-        append_option(out, o, last, indent_of(o.name, ""));
-    }
-    return out;
+    YamlWriter writer;
+    for (const auto& o : options()) writer.add(o);
+    return writer.take();
 }
 
 std::string reference_markdown() {
     std::string out =
-        "# Options\n\nGenerated from the table of options. Durations and sizes need units; `${VAR}` and\n"
-        "`${VAR:-default}` are replaced; environment variables beat the file (a bare number there is\n"
-        "milliseconds, for CACHE_DEFAULT_TTL seconds). `pool.*` and `control.*` may stand in a database, too.\n\n"
-        "| option | default | values | environment | reload | what |\n|---|---|---|---|---|---|\n";
+        R"(# Options
+
+One YAML file; `conf/pgweir.yaml` has every option with its default and its explanation. This page is
+generated from the same table; a test fails when they differ.
+
+- Durations and sizes need a unit: `us ms s min h d`, `B kB MB GB TB` or `KiB MiB GiB TiB`, all powers
+  of 1024. `0` needs none.
+- Relative paths are relative to the folder of the configuration file. A `*_file` has to be readable
+  when the configuration is loaded; the newline at the end of a secret is dropped.
+- In values, `${NAME}` and `${NAME:-default}` are replaced by environment variables; `$${` is `${`.
+- An environment variable named here beats the file, also what a database says of its own pool. A bare
+  number in it is milliseconds, in `CACHE_DEFAULT_TTL` seconds. An empty one counts as not set.
+- Options of `pool` and `control` may also stand in a database and are laid over the global ones.
+  `pool.min_size` follows a smaller `pool.max_size` that is given more specifically.
+- An alias (`*name`) may stand for a whole value; merge keys (`<<`), tags and a second document are
+  errors, and so is a name that is given twice.
+- SIGHUP and `RELOAD` read the file again: all of it, or nothing when it has an error. What needs a
+  restart keeps its old value until then.
+
+| option | default | values | environment | reload | meaning |
+|---|---|---|---|---|---|
+)";
     for (const auto& o : options()) {
-        auto words = expectation(o);
-        for (std::size_t at = 0; (at = words.find('|', at)) != std::string::npos; at += 2) words.replace(at, 1, "\\|");
-        out += "| `" + std::string(o.name) + "` | `" + (o.standard.empty() ? "\"\"" : std::string(o.standard)) + "` | " + words +
-               " | " + std::string(o.variable) + " | " + (o.needs_restart ? "restart" : "yes") + " | " + std::string(o.help) + " |\n";
+        const auto name = replaced(o.name, ".*.", ".<name>.");
+        const auto variables =
+            o.variables.empty() ? "" : "`" + replaced(o.variables, " ", "` `") + "`";
+        out += "| `" + name + "` | `" + (o.standard.empty() ? "\"\"" : std::string(o.standard)) +
+               "` | " + values(o) + " | " + variables + " | " +
+               (o.needs_restart ? "restart" : "yes") + " | " + replaced(o.help, "|", "\\|") +
+               " |\n";
     }
     return out;
 }

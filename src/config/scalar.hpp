@@ -1,7 +1,9 @@
-// One value of the file, from text to what its option's type says. Reads text strictly, because YAML
-// 1.1's own notions (on, 010, 0x10) surprise people.
+// One value of the file or the environment, from text to what its option's type says. Reads text
+// strictly, because YAML 1.1's own notions (on, 010, 0x10) surprise people.
+// Thread: the one that loads; files of secrets are read.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,15 +13,18 @@
 
 namespace pgweir::config {
 
-/// ${NAME}, ${NAME:-default}, and $${ for a plain ${. An error text for what is not defined.
-std::optional<std::string> interpolate(std::string& text, const Environment& env);
+/// Puts the environment's values in place of ${NAME} and ${NAME:-default} (where it is not set or
+/// empty), and ${ in place of $${. What is put in is not looked at again. An error as below.
+std::optional<std::string> interpolate(std::string& text, const Environment& environment);
 
 /// Reads `text`; an error as "what; what was expected". `bare_unit` is the unit of a number without
 /// one ("ms", "s"), for environment variables; empty: a unit is required. `directory` is where
-/// relative paths start.
-std::optional<std::string> read_value(const Option& option, std::string_view text, std::string_view bare_unit,
-                                      const std::string& directory, OptionValue& value);
+/// relative paths start; empty: where the program does.
+std::optional<std::string> read_value(const Option& option, std::string_view text,
+                                      std::string_view bare_unit, const std::string& directory,
+                                      OptionValue& value);
 
+/// Letters to put in, take out, change or swap with their neighbour to come from `a` to `b`.
 std::size_t edit_distance(std::string_view a, std::string_view b);
 
 }  // namespace pgweir::config

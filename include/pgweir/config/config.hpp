@@ -60,11 +60,11 @@ struct Database {
     std::string name;                // key in the file; "*" is every other name
     std::string host = "127.0.0.1";  // a leading '/' is a Unix socket directory
     std::uint16_t port = 5432;
-    std::string dbname;              // empty: as the client gave it
-    Credentials login;               // user and password of the pool; user empty: the client's own
+    std::string dbname;  // empty: as the client gave it
+    Credentials login;   // user and password of the pool; user empty: the client's own
     TlsClientSide tls;
-    PoolSettings pool;               // the global settings with this database's own laid over
-    Credentials control;             // the same, for the proxy's own connections
+    PoolSettings pool;    // the global settings with this database's own laid over
+    Credentials control;  // the same, for the proxy's own connections
 };
 
 struct Cache {
@@ -82,8 +82,9 @@ struct Cache {
 struct Config {
     std::string file;  // where it was read from; empty: defaults
     Listen listen;
-    std::uint32_t workers = 0;  // 0: auto
-    std::vector<Database> databases;
+    std::uint32_t workers = 0;                     // 0: auto
+    std::vector<Database> databases;               // in the file's order
+    std::vector<std::uint32_t> databases_by_name;  // their indexes; empty: not sorted
     Credentials control;
     struct {
         AuthMethod method = AuthMethod::forward;
@@ -102,7 +103,7 @@ struct Config {
         std::uint32_t max_server_connections = 0;  // per host; 0: auto
         std::uint32_t prepared_statements_per_client = 10000;
         std::uint32_t prepared_statements_per_server = 500;
-        std::uint64_t max_message = 0x3fffffff;    // bytes of one message from a client
+        std::uint64_t max_message = 0x3fffffff;       // bytes of one message from a client
         std::uint64_t statement_buffer = 1ull << 20;  // longest statement text that is analysed
     } limits;
     Cache cache;

@@ -13,6 +13,8 @@ struct Difference {
     bool needs_restart = false;
 };
 
+/// In the order of the table of options, then databases by name. What a database only inherits is
+/// told once, for the setting it inherits.
 std::vector<Difference> differences(const Config& old, const Config& now);
 
 }  // namespace pgweir::config

@@ -1,0 +1,207 @@
+// See checks.hpp.
+#include "checks.hpp"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <optional>
+
+#include "pgweir/base/log.hpp"
+
+namespace pgweir::config {
+
+namespace {
+
+constexpr std::size_t kMaxHost = 255;          // bytes of a name, RFC 1035 2.3.4
+constexpr std::size_t kMaxUnixDirectory = 91;  // sun_path's 107 less "/.s.PGSQL.65535"
+constexpr std::size_t kMaxDatabaseName = 255;
+
+bool is_any(std::string_view host) {
+    return host.empty() || host == "*" || host == "0.0.0.0" || host == "::";
+}
+
+bool is_loopback(const std::string& host) {
+    in_addr v4{};
+    if (inet_pton(AF_INET, host.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
+    in6_addr v6{};
+    if (inet_pton(AF_INET6, host.c_str(), &v6) == 1) return IN6_IS_ADDR_LOOPBACK(&v6);
+    return host == "localhost";
+}
+
+bool is_numeric(const std::string& host) {
+    char address[sizeof(in6_addr)];
+    return inet_pton(AF_INET, host.c_str(), address) == 1 ||
+           inet_pton(AF_INET6, host.c_str(), address) == 1;
+}
+
+/// Whether who listens on `listener` is reached at `host`, the port being the same.
+bool reaches(const std::string& host, const std::string& listener) {
+    if (!is_loopback(host)) return host == listener;
+    return is_any(listener) || host == listener ||
+           (is_loopback(listener) && (host == "localhost" || listener == "localhost"));
+}
+
+struct HostPort {
+    std::string host;
+    std::uint16_t port = 0;
+};
+
+/// "host:port", "[address]:port", ":port".
+std::optional<HostPort> split(std::string_view text) {
+    const auto colon = text.rfind(':');
+    if (colon == std::string_view::npos) return std::nullopt;
+    HostPort result;
+    const auto digits = text.substr(colon + 1);
+    const auto end = digits.data() + digits.size();
+    const auto [at, error] = std::from_chars(digits.data(), end, result.port);
+    if (error != std::errc() || at != end || result.port == 0) return std::nullopt;
+    auto host = text.substr(0, colon);
+    if (host.starts_with('[') != host.ends_with(']')) return std::nullopt;
+    const bool bracketed = host.size() > 2 && host.starts_with('[');
+    if (bracketed) host = host.substr(1, host.size() - 2);
+    result.host = host;
+    if (bracketed != (host.find(':') != std::string_view::npos)) return std::nullopt;
+    if (bracketed && !is_numeric(result.host)) return std::nullopt;
+    if (host.find_first_of(" /,@") != std::string_view::npos) return std::nullopt;
+    return result;
+}
+
+class Checker {
+  public:
+    /// `label` is what stands before the names of options: "" or "databases.app.".
+    Checker(const Config& config, const Where& where, Problems& problems, std::string label = {})
+        : c_(config), where_(where), problems_(problems), label_(std::move(label)) {}
+
+    void listen() {
+        const auto& host = c_.listen.host;
+        if (!is_any(host) && host != "localhost" && !is_numeric(host))
+            add("listen.host", quoted(host) +
+                                   " is no address; expected one such as 127.0.0.1 or ::1, "
+                                   "localhost, or \"*\" for all");
+        if (c_.listen.unix_socket_dir.size() > kMaxUnixDirectory)
+            add("listen.unix_socket_dir",
+                "longer than the system allows for a socket; expected at most 91 bytes");
+        const auto& tls = c_.listen.tls;
+        if (tls.mode == TlsMode::disable) return;
+        if (tls.cert_file.empty() || tls.key_file.empty())
+            add("listen.tls.mode",
+                "needs a certificate; expected listen.tls.cert_file and listen.tls.key_file, or "
+                "mode disable");
+        const bool verify = tls.mode == TlsMode::verify_ca || tls.mode == TlsMode::verify_full;
+        if (verify && tls.ca_file.empty())
+            add("listen.tls.mode",
+                "checks clients' certificates; expected listen.tls.ca_file, or mode require");
+    }
+
+    void auth() {
+        const auto method = c_.auth.method;
+        if (method == AuthMethod::hba)
+            add("auth.method",
+                "hba is not available yet; expected forward, trust, scram-sha-256 or md5");
+        const bool secrets = method == AuthMethod::scram_sha_256 || method == AuthMethod::md5;
+        if (secrets && c_.auth.users_file.empty())
+            add("auth.method", "has no users to check; expected auth.users_file");
+        if (method == AuthMethod::trust && !is_loopback(c_.listen.host) &&
+            !c_.auth.allow_remote_trust)
+            add("auth.method", "trust would believe whoever reaches " + quoted(c_.listen.host) +
+                                   "; expected a loopback listen.host, or "
+                                   "auth.allow_remote_trust: true");
+    }
+
+    void cache() {
+        if (c_.cache.max_entry > c_.cache.max_size)
+            add("cache.max_entry", "larger than cache.max_size; expected at most that");
+        if (c_.cache.consistency == Consistency::in_band && !c_.cache.exclusive_writer)
+            add("cache.consistency",
+                "in_band holds only where nobody writes around the proxy; expected "
+                "cache.exclusive_writer: true, or another consistency");
+    }
+
+    void admin() {
+        if (c_.admin.database.empty() || c_.admin.database == "*")
+            add("admin.database", quoted(c_.admin.database) + " is no name; expected one");
+        if (c_.http.listen.empty()) return;
+        const auto at = split(c_.http.listen);
+        if (!at) {
+            add("http.listen", quoted(c_.http.listen) +
+                                   " is no address; expected host:port such as 127.0.0.1:9930, "
+                                   "[::1]:9930 or :9930, or \"\" for none");
+        } else if (at->port == c_.listen.port &&
+                   (is_any(at->host) || reaches(at->host, c_.listen.host))) {
+            add("http.listen", "the address clients connect to; expected another port");
+        }
+    }
+
+    void credentials(const Credentials& login, std::string_view user, std::string_view file) {
+        if (login.user.empty() && !login.password_file.empty())
+            add(file, "a password of nobody; expected " + std::string(user) + " beside it");
+    }
+
+    void server(const Database& d) {
+        const auto& host = d.host;
+        const auto bad = [&](const std::string& expected) {
+            add("host", quoted(host) + " is no server's name; expected " + expected);
+        };
+        if (host.empty()) return bad("a name, an address, or a directory that begins with /");
+        if (host[0] == '/') {
+            if (host.size() > kMaxUnixDirectory)
+                bad("a directory of at most 91 bytes");
+            else if (host == c_.listen.unix_socket_dir && d.port == c_.listen.port)
+                itself();
+            return;
+        }
+        if (host.size() > kMaxHost) return bad("at most 255 bytes");
+        if (host.find(',') != std::string::npos) return bad("one name, not a list");
+        if (host.find(':') != std::string::npos && !is_numeric(host))
+            return bad("no port in it; the port is an option of its own");
+        if (host.find_first_of(" /@*[]") != std::string::npos) return bad("a name or an address");
+        if (d.port == c_.listen.port && reaches(host, c_.listen.host)) itself();
+    }
+
+    void name(const Database& d) {
+        if (d.name == c_.admin.database || d.name == "pgbouncer")
+            add("", quoted(d.name) + " is the console's name; expected another");
+        if (d.name.size() > kMaxDatabaseName)
+            add("", "the name of a database is too long; expected at most 255 bytes");
+    }
+
+  private:
+    void itself() {
+        add("host", "pgweir would connect to itself; expected PostgreSQL's host and port");
+    }
+    void add(std::string_view option, const std::string& text) {
+        const auto label = option.empty() ? std::string() : label_ + std::string(option) + ": ";
+        problems_.add(where_(option), label + text);
+    }
+
+    const Config& c_;
+    const Where& where_;
+    Problems& problems_;
+    const std::string label_;
+};
+
+}  // namespace
+
+void check_global(const Config& config, const Where& where, Problems& problems) {
+    Checker checker(config, where, problems);
+    checker.listen();
+    checker.auth();
+    checker.cache();
+    checker.admin();
+    checker.credentials(config.control, "control.user", "control.password_file");
+}
+
+void check_database(const Config& config, const Database& database, const Where& where,
+                    Problems& problems) {
+    Checker checker(config, where, problems, "databases." + base::printable(database.name) + ".");
+    checker.name(database);
+    checker.server(database);
+    checker.credentials(database.login, "user", "password_file");
+    const auto& own = database.control;
+    if (own.password_file != config.control.password_file)
+        checker.credentials(own, "control.user", "control.password_file");
+}
+
+}  // namespace pgweir::config
