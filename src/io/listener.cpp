@@ -29,6 +29,17 @@ const char* unix_path(const Address& at) noexcept {
 }
 }  // namespace
 
+bool Listener::is_taken(const Address& at) noexcept {
+    const int probe = socket(at.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (probe < 0) return false;
+    const int on = 1;
+    setsockopt(probe, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    const int rc = bind(probe, reinterpret_cast<const sockaddr*>(&at.storage), at.size);
+    const bool taken = rc != 0 && errno == EADDRINUSE;
+    ::close(probe);
+    return taken;
+}
+
 Listener::Listener(Loop& loop, int fd, OnAccept on_accept)
     : loop_(loop), fd_(fd), reserve_fd_(::open("/dev/null", O_RDONLY | O_CLOEXEC)), on_accept_(std::move(on_accept)) {}
 

@@ -112,7 +112,7 @@ void Pool::clean(ServerConnection& server) {
 void Pool::on_cleaned(ServerConnection& server, bool ok) {
     const bool idle = server.tx == wire::TxStatus::idle;
     if (!ok || !idle) {
-        base::log_warning("pool " + shared_->name + ": cleaning a server connection failed; it is closed");
+        base::log_warning("pool " + base::printable(shared_->name) + ": cleaning a server connection failed; it is closed");
         remove(server, "cleaning it failed");
         open_if_needed();
         return;

@@ -81,7 +81,7 @@ void Pool::on_server_login_failed(ServerConnection& server, const ServerFailure&
     remove(server, why.message);
     if (observed) return;  // told to the one who wanted it; says nothing about others
     if (is_final(why)) {
-        base::log_warning("pool " + shared_->name + ": the server refused the login: " + base::printable(why.message));
+        base::log_warning("pool " + base::printable(shared_->name) + ": the server refused the login: " + base::printable(why.message));
         if (why.sqlstate.starts_with("28")) shared_->set_credentials({});
         fail_waiters(why);
         return;
@@ -92,7 +92,7 @@ void Pool::on_server_login_failed(ServerConnection& server, const ServerFailure&
     const auto factor = std::min(connect_failures_ - 1, 4u);
     retry_at_ = host_.loop().now() + jittered(std::min(kFirstRetry << factor, kLongestRetry));
     if (connect_failures_ == 1)
-        base::log_warning("pool " + shared_->name + ": cannot connect to the server: " +
+        base::log_warning("pool " + base::printable(shared_->name) + ": cannot connect to the server: " +
                           base::printable(why.message + (why.detail.empty() ? "" : " (" + why.detail + ")")));
 }
 

@@ -126,6 +126,10 @@ void append_settings_sql(std::string& sql, const Profile& from, const Profile& t
         if (from.find(name) != value) append_set_config(sql, name, value);
 }
 
+void append_setting_sql(std::string& sql, std::string_view name, std::string_view value) {
+    append_set_config(sql, name, value);
+}
+
 void append_application_name_sql(std::string& sql, std::string_view name) {
     append_set_config(sql, "application_name", name);
 }

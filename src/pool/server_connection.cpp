@@ -33,7 +33,8 @@ void ServerConnection::start(const Credentials& credentials, LoginObserver* obse
     created_at_ = since_ = pool_->host().loop().now();
     const auto& db = config_->database;
     if (credentials.state == Credentials::State::password) {
-        secret_.password = credentials.password;
+        if (!credentials.password.empty()) secret_.password = credentials.password;
+        secret_.md5 = credentials.md5;
         secret_.keys = credentials.keys;
     }
     io::resolve(pool_->host().loop(), db.host, db.port,

@@ -87,6 +87,9 @@ std::string Supervisor::listen() {
     const bool shared = workers_.size() > 1;
     auto at = io::numeric_address(config->listen.host, config->listen.port);
     if (!at) return "listen.host: " + at.error();
+    if (shared && io::Listener::is_taken(*at))
+        return "cannot listen on " + config->listen.host + ":" + std::to_string(config->listen.port) +
+               ": Address already in use; expected a free port in listen.port";
     for (auto& w : workers_)
         if (!w->listen(*at, shared, false, error))
             return "cannot listen on " + config->listen.host + ":" + std::to_string(config->listen.port) + ": " + error;
@@ -159,6 +162,7 @@ int Supervisor::run() {
             drain(false);
             return 0;
         }
+        retry_catalogs();
         if (base::monotonic_now() >= housekeeping_at) {
             housekeeping();
             housekeeping_at = base::monotonic_now() + kHousekeeping;

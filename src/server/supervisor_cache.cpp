@@ -42,7 +42,7 @@ cache::DatabaseState* Supervisor::database_state(const pool::PoolConfig& pool_co
 
 void Supervisor::begin_reading(DatabaseEntry& entry) {
     auto snapshot = entry.state->begin_catalog_read();
-    entry.reload_again = !snapshot;  // a commit that may change it is in flight
+    entry.reload_again = !snapshot;
     if (!snapshot) return;
     entry.reading = std::move(snapshot);
     entry.reload_number = control_->request_reload(entry.target);
@@ -51,6 +51,13 @@ void Supervisor::begin_reading(DatabaseEntry& entry) {
 void Supervisor::reload_catalog(cache::DatabaseState& database) {
     directory_.with_state(database, [&](DatabaseEntry& entry) {
         if (entry.target != 0) begin_reading(entry);
+    });
+}
+
+/// Those that could not be read because a commit that may change them was in flight.
+void Supervisor::retry_catalogs() {
+    directory_.for_each_database([this](DatabaseEntry& entry) {
+        if (entry.target != 0 && entry.reload_again) begin_reading(entry);
     });
 }
 

@@ -60,8 +60,7 @@ void ClientConnection::read_some() {
         const auto r = socket_.read(scratch);
         if (r.state == io::IoState::blocked) return;
         if (r.state != io::IoState::ok) {
-            const bool waits = r.state == io::IoState::closed && session_ && !eof_ && session_->busy() &&
-                               session_->server() != nullptr;
+            const bool waits = r.state == io::IoState::closed && session_ && !eof_ && session_->busy();
             if (waits) {
                 eof_ = true;
                 eof_at_ = host_.loop().now();
@@ -117,12 +116,19 @@ bool ClientConnection::on_opening_packet(const wire::StartupPacket& packet, std:
             const bool ssl = packet.kind == StartupKind::ssl_request;
             bool& asked = ssl ? ssl_asked_ : gss_asked_;
             const auto tls = ssl && !socket_.encrypted() ? host_.client_tls() : nullptr;
-            if (asked || socket_.encrypted()) {
-                refuse(wire::sqlstate::kProtocolViolation, "unsupported frontend protocol: a second request for encryption");
+            if (asked || socket_.encrypted()) {  // PostgreSQL takes the second for a version
+                refuse(wire::sqlstate::kFeatureNotSupported,
+                       "unsupported frontend protocol " + std::to_string(packet.version >> 16) + "." +
+                           std::to_string(packet.version & 0xffff) + ": server supports 3.0 to 3.2");
                 return false;
             }
             asked = true;
             if (received > packet.size) {  // CVE-2021-23214 and its kin
+                send_now(tls == nullptr ? "N" : "S");
+                if (tls != nullptr) {  // a FATAL in clear would be taken for TLS
+                    finish();
+                    return false;
+                }
                 refuse(wire::sqlstate::kProtocolViolation,
                        ssl ? "received unencrypted data after SSL request"
                            : "received unencrypted data after GSSAPI encryption request");

@@ -14,7 +14,7 @@ using pool::Credentials;
 
 namespace {
 
-constexpr std::size_t kMaxLoginMessage = 65536;
+constexpr std::size_t kMaxLoginMessage = 65536 + 16;
 /// For this long a password the server has accepted is not proven again. Bounds how long a changed
 /// password still lets clients in while no new server connection has been refused.
 constexpr base::Nanos kProofAge = 600 * base::kSecond;
@@ -87,6 +87,11 @@ void ClientConnection::on_startup(const wire::StartupPacket& packet) {
     phase_ = Phase::authenticating;
     if (!read_parameters(packet)) return;
     auto& o = *opening_;
+    const auto tls = host_.environment().config().listen.tls.mode;
+    if (tls >= config::TlsMode::require && !socket_.encrypted() && peer_host_ != "unix") {
+        refuse(wire::sqlstate::kInvalidAuthorization, "TLS is required: listen.tls.mode refuses this connection in clear");
+        return;
+    }
     if (host_.draining()) {
         refuse(wire::sqlstate::kCannotConnectNow, "the database system is shutting down");
         return;
@@ -120,6 +125,24 @@ void ClientConnection::start_login() {
 }
 
 bool ClientConnection::link_is_private() noexcept { return local_ || socket_.encrypted(); }
+
+/// The pool's own logins use what the users file holds, or the keys the client's proof has shown.
+void ClientConnection::hand_on_secret() {
+    auto& o = *opening_;
+    if (o.target.pool == nullptr || o.target.database == nullptr || !o.target.database->login.user.empty()) return;
+    auto& shared = *o.target.pool->shared();
+    auto known = shared.credentials();
+    const auto users = host_.users();
+    const auto* secret = users ? users->find(user_) : nullptr;
+    if (secret == nullptr) return;
+    const auto password = secret->password.value_or("");
+    if (known.state == Credentials::State::password && known.password == password && known.md5 == secret->md5 && known.keys) return;
+    known.state = Credentials::State::password;
+    known.password = password;
+    known.md5 = secret->md5;
+    if (o.login->client_keys()) known.keys = o.login->client_keys();
+    shared.set_credentials(std::move(known));
+}
 
 void ClientConnection::start_forward() {
     auto& o = *opening_;
@@ -209,6 +232,7 @@ void ClientConnection::on_login_step(const auth::ClientLoginStep& step) {
         case auth::ClientLoginStatus::have_password: return;
         case auth::ClientLoginStatus::accepted:
             opening_->told_accepted = true;
+            hand_on_secret();
             logged_in();
             return;
         case auth::ClientLoginStatus::rejected: {

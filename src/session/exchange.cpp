@@ -21,7 +21,13 @@ void Exchange::reset() {
     cache_word = {};
     fences.clear();
     written = {};
-    wrote = may_leave_state = discards = unpin_at_ready = false;
+    tx_started = 0;
+    wrote = may_leave_state = unpin_at_ready = false;
+    commit_in_flight = unsynced = reset_settings = false;
+    reset_name.clear();
+    forgotten.clear();
+    parsed.clear();
+    errors.clear();
     may_end_transaction = notify_catalog = false;
     fill.reset();
 }

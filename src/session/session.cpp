@@ -195,7 +195,7 @@ std::size_t Session::skip_frame(std::string_view view, const wire::Frame& frame)
 void Session::maybe_release() {
     if (server_ == nullptr || ended_ || consuming_) return;
     auto& x = *exchange_;
-    if (!x.expects.empty() || tx_ != TxStatus::idle || reply_left_ > 0 || held_ != nullptr || client_left_ > 0) return;
+    if (!x.expects.empty() || x.unsynced || tx_ != TxStatus::idle || reply_left_ > 0 || held_ != nullptr || client_left_ > 0) return;
     if (identity_->mode == config::PoolMode::session || pin_ != query::PinReason::none) return;
     if (copy_in_) return;
     turn_->server.flush();
@@ -222,7 +222,9 @@ void Session::leave_server() {
     if (server_ == nullptr) return;
     auto& x = *exchange_;
     pool::Release how;
-    if (x.expects.empty()) {
+    if (x.expects.empty() && x.unsynced) {
+        how.how = pool::Release::How::close;  // half a batch: an open implicit transaction
+    } else if (x.expects.empty()) {
         const bool clean = tx_ == TxStatus::idle && pin_ == query::PinReason::none && !x.may_leave_state &&
                            identity_->mode != config::PoolMode::session && client_left_ == 0 &&
                            reply_left_ == 0 && held_ == nullptr;
@@ -231,6 +233,11 @@ void Session::leave_server() {
     } else {
         how = {pool::Release::How::abandon, x.ready_expected,
                copy_in_ || client_left_ > 0 || reply_left_ > 0 || held_ != nullptr};
+    }
+    if (how.how != pool::Release::How::clean && !x.written.empty()) {
+        x.written.raise();  // its fate is unknown, too
+        x.fences.push_back(std::move(x.written));
+        x.written = {};
     }
     if (how.how != pool::Release::How::clean && !x.fences.empty()) {
         auto held = std::make_unique<HeldFences>();
@@ -286,16 +293,21 @@ void Session::on_server_drained() noexcept {
     if (!ended_ && (in_ == nullptr || in_->size() <= kInputBound)) client_.set_reading(true);
 }
 
+/// Nobody knows yet whether what was sent has committed: its fences stay until the server process is
+/// gone.
+void Session::hold_fences() {
+    if (!exchange_ || exchange_->fences.empty()) return;
+    auto held = std::make_unique<HeldFences>();
+    held->fences = std::move(exchange_->fences);
+    exchange_->fences.clear();
+    env_.hold_until_gone(*identity_, server_->process_id(), std::move(held));
+}
+
 void Session::on_server_gone(std::string_view why) noexcept {
     const TurnScope scope(*this);
-    bool outcome_unknown = false;
-    if (exchange_ && !exchange_->fences.empty()) {
-        auto held = std::make_unique<HeldFences>();
-        held->fences = std::move(exchange_->fences);
-        exchange_->fences.clear();
-        outcome_unknown = !exchange_->expects.empty();
-        env_.hold_until_gone(*identity_, server_->process_id(), std::move(held));
-    }
+    const bool outcome_unknown = exchange_ && !exchange_->fences.empty() &&
+                                 exchange_->commit_in_flight && !exchange_->expects.empty();
+    hold_fences();
     server_ = nullptr;
     if (exchange_) env_.exchanges.give(std::move(exchange_));
     held_.reset();
@@ -321,7 +333,7 @@ void Session::tick(base::Nanos now) noexcept {
     if (ended_ || !exchange_ || server_ == nullptr || exchange_->sent == 0) return;
     auto& x = *exchange_;
     const auto limit = env_.config().timeouts.query;
-    if (limit == 0 || !x.timed || x.expects.empty() || client_.queued() > 0) return;
+    if (limit == 0 || !x.timed || own_timeout_ || x.expects.empty() || client_.queued() > 0) return;
     constexpr base::Nanos kCancelWait = 5 * base::kSecond;
     if (!x.cancel_sent && now - x.sent >= limit) {
         x.cancel_sent = true;

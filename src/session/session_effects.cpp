@@ -27,8 +27,10 @@ void Session::apply_effects(const MemoEntry& memo) {
     x.timed = x.timed || v.timed;
     if (v.pin != PinReason::none) pin(v.pin);
     if (v.may_leave_state) x.may_leave_state = true;
-    if (v.kind == Kind::discard_all) x.unpin_at_ready = true;
-    if (v.kind == Kind::discard_all) x.discards = true;
+    if (v.kind == Kind::discard_all) {
+        x.unpin_at_ready = true;
+        forget_all_statements();
+    }
     if (v.may_end_transaction) x.may_end_transaction = true;
     auto& database = *identity_->context.database;
     switch (v.writes) {
@@ -50,6 +52,8 @@ void Session::apply_effects(const MemoEntry& memo) {
         }
     }
     x.wrote = true;
+    // Without a catalog a read counts as a write for the cache, but not for what a client is told.
+    if (v.kind != Kind::select || v.catalog_version != 0) x.commit_in_flight = true;
 }
 
 void Session::unknown_effects(PinReason reason) {
@@ -58,7 +62,7 @@ void Session::unknown_effects(PinReason reason) {
     x.may_leave_state = true;
     x.may_end_transaction = true;
     x.written.add_schema(*identity_->context.database);
-    x.wrote = true;
+    x.wrote = x.commit_in_flight = true;
     x.notify_catalog = true;
 }
 
@@ -76,16 +80,14 @@ void Session::raise_fence() {
 
 void Session::settle_at_ready(wire::TxStatus status) {
     auto& x = *exchange_;
-    if (x.discards) {
-        forget_all_statements();
-        x.discards = false;
-    }
+    x.forgotten.clear();
     x.may_end_transaction = false;
     if (status != wire::TxStatus::idle || x.ready_expected > 0) return;
-    if (x.notify_catalog) env_.catalog_may_have_changed(*identity_->context.database);
     x.fences.clear();  // settles them
     x.written = {};
-    x.wrote = x.notify_catalog = false;
+    x.wrote = x.commit_in_flight = false;
+    if (x.notify_catalog) env_.catalog_may_have_changed(*identity_->context.database);
+    x.notify_catalog = false;
     if (x.unpin_at_ready) {
         x.unpin_at_ready = false;
         pin_ = PinReason::none;
@@ -103,6 +105,9 @@ void Session::finish_statement(base::Nanos now) {
     c.query_count.add(1);
     c.query_time_us.add(static_cast<std::uint64_t>((now - x.sent) / base::kMicrosecond));
     const auto& slow = env_.config().slow_log;
+    if (tx_ == wire::TxStatus::idle)
+        c.xact_time_us.add(static_cast<std::uint64_t>((now - (x.tx_started != 0 ? x.tx_started : x.sent)) / base::kMicrosecond));
+    x.tx_started = tx_ == wire::TxStatus::idle ? 0 : x.tx_started != 0 ? x.tx_started : x.sent;
     if (slow.threshold >= 0 && total >= slow.threshold) log_slow(now, total);
     x.sqlstate.clear();
     x.wait = 0;

@@ -143,6 +143,15 @@ std::size_t Session::forward_frame(std::string_view view) {
     if (frame.status == FrameStatus::header_incomplete) return 0;
     if (copy_in_) return forward_copy(view, frame);
     switch (frame.type) {
+        case fe::kParse:
+        case fe::kBind:
+        case fe::kDescribe:
+        case fe::kClose:
+        case fe::kExecute: exchange_->unsynced = true; break;
+        case fe::kQuery: exchange_->unsynced = false; break;
+        default: break;
+    }
+    switch (frame.type) {
         case fe::kQuery: return forward_query(view, frame);
         case fe::kParse: return forward_parse(view, frame);
         case fe::kBind: return forward_bind(view, frame);
@@ -196,8 +205,24 @@ std::size_t Session::forward_sync(std::string_view view, const Frame& frame) {
     if (frame.status != FrameStatus::complete) return 0;
     begin_statement(true);
     raise_fence();
+    exchange_->unsynced = false;
     expect({.kind = Expect::Kind::sync});
     return forward_whole(view, frame);
+}
+
+/// RESET goes back to what this client began with; its own statement_timeout beats the proxy's.
+void Session::note_settings(const query::Verdict& verdict, std::string_view text) {
+    if (verdict.kind != query::Kind::set) return;
+    std::string lower(text.substr(0, 200));
+    for (auto& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (lower.find("statement_timeout") != std::string::npos) own_timeout_ = true;
+    const auto at = lower.find_first_not_of(" \t\r\n");
+    if (at == std::string::npos || lower.compare(at, 6, "reset ") != 0) return;
+    const auto name = lower.find_first_not_of(" \t\r\n", at + 6);
+    const auto end = lower.find_first_of(" \t\r\n;", name);
+    exchange_->reset_settings = true;
+    exchange_->reset_name = lower.substr(name, end == std::string::npos ? end : end - name);
+    if (exchange_->reset_name == "all") exchange_->reset_name.clear();
 }
 
 std::size_t Session::forward_function_call(std::string_view view, const Frame& frame) {
@@ -235,6 +260,8 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     if (!memo) memo = judge(text, query::scan_text(text));
     begin_statement(false);
     if (alone || x.text.empty()) x.text.assign(text.substr(0, kLoggedText));
+    note_settings(*memo->verdict, text);
+    if (identity_->mode != config::PoolMode::session) prepare_for_sql(text);
     apply_effects(*memo);
     if (memo->verdict->may_end_transaction || tx_ == wire::TxStatus::idle || !alone) raise_fence();
     if (alone && pending_fill_ && view.size() == frame.size) begin_fill();

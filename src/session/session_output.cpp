@@ -170,7 +170,8 @@ Session::Reply Session::on_server_frame(Run& run, char type, std::string_view bo
         case be::kNoticeResponse:
         case be::kNotificationResponse:
         case be::kParameterStatus:
-            if (asked && x.expects.front().swallow) return Reply::swallow;
+            // What RESET undid and we set again is news to the client.
+            if (asked && x.expects.front().swallow && !x.expects.front().quiet) return Reply::swallow;
             tee(type, whole);
             return Reply::forward;
         case be::kErrorResponse: return on_error(run, body);
@@ -239,6 +240,7 @@ Session::Reply Session::on_copy_response(char type) {
     if (type == be::kCopyBothResponse) pin(query::PinReason::replication);
     if (type == be::kCopyOutResponse) return Reply::forward;
     copy_in_ = true;
+    x.unsynced = x.expects.front().kind == Kind::execute;
     // A Sync sent behind the Execute is read by the server in COPY mode, which ignores it.
     if (x.expects.front().kind == Kind::execute) {
         for (std::size_t i = x.expects.size(); i-- > 1;) {
@@ -260,29 +262,44 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
     if (x.expects.empty()) return Reply::forward;
     const auto front = x.expects.front();
     if (front.kind == Kind::query && front.swallow) {
+        if (front.quiet) return Reply::swallow;
         // Our own settings were refused. The client gets the server's words in place of an answer.
         lease_failure_ = std::make_unique<pool::ServerFailure>(
             pool::ServerFailure{std::string(fields.sqlstate), std::string(fields.message), std::string(fields.detail), true});
         return Reply::swallow;
     }
-    x.sqlstate = fields.sqlstate;
+    if (!front.quiet) x.sqlstate = fields.sqlstate;
+    if (front.kind == Kind::query && x.forgotten.size() > 0) statements_ = std::move(x.forgotten);
     if (front.kind == Kind::query || front.kind == Kind::sync || front.kind == Kind::function_call) return Reply::forward;
     // The rest of the batch is skipped by the server, so none of it will be answered or take effect.
     while (!x.expects.empty() && x.expects.front().kind != Kind::sync && x.expects.front().kind != Kind::query &&
            x.expects.front().kind != Kind::function_call) {
-        const auto e = x.expects.front();
-        if (e.kind == Kind::parse && e.statement != 0 && !e.duplicate) {
-            server_->prepared.erase(e.statement);
-            if (server_->unnamed_statement == e.statement) server_->unnamed_statement = 0;
-        }
+        take_back_names(x.expects.front());
         x.expects.pop();
     }
-    if (!front.duplicate) return Reply::forward;
+    if (front.quiet) return Reply::swallow;
+    if (!front.own_error || fields.sqlstate != wire::sqlstate::kInvalidSqlStatementName) return Reply::forward;
+    const auto& own = x.errors[front.statement];
     run.emit();
     std::string out;
-    wire::write_error(out, {.sqlstate = fields.sqlstate, .message = duplicate_message(fields)});
+    wire::write_error(out, {.sqlstate = own.sqlstate, .message = own.message, .hint = own.hint});
     turn_->client.copy(out);
     return Reply::swallow;
+}
+
+/// A Parse that failed or was skipped has given nobody anything.
+void Session::take_back_names(const Expect& e) {
+    if ((e.kind != Kind::parse && e.kind != Kind::local_parse) || e.statement == 0) return;
+    if (e.kind == Kind::parse) {
+        server_->prepared.erase(e.statement);
+        if (server_->unnamed_statement == e.statement) server_->unnamed_statement = 0;
+    }
+    auto& parsed = exchange_->parsed;
+    const auto it = std::find_if(parsed.begin(), parsed.end(), [&](const ParsedName& p) { return p.statement == e.statement; });
+    if (it == parsed.end() || e.swallow) return;
+    if (it->name.empty()) unnamed_.reset();
+    else statements_.erase(it->name);
+    parsed.erase(it);
 }
 
 Session::Reply Session::on_ready_for_query(Run& run, std::string_view body) {
@@ -296,6 +313,7 @@ Session::Reply Session::on_ready_for_query(Run& run, std::string_view body) {
     }
     x.expects.pop();
     --x.ready_expected;
+    if (front.quiet) return Reply::swallow;
     if (front.swallow) {
         if (lease_failure_ != nullptr) {
             settings_refused();
@@ -323,6 +341,8 @@ Session::Reply Session::on_ready_for_query(Run& run, std::string_view body) {
     settle_at_ready(tx_);
     if (tx_ == wire::TxStatus::idle) leaser_.counters().xact_count.add(1);
     finish_statement(now);
+    x.parsed.clear();
+    if (x.reset_settings) reapply_settings();
     return Reply::forward;
 }
 
@@ -339,9 +359,27 @@ void Session::settings_refused() {
     consume_buffer();
 }
 
-std::string Session::duplicate_message(const wire::ErrorFields& fields) const {
-    if (fields.sqlstate != wire::sqlstate::kDuplicatePreparedStatement) return std::string(fields.message);
-    return "prepared statement \"" + duplicate_name_ + "\" already exists";
+/// After RESET the client's own settings come back, as from a server of its own.
+void Session::reapply_settings() {
+    auto& x = *exchange_;
+    x.reset_settings = false;
+    if (tx_ == wire::TxStatus::failed) return;
+    std::string sql;
+    if (x.reset_name.empty()) {
+        pool::append_settings_sql(sql, *pool::empty_profile(), *identity_->profile);
+        pool::append_application_name_sql(sql, application_name_);
+    } else if (const auto value = identity_->profile->find(x.reset_name); value.data() != nullptr) {
+        pool::append_setting_sql(sql, x.reset_name, value);
+    } else if (x.reset_name == "application_name") {
+        pool::append_application_name_sql(sql, application_name_);
+    }
+    x.reset_name.clear();
+    if (sql.empty()) return;
+    std::string message;
+    wire::write_query(message, sql);
+    turn_->server.copy(message);
+    x.expects.push({.kind = Kind::query, .swallow = true, .quiet = true});
+    ++x.ready_expected;
 }
 
 void Session::server_violation(std::string_view what) {
@@ -350,11 +388,7 @@ void Session::server_violation(std::string_view what) {
                       ": " + std::string(what));
     turn_->client.flush();
     auto* server = server_;
-    if (exchange_ && !exchange_->fences.empty()) {
-        on_server_gone(what);
-        leaser_.release(*server, {.how = pool::Release::How::close});
-        return;
-    }
+    hold_fences();
     server_ = nullptr;
     if (exchange_) env_.exchanges.give(std::move(exchange_));
     held_.reset();

@@ -94,36 +94,29 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
     }
     if (parse.name.empty()) {
         unnamed_ = StatementTable::make(parse.text, parse.raw_types);
+        exchange_->parsed.push_back({unnamed_->id, ""});
         server_->unnamed_statement = unnamed_->id;
         leaser_.counters().server_parse_count.add(1);
         expect({.kind = Kind::parse, .statement = unnamed_->id});
         return forward_whole(view, frame);
     }
-    if (statements_.size() >= env_.config().limits.prepared_statements_per_client) {
-        fatal({.severity = "FATAL", .sqlstate = wire::sqlstate::kProgramLimitExceeded,
-               .message = "too many prepared statements", .hint = "limits.prepared_statements_per_client"});
-        return 0;
-    }
-    const bool taken = statements_.find(parse.name) != nullptr;
-    const auto statement = env_.statements.intern(parse.text, parse.raw_types, identity_->profile->id);
-    const bool failed_tx = tx_ == wire::TxStatus::failed;
-    if (taken || failed_tx) {
-        // The server must refuse this one itself, so that it fails what follows in the batch: a name
-        // that is taken there, or any Parse in a failed transaction.
-        if (taken) {
-            duplicate_name_ = parse.name;
-            ensure_prepared(*statement, false);
-        }
-        expect({.kind = Kind::parse, .duplicate = taken, .statement = taken ? 0 : statement->id});
-        forward_renamed(frame, 0, parse.name.size(), pool::prepared_name(statement->id));
-        if (!taken) {
-            server_->prepared.insert(statement->id);
-            statements_.set(parse.name, statement);
-        }
+    const auto limit = env_.config().limits.prepared_statements_per_client;
+    if (statements_.find(parse.name) != nullptr && tx_ != wire::TxStatus::failed) {
+        fail_batch({std::string(wire::sqlstate::kDuplicatePreparedStatement),
+                    "prepared statement \"" + std::string(parse.name) + "\" already exists", ""});
         return frame.size;
     }
+    if (statements_.size() >= limit) {
+        fail_batch({std::string(wire::sqlstate::kProgramLimitExceeded),
+                    "a session may have at most " + std::to_string(limit) + " prepared statements",
+                    "See limits.prepared_statements_per_client."});
+        return frame.size;
+    }
+    const auto statement = env_.statements.intern(parse.text, parse.raw_types, identity_->profile->id);
+    exchange_->parsed.push_back({statement->id, std::string(parse.name)});
     statements_.set(parse.name, statement);
-    if (server_->prepared.touch(statement->id)) {
+    // In a failed transaction only the server can say which statement may be parsed.
+    if (tx_ != wire::TxStatus::failed && server_->prepared.touch(statement->id)) {
         expect({.kind = Kind::local_parse, .statement = statement->id});
         if (exchange_->expects.size() == 1) answer_local_front();
         return frame.size;
@@ -134,6 +127,19 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
     expect({.kind = Kind::parse, .statement = statement->id});
     forward_renamed(frame, 0, parse.name.size(), pool::prepared_name(statement->id));
     return frame.size;
+}
+
+/// Makes the server fail here, so that it skips the rest of the batch as PostgreSQL would, and has the
+/// client told `error` in place of its words.
+void Session::fail_batch(OwnError error) {
+    auto& x = *exchange_;
+    x.errors.push_back(std::move(error));
+    std::string body = "S";
+    base::append_cstring(body, kNoSuchStatement);
+    std::string message;
+    wire::write_message(message, wire::fe::kDescribe, body);
+    turn_->server.copy(message);
+    expect({.kind = Kind::describe_statement, .own_error = true, .statement = x.errors.size() - 1});
 }
 
 std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
@@ -152,22 +158,32 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     leaser_.counters().bind_count.add(1);
     auto& x = *exchange_;
     const auto* found = find_statement(name);
+    const bool ours = identity_->mode != config::PoolMode::session;
+    if (ours && found == nullptr && whole && (name.empty() || name.starts_with(pool::kPreparedPrefix))) {
+        // What stands in the server's unnamed slot, or under a name of ours, is another session's.
+        fail_batch({std::string(wire::sqlstate::kInvalidSqlStatementName),
+                    name.empty() ? "unnamed prepared statement does not exist"
+                                 : "prepared statement \"" + std::string(name) + "\" does not exist", ""});
+        return frame.size;
+    }
     if (found != nullptr) {
         x.statement = *found;
         apply_effects(*judge((*found)->text, (*found)->scan));
     } else {
         unknown_effects(query::PinReason::none);  // a statement made by SQL PREPARE, or none
     }
+    // COMMIT, CALL and their kin take effect at their Execute, before any Sync.
+    if (x.may_end_transaction) raise_fence();
     if (pending_fill_) begin_fill();
     pending_fill_.reset();
     const auto before = portal.size() + 1;
     std::uint64_t id = 0;
     std::string server_name(name);
-    if (identity_->mode != config::PoolMode::session && found != nullptr) {
+    if (ours && found != nullptr) {
         id = (*found)->id;
         ensure_prepared(**found, name.empty());
         if (!name.empty()) server_name = pool::prepared_name(id);
-    } else if (identity_->mode != config::PoolMode::session && name.starts_with(pool::kPreparedPrefix)) {
+    } else if (ours && name.starts_with(pool::kPreparedPrefix)) {
         server_name = kNoSuchStatement;
     }
     expect({.kind = Kind::bind, .statement = id});
@@ -194,6 +210,10 @@ std::size_t Session::forward_describe(std::string_view view, const Frame& frame)
     const bool statement = kind == 'S';
     const auto* found = statement ? find_statement(name) : nullptr;
     const bool ours = identity_->mode != config::PoolMode::session;
+    if (ours && statement && found == nullptr && name.empty()) {
+        fail_batch({std::string(wire::sqlstate::kInvalidSqlStatementName), "unnamed prepared statement does not exist", ""});
+        return frame.size;
+    }
     if (ours && found != nullptr) ensure_prepared(**found, name.empty());
     expect({.kind = statement ? Kind::describe_statement : Kind::describe_portal,
             .statement = found != nullptr ? (*found)->id : 0});
@@ -245,11 +265,79 @@ void Session::answer_local_front() {
     }
 }
 
+/// The names come back if the server refuses (DISCARD ALL in a transaction).
 void Session::forget_all_statements() {
+    auto& x = *exchange_;
+    x.forgotten = std::move(statements_);
     statements_.clear();
     unnamed_.reset();
+    raw_names_.clear();
     server_->prepared.clear();
     server_->unnamed_statement = 0;
+}
+
+namespace {
+
+/// The name in `EXECUTE name ...` or `DEALLOCATE [PREPARE] name`, folded as PostgreSQL folds it; empty
+/// when the text is neither.
+std::string statement_name(std::string_view text, bool& deallocate) {
+    std::size_t at = 0;
+    const auto word = [&](bool& quoted) {
+        while (at < text.size() && std::isspace(static_cast<unsigned char>(text[at]))) ++at;
+        std::string w;
+        quoted = at < text.size() && text[at] == '"';
+        if (quoted) {
+            for (++at; at < text.size(); ++at) {
+                if (text[at] != '"') w += text[at];
+                else if (at + 1 < text.size() && text[at + 1] == '"') w += text[++at];
+                else break;
+            }
+            ++at;
+            return w;
+        }
+        for (; at < text.size(); ++at) {
+            const auto c = static_cast<unsigned char>(text[at]);
+            if (!std::isalnum(c) && c != '_' && c != '$' && c < 0x80) break;
+            w += static_cast<char>(std::tolower(c));
+        }
+        return w;
+    };
+    bool quoted = false;
+    const auto verb = word(quoted);
+    deallocate = verb == "deallocate";
+    if (quoted || (!deallocate && verb != "execute")) return {};
+    auto name = word(quoted);
+    if (deallocate && !quoted && name == "prepare") name = word(quoted);
+    return !quoted && name == "all" && deallocate ? std::string("\n") : name;
+}
+
+}  // namespace
+
+/// SQL's EXECUTE and DEALLOCATE know statements by the client's names: what was prepared by message
+/// gets that name on the server, too, before they run.
+void Session::prepare_for_sql(std::string_view text) {
+    bool deallocate = false;
+    const auto name = statement_name(text, deallocate);
+    if (name.empty()) return;
+    if (name == "\n") {  // DEALLOCATE ALL
+        forget_all_statements();
+        return;
+    }
+    const auto* found = statements_.find(name);
+    if (found == nullptr || tx_ == wire::TxStatus::failed) return;
+    const auto known = std::find(raw_names_.begin(), raw_names_.end(), name);
+    if (known == raw_names_.end()) {
+        std::string message;
+        wire::write_parse(message, name, (*found)->text, (*found)->types);
+        wire::write_message(message, wire::fe::kSync);
+        turn_->server.copy(message);
+        expect({.kind = Kind::parse, .swallow = true, .quiet = true});
+        expect({.kind = Kind::sync, .swallow = true, .quiet = true});
+        if (!deallocate) raw_names_.push_back(name);
+    } else if (deallocate) {
+        raw_names_.erase(known);
+    }
+    if (deallocate) statements_.erase(name);
 }
 
 }  // namespace pgweir::session

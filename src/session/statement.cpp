@@ -38,8 +38,18 @@ StatementPtr StatementTable::intern(std::string_view text, std::string_view raw_
     }
     auto made = make(text, raw_types);
     slot = made;
+    keep(made);
     if (by_hash_.size() > sweep_at_) sweep();
     return made;
+}
+
+void StatementTable::keep(StatementPtr statement) {
+    if (kept_.size() < kKept) {
+        kept_.push_back(std::move(statement));
+        return;
+    }
+    kept_[next_kept_] = std::move(statement);
+    next_kept_ = (next_kept_ + 1) % kKept;
 }
 
 void StatementTable::sweep() {

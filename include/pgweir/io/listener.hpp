@@ -22,6 +22,9 @@ class Listener final : private Watcher {
     /// With `shared`, several listeners bind the same address and the kernel spreads connections.
     static base::Result<std::unique_ptr<Listener>> open(Loop& loop, const Address& at, bool shared,
                                                         OnAccept on_accept);
+    /// Somebody listens there. With SO_REUSEPORT a second process of the same user would share the port
+    /// without a word.
+    static bool is_taken(const Address& at) noexcept;
     ~Listener();
     Listener(const Listener&) = delete;
     Listener& operator=(const Listener&) = delete;

@@ -66,6 +66,7 @@ struct Credentials {
     State state = State::unknown;
     std::string password;
     base::Nanos proven_at = 0;
+    std::string md5;  // the stored form, where the password itself is not known
     std::optional<auth::ClientKeys> keys;  // derived from the password, for SCRAM
 };
 

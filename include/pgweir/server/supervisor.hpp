@@ -60,6 +60,7 @@ class Supervisor final : public admin::SnapshotSource {
     void warm_named_pools(const config::Config& config);
     void on_catalog(const control::CatalogEvent& event);
     void begin_reading(DatabaseEntry& entry);
+    void retry_catalogs();
     void apply_rung(DatabaseEntry& entry, const config::Config& config);
     bool control_target(const pool::PoolConfig& config, const pool::SharedPool& pool, control::Target& target) const;
     void describe_process(admin::Snapshot& snapshot);

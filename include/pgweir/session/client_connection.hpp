@@ -105,6 +105,7 @@ class ClientConnection final : public io::Watcher, public io::Buried, public Cli
     void start_login();
     void on_login_bytes(std::string_view bytes);
     void on_login_step(const auth::ClientLoginStep& step);
+    void hand_on_secret();
     void start_forward();
     void ask_for_password();
     void prove(std::string_view password);

@@ -33,9 +33,23 @@ struct Expect {
         local_close,  // CloseComplete made here: statements are shared and stay on the server
     };
     Kind kind = Kind::query;
-    bool swallow = false;    // asked by the proxy, not by the client
-    bool duplicate = false;  // parse: the client's name is taken; the server will say so under our name
+    bool swallow = false;   // asked by the proxy, not by the client
+    bool quiet = false;     // and a failure of it is nobody's business
+    bool own_error = false;  // sent to make the server fail; `statement` is the index in errors
     std::uint64_t statement = 0;
+};
+
+/// A name a Parse gave, taken back when the server refuses or skips it.
+struct ParsedName {
+    std::uint64_t statement = 0;
+    std::string name;
+};
+
+/// What the client is told where the server was made to fail for the proxy's reasons.
+struct OwnError {
+    std::string sqlstate;
+    std::string message;
+    std::string hint;
 };
 
 class ExpectQueue {
@@ -77,13 +91,20 @@ struct Exchange {
     std::string sqlstate;
     std::string_view cache_word;           // verdict for the log: "miss", or why not
     base::Nanos wait = 0;                  // for a server connection
+    base::Nanos tx_started = 0;            // of the transaction that is open
 
     // Effects that end with the transaction or the lease.
     std::vector<cache::WriteFence> fences;  // raised for messages that may have committed
     cache::WriteFence written;             // collected in this transaction, not raised yet
     bool wrote = false;                    // something in flight may write
     bool may_leave_state = false;          // reset the server before another session uses it
-    bool discards = false;                 // DISCARD ALL or DEALLOCATE ALL is in flight
+    bool commit_in_flight = false;         // what was sent may have committed something
+    bool unsynced = false;                 // extended messages were sent, and no Sync behind them
+    bool reset_settings = false;           // RESET went by: the client's own settings come back
+    std::string reset_name;                // the one that was reset; empty: all
+    NamedStatements forgotten;             // by DISCARD ALL or DEALLOCATE ALL, until it has succeeded
+    std::vector<ParsedName> parsed;        // names given by Parse since the last Sync
+    std::vector<OwnError> errors;          // said in place of the server's
     bool unpin_at_ready = false;
     bool may_end_transaction = false;      // something since the last ReadyForQuery may commit
     bool notify_catalog = false;           // DDL passed: the catalog must be read again

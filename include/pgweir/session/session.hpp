@@ -99,6 +99,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void protocol_error(std::string_view what);
     void end();
     void leave_server();
+    void hold_fences();
     std::size_t send_error_and_ready(const wire::Frame& frame, const wire::Report& report);
     std::size_t skip_frame(std::string_view view, const wire::Frame& frame);
 
@@ -115,6 +116,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::size_t forward_function_call(std::string_view view, const wire::Frame& frame);
     std::size_t stream_large(std::string_view view, const wire::Frame& frame);
     void expect(Expect e);
+    void note_settings(const query::Verdict& verdict, std::string_view text);
     void begin_statement(bool extended);
     bool refused_in_statement_mode(const query::Verdict& verdict) const noexcept;
 
@@ -129,6 +131,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void forward_renamed(const wire::Frame& frame, std::size_t before, std::size_t name_size,
                          std::string_view new_name);
     void forget_all_statements();
+    void prepare_for_sql(std::string_view text);
+    void fail_batch(OwnError error);
     void answer_local_front();
 
     // session_effects.cpp: what statements do beyond their answer
@@ -165,7 +169,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void server_violation(std::string_view what);
     void tee(char type, std::string_view whole);
     void settings_refused();
-    std::string duplicate_message(const wire::ErrorFields& fields) const;
+    void take_back_names(const Expect& skipped);
+    void reapply_settings();
 
     Environment& env_;
     ClientLink& client_;
@@ -178,7 +183,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::unique_ptr<std::string> in_;    // bytes of the client not dealt with yet
     std::unique_ptr<std::string> held_;  // the start of a server's frame that must be seen whole
     NamedStatements statements_;
-    std::string duplicate_name_;  // the client's, of the Parse the server is to refuse
+    std::vector<std::string> raw_names_;  // prepared on the pinned server under the client's names
     StatementPtr unnamed_;
     MemoPtr judged_;  // of the Query at the front of the input, while it waits for a server
     std::unique_ptr<PendingFill> pending_fill_;
@@ -196,6 +201,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool discarding_ = false;       // client_left_ bytes go nowhere
     bool copy_in_ = false;
     bool reply_swallowed_ = false;
+    bool own_timeout_ = false;      // the client set statement_timeout: the proxy's gives way
     bool fatal_seen_ = false;       // the server has said its last word to the client
 };
 

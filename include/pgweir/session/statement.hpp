@@ -35,9 +35,14 @@ class StatementTable {
 
   private:
     void sweep();
+    void keep(StatementPtr statement);
     std::unordered_map<base::Hash128, std::weak_ptr<const Statement>, base::Hash128Hash> by_hash_;
     std::size_t sweep_at_ = 4096;
     std::string key_;
+    /// The latest ones stay known when no session has them any more: they soon come back.
+    static constexpr std::size_t kKept = 1024;
+    std::vector<StatementPtr> kept_;
+    std::size_t next_kept_ = 0;
 };
 
 /// The statements a session has named. Empty sessions cost one pointer.
