@@ -348,15 +348,17 @@ TEST_CASE("without a file descriptor left it waits instead of spinning, and reco
     }));
 }
 
-TEST_CASE("a replication connection goes to a server connection of its own (95)") {
-    Proxy p(cluster(), options({{"pool", "{min_size: 0, max_size: 1}"}}));
-    for (const char* kind : {"replication=database", "replication=true"}) {
-        INFO(std::string(kind));
-        Db db(p.dsn("postgres", "app", kind));
-        const auto a = db.exec("IDENTIFY_SYSTEM");
-        REQUIRE_MESSAGE(a.ok, a.message);
-        CHECK(a.columns.at(0) == "systemid");
+TEST_CASE("a replication connection is refused in words: it cannot be pooled (95)") {
+    Proxy p(cluster());
+    for (const char* kind : {"database", "true"}) {
+        RawClient c(p.port());
+        c.send(msg::startup({{"user", "postgres"}, {"database", "app"}, {"replication", kind}}));
+        const auto m = c.read_to_end();
+        REQUIRE(m.size() == 1);
+        CHECK(error_of(m).severity == "FATAL");
+        CHECK(error_of(m).sqlstate == "0A000");
     }
-    auto ordinary = RawClient::login(p.port(), "postgres");
+    // "off" asks for an ordinary connection.
+    auto ordinary = RawClient::login(p.port(), "postgres", "app", {{"replication", "off"}});
     CHECK(ask(ordinary, "SELECT 'ordinary'") == "ordinary");
 }

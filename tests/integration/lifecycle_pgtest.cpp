@@ -46,8 +46,11 @@ TEST_CASE("exit codes: 0 for help, version and a good file, 2 for usage, 78 for 
 
 TEST_CASE("a port that is taken is a runtime error, status 1") {
     Proxy p(cluster());
-    const auto r = run({Proxy::binary(), "--config", p.directory() + "/pgweir.yaml"});
+    const auto file = p.directory() + "/second.yaml";
+    write_file(file, "listen: {port: " + std::to_string(p.port()) + "}\nhttp: {listen: \"\"}\n");
+    const auto r = run({Proxy::binary(), "--config", file});
     CHECK(r.status == 1);
+    INFO(std::string(r.out + r.err));
     CHECK((r.out + r.err).find(std::to_string(p.port())) != std::string::npos);
 }
 
@@ -76,7 +79,8 @@ TEST_CASE("a reload of a bad file changes nothing and says what is wrong (98)") 
     for (std::size_t i = 0; i < config.rows.size(); ++i)
         if (config.at(i, "key") == "pool.max_size") CHECK(config.at(i, "value") == "5");
     p.reload({{"pool", "{max_size: 4}"}});
-    CHECK(p.console("RELOAD").ok);
+    const auto again = p.console("RELOAD");
+    CHECK_MESSAGE(again.ok, again.message);
 }
 
 TEST_CASE("environment variables beat the file") {

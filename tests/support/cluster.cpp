@@ -150,9 +150,9 @@ std::string Cluster::value(const std::string& sql, const std::string& db) const 
     return connect("postgres", db).value(sql);
 }
 
-int Cluster::backends(const std::string& user) const {
+int Cluster::backends(const std::string& user, const std::string& db) const {
     return std::stoi(value("SELECT count(*) FROM pg_stat_activity WHERE usename = '" + user +
-                           "' AND application_name <> 'direct'"));
+                           "' AND datname = '" + db + "' AND application_name <> 'direct'"));
 }
 
 int Cluster::terminate_backends(const std::string& user) const {

@@ -50,8 +50,8 @@ class Cluster {
     void set_hba(const std::string& text) const;
     bool running() const noexcept { return pid_ > 0; }
 
-    /// Number of connections of this user's pools (never the direct ones).
-    int backends(const std::string& user = "app") const;
+    /// Number of connections of this user's pool (never the direct ones).
+    int backends(const std::string& user = "app", const std::string& db = "app") const;
     /// Ends them and waits until they are gone. Gives how many there were.
     int terminate_backends(const std::string& user = "app") const;
 
