@@ -338,8 +338,14 @@ void ServerConnection::consume_idle(std::string_view bytes) {
         const auto frame = wire::scan_frame(in_);
         if (frame.status == wire::FrameStatus::bad_length || in_.size() > kMaxHeld) break;
         if (frame.status != wire::FrameStatus::complete) return;
-        if (frame.type == wire::be::kParameterStatus) pool_->host().on_server_settings_changed(*pool_->shared());
-        else if (frame.type != wire::be::kNoticeResponse && frame.type != wire::be::kNotificationResponse) break;
+        if (frame.type == wire::be::kParameterStatus) {
+            base::ByteReader r(frame.body);
+            const auto name = r.cstring();
+            const auto value = r.cstring();
+            if (r.ok() && profile->find(name).data() == nullptr && name != "application_name")
+                pool_->shared()->note_parameter(name, value);
+            pool_->host().on_server_settings_changed(*pool_->shared());
+        } else if (frame.type != wire::be::kNoticeResponse && frame.type != wire::be::kNotificationResponse) break;
         in_.erase(0, frame.size);
     }
     if (!in_.empty()) lost("the server ended the connection");  // 57P01 and the like, or nonsense

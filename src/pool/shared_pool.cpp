@@ -72,6 +72,14 @@ void SharedPool::set_parameters(std::uint64_t profile_id, Parameters parameters)
     parameters_.emplace_back(profile_id, std::move(parameters));
 }
 
+void SharedPool::note_parameter(std::string_view parameter, std::string_view value) {
+    const std::scoped_lock lock(mutex_);
+    std::erase_if(parameters_, [](const auto& known) { return known.first != 0; });
+    for (auto& [id, known] : parameters_)
+        for (auto& [n, v] : known)
+            if (n == parameter) v = value;
+}
+
 std::optional<unsigned> SharedPool::longest_waiting(unsigned self) const noexcept {
     std::optional<unsigned> found;
     base::Nanos oldest = 0;

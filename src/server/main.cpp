@@ -33,8 +33,13 @@ int main(int argc, char** argv) {
     int code = kRuntimeError;
     {
         server::Supervisor supervisor(loaded.config);
-        if (const auto error = supervisor.start(); !error.empty()) base::log_error(error);
-        else code = supervisor.run();
+        const auto error = supervisor.start();
+        if (!error.empty()) {
+            std::fprintf(stderr, "pgweir: %s\n", error.c_str());
+            if (!loaded.config->log.file.empty()) base::log_error(error);
+        } else {
+            code = supervisor.run();
+        }
     }
     base::close_log();
     return code;

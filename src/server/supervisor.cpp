@@ -29,7 +29,7 @@ control::ControlOptions control_options(const config::Config& config) {
 sigset_t handled_signals() {
     sigset_t set;
     sigemptyset(&set);
-    for (const int s : {SIGHUP, SIGTERM, SIGINT}) sigaddset(&set, s);
+    for (const int s : {SIGHUP, SIGTERM, SIGINT, SIGUSR2}) sigaddset(&set, s);
     return set;
 }
 
@@ -162,6 +162,7 @@ int Supervisor::run() {
             drain(false);
             return 0;
         }
+        run_main_tasks();
         retry_catalogs();
         if (base::monotonic_now() >= housekeeping_at) {
             housekeeping();
@@ -189,6 +190,15 @@ void Supervisor::drain(bool at_once) {
     const auto last = base::monotonic_now() + base::kSecond;
     while (!all_quiet() && base::monotonic_now() < last) std::this_thread::sleep_for(std::chrono::milliseconds(5));
     base::log_info("pgweir has shut down");
+}
+
+void Supervisor::run_main_tasks() {
+    std::vector<std::function<void()>> tasks;
+    {
+        const std::scoped_lock lock(main_mutex_);
+        tasks.swap(main_tasks_);
+    }
+    for (auto& t : tasks) t();
 }
 
 void Supervisor::housekeeping() {

@@ -1,5 +1,5 @@
 // Supervisor: console, HTTP, slow log, snapshots and reload.
-#include <atomic>
+#include <csignal>
 
 #include "pgweir/base/log.hpp"
 #include "pgweir/config/difference.hpp"
@@ -37,7 +37,12 @@ std::string Supervisor::start_admin(const config::Config& config) {
     slow_log_ = std::make_unique<admin::SlowLogWriter>(slow_log_options(config));
     admin::ConsoleHooks hooks;
     hooks.config = [this] { return directory_.config(); };
-    hooks.reload = [this](std::function<void(std::vector<std::string>)> done) { done(reload()); };
+    hooks.reload = [this](std::function<void(std::vector<std::string>)> done) {
+        // Files are read and TLS is set up: not on a worker's thread.
+        const std::scoped_lock lock(main_mutex_);
+        main_tasks_.push_back([this, done = std::move(done)] { done(reload()); });
+        pthread_kill(main_thread_, SIGUSR2);
+    };
     console_ = std::make_unique<admin::Console>(*this, std::move(hooks));
     if (config.http.listen.empty()) return {};
     http_ = std::make_unique<admin::HttpServer>(config.http.listen, *this);

@@ -74,7 +74,7 @@ void Supervisor::on_catalog(const control::CatalogEvent& event) {
         if (!event.catalog) {
             entry.state->set_catalog(nullptr);
             entry.reading.reset();
-            base::log_warning("database " + entry.server + "/" + entry.dbname + ": nothing is cached: " +
+            base::log_warning("database " + entry.server + "/" + base::printable(entry.dbname) + ": nothing is cached: " +
                               base::printable(event.reason));
         } else if (event.covers < entry.reload_number) {
             return;  // a newer reading is on its way
@@ -109,7 +109,7 @@ void Supervisor::apply_rung(DatabaseEntry& entry, const config::Config& config) 
     if (rung == entry.state->rung() && entry.guarantee_logged) return;
     entry.guarantee_logged = true;
     entry.state->set_rung(rung, reason);
-    base::log_info("database " + entry.server + "/" + entry.dbname + ": cache guarantee " +
+    base::log_info("database " + entry.server + "/" + base::printable(entry.dbname) + ": cache guarantee " +
                    std::string(cache::name(rung)) + (reason.empty() ? "" : ": " + reason));
 }
 

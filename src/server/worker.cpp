@@ -17,7 +17,9 @@ constexpr unsigned kSlotBits = 24;
 
 Worker::Worker(Supervisor& supervisor, unsigned number)
     : supervisor_(supervisor), number_(number), config_(supervisor.directory().config()),
-      tls_(supervisor.client_tls()), users_(supervisor.users()) {}
+      tls_(supervisor.client_tls()), users_(supervisor.users()) {
+    statements = supervisor.statements();
+}
 
 Worker::~Worker() {
     stop_and_join();

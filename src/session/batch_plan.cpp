@@ -56,6 +56,9 @@ std::size_t BatchPlan::scan(std::string_view view, std::size_t bound) {
             case fe::kFlush: return at;
             case fe::kQuery:
             case fe::kFunctionCall:
+            case fe::kCopyData:
+            case fe::kCopyDone:
+            case fe::kCopyFail:
             case fe::kTerminate: return at;
             default: look(frame);
         }

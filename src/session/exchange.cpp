@@ -23,7 +23,7 @@ void Exchange::reset() {
     written = {};
     tx_started = 0;
     wrote = may_leave_state = unpin_at_ready = false;
-    commit_in_flight = unsynced = reset_settings = false;
+    commit_in_flight = copy_ended = unsynced = reset_settings = false;
     reset_name.clear();
     forgotten.clear();
     parsed.clear();

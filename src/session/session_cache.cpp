@@ -40,6 +40,11 @@ void add_bind(cache::KeyParts& parts, const BindView& bind) {
 }  // namespace
 
 NotCached Session::cache_verdict(const MemoEntry& memo, const query::TextScan& scan) const noexcept {
+    // What the configuration rules out is said before what the statement lacks.
+    const auto& c = env_.config().cache;
+    const bool may_be = c.exclusive_writer && (c.consistency == config::Consistency::automatic ||
+                                               c.consistency == config::Consistency::in_band);
+    if (!c.enabled || !may_be) return NotCached::cache_off;
     if (identity_->not_cached != NotCached::none) return identity_->not_cached;
     if (pin_ != query::PinReason::none) return NotCached::pinned_session;
     if (server_ != nullptr || tx_ != wire::TxStatus::idle) return NotCached::in_transaction;
@@ -63,9 +68,8 @@ void Session::count_hit(base::Nanos started) {
 bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& memo,
                                       const query::TextScan& scan) {
     auto* cache = env_.result_cache();
-    if (cache == nullptr) return false;
     const auto reason = cache_verdict(memo, scan);
-    if (reason != NotCached::none) {
+    if (reason != NotCached::none || cache == nullptr) {
         count_not_cached(reason);
         return false;
     }
@@ -125,14 +129,14 @@ bool Session::answer_batch_here(const BatchPlan& plan, std::string_view batch) {
 
 bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view batch) {
     auto* cache = env_.result_cache();
-    if (cache == nullptr || plan.binds == 0) return false;
+    if (plan.binds == 0) return false;
     StatementPtr statement;
     if (plan.parses == 1 && plan.parse.name == plan.bind.statement) {
         // A name that is taken is an error only the server words; one parsed here is known from now on.
         if (!plan.parse.name.empty() && statements_.find(plan.parse.name) != nullptr) return false;
         statement = plan.parse.name.empty()
-                        ? env_.statements.intern(plan.parse.text, plan.parse.raw_types, 0)
-                        : env_.statements.intern(plan.parse.text, plan.parse.raw_types, identity_->profile->id);
+                        ? env_.statements->intern(plan.parse.text, plan.parse.raw_types, 0, 0)
+                        : intern(plan.parse.text, plan.parse.raw_types);
     } else if (const auto* found = find_statement(plan.bind.statement); found != nullptr && plan.parses == 0) {
         statement = *found;
     }
@@ -148,7 +152,7 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
         !each_parameter(plan.bind.parameters,
                         [](bool text, std::string_view v) { return !text || !query::special_datetime_word(v); }))
         reason = NotCached::special_date_input;
-    if (reason != NotCached::none) {
+    if (reason != NotCached::none || cache == nullptr) {
         count_not_cached(reason);
         return false;
     }

@@ -124,6 +124,7 @@ void Session::log_slow(base::Nanos now, base::Nanos total) {
     metrics::SlowQuery q;
     q.text = x.extended ? (x.statement ? x.statement->text : std::string()) : x.text;
     q.extended = x.extended;
+    if (x.extended) q.prepared_name = x.statement_name;
     q.user = identity_->user;
     q.database = identity_->database;
     q.application_name = application_name_;

@@ -148,7 +148,12 @@ std::size_t Session::forward_frame(std::string_view view) {
         case fe::kDescribe:
         case fe::kClose:
         case fe::kExecute: exchange_->unsynced = true; break;
-        case fe::kQuery: exchange_->unsynced = false; break;
+        case fe::kQuery:
+            exchange_->unsynced = false;
+            exchange_->copy_ended = false;
+            break;
+        case fe::kCopyDone:
+        case fe::kCopyFail: exchange_->copy_ended = true; break;
         default: break;
     }
     switch (frame.type) {
@@ -159,6 +164,7 @@ std::size_t Session::forward_frame(std::string_view view) {
         case fe::kClose: return forward_close(view, frame);
         case fe::kExecute:
             if (frame.status != FrameStatus::complete) return frame.size > kStreamAbove ? stream_large(view, frame) : 0;
+            exchange_->copy_ended = false;
             expect({.kind = Expect::Kind::execute});
             return forward_whole(view, frame);
         case fe::kSync: return forward_sync(view, frame);
@@ -206,15 +212,21 @@ std::size_t Session::forward_sync(std::string_view view, const Frame& frame) {
     begin_statement(true);
     raise_fence();
     exchange_->unsynced = false;
-    expect({.kind = Expect::Kind::sync});
+    expect({.kind = Expect::Kind::sync, .behind_copy = exchange_->copy_ended});
     return forward_whole(view, frame);
 }
 
 /// RESET goes back to what this client began with; its own statement_timeout beats the proxy's.
 void Session::note_settings(const query::Verdict& verdict, std::string_view text) {
-    if (verdict.kind != query::Kind::set) return;
-    std::string lower(text.substr(0, 200));
+    const bool several = verdict.kind == query::Kind::several;
+    if (verdict.kind != query::Kind::set && !several) return;
+    std::string lower(text.substr(0, 4096));
     for (auto& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (several) {
+        if (lower.find("reset all") != std::string::npos || lower.find("discard all") != std::string::npos)
+            exchange_->reset_settings = true;
+        return;
+    }
     if (lower.find("statement_timeout") != std::string::npos) own_timeout_ = true;
     const auto at = lower.find_first_not_of(" \t\r\n");
     if (at == std::string::npos || lower.compare(at, 6, "reset ") != 0) return;

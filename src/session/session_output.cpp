@@ -216,6 +216,7 @@ Session::Reply Session::answer(Run&, Kind kind, std::string_view whole) {
         return Reply::violation;
     }
     x.expects.pop();
+    if (kind == Kind::parse && !front.swallow) confirm_name(front.statement);
     if (!front.swallow) tee(whole[0], whole);
     return front.swallow ? Reply::swallow : Reply::forward;
 }
@@ -239,12 +240,13 @@ Session::Reply Session::on_copy_response(char type) {
     x.timed = false;
     if (type == be::kCopyBothResponse) pin(query::PinReason::replication);
     if (type == be::kCopyOutResponse) return Reply::forward;
-    copy_in_ = true;
+    // What ended the COPY may have been sent in the same breath as what began it.
+    copy_in_ = !x.copy_ended;
     x.unsynced = x.expects.front().kind == Kind::execute;
     // A Sync sent behind the Execute is read by the server in COPY mode, which ignores it.
     if (x.expects.front().kind == Kind::execute) {
         for (std::size_t i = x.expects.size(); i-- > 1;) {
-            if (x.expects[i].kind != Kind::sync) continue;
+            if (x.expects[i].kind != Kind::sync || x.expects[i].behind_copy) continue;
             x.expects.erase(i);
             --x.ready_expected;
         }
@@ -269,6 +271,10 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
         return Reply::swallow;
     }
     if (!front.quiet) x.sqlstate = fields.sqlstate;
+    // Its plan is of another schema: whoever parses it anew gets a new one.
+    if (fields.sqlstate == wire::sqlstate::kFeatureNotSupported && x.statement != nullptr &&
+        fields.message == "cached plan must not change result type")
+        env_.statements->forget(x.statement->id);
     if (front.kind == Kind::query && x.forgotten.size() > 0) statements_ = std::move(x.forgotten);
     if (front.kind == Kind::query || front.kind == Kind::sync || front.kind == Kind::function_call) return Reply::forward;
     // The rest of the batch is skipped by the server, so none of it will be answered or take effect.
@@ -287,6 +293,12 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
     return Reply::swallow;
 }
 
+void Session::confirm_name(std::uint64_t statement) {
+    auto& parsed = exchange_->parsed;
+    const auto it = std::find_if(parsed.begin(), parsed.end(), [&](const ParsedName& p) { return p.statement == statement; });
+    if (it != parsed.end()) parsed.erase(it);
+}
+
 /// A Parse that failed or was skipped has given nobody anything.
 void Session::take_back_names(const Expect& e) {
     if ((e.kind != Kind::parse && e.kind != Kind::local_parse) || e.statement == 0) return;
@@ -295,6 +307,8 @@ void Session::take_back_names(const Expect& e) {
         if (server_->unnamed_statement == e.statement) server_->unnamed_statement = 0;
     }
     auto& parsed = exchange_->parsed;
+    // Names are taken back from the front of the queue on, so the oldest of this batch is first, but
+    // one that was answered already has left `parsed`.
     const auto it = std::find_if(parsed.begin(), parsed.end(), [&](const ParsedName& p) { return p.statement == e.statement; });
     if (it == parsed.end() || e.swallow) return;
     if (it->name.empty()) unnamed_.reset();
@@ -384,7 +398,7 @@ void Session::reapply_settings() {
 
 void Session::server_violation(std::string_view what) {
     env_.counters().protocol_errors.add(1);
-    base::log_warning("server process " + std::to_string(server_->process_id()) + " of " + identity_->database +
+    base::log_warning("server process " + std::to_string(server_->process_id()) + " of " + base::printable(identity_->database) +
                       ": " + std::string(what));
     turn_->client.flush();
     auto* server = server_;

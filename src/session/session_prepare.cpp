@@ -17,6 +17,12 @@ namespace {
 constexpr std::string_view kNoSuchStatement = "pgweir_0";
 }  // namespace
 
+/// Statements are shared by sessions of the same settings, until the schema changes.
+StatementPtr Session::intern(std::string_view text, std::string_view raw_types) {
+    return env_.statements->intern(text, raw_types, identity_->profile->id,
+                                   identity_->context.database->schema().epoch());
+}
+
 const StatementPtr* Session::find_statement(std::string_view name) const noexcept {
     if (name.empty()) return unnamed_ ? &unnamed_ : nullptr;
     return statements_.find(name);
@@ -112,7 +118,7 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
                     "See limits.prepared_statements_per_client."});
         return frame.size;
     }
-    const auto statement = env_.statements.intern(parse.text, parse.raw_types, identity_->profile->id);
+    const auto statement = intern(parse.text, parse.raw_types);
     exchange_->parsed.push_back({statement->id, std::string(parse.name)});
     statements_.set(parse.name, statement);
     // In a failed transaction only the server can say which statement may be parsed.
@@ -166,9 +172,14 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
                                  : "prepared statement \"" + std::string(name) + "\" does not exist", ""});
         return frame.size;
     }
+    StatementPtr statement;
     if (found != nullptr) {
-        x.statement = *found;
-        apply_effects(*judge((*found)->text, (*found)->scan));
+        statement = *found;  // what it does may take the client's names away
+        x.statement = statement;
+        x.statement_name = name;
+        const auto memo = judge(statement->text, statement->scan);
+        if (ours && memo->verdict->kind == query::Kind::deallocate && deallocates_all(statement->text)) forget_all_statements();
+        apply_effects(*memo);
     } else {
         unknown_effects(query::PinReason::none);  // a statement made by SQL PREPARE, or none
     }
@@ -179,9 +190,9 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     const auto before = portal.size() + 1;
     std::uint64_t id = 0;
     std::string server_name(name);
-    if (ours && found != nullptr) {
-        id = (*found)->id;
-        ensure_prepared(**found, name.empty());
+    if (ours && statement != nullptr) {
+        id = statement->id;
+        ensure_prepared(*statement, name.empty());
         if (!name.empty()) server_name = pool::prepared_name(id);
     } else if (ours && name.starts_with(pool::kPreparedPrefix)) {
         server_name = kNoSuchStatement;
@@ -258,7 +269,10 @@ void Session::answer_local_front() {
     auto& x = *exchange_;
     while (!x.expects.empty()) {
         const auto kind = x.expects.front().kind;
-        if (kind == Kind::local_parse) turn_->client.copy(std::string_view("1\0\0\0\4", 5));
+        if (kind == Kind::local_parse) {
+            confirm_name(x.expects.front().statement);
+            turn_->client.copy(std::string_view("1\0\0\0\4", 5));
+        }
         else if (kind == Kind::local_close) turn_->client.copy(std::string_view("3\0\0\0\4", 5));
         else return;
         x.expects.pop();
@@ -312,6 +326,11 @@ std::string statement_name(std::string_view text, bool& deallocate) {
 }
 
 }  // namespace
+
+bool Session::deallocates_all(std::string_view text) {
+    bool deallocate = false;
+    return statement_name(text, deallocate) == "\n";
+}
 
 /// SQL's EXECUTE and DEALLOCATE know statements by the client's names: what was prepared by message
 /// gets that name on the server, too, before they run.

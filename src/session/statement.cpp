@@ -22,9 +22,11 @@ StatementPtr StatementTable::make(std::string_view text, std::string_view raw_ty
 }
 
 StatementPtr StatementTable::intern(std::string_view text, std::string_view raw_types,
-                                    std::uint64_t profile_id) {
+                                    std::uint64_t profile_id, std::uint64_t schema_epoch) {
+    const std::scoped_lock lock(mutex_);
     key_.clear();
     base::append_u32(key_, static_cast<std::uint32_t>(profile_id));
+    base::append_u32(key_, static_cast<std::uint32_t>(schema_epoch));
     base::append_u32(key_, static_cast<std::uint32_t>(raw_types.size()));
     key_ += raw_types;
     key_ += text;
@@ -41,6 +43,14 @@ StatementPtr StatementTable::intern(std::string_view text, std::string_view raw_
     keep(made);
     if (by_hash_.size() > sweep_at_) sweep();
     return made;
+}
+
+void StatementTable::forget(std::uint64_t id) {
+    const std::scoped_lock lock(mutex_);
+    std::erase_if(by_hash_, [id](const auto& entry) {
+        const auto s = entry.second.lock();
+        return !s || s->id == id;
+    });
 }
 
 void StatementTable::keep(StatementPtr statement) {

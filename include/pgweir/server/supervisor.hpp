@@ -3,6 +3,8 @@
 // Thread: what workers call says so; the rest belongs to the main thread.
 #pragma once
 
+#include <pthread.h>
+
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -42,6 +44,7 @@ class Supervisor final : public admin::SnapshotSource {
     unsigned least_loaded(unsigned self, unsigned slack) const noexcept;
     std::shared_ptr<io::TlsContext> client_tls() const;
     auth::UserStorePtr users() const;
+    const std::shared_ptr<session::StatementTable>& statements() const noexcept { return statements_; }
     metrics::SlowQuerySink* slow_log() noexcept { return slow_log_.get(); }
     cache::ResultCache* result_cache() noexcept { return cache_.get(); }
     cache::DatabaseState* database_state(const pool::PoolConfig& config, const pool::SharedPool& pool);
@@ -73,6 +76,7 @@ class Supervisor final : public admin::SnapshotSource {
     mutable std::mutex secrets_mutex_;
     std::shared_ptr<io::TlsContext> client_tls_;
     auth::UserStorePtr users_;
+    std::shared_ptr<session::StatementTable> statements_ = std::make_shared<session::StatementTable>();
     std::unique_ptr<cache::ResultCache> cache_;
     std::unique_ptr<admin::SlowLogWriter> slow_log_;
     std::unique_ptr<control::ControlThread> control_;
@@ -82,6 +86,11 @@ class Supervisor final : public admin::SnapshotSource {
     std::atomic<std::uint64_t> next_client_id_{1};
     std::atomic<std::uint64_t> next_context_id_{1};
     std::atomic<bool> draining_{false};
+    void run_main_tasks();
+
+    pthread_t main_thread_ = pthread_self();
+    std::mutex main_mutex_;
+    std::vector<std::function<void()>> main_tasks_;  // for the main thread, woken by SIGUSR2
     std::mutex reload_mutex_;
     std::int64_t started_wall_us_ = 0;
 };

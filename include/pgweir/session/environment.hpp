@@ -62,7 +62,7 @@ class Environment {
                                  std::unique_ptr<pool::Held> held) = 0;
 
     ExchangeStore exchanges;
-    StatementTable statements;
+    std::shared_ptr<StatementTable> statements;  // of all workers
     JudgeMemo memo;
     std::string key_buffer;  // for building one key at a time
 

@@ -35,6 +35,7 @@ struct Expect {
     Kind kind = Kind::query;
     bool swallow = false;   // asked by the proxy, not by the client
     bool quiet = false;     // and a failure of it is nobody's business
+    bool behind_copy = false;  // sync: sent behind CopyDone or CopyFail, so not ignored by COPY
     bool own_error = false;  // sent to make the server fail; `statement` is the index in errors
     std::uint64_t statement = 0;
 };
@@ -80,6 +81,7 @@ struct Exchange {
     // The statement at work, for the slow log and the statistics.
     std::string text;                      // simple protocol; cut
     StatementPtr statement;                // extended protocol
+    std::string statement_name;            // the client's
     bool extended = false;
     bool timed = false;                    // timeouts.query applies
     bool cancel_sent = false;
@@ -99,6 +101,7 @@ struct Exchange {
     bool wrote = false;                    // something in flight may write
     bool may_leave_state = false;          // reset the server before another session uses it
     bool commit_in_flight = false;         // what was sent may have committed something
+    bool copy_ended = false;               // CopyDone or CopyFail was sent since the last Execute
     bool unsynced = false;                 // extended messages were sent, and no Sync behind them
     bool reset_settings = false;           // RESET went by: the client's own settings come back
     std::string reset_name;                // the one that was reset; empty: all

@@ -125,6 +125,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::size_t forward_bind(std::string_view view, const wire::Frame& frame);
     std::size_t forward_describe(std::string_view view, const wire::Frame& frame);
     std::size_t forward_close(std::string_view view, const wire::Frame& frame);
+    StatementPtr intern(std::string_view text, std::string_view raw_types);
+    static bool deallocates_all(std::string_view text);
     const StatementPtr* find_statement(std::string_view name) const noexcept;
     bool ensure_prepared(const Statement& statement, bool unnamed);
     void make_room();
@@ -170,6 +172,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void tee(char type, std::string_view whole);
     void settings_refused();
     void take_back_names(const Expect& skipped);
+    void confirm_name(std::uint64_t statement);
     void reapply_settings();
 
     Environment& env_;

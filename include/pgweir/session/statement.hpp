@@ -1,10 +1,12 @@
-// Prepared statements as clients know them. Equal statements of all sessions of a worker are one
-// object with one number, so a server connection that has prepared it for one session has it for all.
-// Thread: the worker's; numbers come from one counter of the process.
+// Prepared statements as clients know them. Equal statements of all sessions are one object with one
+// number, so a server connection that has prepared it for one session has it for all.
+// Thread: statements are immutable; the table is shared by the workers behind a mutex, which is taken
+// when a client names a statement, not when it runs one. Numbers come from one counter.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -29,13 +31,17 @@ class StatementTable {
   public:
     /// The statement of this text, types and profile of settings; made when there is none. Views are
     /// copied only then.
-    StatementPtr intern(std::string_view text, std::string_view raw_types, std::uint64_t profile_id);
+    StatementPtr intern(std::string_view text, std::string_view raw_types, std::uint64_t profile_id,
+                        std::uint64_t schema_epoch);
+    /// Later equal texts get a statement of their own: this one's plans are of no use any more.
+    void forget(std::uint64_t id);
     /// One that is not shared: for the unnamed slot, whose texts are mostly used once.
     static StatementPtr make(std::string_view text, std::string_view raw_types);
 
   private:
     void sweep();
     void keep(StatementPtr statement);
+    std::mutex mutex_;
     std::unordered_map<base::Hash128, std::weak_ptr<const Statement>, base::Hash128Hash> by_hash_;
     std::size_t sweep_at_ = 4096;
     std::string key_;

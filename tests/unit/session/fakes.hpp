@@ -73,6 +73,7 @@ struct FakePool final : pool::Leaser {
 };
 
 struct FakeEnvironment final : Environment {
+    FakeEnvironment() { statements = std::make_shared<StatementTable>(); }
     base::Nanos now() const noexcept override { return time; }
     const config::Config& config() const noexcept override { return settings; }
     metrics::WorkerCounters& counters() noexcept override { return worker_counters; }

@@ -87,7 +87,7 @@ TEST_CASE("a name that is taken is refused by the server, in the client's words"
     s.reply(message('1') + ready());
     s.client_got();
     s.session->on_client_bytes(parse("a", "select 1") + end_batch());
-    s.reply(error("42P05", "prepared statement \"pgweir_1\" already exists") + ready());
+    s.reply(error("26000", "prepared statement \"pgweir_0\" does not exist") + ready());
     const auto got = s.client_got();
     CHECK(types(got) == "EZ");
     CHECK(got.find("prepared statement \"a\" already exists") != std::string::npos);
