@@ -355,7 +355,6 @@ TEST_CASE("what depends on time, chance, settings, sequences or who asks is not 
           "SHOW work_mem",
           "EXPLAIN SELECT n FROM base",
           "SELECT pg_backend_pid(), n FROM base",
-          "SELECT to_char(t, 'HH24') FROM base",
           "WITH x AS (INSERT INTO unlogged VALUES (1) RETURNING n) SELECT n FROM base"}) {
         INFO(std::string(sql));
         // A session of its own: some of these pin theirs, and a pinned one is never served.
@@ -371,7 +370,7 @@ TEST_CASE("what depends on time, chance, settings, sequences or who asks is not 
             for (int i = 0; i < 5; ++i) fresh.ask(batch);
         });
     };
-    for (const char* word : {"today", "now", "tomorrow", "epoch", " Today ", "infinity"}) {
+    for (const char* word : {"today", "now", "tomorrow", "yesterday", " Today "}) {
         INFO(std::string(word));
         CHECK(bound(word) == 0);
     }
