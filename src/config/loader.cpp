@@ -53,7 +53,11 @@ class Loader {
         const auto slash = file.rfind('/');
         if (slash != std::string::npos)
             directory_ = file.substr(0, std::max<std::size_t>(slash, 1));
-        if (file.empty()) config_->slow_log.file.clear();
+        auto& slow_log = config_->slow_log.file;
+        if (file.empty())
+            slow_log.clear();
+        else if (!directory_.empty())
+            slow_log.insert(0, directory_ + "/");
         config_->file = std::move(file);
     }
 
@@ -132,10 +136,10 @@ class Loader {
     void read_entry(const YamlNode& key, const YamlNode& value, const std::string& path,
                     Scope& scope) {
         const auto name = path.empty() ? key.text : path + "." + key.text;
-        const bool dotted = key.text.find('.') != std::string::npos;
-        if (const auto* option = dotted ? nullptr : find(name, scope); option != nullptr) {
+        const bool odd = key.text.empty() || key.text.find('.') != std::string::npos;
+        if (const auto* option = odd ? nullptr : find(name, scope); option != nullptr) {
             read_option(*option, value, scope);
-        } else if (dotted || !is_group(name, scope)) {
+        } else if (odd || !is_group(name, scope)) {
             unknown(key, path, scope);
         } else if (value.kind == YamlNode::Kind::map) {
             read_map(value, name, scope, nullptr);
@@ -148,7 +152,8 @@ class Loader {
 
     static const Option* find(std::string_view name, const Scope& scope) {
         for (const auto& option : options())
-            if (local_name(option, scope.in_database) == name) return &option;
+            if (const auto local = local_name(option, scope.in_database); local == name)
+                return local.empty() ? nullptr : &option;
         return nullptr;
     }
 
@@ -214,7 +219,7 @@ class Loader {
         std::string out;
         for (const auto& option : options()) {
             const auto local = local_name(option, scope.in_database);
-            if (local != name && !local.ends_with("." + name)) continue;
+            if (local.empty() || (local != name && !local.ends_with("." + name))) continue;
             out += (out.empty() ? "" : " or ") + quoted(local);
         }
         return out;
@@ -240,7 +245,9 @@ class Loader {
         if (!list) good = read_scalar(option, given, label, value);
         for (const auto item : given.children)
             good = !problems_.full() && read_scalar(option, node(item), label, value) && good;
-        if (!good) return;
+        // A file that cannot be read is still a file that was named: one error is enough.
+        const bool named = option.type == OptionType::file || option.type == OptionType::secret;
+        if (!good && !named) return;
         option.set(scope.target, value);
         scope.given.emplace(name, given.at);
     }
@@ -337,7 +344,7 @@ class Loader {
             overrides_.push_back({&option, std::move(variable), std::move(value)});
     }
 
-    void apply_overrides(Scope& scope) {
+    void apply_overrides(const Scope& scope) {
         for (const auto& o : overrides_)
             if (!local_name(*o.option, scope.in_database).empty())
                 o.option->set(scope.target, o.value);

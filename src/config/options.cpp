@@ -48,24 +48,26 @@ E choice_of(const V& v) {
 }
 
 #define TEXT(field) \
-    [](T& t, const V& v) { field = v.text; }, [](const T& t) -> std::string { return field; }
+    [](const T& t, const V& v) { field = v.text; }, [](const T& t) -> std::string { return field; }
 #define FLAG(field) \
-    [](T& t, const V& v) { field = v.flag; }, [](const T& t) { return yes_no(field); }
-#define COUNT(field, type)                                         \
-    [](T& t, const V& v) { field = static_cast<type>(v.number); }, \
+    [](const T& t, const V& v) { field = v.flag; }, [](const T& t) { return yes_no(field); }
+#define COUNT(field, type)                                               \
+    [](const T& t, const V& v) { field = static_cast<type>(v.number); }, \
         [](const T& t) { return std::to_string(field); }
-#define AUTO_COUNT(field)                                                   \
-    [](T& t, const V& v) { field = static_cast<std::uint32_t>(v.number); }, \
+#define AUTO_COUNT(field)                                                         \
+    [](const T& t, const V& v) { field = static_cast<std::uint32_t>(v.number); }, \
         [](const T& t) { return field == 0 ? std::string("auto") : std::to_string(field); }
-#define TIME(field) \
-    [](T& t, const V& v) { field = v.nanos; }, [](const T& t) { return base::duration_text(field); }
-#define BYTES(field) \
-    [](T& t, const V& v) { field = v.number; }, [](const T& t) { return base::size_text(field); }
-#define WORD(field, type, words)                          \
-    [](T& t, const V& v) { field = choice_of<type>(v); }, \
+#define TIME(field)                                  \
+    [](const T& t, const V& v) { field = v.nanos; }, \
+        [](const T& t) { return base::duration_text(field); }
+#define BYTES(field)                                  \
+    [](const T& t, const V& v) { field = v.number; }, \
+        [](const T& t) { return base::size_text(field); }
+#define WORD(field, type, words)                                \
+    [](const T& t, const V& v) { field = choice_of<type>(v); }, \
         [](const T& t) { return word(words, static_cast<std::size_t>(field)); }
 #define SECRET(holder)                 \
-    [](T& t, const V& v) {             \
+    [](const T& t, const V& v) {       \
         holder.password_file = v.text; \
         holder.password = v.secret;    \
     },                                 \
@@ -193,7 +195,7 @@ constexpr Option kOptions[] = {
      TIME(t.config->cache.catalog_poll)},
     {"cache.verify_ratio", fraction, "0", "", false, "",
      "Share of hits that are run again on the server and compared.",
-     [](T& t, const V& v) { t.config->cache.verify_ratio = v.fraction; },
+     [](const T& t, const V& v) { t.config->cache.verify_ratio = v.fraction; },
      [](const T& t) { return plain(t.config->cache.verify_ratio); }},
     {"slow_log.threshold", threshold, "1s", "SLOW_QUERY_THRESHOLD", false, "0..365d",
      "Statements that take at least this long are logged; 0: all, off: none.",
@@ -214,7 +216,7 @@ constexpr Option kOptions[] = {
      "Name of the console's database; pgbouncer always works, too.",
      TEXT(t.config->admin.database)},
     {"admin.users", names, "[postgres]", "", false, "", "Users who may use the console.",
-     [](T& t, const V& v) { t.config->admin.users = v.names; },
+     [](const T& t, const V& v) { t.config->admin.users = v.names; },
      [](const T& t) { return joined(t.config->admin.users); }},
     {"http.listen", text, "127.0.0.1:9930", "", true, "",
      "Address and port of /metrics, /livez, /healthz, /readyz; empty: none.",

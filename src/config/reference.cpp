@@ -9,8 +9,8 @@ namespace {
 constexpr std::size_t kColumns = 100;
 
 constexpr std::string_view kIntroduction =
-    R"(# pgweir: every option with its default. This file is generated from the table of options; what
-# is not needed may be left out. "pgweir --check-config --config FILE" says whether a file is good.
+    R"(# pgweir: every option with its default. Generated from the table of options; what is not
+# needed may be left out. "pgweir --check-config --config FILE" says whether a file is good.
 #
 # Durations and sizes need a unit: us, ms, s, min, h, d; B, kB, MB, GB, TB (or KiB, MiB, GiB, TiB),
 # all powers of 1024. Relative paths are relative to the folder of this file. In values, ${NAME} and
@@ -143,16 +143,16 @@ std::string reference_markdown() {
     std::string out =
         R"(# Options
 
-One YAML file; `conf/pgweir.yaml` has every option with its default and its explanation. This page is
-generated from the same table; a test fails when they differ.
+One YAML file; `conf/pgweir.yaml` has every option with its default and its explanation. This page
+is generated from the same table; a test fails when they differ.
 
-- Durations and sizes need a unit: `us ms s min h d`, `B kB MB GB TB` or `KiB MiB GiB TiB`, all powers
-  of 1024. `0` needs none.
+- Durations and sizes need a unit: `us ms s min h d`, `B kB MB GB TB` or `KiB MiB GiB TiB`, all
+  powers of 1024. `0` needs none.
 - Relative paths are relative to the folder of the configuration file. A `*_file` has to be readable
   when the configuration is loaded; the newline at the end of a secret is dropped.
 - In values, `${NAME}` and `${NAME:-default}` are replaced by environment variables; `$${` is `${`.
-- An environment variable named here beats the file, also what a database says of its own pool. A bare
-  number in it is milliseconds, in `CACHE_DEFAULT_TTL` seconds. An empty one counts as not set.
+- An environment variable named here beats the file, also what a database says of its own pool. A
+  bare number in it is milliseconds, in `CACHE_DEFAULT_TTL` seconds. An empty one counts as not set.
 - Options of `pool` and `control` may also stand in a database and are laid over the global ones.
   `pool.min_size` follows a smaller `pool.max_size` that is given more specifically.
 - An alias (`*name`) may stand for a whole value; merge keys (`<<`), tags and a second document are
@@ -169,7 +169,7 @@ generated from the same table; a test fails when they differ.
             o.variables.empty() ? "" : "`" + replaced(o.variables, " ", "` `") + "`";
         out += "| `" + name + "` | `" + (o.standard.empty() ? "\"\"" : std::string(o.standard)) +
                "` | " + values(o) + " | " + variables + " | " +
-               (o.needs_restart ? "restart" : "yes") + " | " + replaced(o.help, "|", "\\|") +
+               (o.needs_restart ? "restart" : "yes") + " | " + replaced(o.help, "<", "&lt;") +
                " |\n";
     }
     return out;

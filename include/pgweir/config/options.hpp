@@ -60,7 +60,7 @@ struct Option {
     /// "auto|" where auto stands for 0.
     std::string_view words;
     std::string_view help;
-    void (*set)(OptionTarget&, const OptionValue&);
+    void (*set)(const OptionTarget&, const OptionValue&);
     std::string (*get)(const OptionTarget&);
 };
 
