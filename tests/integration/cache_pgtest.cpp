@@ -41,10 +41,12 @@ std::int64_t hits(F&& work) {
 /// True once this query is answered from the cache. The catalog is read in the background after a
 /// table is first seen or changed, so it may take a few tries.
 bool becomes_cached(RawClient& c, const std::string& sql) {
-    return eventually([&] {
-        ask(c, sql);
-        return hits([&] { ask(c, sql); }) == 1;
-    });
+    return eventually(
+        [&] {
+            ask(c, sql);
+            return hits([&] { ask(c, sql); }) == 1;
+        },
+        Seconds(10));
 }
 
 /// The number of hits of five runs, after the catalog has surely been read.
@@ -95,6 +97,7 @@ TEST_CASE("the extended protocol hits per parameters, types and formats") {
                msg::bind("", "", {value}, format) + msg::describe('P', "") + msg::execute() +
                msg::sync();
     };
+    CHECK(becomes_cached(c, "SELECT v FROM keyed WHERE n = 1"));
     for (int round = 0; round < 5; ++round) {
         for (const char* value : {"3", "4"})
             for (const int format : {0, 1})
