@@ -81,7 +81,7 @@ void Proxy::prepare() {
 Proxy::~Proxy() {
     if (pid_ <= 0) return;
     kill(pid_, SIGTERM);
-    auto status = wait_exit(pid_, Seconds(0.5));
+    auto status = wait_exit(pid_, Seconds(3));
     if (!status) {
         kill(pid_, SIGTERM);
         status = wait_exit(pid_, Seconds(20));
