@@ -54,7 +54,8 @@ bool open_log(LogLevel level, const std::string& file) {
         if (!g_pool) g_pool = std::make_shared<spdlog::details::thread_pool>(kQueueLines, 1);
         auto logger = std::make_shared<spdlog::async_logger>(
             "pgweir", std::move(sink), g_pool, spdlog::async_overflow_policy::overrun_oldest);
-        logger->set_pattern("%Y-%m-%d %H:%M:%S.%e UTC [%P] %^%L%$ %v", spdlog::pattern_time_type::utc);
+        logger->set_pattern("%Y-%m-%d %H:%M:%S.%e UTC [%P] %^%L%$ %v",
+                            spdlog::pattern_time_type::utc);
         logger->set_level(spdlog::level::debug);
         logger->flush_on(spdlog::level::debug);
         g_level = level;

@@ -25,9 +25,7 @@ std::uint64_t random_u64() noexcept {
     return v;
 }
 
-std::uint32_t random_u32() noexcept {
-    return static_cast<std::uint32_t>(random_u64());
-}
+std::uint32_t random_u32() noexcept { return static_cast<std::uint32_t>(random_u64()); }
 
 std::string random_string(std::size_t size) {
     std::string s(size, '\0');

@@ -11,7 +11,9 @@
 namespace pgweir::io {
 
 namespace {
-const sockaddr_in* as_v4(const sockaddr_storage& s) noexcept { return reinterpret_cast<const sockaddr_in*>(&s); }
+const sockaddr_in* as_v4(const sockaddr_storage& s) noexcept {
+    return reinterpret_cast<const sockaddr_in*>(&s);
+}
 const sockaddr_in6* as_v6(const sockaddr_storage& s) noexcept {
     return reinterpret_cast<const sockaddr_in6*>(&s);
 }
@@ -31,7 +33,9 @@ std::string Address::host() const {
     switch (storage.ss_family) {
         case AF_UNIX: return "unix";
         case AF_INET: inet_ntop(AF_INET, &as_v4(storage)->sin_addr, text, sizeof text); return text;
-        case AF_INET6: inet_ntop(AF_INET6, &as_v6(storage)->sin6_addr, text, sizeof text); return text;
+        case AF_INET6:
+            inet_ntop(AF_INET6, &as_v6(storage)->sin6_addr, text, sizeof text);
+            return text;
         default: return "";
     }
 }
@@ -60,7 +64,9 @@ base::Result<Address> numeric_address(const std::string& host, std::uint16_t por
     Address a;
     auto* v4 = reinterpret_cast<sockaddr_in*>(&a.storage);
     auto* v6 = reinterpret_cast<sockaddr_in6*>(&a.storage);
-    const std::string text = host.empty() || host == "*" ? "0.0.0.0" : host == "localhost" ? "127.0.0.1" : host;
+    const std::string text = host.empty() || host == "*" ? "0.0.0.0"
+                             : host == "localhost"       ? "127.0.0.1"
+                                                         : host;
     if (inet_pton(AF_INET, text.c_str(), &v4->sin_addr) == 1) {
         v4->sin_family = AF_INET;
         v4->sin_port = htons(port);

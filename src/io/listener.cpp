@@ -41,7 +41,10 @@ bool Listener::is_taken(const Address& at) noexcept {
 }
 
 Listener::Listener(Loop& loop, int fd, OnAccept on_accept)
-    : loop_(loop), fd_(fd), reserve_fd_(::open("/dev/null", O_RDONLY | O_CLOEXEC)), on_accept_(std::move(on_accept)) {}
+    : loop_(loop),
+      fd_(fd),
+      reserve_fd_(::open("/dev/null", O_RDONLY | O_CLOEXEC)),
+      on_accept_(std::move(on_accept)) {}
 
 base::Result<std::unique_ptr<Listener>> Listener::open(Loop& loop, const Address& at, bool shared,
                                                        OnAccept on_accept) {
@@ -56,8 +59,10 @@ base::Result<std::unique_ptr<Listener>> Listener::open(Loop& loop, const Address
         ::close(fd);
         return base::Error{why};
     };
-    if (bind(fd, reinterpret_cast<const sockaddr*>(&at.storage), at.size) != 0) return failed("bind");
-    if (at.is_unix()) chmod(unix_path(at), 0777);  // as PostgreSQL's default unix_socket_permissions
+    if (bind(fd, reinterpret_cast<const sockaddr*>(&at.storage), at.size) != 0)
+        return failed("bind");
+    if (at.is_unix())
+        chmod(unix_path(at), 0777);  // as PostgreSQL's default unix_socket_permissions
     if (listen(fd, kBacklog) != 0) return failed("listen");
     std::unique_ptr<Listener> l(new Listener(loop, fd, std::move(on_accept)));
     if (at.is_unix()) l->path_ = unix_path(at);
@@ -90,8 +95,10 @@ void Listener::on_ready(bool, bool) noexcept {
             on_accept_(fd, peer);
             continue;
         }
-        if (errno == EMFILE || errno == ENFILE) refuse_one();
-        else if (errno != ECONNABORTED && errno != EINTR) return;
+        if (errno == EMFILE || errno == ENFILE)
+            refuse_one();
+        else if (errno != ECONNABORTED && errno != EINTR)
+            return;
     }
 }
 

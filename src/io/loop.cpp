@@ -21,7 +21,11 @@ std::uint32_t mask(bool readable, bool writable) noexcept {
 
 void Loop::FreeLoop::operator()(uv_loop_s* loop) const noexcept {
     uv_walk(
-        loop, [](uv_handle_t* h, void*) { if (!uv_is_closing(h)) uv_close(h, nullptr); }, nullptr);
+        loop,
+        [](uv_handle_t* h, void*) {
+            if (!uv_is_closing(h)) uv_close(h, nullptr);
+        },
+        nullptr);
     uv_run(loop, UV_RUN_DEFAULT);
     uv_loop_close(loop);
     delete loop;
@@ -36,7 +40,8 @@ Loop::Loop() : scratch_(new char[kScratchSize]) {
     uv_.reset(raw);
     wake_ = std::make_unique<uv_async_s>();
     wake_->data = this;
-    uv_async_init(raw, wake_.get(), [](uv_async_t* a) { static_cast<Loop*>(a->data)->run_tasks(); });
+    uv_async_init(raw, wake_.get(),
+                  [](uv_async_t* a) { static_cast<Loop*>(a->data)->run_tasks(); });
     epoll_ = epoll_create1(EPOLL_CLOEXEC);
     if (epoll_ < 0) throw std::runtime_error("cannot make an epoll instance");
     epoll_event e{};
@@ -66,7 +71,8 @@ void Loop::run() {
         int timeout = -1;
         if (timer_due <= now_) {  // asked again only when the last answer has run out
             timeout = wait_timeout_ms();
-            timer_due = now_ + (timeout < 0 ? 3600 : 0) * base::kSecond + timeout * base::kMillisecond;
+            timer_due =
+                now_ + (timeout < 0 ? 3600 : 0) * base::kSecond + timeout * base::kMillisecond;
         } else {
             timeout = static_cast<int>((timer_due - now_) / base::kMillisecond) + 1;
         }

@@ -41,8 +41,10 @@ void on_resolved(uv_getaddrinfo_t* uv, int status, addrinfo* list) {
 void resolve(Loop& loop, const std::string& host, std::uint16_t port, ResolveCallback callback) {
     auto numeric = host.starts_with('/') ? unix_address(host, port) : numeric_address(host, port);
     if (numeric || host.starts_with('/')) {
-        if (numeric) callback(std::vector<Address>{*numeric});
-        else callback(base::Error{numeric.error()});
+        if (numeric)
+            callback(std::vector<Address>{*numeric});
+        else
+            callback(base::Error{numeric.error()});
         return;
     }
     auto request = std::make_unique<Request>();
@@ -53,7 +55,8 @@ void resolve(Loop& loop, const std::string& host, std::uint16_t port, ResolveCal
     hints.ai_socktype = SOCK_STREAM;
     const auto service = std::to_string(port);
     auto* raw = request.release();
-    const int rc = uv_getaddrinfo(loop.uv(), &raw->uv, on_resolved, host.c_str(), service.c_str(), &hints);
+    const int rc =
+        uv_getaddrinfo(loop.uv(), &raw->uv, on_resolved, host.c_str(), service.c_str(), &hints);
     if (rc != 0) on_resolved(&raw->uv, rc, nullptr);
 }
 

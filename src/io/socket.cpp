@@ -44,7 +44,10 @@ IoResult Socket::read(std::span<char> into) noexcept {
         switch (r.status) {
             case TlsStatus::done: return {IoState::ok, r.bytes};
             case TlsStatus::want_read: return {IoState::blocked, 0};
-            case TlsStatus::want_write: want_write_ = true; rewatch(); return {IoState::blocked, 0};
+            case TlsStatus::want_write:
+                want_write_ = true;
+                rewatch();
+                return {IoState::blocked, 0};
             case TlsStatus::closed: return {IoState::closed, 0};
             case TlsStatus::failed: return {IoState::failed, 0};
         }
@@ -62,13 +65,15 @@ IoResult Socket::write_tls(std::span<const iovec> parts) noexcept {
     for (const auto& p : parts) {
         std::size_t done = 0;
         while (done < p.iov_len) {
-            const auto r = tls_->write(static_cast<const char*>(p.iov_base) + done, p.iov_len - done);
+            const auto r =
+                tls_->write(static_cast<const char*>(p.iov_base) + done, p.iov_len - done);
             if (r.status == TlsStatus::done) {
                 done += r.bytes;
                 total += r.bytes;
                 continue;
             }
-            const bool blocked = r.status == TlsStatus::want_read || r.status == TlsStatus::want_write;
+            const bool blocked =
+                r.status == TlsStatus::want_read || r.status == TlsStatus::want_write;
             return {blocked ? IoState::blocked : IoState::failed, total};
         }
     }

@@ -15,10 +15,12 @@ constexpr base::Nanos kDeadline = 10 * base::kSecond;
 
 class CancelConnection final : public io::Watcher, public io::Buried {
   public:
-    CancelConnection(io::Loop& loop, std::function<void()> done) : loop_(loop), done_(std::move(done)) {}
+    CancelConnection(io::Loop& loop, std::function<void()> done)
+        : loop_(loop), done_(std::move(done)) {}
 
     /// Takes ownership of itself when the connect is under way.
-    static void start(io::Loop& loop, const io::Address& server, std::string packet, std::function<void()> done) {
+    static void start(io::Loop& loop, const io::Address& server, std::string packet,
+                      std::function<void()> done) {
         auto self = std::make_unique<CancelConnection>(loop, std::move(done));
         auto fd = io::start_connect(server);
         if (!fd || !self->socket_.open(loop, *fd, self.get(), false, true)) {
@@ -26,7 +28,8 @@ class CancelConnection final : public io::Watcher, public io::Buried {
             return;
         }
         self->packet_ = std::move(packet);
-        self->deadline_ = std::make_unique<io::Ticker>(loop, kDeadline, [raw = self.get()] { raw->finish(); });
+        self->deadline_ =
+            std::make_unique<io::Ticker>(loop, kDeadline, [raw = self.get()] { raw->finish(); });
         self.release();  // NOLINT: finish() buries it
     }
 
@@ -35,7 +38,8 @@ class CancelConnection final : public io::Watcher, public io::Buried {
         if (finished_) return;
         if (writable && !sent_) {
             sent_ = true;
-            if (io::connect_error(socket_.fd()) != 0 || !socket_.send(packet_) || !socket_.flush()) {
+            if (io::connect_error(socket_.fd()) != 0 || !socket_.send(packet_) ||
+                !socket_.flush()) {
                 finish();
                 return;
             }

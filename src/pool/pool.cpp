@@ -12,11 +12,16 @@ namespace {
 /// costs both workers a wake-up.
 constexpr base::Nanos kFairnessSlack = base::kMillisecond;
 
-ServerConnection& as_connection(ServerLink& link) noexcept { return static_cast<ServerConnection&>(link); }
+ServerConnection& as_connection(ServerLink& link) noexcept {
+    return static_cast<ServerConnection&>(link);
+}
 }  // namespace
 
 Pool::Pool(PoolHost& host, std::shared_ptr<SharedPool> shared)
-    : host_(host), shared_(std::move(shared)), config_(shared_->config()), used_at_(host.loop().now()) {}
+    : host_(host),
+      shared_(std::move(shared)),
+      config_(shared_->config()),
+      used_at_(host.loop().now()) {}
 
 Pool::~Pool() {
     while (waiters_.pop_front() != nullptr) {
@@ -60,7 +65,8 @@ bool Pool::reusable(const ServerConnection& server) const noexcept {
 
 bool Pool::fit_for_lease(const ServerConnection& server, base::Nanos now) const noexcept {
     const auto& p = config_->database.pool;
-    return p.validation_after == 0 || p.validation_query.empty() || now - server.since() < p.validation_after;
+    return p.validation_after == 0 || p.validation_query.empty() ||
+           now - server.since() < p.validation_after;
 }
 
 void Pool::lease(ServerConnection& server, ServerUser& user) {
@@ -78,8 +84,10 @@ void Pool::release(ServerLink& link, Release how) {
     if (server.state() == ServerState::closed) return;
     switch (how.how) {
         case Release::How::clean:
-            if (server.tx != wire::TxStatus::idle || server.dirty) clean(server);
-            else give_or_idle(server);
+            if (server.tx != wire::TxStatus::idle || server.dirty)
+                clean(server);
+            else
+                give_or_idle(server);
             return;
         case Release::How::reset:
             server.held.reset();
@@ -105,14 +113,17 @@ void Pool::clean(ServerConnection& server) {
     // DISCARD ALL cannot run in a transaction block, so the ROLLBACK is a query of its own.
     const bool open_tx = server.tx != wire::TxStatus::idle;
     host_.counters().resets.add(1);
-    if (open_tx) server.run_query(ServerState::rolling_back, "ROLLBACK");
-    else server.run_query(ServerState::resetting, "DISCARD ALL");
+    if (open_tx)
+        server.run_query(ServerState::rolling_back, "ROLLBACK");
+    else
+        server.run_query(ServerState::resetting, "DISCARD ALL");
 }
 
 void Pool::on_cleaned(ServerConnection& server, bool ok) {
     const bool idle = server.tx == wire::TxStatus::idle;
     if (!ok || !idle) {
-        base::log_warning("pool " + base::printable(shared_->name) + ": cleaning a server connection failed; it is closed");
+        base::log_warning("pool " + base::printable(shared_->name) +
+                          ": cleaning a server connection failed; it is closed");
         remove(server, "cleaning it failed");
         open_if_needed();
         return;
@@ -139,7 +150,8 @@ void Pool::on_drained(ServerConnection& server) {
 
 void Pool::give_or_idle(ServerConnection& server) {
     const auto now = host_.loop().now();
-    if (!reusable(server) || (server.retire_at != 0 && now >= server.retire_at) || host_.draining()) {
+    if (!reusable(server) || (server.retire_at != 0 && now >= server.retire_at) ||
+        host_.draining()) {
         remove(server, "its lifetime is over");
         open_if_needed();
         return;
@@ -194,7 +206,8 @@ bool Pool::donate(ServerConnection& server) {
     if (!other || server.cancels_in_flight > 0) return false;
     const auto since = shared_->oldest_wait[*other].load();
     if (since == 0) return false;
-    if (auto* mine = waiters_.front(); mine != nullptr && mine->waiting_since <= since + kFairnessSlack)
+    if (auto* mine = waiters_.front();
+        mine != nullptr && mine->waiting_since <= since + kFairnessSlack)
         return false;
     auto taken = std::make_shared<std::unique_ptr<ServerConnection>>(take_out(server));
     (*taken)->detach();
@@ -226,7 +239,8 @@ void Pool::queue_changed() noexcept {
     if (waiting == listed_as_waiting_) return;
     listed_as_waiting_ = waiting;
     // Own waiters are seen in waiters_; the shared count is for the other workers.
-    if (shared_->idle.size() > 1) waiting ? shared_->waiting_workers.fetch_add(1) : shared_->waiting_workers.fetch_sub(1);
+    if (shared_->idle.size() > 1)
+        waiting ? shared_->waiting_workers.fetch_add(1) : shared_->waiting_workers.fetch_sub(1);
 }
 
 std::unique_ptr<ServerConnection> Pool::take_out(ServerConnection& server) {
@@ -257,7 +271,14 @@ void Pool::cancel(ServerLink& link) {
     auto& server = as_connection(link);
     ++server.cancels_in_flight;
     host_.counters().cancel_requests.add(1);
-    send_cancel(host_.loop(), server.address(), server.login(), [this, id = server.id()] { on_cancel_done(id); });
+    send_cancel(host_.loop(), server.address(), server.login(),
+                [this, id = server.id()] { on_cancel_done(id); });
+}
+
+void Pool::parameter_changed(ServerLink& server, std::string_view name, std::string_view value) {
+    if (name == "application_name") return;
+    if (server.profile->find(name).data() == nullptr) shared_->note_parameter(name, value);
+    host_.on_server_settings_changed(*shared_);
 }
 
 void Pool::on_cancel_done(std::uint64_t server_id) {

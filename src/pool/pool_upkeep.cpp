@@ -20,7 +20,8 @@ std::atomic<std::uint64_t> g_next_server_id{1};
 base::Nanos jittered(base::Nanos nanos) {
     const auto fifth = nanos / 5;
     if (fifth == 0) return nanos;
-    return nanos - fifth + static_cast<base::Nanos>(base::random_u64() % static_cast<std::uint64_t>(2 * fifth));
+    return nanos - fifth +
+           static_cast<base::Nanos>(base::random_u64() % static_cast<std::uint64_t>(2 * fifth));
 }
 
 /// Failures that waiting does not mend: told to the waiters at once.
@@ -35,7 +36,8 @@ bool is_final(const ServerFailure& why) {
 ServerConnection* Pool::open(LoginObserver* observer, const Credentials& credentials) {
     auto permit = Permit::take(shared_);
     if (!permit) return nullptr;
-    auto owned = std::make_unique<ServerConnection>(*this, std::move(permit), config_, g_next_server_id++);
+    auto owned =
+        std::make_unique<ServerConnection>(*this, std::move(permit), config_, g_next_server_id++);
     auto* server = owned.get();
     servers_.emplace(server->id(), std::move(owned));
     starting_.push_back(*server);
@@ -76,12 +78,14 @@ void Pool::on_server_ready(ServerConnection& server) {
     open_if_needed();
 }
 
-void Pool::on_server_login_failed(ServerConnection& server, const ServerFailure& why, bool observed) {
+void Pool::on_server_login_failed(ServerConnection& server, const ServerFailure& why,
+                                  bool observed) {
     host_.counters().server_connect_failures.add(1);
     remove(server, why.message);
     if (observed) return;  // told to the one who wanted it; says nothing about others
     if (is_final(why)) {
-        base::log_warning("pool " + base::printable(shared_->name) + ": the server refused the login: " + base::printable(why.message));
+        base::log_warning("pool " + base::printable(shared_->name) +
+                          ": the server refused the login: " + base::printable(why.message));
         if (why.sqlstate.starts_with("28")) shared_->set_credentials({});
         fail_waiters(why);
         return;
@@ -92,8 +96,9 @@ void Pool::on_server_login_failed(ServerConnection& server, const ServerFailure&
     const auto factor = std::min(connect_failures_ - 1, 4u);
     retry_at_ = host_.loop().now() + jittered(std::min(kFirstRetry << factor, kLongestRetry));
     if (connect_failures_ == 1)
-        base::log_warning("pool " + base::printable(shared_->name) + ": cannot connect to the server: " +
-                          base::printable(why.message + (why.detail.empty() ? "" : " (" + why.detail + ")")));
+        base::log_warning(
+            "pool " + base::printable(shared_->name) + ": cannot connect to the server: " +
+            base::printable(why.message + (why.detail.empty() ? "" : " (" + why.detail + ")")));
 }
 
 void Pool::fail_waiters(const ServerFailure& why) {
@@ -118,7 +123,9 @@ void Pool::expire_waiters(base::Nanos now) {
         const auto waited = std::to_string((now - w->waiting_since) / base::kMillisecond);
         if (connect_failures_ > 0) {
             why = {std::string(wire::sqlstate::kCannotConnect), "could not connect to the server",
-                   last_failure_.message + (last_failure_.detail.empty() ? "" : ": " + last_failure_.detail), false};
+                   last_failure_.message +
+                       (last_failure_.detail.empty() ? "" : ": " + last_failure_.detail),
+                   false};
             if (last_failure_.from_server) why.sqlstate = last_failure_.sqlstate;
         } else {
             why = {std::string(wire::sqlstate::kTooManyConnections),
@@ -169,14 +176,17 @@ void Pool::keep_warm(base::Nanos now) {
     if (!named_user && local_clients == 0) return;
     const auto credentials = shared_->credentials();
     if (!named_user && credentials.state == Credentials::State::unknown) return;
-    if (shared_->permits_used() < std::min(db.pool.min_size, db.pool.max_size)) open(nullptr, credentials);
+    if (shared_->permits_used() < std::min(db.pool.min_size, db.pool.max_size))
+        open(nullptr, credentials);
 }
 
 void Pool::tick(base::Nanos now) {
     expire_waiters(now);
     expire_servers(now);
-    if (!waiters_.empty()) open_if_needed();
-    else keep_warm(now);
+    if (!waiters_.empty())
+        open_if_needed();
+    else
+        keep_warm(now);
 }
 
 void Pool::apply_config(PoolConfigPtr config) {

@@ -36,8 +36,10 @@ void normalise(Settings& settings) {
                      [](const auto& a, const auto& b) { return a.first < b.first; });
     Settings last;
     for (auto& s : settings) {
-        if (!last.empty() && last.back().first == s.first) last.back() = std::move(s);
-        else last.push_back(std::move(s));
+        if (!last.empty() && last.back().first == s.first)
+            last.back() = std::move(s);
+        else
+            last.push_back(std::move(s));
     }
     settings = std::move(last);
 }

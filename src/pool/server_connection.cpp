@@ -1,4 +1,5 @@
-// ServerConnection: connecting, TLS and login; then bytes for whoever holds the lease. See the header.
+// ServerConnection: connecting, TLS and login; then bytes for whoever holds the lease. See the
+// header.
 #include "pgweir/pool/server_connection.hpp"
 
 #include <cstring>
@@ -19,11 +20,13 @@ namespace {
 constexpr std::size_t kMaxHeld = 1024 * 1024;
 
 ServerFailure unreachable(std::string detail) {
-    return {std::string(wire::sqlstate::kCannotConnect), "could not connect to the server", std::move(detail), false};
+    return {std::string(wire::sqlstate::kCannotConnect), "could not connect to the server",
+            std::move(detail), false};
 }
 }  // namespace
 
-ServerConnection::ServerConnection(Pool& pool, Permit permit, PoolConfigPtr config, std::uint64_t id)
+ServerConnection::ServerConnection(Pool& pool, Permit permit, PoolConfigPtr config,
+                                   std::uint64_t id)
     : pool_(&pool), permit_(std::move(permit)), config_(std::move(config)), id_(id) {}
 
 ServerConnection::~ServerConnection() = default;
@@ -37,11 +40,12 @@ void ServerConnection::start(const Credentials& credentials, LoginObserver* obse
         secret_.md5 = credentials.md5;
         secret_.keys = credentials.keys;
     }
-    io::resolve(pool_->host().loop(), db.host, db.port,
-                [alive = std::weak_ptr<bool>(alive_), this](base::Result<std::vector<io::Address>> found) {
-                    if (alive.expired() || state_ == ServerState::closed) return;
-                    on_resolved(std::move(found));
-                });
+    io::resolve(
+        pool_->host().loop(), db.host, db.port,
+        [alive = std::weak_ptr<bool>(alive_), this](base::Result<std::vector<io::Address>> found) {
+            if (alive.expired() || state_ == ServerState::closed) return;
+            on_resolved(std::move(found));
+        });
 }
 
 void ServerConnection::on_resolved(base::Result<std::vector<io::Address>> found) {
@@ -71,7 +75,9 @@ void ServerConnection::connect_next() {
 }
 
 void ServerConnection::connect_timed_out() {
-    fail_login(unreachable(state_ == ServerState::connecting ? "connection timed out" : "the server did not complete the login in time"));
+    fail_login(unreachable(state_ == ServerState::connecting
+                               ? "connection timed out"
+                               : "the server did not complete the login in time"));
 }
 
 void ServerConnection::on_ready(bool readable, bool writable) noexcept {
@@ -84,12 +90,16 @@ void ServerConnection::on_ready(bool readable, bool writable) noexcept {
         default: break;
     }
     if (writable && socket_.is_open()) {
-        if (!socket_.flush()) readable = true;
-        else if (socket_.queued() == 0 && user_ != nullptr) user_->on_server_drained();
+        if (!socket_.flush())
+            readable = true;
+        else if (socket_.queued() == 0 && user_ != nullptr)
+            user_->on_server_drained();
     }
     if (readable && state_ != ServerState::closed && socket_.is_open()) {
-        if (state_ == ServerState::tls_answer) read_tls_answer();
-        else read_some();
+        if (state_ == ServerState::tls_answer)
+            read_tls_answer();
+        else
+            read_some();
     }
 }
 
@@ -97,14 +107,17 @@ void ServerConnection::on_connected() {
     if (const int error = io::connect_error(socket_.fd()); error != 0) {
         const std::string why = std::strerror(error);
         socket_.close();
-        if (!addresses_.empty()) connect_next();
-        else fail_login(unreachable(why));
+        if (!addresses_.empty())
+            connect_next();
+        else
+            fail_login(unreachable(why));
         return;
     }
     socket_.want_write(false);
     socket_.set_reading(true);
     const auto mode = config_->database.tls.mode;
-    const bool wanted = mode != config::TlsMode::disable && mode != config::TlsMode::allow && !address_.is_unix();
+    const bool wanted =
+        mode != config::TlsMode::disable && mode != config::TlsMode::allow && !address_.is_unix();
     if (!wanted) {
         send_startup();
         return;
@@ -121,7 +134,8 @@ void ServerConnection::on_connected() {
 }
 
 void ServerConnection::read_tls_answer() {
-    char answer = 0;  // one byte: what follows it in clear must never be taken for the server's words
+    char answer =
+        0;  // one byte: what follows it in clear must never be taken for the server's words
     const auto r = socket_.read({&answer, 1});
     if (r.state == io::IoState::blocked) return;
     if (r.state != io::IoState::ok) {
@@ -143,8 +157,9 @@ void ServerConnection::read_tls_answer() {
         send_startup();
         return;
     }
-    fail_login(unreachable(answer == 'N' ? "the server does not support TLS, but tls.mode requires it"
-                                         : "the server gave an unknown answer to the request for TLS"));
+    fail_login(unreachable(answer == 'N'
+                               ? "the server does not support TLS, but tls.mode requires it"
+                               : "the server gave an unknown answer to the request for TLS"));
 }
 
 void ServerConnection::continue_handshake() {
@@ -209,7 +224,8 @@ void ServerConnection::consume_login() {
         const auto frame = wire::scan_frame(in_);
         const bool absurd = frame.status == wire::FrameStatus::bad_length || frame.size > kMaxHeld;
         if (absurd || (!in_.empty() && !wire::is_server_message(in_[0]))) {
-            fail_login({std::string(wire::sqlstate::kProtocolViolation), "the server sent a malformed message", "", false});
+            fail_login({std::string(wire::sqlstate::kProtocolViolation),
+                        "the server sent a malformed message", "", false});
             return;
         }
         if (frame.status != wire::FrameStatus::complete) return;
@@ -227,12 +243,15 @@ void ServerConnection::on_login_step(const auth::LoginStep& step) {
     switch (step.status) {
         case auth::LoginStatus::need_more: return;
         case auth::LoginStatus::password_needed:
-            if (observer_ != nullptr) observer_->on_password_needed();
-            else fail_login({std::string(wire::sqlstate::kInvalidAuthorization), "the server asks for a password and none is known", "", true});
+            if (observer_ != nullptr)
+                observer_->on_password_needed();
+            else
+                fail_login({std::string(wire::sqlstate::kInvalidAuthorization),
+                            "the server asks for a password and none is known", "", true});
             return;
         case auth::LoginStatus::failed:
-            fail_login({login_.failure().sqlstate, login_.failure().message, login_.failure().detail,
-                        login_.failure().from_server});
+            fail_login({login_.failure().sqlstate, login_.failure().message,
+                        login_.failure().detail, login_.failure().from_server});
             return;
         case auth::LoginStatus::ready: break;
     }
@@ -306,7 +325,8 @@ void ServerConnection::drain(unsigned ready) {
 void ServerConnection::consume_cleaning() {
     while (state_ != ServerState::closed && ready_expected_ > 0) {
         const auto frame = wire::scan_frame(in_);
-        if (frame.status == wire::FrameStatus::bad_length || !(in_.empty() || wire::is_server_message(in_[0]))) {
+        if (frame.status == wire::FrameStatus::bad_length ||
+            !(in_.empty() || wire::is_server_message(in_[0]))) {
             lost("the server sent a malformed message");
             return;
         }
@@ -323,13 +343,16 @@ void ServerConnection::consume_cleaning() {
 }
 
 void ServerConnection::on_cleaning_frame(char type, std::string_view body) {
-    if (type == wire::be::kErrorResponse && state_ != ServerState::draining) cleaning_failed_ = true;
+    if (type == wire::be::kErrorResponse && state_ != ServerState::draining)
+        cleaning_failed_ = true;
     if (type != wire::be::kReadyForQuery) return;
     if (body.size() == 1) tx = static_cast<wire::TxStatus>(body[0]);
     if (--ready_expected_ > 0) return;
     in_.clear();
-    if (state_ == ServerState::draining) pool_->on_drained(*this);
-    else pool_->on_cleaned(*this, !cleaning_failed_);
+    if (state_ == ServerState::draining)
+        pool_->on_drained(*this);
+    else
+        pool_->on_cleaned(*this, !cleaning_failed_);
 }
 
 void ServerConnection::consume_idle(std::string_view bytes) {
@@ -342,10 +365,10 @@ void ServerConnection::consume_idle(std::string_view bytes) {
             base::ByteReader r(frame.body);
             const auto name = r.cstring();
             const auto value = r.cstring();
-            if (r.ok() && profile->find(name).data() == nullptr && name != "application_name")
-                pool_->shared()->note_parameter(name, value);
-            pool_->host().on_server_settings_changed(*pool_->shared());
-        } else if (frame.type != wire::be::kNoticeResponse && frame.type != wire::be::kNotificationResponse) break;
+            if (r.ok()) pool_->parameter_changed(*this, name, value);
+        } else if (frame.type != wire::be::kNoticeResponse &&
+                   frame.type != wire::be::kNotificationResponse)
+            break;
         in_.erase(0, frame.size);
     }
     if (!in_.empty()) lost("the server ended the connection");  // 57P01 and the like, or nonsense
@@ -369,7 +392,8 @@ void ServerConnection::lost(std::string_view why) {
 
 void ServerConnection::close(std::string_view) noexcept {
     if (state_ == ServerState::closed && !socket_.is_open()) return;
-    if (socket_.is_open() && state_ != ServerState::connecting) (void)socket_.send(std::string_view("X\0\0\0\4", 5));
+    if (socket_.is_open() && state_ != ServerState::connecting)
+        (void)socket_.send(std::string_view("X\0\0\0\4", 5));
     state_ = ServerState::closed;
     socket_.close();
 }

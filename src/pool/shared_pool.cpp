@@ -24,7 +24,8 @@ bool HostBudget::take() noexcept {
     return take_below(used_, limit);
 }
 
-SharedPool::SharedPool(PoolKey k, PoolConfigPtr config, std::shared_ptr<HostBudget> host, unsigned workers)
+SharedPool::SharedPool(PoolKey k, PoolConfigPtr config, std::shared_ptr<HostBudget> host,
+                       unsigned workers)
     : key(std::move(k)),
       name(key.database + "/" + key.user),
       oldest_wait(workers),

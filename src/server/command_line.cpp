@@ -14,14 +14,16 @@ constexpr int kUsageError = 2;
 CommandLine parse_command_line(int argc, char** argv) {
     CommandLine line;
     CLI::App app{
-        "pgweir: a proxy between applications and PostgreSQL that pools connections, answers repeated\n"
+        "pgweir: a proxy between applications and PostgreSQL that pools connections, answers "
+        "repeated\n"
         "reads from a cache that stays correct, and logs what was slow.",
         "pgweir"};
     app.footer(
         "Without a configuration file it listens on 127.0.0.1:6432, takes every database from\n"
         "127.0.0.1:5432, and writes the slow log to standard error.\n"
         "Console: psql -p 6432 -d pgweir -c 'SHOW POOLS'. Metrics: http://127.0.0.1:9930/metrics.\n"
-        "Signals: SIGHUP reads the configuration again; SIGTERM and SIGINT let transactions finish and\n"
+        "Signals: SIGHUP reads the configuration again; SIGTERM and SIGINT let transactions finish "
+        "and\n"
         "stop, a second one stops at once.\n"
         "Exit status: 0 success, 1 runtime error, 2 wrong usage, 78 bad configuration.");
     app.add_option("-c,--config", line.config_file, "configuration file (YAML)")->type_name("FILE");

@@ -5,7 +5,8 @@
 
 namespace pgweir::server {
 
-Directory::Directory(config::ConfigPtr config, unsigned workers) : config_(std::move(config)), workers_(workers) {}
+Directory::Directory(config::ConfigPtr config, unsigned workers)
+    : config_(std::move(config)), workers_(workers) {}
 
 config::ConfigPtr Directory::config() const {
     const std::scoped_lock lock(mutex_);
@@ -22,13 +23,15 @@ std::shared_ptr<pool::HostBudget> Directory::host(const std::string& server) {
     return h;
 }
 
-std::shared_ptr<io::TlsContext> Directory::tls_context(const config::Database& database, std::string& error) {
-    const auto key = std::to_string(static_cast<int>(database.tls.mode)) + database.host + '\0' + database.tls.ca_file;
+std::shared_ptr<io::TlsContext> Directory::tls_context(const config::Database& database,
+                                                       std::string& error) {
+    const auto key = std::to_string(static_cast<int>(database.tls.mode)) + database.host + '\0' +
+                     database.tls.ca_file;
     if (const auto it = tls_.find(key); it != tls_.end()) return it->second;
     io::TlsClientOptions options;
     options.verify = database.tls.mode == config::TlsMode::verify_full ? io::TlsVerify::full
                      : database.tls.mode == config::TlsMode::verify_ca ? io::TlsVerify::ca
-                                                                        : io::TlsVerify::none;
+                                                                       : io::TlsVerify::none;
     options.ca_file = database.tls.ca_file;
     options.host = database.host;
     auto made = io::TlsContext::client(options);
@@ -39,7 +42,8 @@ std::shared_ptr<io::TlsContext> Directory::tls_context(const config::Database& d
     return tls_[key] = *made;
 }
 
-pool::PoolConfigPtr Directory::make_config(const config::Database& database, const std::string& name, bool own_login) {
+pool::PoolConfigPtr Directory::make_config(const config::Database& database,
+                                           const std::string& name, bool own_login) {
     auto c = std::make_shared<pool::PoolConfig>();
     c->database = database;
     c->dbname = database.dbname.empty() ? name : database.dbname;
@@ -51,14 +55,15 @@ pool::PoolConfigPtr Directory::make_config(const config::Database& database, con
     return c;
 }
 
-std::shared_ptr<pool::SharedPool> Directory::pool(const std::string& name, const std::string& user, bool own_login) {
+std::shared_ptr<pool::SharedPool> Directory::pool(const std::string& name, const std::string& user,
+                                                  bool own_login) {
     const std::scoped_lock lock(mutex_);
     const auto* database = config_->find_database(name);
     if (database == nullptr) return nullptr;
     const bool named = !own_login && !database->login.user.empty();
     const auto& server_user = named ? database->login.user : user;
-    const auto key = std::to_string(own_login && !database->login.user.empty()) + ":" + std::to_string(name.size()) +
-                     ":" + name + server_user;
+    const auto key = std::to_string(own_login && !database->login.user.empty()) + ":" +
+                     std::to_string(name.size()) + ":" + name + server_user;
     auto& known = pools_[key];
     if (known.pool) return known.pool;
     known.own_login = own_login && !database->login.user.empty();
@@ -84,7 +89,9 @@ std::vector<std::shared_ptr<pool::SharedPool>> Directory::pools() const {
 
 void Directory::sweep() {
     const std::scoped_lock lock(mutex_);
-    std::erase_if(pools_, [](const auto& p) { return p.second.pool.use_count() == 1 && p.second.pool->clients == 0; });
+    std::erase_if(pools_, [](const auto& p) {
+        return p.second.pool.use_count() == 1 && p.second.pool->clients == 0;
+    });
 }
 
 void Directory::set_config(config::ConfigPtr config) {
@@ -95,11 +102,13 @@ void Directory::set_config(config::ConfigPtr config) {
         const auto* database = config_->find_database(known.pool->key.database);
         if (database == nullptr) continue;  // its clients go on; nobody new finds it
         const auto old = known.pool->config();
-        auto made = std::make_shared<pool::PoolConfig>(*make_config(*database, known.pool->key.database, known.own_login));
-        const bool same_server = old->database.host == database->host && old->database.port == database->port &&
-                                 old->dbname == made->dbname && old->database.tls.mode == database->tls.mode &&
-                                 old->database.tls.ca_file == database->tls.ca_file &&
-                                 old->database.login.password == made->database.login.password;
+        auto made = std::make_shared<pool::PoolConfig>(
+            *make_config(*database, known.pool->key.database, known.own_login));
+        const bool same_server =
+            old->database.host == database->host && old->database.port == database->port &&
+            old->dbname == made->dbname && old->database.tls.mode == database->tls.mode &&
+            old->database.tls.ca_file == database->tls.ca_file &&
+            old->database.login.password == made->database.login.password;
         made->generation = same_server ? old->generation : ++generation_;
         if (!made->database.login.user.empty() && !same_server) {
             pool::Credentials c;
@@ -131,13 +140,15 @@ void Directory::with_database(const std::string& server, const std::string& dbna
     f(entry);
 }
 
-void Directory::with_target(control::TargetId target, const std::function<void(DatabaseEntry&)>& f) {
+void Directory::with_target(control::TargetId target,
+                            const std::function<void(DatabaseEntry&)>& f) {
     const std::scoped_lock lock(databases_mutex_);
     for (auto& [key, entry] : databases_)
         if (entry.target == target && target != 0) f(entry);
 }
 
-void Directory::with_state(const cache::DatabaseState& state, const std::function<void(DatabaseEntry&)>& f) {
+void Directory::with_state(const cache::DatabaseState& state,
+                           const std::function<void(DatabaseEntry&)>& f) {
     const std::scoped_lock lock(databases_mutex_);
     for (auto& [key, entry] : databases_)
         if (entry.state == &state) f(entry);

@@ -22,12 +22,15 @@ int main(int argc, char** argv) {
         return kConfigError;
     }
     if (line.check_config) {
-        std::printf("%s: configuration is good\n", line.config_file.empty() ? "defaults" : line.config_file.c_str());
+        std::printf("%s: configuration is good\n",
+                    line.config_file.empty() ? "defaults" : line.config_file.c_str());
         return 0;
     }
+    server::Supervisor::block_signals();  // before the first thread, which is the log's
     const auto level = static_cast<base::LogLevel>(static_cast<int>(loaded.config->log.level));
     if (!base::open_log(level, loaded.config->log.file)) {
-        std::fprintf(stderr, "pgweir: cannot open the log file %s\n", loaded.config->log.file.c_str());
+        std::fprintf(stderr, "pgweir: cannot open the log file %s\n",
+                     loaded.config->log.file.c_str());
         return kRuntimeError;
     }
     int code = kRuntimeError;

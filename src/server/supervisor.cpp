@@ -88,11 +88,13 @@ std::string Supervisor::listen() {
     auto at = io::numeric_address(config->listen.host, config->listen.port);
     if (!at) return "listen.host: " + at.error();
     if (shared && io::Listener::is_taken(*at))
-        return "cannot listen on " + config->listen.host + ":" + std::to_string(config->listen.port) +
+        return "cannot listen on " + config->listen.host + ":" +
+               std::to_string(config->listen.port) +
                ": Address already in use; expected a free port in listen.port";
     for (auto& w : workers_)
         if (!w->listen(*at, shared, false, error))
-            return "cannot listen on " + config->listen.host + ":" + std::to_string(config->listen.port) + ": " + error;
+            return "cannot listen on " + config->listen.host + ":" +
+                   std::to_string(config->listen.port) + ": " + error;
     if (!config->listen.unix_socket_dir.empty()) {
         auto path = io::unix_address(config->listen.unix_socket_dir, config->listen.port);
         if (!path) return "listen.unix_socket_dir: " + path.error();
@@ -102,22 +104,27 @@ std::string Supervisor::listen() {
     return {};
 }
 
+void Supervisor::block_signals() {
+    const auto set = handled_signals();
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+}
+
 std::string Supervisor::start() {
     const auto config = directory_.config();
-    const auto set = handled_signals();
-    pthread_sigmask(SIG_BLOCK, &set, nullptr);  // before any thread: all inherit it
-    std::signal(SIGPIPE, SIG_IGN);
     if (auto error = load_secrets(*config); !error.empty()) return error;
-    if (auto error = start_admin(*config); !error.empty()) return error;
-    for (unsigned n = 0; n < worker_count(*config); ++n) workers_.push_back(std::make_unique<Worker>(*this, n));
+    for (unsigned n = 0; n < worker_count(*config); ++n)
+        workers_.push_back(std::make_unique<Worker>(*this, n));
     if (auto error = listen(); !error.empty()) return error;
-    control_ = std::make_unique<control::ControlThread>(control_options(*config),
-                                                        [this](const control::CatalogEvent& e) { on_catalog(e); });
+    if (auto error = start_admin(*config); !error.empty()) return error;
+    control_ = std::make_unique<control::ControlThread>(
+        control_options(*config), [this](const control::CatalogEvent& e) { on_catalog(e); });
     control_->start();
     for (auto& w : workers_) w->start();
     warm_named_pools(*config);
     base::log_info("pgweir " PGWEIR_VERSION " listens on " + config->listen.host + ":" +
-                   std::to_string(config->listen.port) + " with " + std::to_string(workers_.size()) + " workers");
+                   std::to_string(config->listen.port) + " with " +
+                   std::to_string(workers_.size()) + " workers");
     return {};
 }
 
@@ -176,7 +183,8 @@ bool Supervisor::all_quiet() { return client_count() == 0; }
 void Supervisor::drain(bool at_once) {
     const auto limit = directory_.config()->timeouts.shutdown;
     draining_ = true;
-    base::log_info("shutting down: transactions have " + std::to_string(limit / base::kSecond) + " s to finish");
+    base::log_info("shutting down: transactions have " + std::to_string(limit / base::kSecond) +
+                   " s to finish");
     for (auto& w : workers_) w->post([](Worker& worker) { worker.begin_drain(); });
     const auto set = handled_signals();
     const auto deadline = base::monotonic_now() + limit;
@@ -188,7 +196,8 @@ void Supervisor::drain(bool at_once) {
     }
     for (auto& w : workers_) w->post([](Worker& worker) { worker.end_all(); });
     const auto last = base::monotonic_now() + base::kSecond;
-    while (!all_quiet() && base::monotonic_now() < last) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    while (!all_quiet() && base::monotonic_now() < last)
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
     base::log_info("pgweir has shut down");
 }
 

@@ -79,8 +79,10 @@ void Supervisor::describe_process(admin::Snapshot& s) {
         if (pool->permits_used() > 0 || !pool->failing) any_serving = true;
     }
     s.ready = !draining_ && (!any_pool || any_serving);
-    if (draining_) s.not_ready_reason = "the proxy is shutting down";
-    else if (!s.ready) s.not_ready_reason = "no pool can reach its server";
+    if (draining_)
+        s.not_ready_reason = "the proxy is shutting down";
+    else if (!s.ready)
+        s.not_ready_reason = "no pool can reach its server";
     describe_databases(s, *config);
     directory_.for_each_database([&s](DatabaseEntry& entry) {
         const auto stats = entry.state->stats().read();
@@ -101,7 +103,8 @@ void Supervisor::describe_process(admin::Snapshot& s) {
 
 void Supervisor::describe_databases(admin::Snapshot& s, const config::Config& config) {
     std::map<std::string, admin::DatabaseRow> rows;
-    const auto row_of = [&rows](const std::string& name, const config::Database& db) -> admin::DatabaseRow& {
+    const auto row_of = [&rows](const std::string& name,
+                                const config::Database& db) -> admin::DatabaseRow& {
         auto& row = rows[name];
         row.name = name;
         row.host = db.host;
@@ -138,8 +141,10 @@ std::vector<std::string> Supervisor::reload() {
     auto now = loaded.config;
     if (auto error = load_secrets(*now); !error.empty()) return {error};
     for (const auto& change : config::differences(*old, *now))
-        base::log_info("reload: " + change.text + (change.needs_restart ? " (takes effect after a restart)" : ""));
-    if (!base::open_log(log_level(now->log.level), now->log.file)) return {"log.file: cannot open " + now->log.file};
+        base::log_info("reload: " + change.text +
+                       (change.needs_restart ? " (takes effect after a restart)" : ""));
+    if (!base::open_log(log_level(now->log.level), now->log.file))
+        return {"log.file: cannot open " + now->log.file};
     slow_log_->reconfigure(slow_log_options(*now));
     slow_log_->reopen();
     cache_->set_limits(now->cache.max_size, now->cache.max_entry);

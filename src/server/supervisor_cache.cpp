@@ -21,22 +21,26 @@ bool Supervisor::control_target(const pool::PoolConfig& pool_config, const pool:
     }
     // The pool's user, where it can log in.
     const auto known = pool.credentials();
-    if (known.state == pool::Credentials::State::unknown && config->auth.method != config::AuthMethod::trust) return false;
+    if (known.state == pool::Credentials::State::unknown &&
+        config->auth.method != config::AuthMethod::trust)
+        return false;
     target.user = pool.key.user;
     target.password = known.password;
     return true;
 }
 
-cache::DatabaseState* Supervisor::database_state(const pool::PoolConfig& pool_config, const pool::SharedPool& pool) {
+cache::DatabaseState* Supervisor::database_state(const pool::PoolConfig& pool_config,
+                                                 const pool::SharedPool& pool) {
     cache::DatabaseState* state = nullptr;
-    directory_.with_database(Directory::server_name(pool_config.database), pool_config.dbname, [&](DatabaseEntry& entry) {
-        state = entry.state;
-        if (entry.target != 0) return;
-        control::Target target;
-        if (!control_target(pool_config, pool, target)) return;
-        entry.reading = state->begin_catalog_read();
-        entry.target = control_->add_target(std::move(target));
-    });
+    directory_.with_database(Directory::server_name(pool_config.database), pool_config.dbname,
+                             [&](DatabaseEntry& entry) {
+                                 state = entry.state;
+                                 if (entry.target != 0) return;
+                                 control::Target target;
+                                 if (!control_target(pool_config, pool, target)) return;
+                                 entry.reading = state->begin_catalog_read();
+                                 entry.target = control_->add_target(std::move(target));
+                             });
     return state;
 }
 
@@ -67,15 +71,17 @@ void Supervisor::on_catalog(const control::CatalogEvent& event) {
     directory_.with_target(event.target, [&](DatabaseEntry& entry) {
         server = entry.server;
         if (event.facts.max_connections > 0) {
-            const auto usable = event.facts.max_connections - std::min(event.facts.max_connections, event.facts.reserved_connections);
+            const auto usable =
+                event.facts.max_connections -
+                std::min(event.facts.max_connections, event.facts.reserved_connections);
             limit = std::max(1u, usable - usable / 10);
         }
         entry.reason = event.reason;
         if (!event.catalog) {
             entry.state->set_catalog(nullptr);
             entry.reading.reset();
-            base::log_warning("database " + entry.server + "/" + base::printable(entry.dbname) + ": nothing is cached: " +
-                              base::printable(event.reason));
+            base::log_warning("database " + entry.server + "/" + base::printable(entry.dbname) +
+                              ": nothing is cached: " + base::printable(event.reason));
         } else if (event.covers < entry.reload_number) {
             return;  // a newer reading is on its way
         } else if (!entry.reading) {
@@ -99,32 +105,42 @@ void Supervisor::apply_rung(DatabaseEntry& entry, const config::Config& config) 
     const auto& c = config.cache;
     cache::Rung rung = cache::Rung::off;
     std::string reason;
-    if (!c.enabled || c.consistency == Consistency::off) reason = "cache is switched off in the configuration";
-    else if (entry.state->catalog_version() == 0) reason = "the catalog could not be read: " + entry.reason;
-    else if (c.exclusive_writer && (c.consistency == Consistency::automatic || c.consistency == Consistency::in_band))
+    if (!c.enabled || c.consistency == Consistency::off)
+        reason = "cache is switched off in the configuration";
+    else if (entry.state->catalog_version() == 0)
+        reason = "the catalog could not be read: " + entry.reason;
+    else if (c.exclusive_writer &&
+             (c.consistency == Consistency::automatic || c.consistency == Consistency::in_band))
         rung = cache::Rung::in_band;
     else if (c.consistency == Consistency::automatic)
-        reason = "writes around the proxy cannot be seen; set cache.exclusive_writer: true if there are none";
-    else reason = "cache.consistency asks for what cannot be given; only in_band with exclusive_writer: true, and off";
+        reason =
+            "writes around the proxy cannot be seen; set cache.exclusive_writer: true if there are "
+            "none";
+    else
+        reason =
+            "cache.consistency asks for what cannot be given; only in_band with exclusive_writer: "
+            "true, and off";
     if (rung == entry.state->rung() && entry.guarantee_logged) return;
     entry.guarantee_logged = true;
     entry.state->set_rung(rung, reason);
-    base::log_info("database " + entry.server + "/" + base::printable(entry.dbname) + ": cache guarantee " +
-                   std::string(cache::name(rung)) + (reason.empty() ? "" : ": " + reason));
+    base::log_info("database " + entry.server + "/" + base::printable(entry.dbname) +
+                   ": cache guarantee " + std::string(cache::name(rung)) +
+                   (reason.empty() ? "" : ": " + reason));
 }
 
 void Supervisor::server_settings_changed(const pool::PoolConfig& config) {
-    directory_.with_database(Directory::server_name(config.database), config.dbname, [](DatabaseEntry& entry) {
-        entry.state->whole().bump();
-    });
+    directory_.with_database(Directory::server_name(config.database), config.dbname,
+                             [](DatabaseEntry& entry) { entry.state->whole().bump(); });
 }
 
-void Supervisor::hold_until_gone(cache::DatabaseState& database, std::uint32_t pid, std::unique_ptr<pool::Held> held) {
+void Supervisor::hold_until_gone(cache::DatabaseState& database, std::uint32_t pid,
+                                 std::unique_ptr<pool::Held> held) {
     auto kept = std::make_shared<std::unique_ptr<pool::Held>>(std::move(held));
     directory_.with_state(database, [&](DatabaseEntry& entry) {
         // Without a control connection nothing is cached, and dropping it only bumps epochs.
         if (entry.target == 0) return;
-        control_->watch_pid(entry.target, static_cast<std::int32_t>(pid), [kept] { kept->reset(); });
+        control_->watch_pid(entry.target, static_cast<std::int32_t>(pid),
+                            [kept] { kept->reset(); });
     });
 }
 

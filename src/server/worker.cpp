@@ -16,8 +16,11 @@ constexpr unsigned kSlotBits = 24;
 }  // namespace
 
 Worker::Worker(Supervisor& supervisor, unsigned number)
-    : supervisor_(supervisor), number_(number), config_(supervisor.directory().config()),
-      tls_(supervisor.client_tls()), users_(supervisor.users()) {
+    : supervisor_(supervisor),
+      number_(number),
+      config_(supervisor.directory().config()),
+      tls_(supervisor.client_tls()),
+      users_(supervisor.users()) {
     statements = supervisor.statements();
 }
 
@@ -45,9 +48,9 @@ void Worker::post(std::function<void(Worker&)> task) {
 }
 
 bool Worker::listen(const io::Address& at, bool shared, bool distribute, std::string& error) {
-    auto l = io::Listener::open(loop_, at, shared, [this, distribute](int fd, const io::Address& peer) {
-        on_accept(fd, peer, distribute);
-    });
+    auto l = io::Listener::open(
+        loop_, at, shared,
+        [this, distribute](int fd, const io::Address& peer) { on_accept(fd, peer, distribute); });
     if (!l) {
         error = l.error();
         return false;
@@ -133,17 +136,22 @@ session::LoginTarget Worker::find_target(const std::string& database, const std:
     t.database = config_->find_database(database);
     if (t.database == nullptr) return t;
     if (auto shared = directory.pool(database, user, false)) t.pool = &pool(shared);
-    if (t.database->login.user.empty()) t.proof_pool = t.pool;
-    else if (auto proof = directory.pool(database, user, true)) t.proof_pool = &pool(proof);
+    if (t.database->login.user.empty())
+        t.proof_pool = t.pool;
+    else if (auto proof = directory.pool(database, user, true))
+        t.proof_pool = &pool(proof);
     return t;
 }
 
-std::vector<std::string> Worker::search_path_of(const pool::Profile& profile, const std::string& user,
+std::vector<std::string> Worker::search_path_of(const pool::Profile& profile,
+                                                const std::string& user,
                                                 const cache::DatabaseState& database) const {
-    if (const auto own = profile.find("search_path"); own.data() != nullptr) return query::split_search_path(own);
+    if (const auto own = profile.find("search_path"); own.data() != nullptr)
+        return query::split_search_path(own);
     if (const auto catalog = database.catalog()) {
         for (const auto* key : {user.c_str(), ""})
-            if (const auto it = catalog->role_search_path.find(std::string_view(key)); it != catalog->role_search_path.end())
+            if (const auto it = catalog->role_search_path.find(std::string_view(key));
+                it != catalog->role_search_path.end())
                 return query::split_search_path(it->second);
     }
     return {"$user", "public"};
@@ -153,13 +161,37 @@ namespace {
 
 /// Settings a cached answer may be served under: all of them are part of the key.
 bool known_to_the_cache(const pool::Profile& profile) {
-    static constexpr std::string_view kKnown[] = {
-        "client_encoding", "client_min_messages", "datestyle", "extra_float_digits", "bytea_output",
-        "idle_in_transaction_session_timeout", "intervalstyle", "lc_messages", "lc_monetary", "lc_numeric",
-        "lc_time", "lock_timeout", "search_path", "statement_timeout", "timezone", "work_mem", "jit",
-        "standard_conforming_strings", "array_nulls", "quote_all_identifiers", "xmlbinary", "xmloption",
-        "default_text_search_config", "enable_seqscan", "enable_indexscan", "random_page_cost", "geqo",
-        "tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout"};
+    static constexpr std::string_view kKnown[] = {"client_encoding",
+                                                  "client_min_messages",
+                                                  "datestyle",
+                                                  "extra_float_digits",
+                                                  "bytea_output",
+                                                  "idle_in_transaction_session_timeout",
+                                                  "intervalstyle",
+                                                  "lc_messages",
+                                                  "lc_monetary",
+                                                  "lc_numeric",
+                                                  "lc_time",
+                                                  "lock_timeout",
+                                                  "search_path",
+                                                  "statement_timeout",
+                                                  "timezone",
+                                                  "work_mem",
+                                                  "jit",
+                                                  "standard_conforming_strings",
+                                                  "array_nulls",
+                                                  "quote_all_identifiers",
+                                                  "xmlbinary",
+                                                  "xmloption",
+                                                  "default_text_search_config",
+                                                  "enable_seqscan",
+                                                  "enable_indexscan",
+                                                  "random_page_cost",
+                                                  "geqo",
+                                                  "tcp_keepalives_idle",
+                                                  "tcp_keepalives_interval",
+                                                  "tcp_keepalives_count",
+                                                  "tcp_user_timeout"};
     for (const auto& [name, value] : profile.settings)
         if (std::find(std::begin(kKnown), std::end(kKnown), name) == std::end(kKnown)) return false;
     return true;
@@ -168,25 +200,30 @@ bool known_to_the_cache(const pool::Profile& profile) {
 bool ascii_inside_characters(std::string_view encoding) {
     std::string name;
     for (const char c : encoding)
-        if (std::isalnum(static_cast<unsigned char>(c))) name += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-    for (const std::string_view bad : {"SJIS", "SHIFTJIS", "SHIFTJIS2004", "BIG5", "GBK", "GB18030", "UHC", "JOHAB",
-                                       "WIN950", "WIN949", "WIN936", "WINDOWS950", "WINDOWS949", "WINDOWS936", "MSKANJI", "WIN932", "WINDOWS932"})
+        if (std::isalnum(static_cast<unsigned char>(c)))
+            name += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    for (const std::string_view bad :
+         {"SJIS", "SHIFTJIS", "SHIFTJIS2004", "BIG5", "GBK", "GB18030", "UHC", "JOHAB", "WIN950",
+          "WIN949", "WIN936", "WINDOWS950", "WINDOWS949", "WINDOWS936", "MSKANJI", "WIN932",
+          "WINDOWS932"})
         if (name == bad) return true;
     return false;
 }
 
 }  // namespace
 
-session::IdentityPtr Worker::identity(const std::string& database, const std::string& user, pool::Pool& pool,
-                                      pool::ProfilePtr profile) {
+session::IdentityPtr Worker::identity(const std::string& database, const std::string& user,
+                                      pool::Pool& pool, pool::ProfilePtr profile) {
     const auto& shared = pool.shared();
     const auto pool_config = shared->config();
     const auto server = Directory::server_name(pool_config->database);
     cache::DatabaseState* state = supervisor_.database_state(*pool_config, *shared);
     const auto path = search_path_of(*profile, shared->key.user, *state);
-    std::string key = std::to_string(reinterpret_cast<std::uintptr_t>(shared.get())) + '\0' + user + '\0' +
-                      std::to_string(profile->id) + '\0' + std::to_string(pool_config->generation) + '\0' +
-                      std::to_string(state->cache_id()) + std::to_string(static_cast<int>(pool_config->database.pool.mode));
+    std::string key = std::to_string(reinterpret_cast<std::uintptr_t>(shared.get())) + '\0' + user +
+                      '\0' + std::to_string(profile->id) + '\0' +
+                      std::to_string(pool_config->generation) + '\0' +
+                      std::to_string(state->cache_id()) +
+                      std::to_string(static_cast<int>(pool_config->database.pool.mode));
     for (const auto& p : path) key += '\0' + p;
     auto& slot = identities_[key];
     if (auto found = slot.lock()) return found;
@@ -200,11 +237,13 @@ session::IdentityPtr Worker::identity(const std::string& database, const std::st
     made->server_address = server;
     if (!known_to_the_cache(*made->profile)) made->not_cached = query::NotCached::unknown_setting;
     const auto scs = made->profile->find("standard_conforming_strings");
-    if (!scs.empty() && scs != "on" && scs != "true" && scs != "1") made->not_cached = query::NotCached::unknown_setting;
+    if (!scs.empty() && scs != "on" && scs != "true" && scs != "1")
+        made->not_cached = query::NotCached::unknown_setting;
     if (ascii_inside_characters(made->profile->find("client_encoding")))
         made->not_cached = query::NotCached::client_encoding;
     slot = made;
-    if (identities_.size() > 4096) std::erase_if(identities_, [](const auto& e) { return e.second.expired(); });
+    if (identities_.size() > 4096)
+        std::erase_if(identities_, [](const auto& e) { return e.second.expired(); });
     return made;
 }
 
@@ -213,13 +252,15 @@ void Worker::tick() {
     std::vector<session::ClientConnection*> all;
     all.reserve(by_id_.size());
     for (auto& [id, c] : by_id_)
-        if (c->phase() != session::ClientConnection::Phase::serving || (c->session() != nullptr && c->session()->busy()))
+        if (c->phase() != session::ClientConnection::Phase::serving ||
+            (c->session() != nullptr && c->session()->busy()))
             all.push_back(c.get());
     for (auto* c : all) c->tick(now);
     for (auto it = pools_.begin(); it != pools_.end();) {
         auto& p = *it->second;
         p.tick(now);
-        const bool unused = p.size() == 0 && p.local_clients == 0 && p.unused_since(now) > 60 * base::kSecond;
+        const bool unused =
+            p.size() == 0 && p.local_clients == 0 && p.unused_since(now) > 60 * base::kSecond;
         it = unused ? pools_.erase(it) : std::next(it);
     }
 }
@@ -233,14 +274,17 @@ void Worker::route_cancel(std::uint32_t pid, std::string key) {
     const auto worker = (pid >> kSlotBits) - 1;
     if (worker >= supervisor_.workers()) return;
     const auto slot = pid & ((1u << kSlotBits) - 1);
-    if (worker == number_) cancel(slot, key);
-    else supervisor_.worker(worker).post([slot, key](Worker& w) { w.cancel(slot, key); });
+    if (worker == number_)
+        cancel(slot, key);
+    else
+        supervisor_.worker(worker).post([slot, key](Worker& w) { w.cancel(slot, key); });
 }
 
 void Worker::cancel(std::uint32_t slot, const std::string& key) {
     if (slot >= slots_.size() || slots_[slot] == nullptr) return;
     auto* client = slots_[slot];
-    if (client->cancel_key_matches(key) && client->session() != nullptr) client->session()->on_cancel_request();
+    if (client->cancel_key_matches(key) && client->session() != nullptr)
+        client->session()->on_cancel_request();
 }
 
 session::ClientConnection* Worker::client_by_id(std::uint64_t id) noexcept {
@@ -250,7 +294,8 @@ session::ClientConnection* Worker::client_by_id(std::uint64_t id) noexcept {
 
 void Worker::post_to_pool(unsigned worker, const std::shared_ptr<pool::SharedPool>& shared,
                           std::function<void(pool::Pool&)> task) {
-    supervisor_.worker(worker).post([shared, task = std::move(task)](Worker& w) { task(w.pool(shared)); });
+    supervisor_.worker(worker).post(
+        [shared, task = std::move(task)](Worker& w) { task(w.pool(shared)); });
 }
 
 metrics::SlowQuerySink* Worker::slow_log() noexcept { return supervisor_.slow_log(); }
@@ -259,18 +304,23 @@ cache::ResultCache* Worker::result_cache() noexcept {
     return config_->cache.enabled ? supervisor_.result_cache() : nullptr;
 }
 
-void Worker::catalog_may_have_changed(cache::DatabaseState& database) { supervisor_.reload_catalog(database); }
+void Worker::catalog_may_have_changed(cache::DatabaseState& database) {
+    supervisor_.reload_catalog(database);
+}
 
 void Worker::on_server_settings_changed(const pool::SharedPool& pool) {
     supervisor_.server_settings_changed(*pool.config());
 }
 
-void Worker::hold_until_gone(const session::Identity& identity, std::uint32_t server_pid, std::unique_ptr<pool::Held> held) {
+void Worker::hold_until_gone(const session::Identity& identity, std::uint32_t server_pid,
+                             std::unique_ptr<pool::Held> held) {
     supervisor_.hold_until_gone(*identity.context.database, server_pid, std::move(held));
 }
 
-void Worker::hold_until_gone(const pool::SharedPool& pool, std::uint32_t server_pid, std::unique_ptr<pool::Held> held) {
-    supervisor_.hold_until_gone(*supervisor_.database_state(*pool.config(), pool), server_pid, std::move(held));
+void Worker::hold_until_gone(const pool::SharedPool& pool, std::uint32_t server_pid,
+                             std::unique_ptr<pool::Held> held) {
+    supervisor_.hold_until_gone(*supervisor_.database_state(*pool.config(), pool), server_pid,
+                                std::move(held));
 }
 
 void Worker::apply_config(config::ConfigPtr config) {

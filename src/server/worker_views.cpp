@@ -100,7 +100,8 @@ void Worker::collect(admin::Snapshot& into) {
         row.sv_idle = static_cast<std::uint32_t>(counts.idle);
         row.sv_tested = static_cast<std::uint32_t>(counts.cleaning);
         row.sv_login = static_cast<std::uint32_t>(counts.starting);
-        if (const auto oldest = p->oldest_wait(); oldest != 0) row.maxwait_us = (now - oldest) / base::kMicrosecond;
+        if (const auto oldest = p->oldest_wait(); oldest != 0)
+            row.maxwait_us = (now - oldest) / base::kMicrosecond;
         p->for_each_server([&](pool::ServerConnection& s) {
             if (s.cancels_in_flight > 0) {
                 ++row.cl_active_cancel_req;
@@ -112,17 +113,21 @@ void Worker::collect(admin::Snapshot& into) {
         into.pools.push_back(std::move(row));
     }
     for (auto& [id, c] : by_id_) {
-        if (c->phase() == ClientConnection::Phase::serving) into.clients.push_back(client_row(*c, now));
-        else ++into.lists.login_clients;
+        if (c->phase() == ClientConnection::Phase::serving)
+            into.clients.push_back(client_row(*c, now));
+        else
+            ++into.lists.login_clients;
     }
 }
 
-/// Runs a console's commands; answers come back to this worker and to nobody when the client is gone.
+/// Runs a console's commands; answers come back to this worker and to nobody when the client is
+/// gone.
 class Worker::Commands final : public session::ConsoleCommands {
   public:
     Commands(Worker& worker, std::uint64_t client) : worker_(worker), client_(client) {}
 
-    void execute(std::string_view sql, bool admin, bool extended, std::function<void(std::string)> reply) override {
+    void execute(std::string_view sql, bool admin, bool extended,
+                 std::function<void(std::string)> reply) override {
         auto& worker = worker_;
         const auto client = client_;
         worker_.supervisor().console().execute(
@@ -130,12 +135,18 @@ class Worker::Commands final : public session::ConsoleCommands {
             [&worker, client, reply = std::move(reply)](std::string answer) {
                 worker.post([client, reply, answer = std::move(answer)](Worker& w) {
                     const auto* c = w.client_by_id(client);
-                    if (c != nullptr && c->console() && c->phase() == ClientConnection::Phase::serving) reply(answer);
+                    if (c != nullptr && c->console() &&
+                        c->phase() == ClientConnection::Phase::serving)
+                        reply(answer);
                 });
             });
     }
-    std::string describe(std::string_view sql) override { return worker_.supervisor().console().describe(sql); }
-    std::string check(std::string_view sql) override { return worker_.supervisor().console().check(sql); }
+    std::string describe(std::string_view sql) override {
+        return worker_.supervisor().console().describe(sql);
+    }
+    std::string check(std::string_view sql) override {
+        return worker_.supervisor().console().check(sql);
+    }
 
   private:
     Worker& worker_;
@@ -155,15 +166,18 @@ struct OwnedConsole final : session::ConsolePort {
 
 }  // namespace
 
-std::unique_ptr<session::ConsolePort> Worker::open_console(ClientConnection& client, const std::string& user) {
+std::unique_ptr<session::ConsolePort> Worker::open_console(ClientConnection& client,
+                                                           const std::string& user) {
     const auto& users = config_->admin.users;
     if (std::find(users.begin(), users.end(), user) == users.end()) return nullptr;
     std::string greeting;
-    for (const auto& p : admin::console_parameters()) wire::write_parameter_status(greeting, p.name, p.value);
+    for (const auto& p : admin::console_parameters())
+        wire::write_parameter_status(greeting, p.name, p.value);
     wire::write_backend_key(greeting, cancel_pid(client), "none");
     wire::write_ready(greeting, wire::TxStatus::idle);
     client.send_now(greeting);
-    return std::make_unique<OwnedConsole>(client, std::make_unique<Commands>(*this, client.id()), true);
+    return std::make_unique<OwnedConsole>(client, std::make_unique<Commands>(*this, client.id()),
+                                          true);
 }
 
 }  // namespace pgweir::server

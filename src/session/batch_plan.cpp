@@ -84,7 +84,8 @@ void BatchPlan::look(const wire::Frame& frame) {
                 good_shape_ = good_shape_ && binds == 0 && describes_statement == 1;
             } else {
                 ++describes_portal;
-                good_shape_ = good_shape_ && binds == 1 && executes == 0 && name == bind.portal && describes_portal == 1;
+                good_shape_ = good_shape_ && binds == 1 && executes == 0 && name == bind.portal &&
+                              describes_portal == 1;
             }
             return;
         }

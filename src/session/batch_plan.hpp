@@ -1,6 +1,6 @@
-// A batch of extended-protocol messages up to Sync or Flush, looked at before a server is asked for:
-// what it is made of, and whether it has the one shape the cache answers: [Parse] [Describe statement]
-// Bind [Describe portal] Execute [Close portal] Sync. Views into the bytes scanned.
+// A batch of extended-protocol messages up to Sync or Flush, looked at before a server is asked
+// for: what it is made of, and whether it has the one shape the cache answers: [Parse] [Describe
+// statement] Bind [Describe portal] Execute [Close portal] Sync. Views into the bytes scanned.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,9 @@ class BatchPlan {
     /// Ends with Sync and every frame is here.
     bool whole() const noexcept { return whole_; }
     /// Has the shape the cache answers.
-    bool cacheable_shape() const noexcept { return whole_ && good_shape_ && binds == 1 && executes == 1; }
+    bool cacheable_shape() const noexcept {
+        return whole_ && good_shape_ && binds == 1 && executes == 1;
+    }
 
     unsigned parses = 0, binds = 0, executes = 0, describes_statement = 0, describes_portal = 0;
     unsigned closes_statement = 0, closes_portal = 0;

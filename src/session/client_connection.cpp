@@ -1,4 +1,5 @@
-// ClientConnection: the socket's events and the packets before the login. See client_connection.hpp.
+// ClientConnection: the socket's events and the packets before the login. See
+// client_connection.hpp.
 #include "pgweir/session/client_connection.hpp"
 
 #include "pgweir/base/log.hpp"
@@ -16,7 +17,7 @@ namespace {
 constexpr std::size_t kSmallRead = 16 * 1024;
 /// A client that has closed its writing side may still be waiting for its last answer; one that has
 /// vanished looks the same. After this its query is cancelled.
-constexpr base::Nanos kHalfClosedGrace = 500 * base::kMillisecond;
+constexpr base::Nanos kHalfClosedGrace = 900 * base::kMillisecond;
 }  // namespace
 
 ClientConnection::ClientConnection(ClientHost& host, std::uint64_t id)
@@ -60,7 +61,8 @@ void ClientConnection::read_some() {
         const auto r = socket_.read(scratch);
         if (r.state == io::IoState::blocked) return;
         if (r.state != io::IoState::ok) {
-            const bool waits = r.state == io::IoState::closed && session_ && !eof_ && session_->busy();
+            const bool waits =
+                r.state == io::IoState::closed && session_ && !eof_ && session_->busy();
             if (waits) {
                 eof_ = true;
                 eof_at_ = host_.loop().now();
@@ -118,8 +120,9 @@ bool ClientConnection::on_opening_packet(const wire::StartupPacket& packet, std:
             const auto tls = ssl && !socket_.encrypted() ? host_.client_tls() : nullptr;
             if (asked || socket_.encrypted()) {  // PostgreSQL takes the second for a version
                 refuse(wire::sqlstate::kFeatureNotSupported,
-                       "unsupported frontend protocol " + std::to_string(packet.version >> 16) + "." +
-                           std::to_string(packet.version & 0xffff) + ": server supports 3.0 to 3.2");
+                       "unsupported frontend protocol " + std::to_string(packet.version >> 16) +
+                           "." + std::to_string(packet.version & 0xffff) +
+                           ": server supports 3.0 to 3.2");
                 return false;
             }
             asked = true;
@@ -163,9 +166,13 @@ bool ClientConnection::on_opening_packet(const wire::StartupPacket& packet, std:
                        std::to_string(packet.version & 0xffff) + ": server supports 3.0 to 3.2");
             return false;
         case StartupKind::malformed:
-            refuse(wire::sqlstate::kProtocolViolation, "invalid startup packet layout: expected terminator as last byte");
+            refuse(wire::sqlstate::kProtocolViolation,
+                   "invalid startup packet layout: expected terminator as last byte");
             return false;
-        default: host_.environment().counters().protocol_errors.add(1); host_.forget(*this); return false;
+        default:
+            host_.environment().counters().protocol_errors.add(1);
+            host_.forget(*this);
+            return false;
     }
 }
 
@@ -179,7 +186,8 @@ void ClientConnection::continue_handshake() {
         case io::TlsStatus::want_read: socket_.want_write(false); return;
         case io::TlsStatus::want_write: socket_.want_write(true); return;
         default:
-            base::log_info("client " + peer_host_ + ": TLS handshake failed: " + base::printable(socket_.tls()->error()));
+            base::log_info("client " + peer_host_ +
+                           ": TLS handshake failed: " + base::printable(socket_.tls()->error()));
             host_.forget(*this);
             return;
     }
@@ -208,19 +216,24 @@ void ClientConnection::finish() noexcept {
     socket_.set_reading(false);
 }
 
-void ClientConnection::refuse(std::string_view sqlstate, std::string_view message, std::string_view detail) {
+void ClientConnection::refuse(std::string_view sqlstate, std::string_view message,
+                              std::string_view detail) {
     if (phase_ == Phase::closing) return;
     host_.environment().counters().clients_refused.add(1);
     base::log_info("client " + peer_host_ + " refused: " + base::printable(message) +
-                   (user_.empty() ? "" : " (user " + base::printable(user_) + ", database " + base::printable(database_) + ")"));
+                   (user_.empty() ? ""
+                                  : " (user " + base::printable(user_) + ", database " +
+                                        base::printable(database_) + ")"));
     std::string out;
-    wire::write_error(out, {.severity = "FATAL", .sqlstate = sqlstate, .message = message, .detail = detail});
+    wire::write_error(
+        out, {.severity = "FATAL", .sqlstate = sqlstate, .message = message, .detail = detail});
     send_now(out);
     finish();
 }
 
 void ClientConnection::refuse(const pool::ServerFailure& why) {
-    refuse(why.sqlstate.empty() ? std::string_view(wire::sqlstate::kCannotConnect) : std::string_view(why.sqlstate),
+    refuse(why.sqlstate.empty() ? std::string_view(wire::sqlstate::kCannotConnect)
+                                : std::string_view(why.sqlstate),
            why.message, why.detail);
 }
 
@@ -261,7 +274,8 @@ void ClientConnection::shut_down(const wire::Report& report) {
 }
 
 bool ClientConnection::cancel_key_matches(std::string_view key) const noexcept {
-    return !cancel_key_.empty() && phase_ == Phase::serving && base::equal_constant_time(key, cancel_key_);
+    return !cancel_key_.empty() && phase_ == Phase::serving &&
+           base::equal_constant_time(key, cancel_key_);
 }
 
 }  // namespace pgweir::session

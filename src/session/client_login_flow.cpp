@@ -34,12 +34,16 @@ bool ClientConnection::read_parameters(const wire::StartupPacket& packet) {
     std::string unknown_options;
     unsigned unknown_count = 0;
     for (const auto& [name, value] : packet.parameters) {
-        if (name == "user") user_ = value;
-        else if (name == "database") database_ = value;
-        else if (name == "application_name") application_name_ = printable_ascii(value);
+        if (name == "user")
+            user_ = value;
+        else if (name == "database")
+            database_ = value;
+        else if (name == "application_name")
+            application_name_ = printable_ascii(value);
         else if (name == "replication") {
             if (value != "false" && value != "off" && value != "0" && value != "no") {
-                refuse(wire::sqlstate::kFeatureNotSupported, "replication connections are not supported",
+                refuse(wire::sqlstate::kFeatureNotSupported,
+                       "replication connections are not supported",
                        "connect to the server itself for replication");
                 return false;
             }
@@ -50,8 +54,10 @@ bool ClientConnection::read_parameters(const wire::StartupPacket& packet) {
                 return false;
             }
             for (auto& s : *parsed) {
-                if (s.first == "application_name") application_name_ = printable_ascii(s.second);
-                else o.settings.push_back(std::move(s));
+                if (s.first == "application_name")
+                    application_name_ = printable_ascii(s.second);
+                else
+                    o.settings.push_back(std::move(s));
             }
         } else if (name.starts_with("_pq_.")) {
             base::append_cstring(unknown_options, name);
@@ -61,7 +67,8 @@ bool ClientConnection::read_parameters(const wire::StartupPacket& packet) {
         }
     }
     if (user_.empty()) {
-        refuse(wire::sqlstate::kInvalidAuthorization, "no PostgreSQL user name specified in startup packet");
+        refuse(wire::sqlstate::kInvalidAuthorization,
+               "no PostgreSQL user name specified in startup packet");
         return false;
     }
     if (database_.empty()) database_ = user_;
@@ -89,7 +96,8 @@ void ClientConnection::on_startup(const wire::StartupPacket& packet) {
     auto& o = *opening_;
     const auto tls = host_.environment().config().listen.tls.mode;
     if (tls >= config::TlsMode::require && !socket_.encrypted() && peer_host_ != "unix") {
-        refuse(wire::sqlstate::kInvalidAuthorization, "TLS is required: listen.tls.mode refuses this connection in clear");
+        refuse(wire::sqlstate::kInvalidAuthorization,
+               "TLS is required: listen.tls.mode refuses this connection in clear");
         return;
     }
     if (host_.draining()) {
@@ -112,14 +120,16 @@ void ClientConnection::start_login() {
         case AuthMethod::trust: logged_in(); return;
         case AuthMethod::forward:
             if (o.target.proof_pool == nullptr) {
-                refuse(wire::sqlstate::kInvalidCatalogName, "database \"" + database_ + "\" does not exist");
+                refuse(wire::sqlstate::kInvalidCatalogName,
+                       "database \"" + database_ + "\" does not exist");
                 return;
             }
             start_forward();
             return;
         default: break;
     }
-    const auto method = config.auth.method == AuthMethod::md5 ? auth::ClientMethod::md5 : auth::ClientMethod::scram_sha_256;
+    const auto method = config.auth.method == AuthMethod::md5 ? auth::ClientMethod::md5
+                                                              : auth::ClientMethod::scram_sha_256;
     o.login = std::make_unique<auth::ClientLogin>();
     on_login_step(o.login->start({method, user_, host_.users()}));
 }
@@ -129,14 +139,18 @@ bool ClientConnection::link_is_private() noexcept { return local_ || socket_.enc
 /// The pool's own logins use what the users file holds, or the keys the client's proof has shown.
 void ClientConnection::hand_on_secret() {
     auto& o = *opening_;
-    if (o.target.pool == nullptr || o.target.database == nullptr || !o.target.database->login.user.empty()) return;
+    if (o.target.pool == nullptr || o.target.database == nullptr ||
+        !o.target.database->login.user.empty())
+        return;
     auto& shared = *o.target.pool->shared();
     auto known = shared.credentials();
     const auto users = host_.users();
     const auto* secret = users ? users->find(user_) : nullptr;
     if (secret == nullptr) return;
     const auto password = secret->password.value_or("");
-    if (known.state == Credentials::State::password && known.password == password && known.md5 == secret->md5 && known.keys) return;
+    if (known.state == Credentials::State::password && known.password == password &&
+        known.md5 == secret->md5 && known.keys)
+        return;
     known.state = Credentials::State::password;
     known.password = password;
     known.md5 = secret->md5;
@@ -173,7 +187,8 @@ void ClientConnection::on_password_needed() {
 
 void ClientConnection::ask_for_password() {
     if (!link_is_private()) {
-        refuse(wire::sqlstate::kInvalidAuthorization, "a password may not be sent in clear over this connection",
+        refuse(wire::sqlstate::kInvalidAuthorization,
+               "a password may not be sent in clear over this connection",
                "auth.method forward needs TLS, a Unix socket or a loopback address");
         return;
     }
@@ -201,8 +216,9 @@ void ClientConnection::on_login_bytes(std::string_view bytes) {
     const auto frame = wire::scan_frame(in, kMaxLoginMessage);
     if (frame.status == wire::FrameStatus::bad_length ||
         (!in.empty() && in[0] != wire::fe::kPassword && in[0] != wire::fe::kTerminate)) {
-        refuse(wire::sqlstate::kProtocolViolation, "expected password response, got message type " +
-                                                       std::to_string(static_cast<unsigned char>(in[0])));
+        refuse(wire::sqlstate::kProtocolViolation,
+               "expected password response, got message type " +
+                   std::to_string(static_cast<unsigned char>(in[0])));
         return;
     }
     if (frame.status != wire::FrameStatus::complete) return;
@@ -246,7 +262,8 @@ void ClientConnection::on_login_step(const auth::ClientLoginStep& step) {
 void ClientConnection::on_password(std::string password) {
     auto& o = *opening_;
     if (password.empty()) {
-        refuse(wire::sqlstate::kInvalidPassword, "password authentication failed for user \"" + user_ + "\"");
+        refuse(wire::sqlstate::kInvalidPassword,
+               "password authentication failed for user \"" + user_ + "\"");
         return;
     }
     o.password = std::move(password);
@@ -256,21 +273,24 @@ void ClientConnection::on_password(std::string password) {
         return;
     }
     const auto known = o.target.proof_pool->shared()->credentials();
-    const bool same = known.state == Credentials::State::password && base::equal_constant_time(known.password, o.password);
+    const bool same = known.state == Credentials::State::password &&
+                      base::equal_constant_time(known.password, o.password);
     const bool fresh = host_.loop().now() - known.proven_at < kProofAge;
     if (same && fresh) {
         logged_in();
         return;
     }
     phase_ = Phase::proving;
-    o.proof = o.target.proof_pool->open_for_login({Credentials::State::password, o.password, 0}, *this);
+    o.proof =
+        o.target.proof_pool->open_for_login({Credentials::State::password, o.password, 0}, *this);
     // No place for a connection to prove it: a password that was proven once is still believed.
     if (o.proof == nullptr && same) {
         logged_in();
         return;
     }
     if (o.proof == nullptr)
-        refuse(wire::sqlstate::kTooManyConnections, "no server connection to check the password with",
+        refuse(wire::sqlstate::kTooManyConnections,
+               "no server connection to check the password with",
                "pool " + o.target.proof_pool->shared()->name + " is full");
 }
 
@@ -278,7 +298,8 @@ void ClientConnection::on_server_login(bool password_was_asked) {
     auto& o = *opening_;
     o.proof = nullptr;
     Credentials c;
-    c.state = password_was_asked ? Credentials::State::password : Credentials::State::no_password_needed;
+    c.state =
+        password_was_asked ? Credentials::State::password : Credentials::State::no_password_needed;
     if (password_was_asked) c.password = o.password;
     c.proven_at = host_.loop().now();
     o.target.proof_pool->shared()->set_credentials(std::move(c));
@@ -303,14 +324,16 @@ void ClientConnection::logged_in() {
         tell_accepted();
         console_ = host_.open_console(*this, user_);
         if (!console_) {
-            refuse(wire::sqlstate::kInsufficientPrivilege, "user \"" + user_ + "\" is not in admin.users");
+            refuse(wire::sqlstate::kInsufficientPrivilege,
+                   "user \"" + user_ + "\" is not in admin.users");
             return;
         }
         serve();
         return;
     }
     if (o.target.pool == nullptr) {
-        refuse(wire::sqlstate::kInvalidCatalogName, "database \"" + database_ + "\" does not exist");
+        refuse(wire::sqlstate::kInvalidCatalogName,
+               "database \"" + database_ + "\" does not exist");
         return;
     }
     o.identity = host_.identity(database_, user_, *o.target.pool, o.profile);
@@ -333,11 +356,14 @@ void ClientConnection::fetch_settings() {
     phase_ = Phase::settings;
     opening_->probe = std::make_unique<SettingsProbe>(
         *opening_->target.pool, opening_->profile,
-        [this](base::Result<pool::Parameters> p, const pool::ServerFailure& why) { on_settings(std::move(p), why); });
+        [this](base::Result<pool::Parameters> p, const pool::ServerFailure& why) {
+            on_settings(std::move(p), why);
+        });
     opening_->probe->begin();
 }
 
-void ClientConnection::on_settings(base::Result<pool::Parameters> parameters, const pool::ServerFailure& why) {
+void ClientConnection::on_settings(base::Result<pool::Parameters> parameters,
+                                   const pool::ServerFailure& why) {
     if (phase_ != Phase::settings) return;
     if (!parameters) {
         refuse(why);
@@ -355,7 +381,8 @@ void ClientConnection::on_settings(base::Result<pool::Parameters> parameters, co
 
 void ClientConnection::start_session(const pool::Parameters& parameters) {
     auto& o = *opening_;
-    session_ = std::make_unique<Session>(host_.environment(), *this, *o.target.pool, o.identity, application_name_);
+    session_ = std::make_unique<Session>(host_.environment(), *this, *o.target.pool, o.identity,
+                                         application_name_);
     session_->client_host = peer_host_;
     session_->client_port = peer_port_;
     session_->session_id = id_;
@@ -366,7 +393,8 @@ void ClientConnection::start_session(const pool::Parameters& parameters) {
     std::string out;
     if (!o.told_accepted) wire::write_authentication(out, 0);
     for (const auto& [name, value] : parameters)
-        wire::write_parameter_status(out, name, name == "application_name" ? application_name_ : value);
+        wire::write_parameter_status(out, name,
+                                     name == "application_name" ? application_name_ : value);
     wire::write_backend_key(out, host_.cancel_pid(*this), cancel_key_);
     wire::write_ready(out, wire::TxStatus::idle);
     send_now(out);

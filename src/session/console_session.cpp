@@ -35,8 +35,10 @@ void ConsoleSession::work() {
         const auto frame = wire::scan_frame(in_, kMaxMessage);
         const bool known = wire::is_client_message(in_[0]) && in_[0] != wire::fe::kPassword;
         if (!known || frame.status == wire::FrameStatus::bad_length) {
-            client_.shut_down({.severity = "FATAL", .sqlstate = wire::sqlstate::kProtocolViolation,
-                               .message = known ? "invalid message length" : "invalid frontend message type"});
+            client_.shut_down(
+                {.severity = "FATAL",
+                 .sqlstate = wire::sqlstate::kProtocolViolation,
+                 .message = known ? "invalid message length" : "invalid frontend message type"});
             return;
         }
         if (frame.status != wire::FrameStatus::complete) return;
@@ -73,20 +75,25 @@ void ConsoleSession::on_message(char type, std::string_view body) {
         case wire::fe::kExecute: on_execute(body); return;
         case wire::fe::kClose: on_close(body); return;
         case wire::fe::kFlush: return;
-        default: fail(wire::sqlstate::kFeatureNotSupported, "the console does not take this message"); return;
+        default:
+            fail(wire::sqlstate::kFeatureNotSupported, "the console does not take this message");
+            return;
     }
 }
 
 void ConsoleSession::run(const std::string& sql, bool extended) {
     running_ = true;
-    commands_.execute(sql, admin_, extended, [this](std::string answer) { resume(std::move(answer)); });
+    commands_.execute(sql, admin_, extended,
+                      [this](std::string answer) { resume(std::move(answer)); });
 }
 
 void ConsoleSession::resume(std::string answer) {
     running_ = false;
     const bool failed = !answer.empty() && answer[0] == wire::be::kErrorResponse;
-    if (simple_) answer += std::string_view("Z\0\0\0\5I", 6);
-    else if (failed) skip_until_sync_ = true;
+    if (simple_)
+        answer += std::string_view("Z\0\0\0\5I", 6);
+    else if (failed)
+        skip_until_sync_ = true;
     simple_ = false;
     send(answer);
     work();
@@ -130,7 +137,8 @@ void ConsoleSession::on_bind(std::string_view body) {
     }
     for (std::size_t i = 0; i + 2 <= bind.result_formats.size(); i += 2)
         if (base::load_u16(bind.result_formats.data() + i) != 0) {
-            fail(wire::sqlstate::kFeatureNotSupported, "the console gives results in text format only");
+            fail(wire::sqlstate::kFeatureNotSupported,
+                 "the console gives results in text format only");
             return;
         }
     if (portals_.size() >= kMaxNamed) portals_.clear();

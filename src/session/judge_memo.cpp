@@ -25,7 +25,8 @@ void JudgeMemo::store(const base::Hash128& hash, MemoPtr entry) {
     by_hash_.insert_or_assign(hash, std::move(entry));
 }
 
-MemoPtr JudgeMemo::judge(const JudgeContext& context, std::string_view text, const query::TextScan& scan) {
+MemoPtr JudgeMemo::judge(const JudgeContext& context, std::string_view text,
+                         const query::TextScan& scan) {
     const auto version = context.database->catalog_version();
     const auto shape = in_context(scan.shape, context.id);
     auto found = find(shape, version);
@@ -45,9 +46,12 @@ MemoPtr JudgeMemo::judge(const JudgeContext& context, std::string_view text, con
     entry->verdict = query::judge(text, resolve);
     entry->catalog_version = catalog ? version : 0;
     ++parses_;
-    for (const auto oid : entry->verdict->reads) entry->reads.push_back(&context.database->relation(oid));
-    for (const auto oid : entry->verdict->written) entry->writes.push_back(&context.database->relation(oid));
-    if (entry->verdict->literal_dependent) store(in_context(base::hash128(text), ~context.id), entry);
+    for (const auto oid : entry->verdict->reads)
+        entry->reads.push_back(&context.database->relation(oid));
+    for (const auto oid : entry->verdict->written)
+        entry->writes.push_back(&context.database->relation(oid));
+    if (entry->verdict->literal_dependent)
+        store(in_context(base::hash128(text), ~context.id), entry);
     store(shape, entry);
     return entry;
 }

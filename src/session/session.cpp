@@ -25,7 +25,8 @@ struct HeldFences final : pool::Held {
 void Session::ServerSink::gather_send(std::span<const iovec> parts) {
     if (session.server_ == nullptr) return;
     session.server_->send(parts);
-    if (session.server_ != nullptr && session.server_->queued() > kHighWater) session.client_.set_reading(false);
+    if (session.server_ != nullptr && session.server_->queued() > kHighWater)
+        session.client_.set_reading(false);
 }
 
 Session::Session(Environment& env, ClientLink& client, pool::Leaser& leaser, IdentityPtr identity,
@@ -39,7 +40,8 @@ Session::Session(Environment& env, ClientLink& client, pool::Leaser& leaser, Ide
 Session::~Session() { leave_server(); }
 
 bool Session::busy() const noexcept {
-    return waiting_ || tx_ != TxStatus::idle || (exchange_ && !exchange_->expects.empty()) || in_ != nullptr;
+    return waiting_ || tx_ != TxStatus::idle || (exchange_ && !exchange_->expects.empty()) ||
+           in_ != nullptr;
 }
 
 void Session::on_client_bytes(std::string_view bytes) noexcept {
@@ -67,10 +69,13 @@ void Session::consume_buffer() {
     if (in_ == nullptr || consuming_ || ended_) return;
     const auto done = consume(*in_);
     turn_->server.flush();  // it may hold views into the buffer
-    if (done == in_->size()) in_.reset();
-    else if (done > 0) in_->erase(0, done);
+    if (done == in_->size())
+        in_.reset();
+    else if (done > 0)
+        in_->erase(0, done);
     if (in_ == nullptr || in_->size() <= kInputBound) {
-        if (!ended_ && (server_ == nullptr || server_->queued() <= kHighWater)) client_.set_reading(true);
+        if (!ended_ && (server_ == nullptr || server_->queued() <= kHighWater))
+            client_.set_reading(true);
     }
 }
 
@@ -122,7 +127,8 @@ void Session::begin_lease() {
     if (!exchange_) exchange_ = env_.exchanges.take();
     const auto now = env_.now();
     exchange_->wait = now - wait_started_;
-    leaser_.counters().wait_time_us.add(static_cast<std::uint64_t>(exchange_->wait / base::kMicrosecond));
+    leaser_.counters().wait_time_us.add(
+        static_cast<std::uint64_t>(exchange_->wait / base::kMicrosecond));
     copy_in_ = fatal_seen_ = false;
     std::string sql;
     if (server_->profile->id != identity_->profile->id) {
@@ -163,7 +169,8 @@ std::size_t Session::fail_unit(std::string_view view, const pool::ServerFailure&
     judged_.reset();
     pending_fill_.reset();
     leaser_.counters().errors.add(1);
-    const wire::Report report{.sqlstate = why.sqlstate, .message = why.message, .detail = why.detail};
+    const wire::Report report{
+        .sqlstate = why.sqlstate, .message = why.message, .detail = why.detail};
     const auto frame = wire::scan_frame(view);
     if (frame.type == wire::fe::kQuery || frame.type == wire::fe::kFunctionCall)
         return send_error_and_ready(frame, report);
@@ -195,7 +202,9 @@ std::size_t Session::skip_frame(std::string_view view, const wire::Frame& frame)
 void Session::maybe_release() {
     if (server_ == nullptr || ended_ || consuming_) return;
     auto& x = *exchange_;
-    if (!x.expects.empty() || x.unsynced || tx_ != TxStatus::idle || reply_left_ > 0 || held_ != nullptr || client_left_ > 0) return;
+    if (!x.expects.empty() || x.unsynced || tx_ != TxStatus::idle || reply_left_ > 0 ||
+        held_ != nullptr || client_left_ > 0)
+        return;
     if (identity_->mode == config::PoolMode::session || pin_ != query::PinReason::none) return;
     if (copy_in_) return;
     turn_->server.flush();
@@ -225,11 +234,12 @@ void Session::leave_server() {
     if (x.expects.empty() && x.unsynced) {
         how.how = pool::Release::How::close;  // half a batch: an open implicit transaction
     } else if (x.expects.empty()) {
-        const bool clean = tx_ == TxStatus::idle && pin_ == query::PinReason::none && !x.may_leave_state &&
-                           identity_->mode != config::PoolMode::session && client_left_ == 0 &&
-                           reply_left_ == 0 && held_ == nullptr;
+        const bool clean = tx_ == TxStatus::idle && pin_ == query::PinReason::none &&
+                           !x.may_leave_state && identity_->mode != config::PoolMode::session &&
+                           client_left_ == 0 && reply_left_ == 0 && held_ == nullptr;
         how.how = clean ? pool::Release::How::clean : pool::Release::How::reset;
-        if (client_left_ > 0 || reply_left_ > 0 || held_ != nullptr || copy_in_) how.how = pool::Release::How::close;
+        if (client_left_ > 0 || reply_left_ > 0 || held_ != nullptr || copy_in_)
+            how.how = pool::Release::How::close;
     } else {
         how = {pool::Release::How::abandon, x.ready_expected,
                copy_in_ || client_left_ > 0 || reply_left_ > 0 || held_ != nullptr};
@@ -271,7 +281,8 @@ void Session::fatal(const wire::Report& report) {
 void Session::protocol_error(std::string_view what) {
     env_.counters().protocol_errors.add(1);
     base::log_warning("client " + client_host + " " + base::printable(identity_->user) + "@" +
-                      base::printable(identity_->database) + ": protocol error: " + base::printable(what));
+                      base::printable(identity_->database) +
+                      ": protocol error: " + base::printable(what));
     fatal({.severity = "FATAL", .sqlstate = wire::sqlstate::kProtocolViolation, .message = what});
 }
 
@@ -293,8 +304,8 @@ void Session::on_server_drained() noexcept {
     if (!ended_ && (in_ == nullptr || in_->size() <= kInputBound)) client_.set_reading(true);
 }
 
-/// Nobody knows yet whether what was sent has committed: its fences stay until the server process is
-/// gone.
+/// Nobody knows yet whether what was sent has committed: its fences stay until the server process
+/// is gone.
 void Session::hold_fences() {
     if (!exchange_ || exchange_->fences.empty()) return;
     auto held = std::make_unique<HeldFences>();
@@ -313,7 +324,8 @@ void Session::on_server_gone(std::string_view why) noexcept {
     held_.reset();
     leaser_.counters().errors.add(1);
     fatal({.severity = "FATAL",
-           .sqlstate = outcome_unknown ? wire::sqlstate::kOutcomeUnknown : wire::sqlstate::kConnectionFailure,
+           .sqlstate = outcome_unknown ? wire::sqlstate::kOutcomeUnknown
+                                       : wire::sqlstate::kConnectionFailure,
            .message = "the server connection was lost",
            .detail = why});
 }
@@ -326,7 +338,8 @@ void Session::on_cancel_request() noexcept {
                          "canceling statement due to user request", "", false});
         return;
     }
-    if (server_ != nullptr && exchange_ && !exchange_->expects.empty() && !preparing_) leaser_.cancel(*server_);
+    if (server_ != nullptr && exchange_ && !exchange_->expects.empty() && !preparing_)
+        leaser_.cancel(*server_);
 }
 
 void Session::tick(base::Nanos now) noexcept {

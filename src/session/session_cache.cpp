@@ -1,6 +1,6 @@
 // Session: answers from the result cache, and the beginnings of entries. Only while no server is
-// leased: then every earlier message of the session has been answered and applied, so the identity in
-// the key is the one this statement would run under.
+// leased: then every earlier message of the session has been answered and applied, so the identity
+// in the key is the one this statement would run under.
 #include "batch_plan.hpp"
 #include "pgweir/cache/key.hpp"
 #include "pgweir/session/session.hpp"
@@ -39,7 +39,8 @@ void add_bind(cache::KeyParts& parts, const BindView& bind) {
 
 }  // namespace
 
-NotCached Session::cache_verdict(const MemoEntry& memo, const query::TextScan& scan) const noexcept {
+NotCached Session::cache_verdict(const MemoEntry& memo,
+                                 const query::TextScan& scan) const noexcept {
     // What the configuration rules out is said before what the statement lacks.
     const auto& c = env_.config().cache;
     const bool may_be = c.exclusive_writer && (c.consistency == config::Consistency::automatic ||
@@ -93,7 +94,9 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
 void Session::begin_fill() {
     auto* cache = env_.result_cache();
     auto& x = *exchange_;
-    if (cache == nullptr || pin_ != query::PinReason::none || tx_ != wire::TxStatus::idle || x.wrote) return;
+    if (cache == nullptr || pin_ != query::PinReason::none || tx_ != wire::TxStatus::idle ||
+        x.wrote)
+        return;
     if (pending_fill_->memo->verdict->may_leave_state) return;
     auto& database = *identity_->context.database;
     const auto& memo = *pending_fill_->memo;
@@ -108,7 +111,10 @@ void Session::begin_fill() {
 /// Batches of nothing but Sync and Close of statements: the server has no part in them.
 bool Session::answer_batch_here(const BatchPlan& plan, std::string_view batch) {
     if (identity_->mode == config::PoolMode::session) return false;
-    if (plan.parses + plan.binds + plan.executes + plan.describes_statement + plan.describes_portal > 0) return false;
+    if (plan.parses + plan.binds + plan.executes + plan.describes_statement +
+            plan.describes_portal >
+        0)
+        return false;
     if (plan.closes_portal > 0) return false;
     while (!batch.empty()) {
         const auto frame = wire::scan_frame(batch);
@@ -120,8 +126,10 @@ bool Session::answer_batch_here(const BatchPlan& plan, std::string_view batch) {
         base::ByteReader r(frame.body);
         r.u8();
         const auto name = r.cstring();
-        if (name.empty()) unnamed_.reset();
-        else statements_.erase(name);
+        if (name.empty())
+            unnamed_.reset();
+        else
+            statements_.erase(name);
         turn_->client.view(kCloseComplete);
     }
     return true;
@@ -132,12 +140,14 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
     if (plan.binds == 0) return false;
     StatementPtr statement;
     if (plan.parses == 1 && plan.parse.name == plan.bind.statement) {
-        // A name that is taken is an error only the server words; one parsed here is known from now on.
+        // A name that is taken is an error only the server words; one parsed here is known from now
+        // on.
         if (!plan.parse.name.empty() && statements_.find(plan.parse.name) != nullptr) return false;
         statement = plan.parse.name.empty()
                         ? env_.statements->intern(plan.parse.text, plan.parse.raw_types, 0, 0)
                         : intern(plan.parse.text, plan.parse.raw_types);
-    } else if (const auto* found = find_statement(plan.bind.statement); found != nullptr && plan.parses == 0) {
+    } else if (const auto* found = find_statement(plan.bind.statement);
+               found != nullptr && plan.parses == 0) {
         statement = *found;
     }
     if (statement == nullptr) return false;
@@ -147,10 +157,12 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
     if (reason == NotCached::none && plan.max_rows > 0) reason = NotCached::row_limit;
     if (reason == NotCached::none && plan.describes_statement > 0) reason = NotCached::batch_shape;
     for (const auto type : statement->types)
-        if (reason == NotCached::none && !query::plain_parameter_type(type)) reason = NotCached::type_not_proven;
+        if (reason == NotCached::none && !query::plain_parameter_type(type))
+            reason = NotCached::type_not_proven;
     if (reason == NotCached::none &&
-        !each_parameter(plan.bind.parameters,
-                        [](bool text, std::string_view v) { return !text || !query::special_datetime_word(v); }))
+        !each_parameter(plan.bind.parameters, [](bool text, std::string_view v) {
+            return !text || !query::special_datetime_word(v);
+        }))
         reason = NotCached::special_date_input;
     if (reason != NotCached::none || cache == nullptr) {
         count_not_cached(reason);
@@ -168,8 +180,10 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
         return false;
     }
     if (plan.parses == 1) {
-        if (plan.parse.name.empty()) unnamed_ = statement;
-        else statements_.set(plan.parse.name, statement);
+        if (plan.parse.name.empty())
+            unnamed_ = statement;
+        else
+            statements_.set(plan.parse.name, statement);
         leaser_.counters().client_parse_count.add(1);
     }
     leaser_.counters().bind_count.add(1);

@@ -17,8 +17,9 @@ void Session::pin(PinReason reason) {
     if (pin_ != PinReason::none || identity_->mode == config::PoolMode::session) return;
     pin_ = reason;
     env_.counters().pins[static_cast<std::size_t>(reason)].add(1);
-    base::log_info("session " + std::to_string(session_id) + " " + base::printable(identity_->user) + "@" +
-                   base::printable(identity_->database) + " is pinned: " + std::string(query::name(reason)));
+    base::log_info("session " + std::to_string(session_id) + " " +
+                   base::printable(identity_->user) + "@" + base::printable(identity_->database) +
+                   " is pinned: " + std::string(query::name(reason)));
 }
 
 void Session::apply_effects(const MemoEntry& memo) {
@@ -91,7 +92,8 @@ void Session::settle_at_ready(wire::TxStatus status) {
     if (x.unpin_at_ready) {
         x.unpin_at_ready = false;
         pin_ = PinReason::none;
-        // DISCARD ALL took the client's own settings too: they are applied again for the next lease.
+        // DISCARD ALL took the client's own settings too: they are applied again for the next
+        // lease.
         server_->profile = pool::empty_profile();
         server_->application_name.clear();
     }
@@ -106,7 +108,8 @@ void Session::finish_statement(base::Nanos now) {
     c.query_time_us.add(static_cast<std::uint64_t>((now - x.sent) / base::kMicrosecond));
     const auto& slow = env_.config().slow_log;
     if (tx_ == wire::TxStatus::idle)
-        c.xact_time_us.add(static_cast<std::uint64_t>((now - (x.tx_started != 0 ? x.tx_started : x.sent)) / base::kMicrosecond));
+        c.xact_time_us.add(static_cast<std::uint64_t>(
+            (now - (x.tx_started != 0 ? x.tx_started : x.sent)) / base::kMicrosecond));
     x.tx_started = tx_ == wire::TxStatus::idle ? 0 : x.tx_started != 0 ? x.tx_started : x.sent;
     if (slow.threshold >= 0 && total >= slow.threshold) log_slow(now, total);
     x.sqlstate.clear();

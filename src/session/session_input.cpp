@@ -1,7 +1,7 @@
-// Session: frames from the client. take_* run while no server is leased, forward_* while one is; each
-// gives the number of bytes it has dealt with, 0 when more must come first.
-#include "pgweir/session/session.hpp"
+// Session: frames from the client. take_* run while no server is leased, forward_* while one is;
+// each gives the number of bytes it has dealt with, 0 when more must come first.
 #include "batch_plan.hpp"
+#include "pgweir/session/session.hpp"
 #include "pgweir/wire/sqlstate.hpp"
 #include "turn.hpp"
 
@@ -25,14 +25,17 @@ std::size_t Session::take_unit(std::string_view view) {
         discarding_ = client_left_ > 0;
         return n;
     }
-    const Frame frame = wire::scan_frame(view, static_cast<std::uint32_t>(env_.config().limits.max_message));
+    const Frame frame =
+        wire::scan_frame(view, static_cast<std::uint32_t>(env_.config().limits.max_message));
     if (frame.status == FrameStatus::header_incomplete) {
         if (!wire::is_client_message(frame.type) || frame.type == fe::kPassword)
-            protocol_error("invalid frontend message type " + std::to_string(static_cast<unsigned char>(frame.type)));
+            protocol_error("invalid frontend message type " +
+                           std::to_string(static_cast<unsigned char>(frame.type)));
         return 0;
     }
     if (!wire::is_client_message(frame.type) || frame.type == fe::kPassword) {
-        protocol_error("invalid frontend message type " + std::to_string(static_cast<unsigned char>(frame.type)));
+        protocol_error("invalid frontend message type " +
+                       std::to_string(static_cast<unsigned char>(frame.type)));
         return 0;
     }
     if (frame.status == FrameStatus::bad_length) {
@@ -77,8 +80,9 @@ std::size_t Session::take_query(std::string_view view, const Frame& frame) {
     pending_fill_.reset();
     if (refused_in_statement_mode(*judged_->verdict)) {
         judged_.reset();
-        return send_error_and_ready(frame, {.sqlstate = wire::sqlstate::kFeatureNotSupported,
-                                            .message = "transaction blocks are not allowed in statement pooling mode"});
+        return send_error_and_ready(
+            frame, {.sqlstate = wire::sqlstate::kFeatureNotSupported,
+                    .message = "transaction blocks are not allowed in statement pooling mode"});
     }
     if (answer_query_from_cache(text, *judged_, scan)) {
         judged_.reset();
@@ -99,7 +103,8 @@ std::size_t Session::take_batch(std::string_view view) {
     if (plan.whole()) {
         const auto batch = view.substr(0, size);
         if (answer_batch_here(plan, batch)) return size;
-        if (identity_->mode != config::PoolMode::session && answer_batch_from_cache(plan, batch)) return size;
+        if (identity_->mode != config::PoolMode::session && answer_batch_from_cache(plan, batch))
+            return size;
     }
     return want_server() ? forward_frame(view) : 0;
 }
@@ -107,7 +112,8 @@ std::size_t Session::take_batch(std::string_view view) {
 void Session::expect(Expect e) {
     exchange_->expects.push(e);
     using Kind = Expect::Kind;
-    if (e.kind == Kind::query || e.kind == Kind::sync || e.kind == Kind::function_call) ++exchange_->ready_expected;
+    if (e.kind == Kind::query || e.kind == Kind::sync || e.kind == Kind::function_call)
+        ++exchange_->ready_expected;
 }
 
 void Session::begin_statement(bool extended) {
@@ -131,13 +137,15 @@ std::size_t Session::forward_frame(std::string_view view) {
         return n;
     }
     if (!exchange_) exchange_ = env_.exchanges.take();
-    const Frame frame = wire::scan_frame(view, static_cast<std::uint32_t>(env_.config().limits.max_message));
+    const Frame frame =
+        wire::scan_frame(view, static_cast<std::uint32_t>(env_.config().limits.max_message));
     if (frame.status == FrameStatus::bad_length) {
         protocol_error("invalid message length");
         return 0;
     }
     if (!view.empty() && (!wire::is_client_message(frame.type) || frame.type == fe::kPassword)) {
-        protocol_error("invalid frontend message type " + std::to_string(static_cast<unsigned char>(frame.type)));
+        protocol_error("invalid frontend message type " +
+                       std::to_string(static_cast<unsigned char>(frame.type)));
         return 0;
     }
     if (frame.status == FrameStatus::header_incomplete) return 0;
@@ -163,15 +171,19 @@ std::size_t Session::forward_frame(std::string_view view) {
         case fe::kDescribe: return forward_describe(view, frame);
         case fe::kClose: return forward_close(view, frame);
         case fe::kExecute:
-            if (frame.status != FrameStatus::complete) return frame.size > kStreamAbove ? stream_large(view, frame) : 0;
+            if (frame.status != FrameStatus::complete)
+                return frame.size > kStreamAbove ? stream_large(view, frame) : 0;
             exchange_->copy_ended = false;
             expect({.kind = Expect::Kind::execute});
             return forward_whole(view, frame);
         case fe::kSync: return forward_sync(view, frame);
-        case fe::kFlush: return frame.status == FrameStatus::complete ? forward_whole(view, frame) : 0;
+        case fe::kFlush:
+            return frame.status == FrameStatus::complete ? forward_whole(view, frame) : 0;
         case fe::kFunctionCall: return forward_function_call(view, frame);
         case fe::kTerminate: end(); return 0;
-        default: return stream_frame(view, frame);  // copy messages outside COPY: the server ignores them
+        default:
+            return stream_frame(view,
+                                frame);  // copy messages outside COPY: the server ignores them
     }
 }
 
@@ -199,11 +211,10 @@ std::size_t Session::forward_copy(std::string_view view, const Frame& frame) {
     switch (frame.type) {
         case fe::kCopyData: return stream_frame(view, frame);
         case fe::kCopyDone:
-        case fe::kCopyFail:
-            copy_in_ = false;
-            return stream_frame(view, frame);
+        case fe::kCopyFail: copy_in_ = false; return stream_frame(view, frame);
         case fe::kTerminate: end(); return 0;
-        default: return stream_frame(view, frame);  // Flush and Sync are ignored in COPY, others end it
+        default:
+            return stream_frame(view, frame);  // Flush and Sync are ignored in COPY, others end it
     }
 }
 
@@ -223,7 +234,8 @@ void Session::note_settings(const query::Verdict& verdict, std::string_view text
     std::string lower(text.substr(0, 4096));
     for (auto& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     if (several) {
-        if (lower.find("reset all") != std::string::npos || lower.find("discard all") != std::string::npos)
+        if (lower.find("reset all") != std::string::npos ||
+            lower.find("discard all") != std::string::npos)
             exchange_->reset_settings = true;
         return;
     }

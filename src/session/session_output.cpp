@@ -1,5 +1,6 @@
-// Session: frames from the server. Looks at type and length, passes runs of bytes on as they are, takes
-// out what the proxy asked for itself, puts in what it answers itself, and counts what is owed.
+// Session: frames from the server. Looks at type and length, passes runs of bytes on as they are,
+// takes out what the proxy asked for itself, puts in what it answers itself, and counts what is
+// owed.
 #include "pgweir/base/log.hpp"
 #include "pgweir/session/session.hpp"
 #include "pgweir/wire/error_fields.hpp"
@@ -56,8 +57,10 @@ void Session::on_server_bytes(std::string_view bytes) noexcept {
             const auto n = std::min<std::uint64_t>(reply_left_, bytes.size() - run.at);
             if (exchange_->fill) exchange_->fill->append(bytes.substr(run.at, n));
             reply_left_ -= n;
-            if (reply_swallowed_) run.drop(n);
-            else run.at += n;
+            if (reply_swallowed_)
+                run.drop(n);
+            else
+                run.at += n;
             continue;
         }
         const auto rest = bytes.substr(run.at);
@@ -122,9 +125,12 @@ std::size_t Session::complete_held(Run&, std::string_view bytes) {
             const auto f = wire::scan_frame(*whole);
             const auto reply = on_server_frame(own, f.type, f.body, *whole);
             if (reply == Reply::violation) return bytes.size();
-            if (reply == Reply::swallow) own.drop(whole->size());
-            else own.at += whole->size();
-            if (own.at > own.begin) turn_->client.copy(own.bytes.substr(own.begin, own.at - own.begin));
+            if (reply == Reply::swallow)
+                own.drop(whole->size());
+            else
+                own.at += whole->size();
+            if (own.at > own.begin)
+                turn_->client.copy(own.bytes.substr(own.begin, own.at - own.begin));
             Run none{turn_->client, {}};
             local_replies(none);
             return taken;
@@ -163,7 +169,8 @@ void Session::tee(char, std::string_view whole) {
     if (exchange_->fill) exchange_->fill->append(whole);
 }
 
-Session::Reply Session::on_server_frame(Run& run, char type, std::string_view body, std::string_view whole) {
+Session::Reply Session::on_server_frame(Run& run, char type, std::string_view body,
+                                        std::string_view whole) {
     auto& x = *exchange_;
     const bool asked = !x.expects.empty();
     switch (type) {
@@ -171,7 +178,9 @@ Session::Reply Session::on_server_frame(Run& run, char type, std::string_view bo
         case be::kNotificationResponse:
         case be::kParameterStatus:
             // What RESET undid and we set again is news to the client.
-            if (asked && x.expects.front().swallow && !x.expects.front().quiet) return Reply::swallow;
+            if (asked && x.expects.front().swallow && !x.expects.front().quiet)
+                return Reply::swallow;
+            if (type == be::kParameterStatus) note_parameter(body);
             tee(type, whole);
             return Reply::forward;
         case be::kErrorResponse: return on_error(run, body);
@@ -196,7 +205,8 @@ Session::Reply Session::on_server_frame(Run& run, char type, std::string_view bo
         case be::kPortalSuspended: return completion(whole, type);
         case be::kRowDescription:
         case be::kNoData:
-            if (x.expects.front().kind == Kind::describe_statement || x.expects.front().kind == Kind::describe_portal)
+            if (x.expects.front().kind == Kind::describe_statement ||
+                x.expects.front().kind == Kind::describe_portal)
                 x.expects.pop();
             break;
         case be::kCopyInResponse:
@@ -206,6 +216,18 @@ Session::Reply Session::on_server_frame(Run& run, char type, std::string_view bo
     }
     tee(type, whole);
     return swallow ? Reply::swallow : Reply::forward;
+}
+
+/// PostgreSQL tells of a reload with the next answer. A session that is not pinned and not in a
+/// transaction has changed nothing itself.
+void Session::note_parameter(std::string_view body) {
+    if (pin_ != query::PinReason::none || tx_ != wire::TxStatus::idle ||
+        identity_->mode == config::PoolMode::session)
+        return;
+    base::ByteReader r(body);
+    const auto name = r.cstring();
+    const auto value = r.cstring();
+    if (r.ok()) leaser_.parameter_changed(*server_, name, value);
 }
 
 Session::Reply Session::answer(Run&, Kind kind, std::string_view whole) {
@@ -267,7 +289,8 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
         if (front.quiet) return Reply::swallow;
         // Our own settings were refused. The client gets the server's words in place of an answer.
         lease_failure_ = std::make_unique<pool::ServerFailure>(
-            pool::ServerFailure{std::string(fields.sqlstate), std::string(fields.message), std::string(fields.detail), true});
+            pool::ServerFailure{std::string(fields.sqlstate), std::string(fields.message),
+                                std::string(fields.detail), true});
         return Reply::swallow;
     }
     if (!front.quiet) x.sqlstate = fields.sqlstate;
@@ -276,15 +299,18 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
         fields.message == "cached plan must not change result type")
         env_.statements->forget(x.statement->id);
     if (front.kind == Kind::query && x.forgotten.size() > 0) statements_ = std::move(x.forgotten);
-    if (front.kind == Kind::query || front.kind == Kind::sync || front.kind == Kind::function_call) return Reply::forward;
-    // The rest of the batch is skipped by the server, so none of it will be answered or take effect.
-    while (!x.expects.empty() && x.expects.front().kind != Kind::sync && x.expects.front().kind != Kind::query &&
-           x.expects.front().kind != Kind::function_call) {
+    if (front.kind == Kind::query || front.kind == Kind::sync || front.kind == Kind::function_call)
+        return Reply::forward;
+    // The rest of the batch is skipped by the server, so none of it will be answered or take
+    // effect.
+    while (!x.expects.empty() && x.expects.front().kind != Kind::sync &&
+           x.expects.front().kind != Kind::query && x.expects.front().kind != Kind::function_call) {
         take_back_names(x.expects.front());
         x.expects.pop();
     }
     if (front.quiet) return Reply::swallow;
-    if (!front.own_error || fields.sqlstate != wire::sqlstate::kInvalidSqlStatementName) return Reply::forward;
+    if (!front.own_error || fields.sqlstate != wire::sqlstate::kInvalidSqlStatementName)
+        return Reply::forward;
     const auto& own = x.errors[front.statement];
     run.emit();
     std::string out;
@@ -295,7 +321,8 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
 
 void Session::confirm_name(std::uint64_t statement) {
     auto& parsed = exchange_->parsed;
-    const auto it = std::find_if(parsed.begin(), parsed.end(), [&](const ParsedName& p) { return p.statement == statement; });
+    const auto it = std::find_if(parsed.begin(), parsed.end(),
+                                 [&](const ParsedName& p) { return p.statement == statement; });
     if (it != parsed.end()) parsed.erase(it);
 }
 
@@ -307,12 +334,15 @@ void Session::take_back_names(const Expect& e) {
         if (server_->unnamed_statement == e.statement) server_->unnamed_statement = 0;
     }
     auto& parsed = exchange_->parsed;
-    // Names are taken back from the front of the queue on, so the oldest of this batch is first, but
-    // one that was answered already has left `parsed`.
-    const auto it = std::find_if(parsed.begin(), parsed.end(), [&](const ParsedName& p) { return p.statement == e.statement; });
+    // Names are taken back from the front of the queue on, so the oldest of this batch is first,
+    // but one that was answered already has left `parsed`.
+    const auto it = std::find_if(parsed.begin(), parsed.end(),
+                                 [&](const ParsedName& p) { return p.statement == e.statement; });
     if (it == parsed.end() || e.swallow) return;
-    if (it->name.empty()) unnamed_.reset();
-    else statements_.erase(it->name);
+    if (it->name.empty())
+        unnamed_.reset();
+    else
+        statements_.erase(it->name);
     parsed.erase(it);
 }
 
@@ -320,7 +350,8 @@ Session::Reply Session::on_ready_for_query(Run& run, std::string_view body) {
     auto& x = *exchange_;
     const auto front = x.expects.front();
     const char status = body.size() == 1 ? body[0] : '\0';
-    const bool ends = front.kind == Kind::query || front.kind == Kind::sync || front.kind == Kind::function_call;
+    const bool ends =
+        front.kind == Kind::query || front.kind == Kind::sync || front.kind == Kind::function_call;
     if (!ends || (status != 'I' && status != 'T' && status != 'E')) {
         server_violation("the server was ready before it had answered");
         return Reply::violation;
@@ -360,8 +391,8 @@ Session::Reply Session::on_ready_for_query(Run& run, std::string_view body) {
     return Reply::forward;
 }
 
-/// The server would not take this client's settings: the statement that asked for the lease fails with
-/// the server's words, and the connection is cleaned before anybody uses it.
+/// The server would not take this client's settings: the statement that asked for the lease fails
+/// with the server's words, and the connection is cleaned before anybody uses it.
 void Session::settings_refused() {
     const auto why = std::move(lease_failure_);
     turn_->server.flush();
@@ -398,8 +429,8 @@ void Session::reapply_settings() {
 
 void Session::server_violation(std::string_view what) {
     env_.counters().protocol_errors.add(1);
-    base::log_warning("server process " + std::to_string(server_->process_id()) + " of " + base::printable(identity_->database) +
-                      ": " + std::string(what));
+    base::log_warning("server process " + std::to_string(server_->process_id()) + " of " +
+                      base::printable(identity_->database) + ": " + std::string(what));
     turn_->client.flush();
     auto* server = server_;
     hold_fences();

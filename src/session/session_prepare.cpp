@@ -51,11 +51,14 @@ bool Session::ensure_prepared(const Statement& statement, bool unnamed) {
     }
     if (!unnamed) make_room();
     std::string message;
-    wire::write_parse(message, unnamed ? "" : pool::prepared_name(statement.id), statement.text, statement.types);
+    wire::write_parse(message, unnamed ? "" : pool::prepared_name(statement.id), statement.text,
+                      statement.types);
     turn_->server.copy(message);
     exchange_->expects.push({.kind = Kind::parse, .swallow = true, .statement = statement.id});
-    if (unnamed) server_->unnamed_statement = statement.id;
-    else server_->prepared.insert(statement.id);
+    if (unnamed)
+        server_->unnamed_statement = statement.id;
+    else
+        server_->prepared.insert(statement.id);
     leaser_.counters().server_parse_count.add(1);
     return false;
 }
@@ -93,8 +96,10 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
     begin_statement(true);
     if (raw) {
         auto s = StatementTable::make(parse.text, parse.raw_types);
-        if (parse.name.empty()) unnamed_ = std::move(s);
-        else statements_.set(parse.name, std::move(s));
+        if (parse.name.empty())
+            unnamed_ = std::move(s);
+        else
+            statements_.set(parse.name, std::move(s));
         expect({.kind = Kind::parse});
         return forward_whole(view, frame);
     }
@@ -135,8 +140,8 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
     return frame.size;
 }
 
-/// Makes the server fail here, so that it skips the rest of the batch as PostgreSQL would, and has the
-/// client told `error` in place of its words.
+/// Makes the server fail here, so that it skips the rest of the batch as PostgreSQL would, and has
+/// the client told `error` in place of its words.
 void Session::fail_batch(OwnError error) {
     auto& x = *exchange_;
     x.errors.push_back(std::move(error));
@@ -165,11 +170,14 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     auto& x = *exchange_;
     const auto* found = find_statement(name);
     const bool ours = identity_->mode != config::PoolMode::session;
-    if (ours && found == nullptr && whole && (name.empty() || name.starts_with(pool::kPreparedPrefix))) {
+    if (ours && found == nullptr && whole &&
+        (name.empty() || name.starts_with(pool::kPreparedPrefix))) {
         // What stands in the server's unnamed slot, or under a name of ours, is another session's.
         fail_batch({std::string(wire::sqlstate::kInvalidSqlStatementName),
-                    name.empty() ? "unnamed prepared statement does not exist"
-                                 : "prepared statement \"" + std::string(name) + "\" does not exist", ""});
+                    name.empty()
+                        ? "unnamed prepared statement does not exist"
+                        : "prepared statement \"" + std::string(name) + "\" does not exist",
+                    ""});
         return frame.size;
     }
     StatementPtr statement;
@@ -178,7 +186,9 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
         x.statement = statement;
         x.statement_name = name;
         const auto memo = judge(statement->text, statement->scan);
-        if (ours && memo->verdict->kind == query::Kind::deallocate && deallocates_all(statement->text)) forget_all_statements();
+        if (ours && memo->verdict->kind == query::Kind::deallocate &&
+            deallocates_all(statement->text))
+            forget_all_statements();
         apply_effects(*memo);
     } else {
         unknown_effects(query::PinReason::none);  // a statement made by SQL PREPARE, or none
@@ -222,16 +232,21 @@ std::size_t Session::forward_describe(std::string_view view, const Frame& frame)
     const auto* found = statement ? find_statement(name) : nullptr;
     const bool ours = identity_->mode != config::PoolMode::session;
     if (ours && statement && found == nullptr && name.empty()) {
-        fail_batch({std::string(wire::sqlstate::kInvalidSqlStatementName), "unnamed prepared statement does not exist", ""});
+        fail_batch({std::string(wire::sqlstate::kInvalidSqlStatementName),
+                    "unnamed prepared statement does not exist", ""});
         return frame.size;
     }
     if (ours && found != nullptr) ensure_prepared(**found, name.empty());
     expect({.kind = statement ? Kind::describe_statement : Kind::describe_portal,
             .statement = found != nullptr ? (*found)->id : 0});
-    if (!ours || !statement || (found != nullptr && name.empty())) return forward_whole(view, frame);
-    if (found != nullptr) forward_renamed(frame, 1, name.size(), pool::prepared_name((*found)->id));
-    else if (name.starts_with(pool::kPreparedPrefix)) forward_renamed(frame, 1, name.size(), kNoSuchStatement);
-    else return forward_whole(view, frame);
+    if (!ours || !statement || (found != nullptr && name.empty()))
+        return forward_whole(view, frame);
+    if (found != nullptr)
+        forward_renamed(frame, 1, name.size(), pool::prepared_name((*found)->id));
+    else if (name.starts_with(pool::kPreparedPrefix))
+        forward_renamed(frame, 1, name.size(), kNoSuchStatement);
+    else
+        return forward_whole(view, frame);
     return frame.size;
 }
 
@@ -249,8 +264,10 @@ std::size_t Session::forward_close(std::string_view view, const Frame& frame) {
     }
     const bool known = kind == 'S' && find_statement(name) != nullptr;
     if (known) {
-        if (name.empty()) unnamed_.reset();
-        else statements_.erase(name);
+        if (name.empty())
+            unnamed_.reset();
+        else
+            statements_.erase(name);
         if (identity_->mode != config::PoolMode::session) {
             expect({.kind = Kind::local_close});
             if (exchange_->expects.size() == 1) answer_local_front();
@@ -258,7 +275,8 @@ std::size_t Session::forward_close(std::string_view view, const Frame& frame) {
         }
     }
     expect({.kind = Kind::close});
-    if (kind == 'S' && identity_->mode != config::PoolMode::session && name.starts_with(pool::kPreparedPrefix)) {
+    if (kind == 'S' && identity_->mode != config::PoolMode::session &&
+        name.starts_with(pool::kPreparedPrefix)) {
         forward_renamed(frame, 1, name.size(), kNoSuchStatement);
         return frame.size;
     }
@@ -272,9 +290,10 @@ void Session::answer_local_front() {
         if (kind == Kind::local_parse) {
             confirm_name(x.expects.front().statement);
             turn_->client.copy(std::string_view("1\0\0\0\4", 5));
-        }
-        else if (kind == Kind::local_close) turn_->client.copy(std::string_view("3\0\0\0\4", 5));
-        else return;
+        } else if (kind == Kind::local_close)
+            turn_->client.copy(std::string_view("3\0\0\0\4", 5));
+        else
+            return;
         x.expects.pop();
     }
 }
@@ -292,8 +311,8 @@ void Session::forget_all_statements() {
 
 namespace {
 
-/// The name in `EXECUTE name ...` or `DEALLOCATE [PREPARE] name`, folded as PostgreSQL folds it; empty
-/// when the text is neither.
+/// The name in `EXECUTE name ...` or `DEALLOCATE [PREPARE] name`, folded as PostgreSQL folds it;
+/// empty when the text is neither.
 std::string statement_name(std::string_view text, bool& deallocate) {
     std::size_t at = 0;
     const auto word = [&](bool& quoted) {
@@ -302,9 +321,12 @@ std::string statement_name(std::string_view text, bool& deallocate) {
         quoted = at < text.size() && text[at] == '"';
         if (quoted) {
             for (++at; at < text.size(); ++at) {
-                if (text[at] != '"') w += text[at];
-                else if (at + 1 < text.size() && text[at + 1] == '"') w += text[++at];
-                else break;
+                if (text[at] != '"')
+                    w += text[at];
+                else if (at + 1 < text.size() && text[at + 1] == '"')
+                    w += text[++at];
+                else
+                    break;
             }
             ++at;
             return w;

@@ -60,7 +60,8 @@ void SettingsProbe::on_server_bytes(std::string_view bytes) noexcept {
         const auto frame = wire::scan_frame(in_);
         if (frame.status == wire::FrameStatus::bad_length || in_.size() > kMaxAnswer) {
             failed_ = true;
-            failure_ = {std::string(wire::sqlstate::kProtocolViolation), "the server sent a malformed message", "", false};
+            failure_ = {std::string(wire::sqlstate::kProtocolViolation),
+                        "the server sent a malformed message", "", false};
             finish();
             return;
         }
@@ -73,7 +74,8 @@ void SettingsProbe::on_server_bytes(std::string_view bytes) noexcept {
         } else if (frame.type == wire::be::kErrorResponse && !failed_) {
             const auto f = wire::parse_error_fields(frame.body);
             failed_ = true;
-            failure_ = {std::string(f.sqlstate), std::string(f.message), std::string(f.detail), true};
+            failure_ = {std::string(f.sqlstate), std::string(f.message), std::string(f.detail),
+                        true};
         } else if (frame.type == wire::be::kReadyForQuery) {
             in_.clear();
             finish();

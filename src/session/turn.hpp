@@ -1,5 +1,5 @@
-// What one event collects for both peers. Made on the stack by the outermost call into a session, and
-// sent when that call ends, so an event costs at most one send to each side.
+// What one event collects for both peers. Made on the stack by the outermost call into a session,
+// and sent when that call ends, so an event costs at most one send to each side.
 #pragma once
 
 #include "pgweir/session/session.hpp"

@@ -14,7 +14,9 @@ ErrorFields parse_error_fields(std::string_view body) noexcept {
         const auto value = r.cstring();
         if (!r.ok()) return fields;
         switch (code) {
-            case 'S': if (fields.severity.empty()) fields.severity = value; break;
+            case 'S':
+                if (fields.severity.empty()) fields.severity = value;
+                break;
             case 'V': fields.severity = value; break;
             case 'C': fields.sqlstate = value; break;
             case 'M': fields.message = value; break;

@@ -74,7 +74,8 @@ bool next_word(std::string_view& rest, std::string& word) {
 
 }  // namespace
 
-base::Result<std::vector<std::pair<std::string, std::string>>> parse_options(std::string_view options) {
+base::Result<std::vector<std::pair<std::string, std::string>>> parse_options(
+    std::string_view options) {
     std::vector<std::pair<std::string, std::string>> settings;
     std::string word;
     while (next_word(options, word)) {

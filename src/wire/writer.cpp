@@ -38,8 +38,12 @@ void write_report(std::string& out, char type, const Report& r) {
 
 }  // namespace
 
-void write_error(std::string& out, const Report& report) { write_report(out, be::kErrorResponse, report); }
-void write_notice(std::string& out, const Report& report) { write_report(out, be::kNoticeResponse, report); }
+void write_error(std::string& out, const Report& report) {
+    write_report(out, be::kErrorResponse, report);
+}
+void write_notice(std::string& out, const Report& report) {
+    write_report(out, be::kNoticeResponse, report);
+}
 
 void write_ready(std::string& out, TxStatus status) {
     const char message[6] = {be::kReadyForQuery, 0, 0, 0, 5, static_cast<char>(status)};

@@ -35,7 +35,10 @@ class ListLink {
 template <class T, ListLink T::*Link>
 class IntrusiveList {
   public:
-    IntrusiveList() noexcept { head_.prev_ = head_.next_ = &head_; head_.size_ = &head_size_; }
+    IntrusiveList() noexcept {
+        head_.prev_ = head_.next_ = &head_;
+        head_.size_ = &head_size_;
+    }
     IntrusiveList(const IntrusiveList&) = delete;
     IntrusiveList& operator=(const IntrusiveList&) = delete;
     ~IntrusiveList() {
@@ -47,7 +50,10 @@ class IntrusiveList {
     std::size_t size() const noexcept { return size_; }
     T* front() noexcept { return empty() ? nullptr : owner(head_.next_); }
     T* back() noexcept { return empty() ? nullptr : owner(head_.prev_); }
-    T* next(T& t) noexcept { auto* n = (t.*Link).next_; return n == &head_ ? nullptr : owner(n); }
+    T* next(T& t) noexcept {
+        auto* n = (t.*Link).next_;
+        return n == &head_ ? nullptr : owner(n);
+    }
 
     void push_back(T& t) noexcept { insert_before(head_, t.*Link, t); }
     void push_front(T& t) noexcept { insert_before(*head_.next_, t.*Link, t); }

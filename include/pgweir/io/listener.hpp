@@ -1,7 +1,6 @@
-// A listening socket. Accepts until the queue is empty or a bound is reached, so one turn of the loop
-// is never all accepting. When descriptors run out it keeps one in reserve to refuse politely instead
-// of spinning on an event it cannot serve.
-// Thread: the loop's.
+// A listening socket. Accepts until the queue is empty or a bound is reached, so one turn of the
+// loop is never all accepting. When descriptors run out it keeps one in reserve to refuse politely
+// instead of spinning on an event it cannot serve. Thread: the loop's.
 #pragma once
 
 #include <functional>
@@ -22,8 +21,8 @@ class Listener final : private Watcher {
     /// With `shared`, several listeners bind the same address and the kernel spreads connections.
     static base::Result<std::unique_ptr<Listener>> open(Loop& loop, const Address& at, bool shared,
                                                         OnAccept on_accept);
-    /// Somebody listens there. With SO_REUSEPORT a second process of the same user would share the port
-    /// without a word.
+    /// Somebody listens there. With SO_REUSEPORT a second process of the same user would share the
+    /// port without a word.
     static bool is_taken(const Address& at) noexcept;
     ~Listener();
     Listener(const Listener&) = delete;

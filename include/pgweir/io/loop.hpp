@@ -36,7 +36,8 @@ struct Watch {
     std::uint32_t events = 0;
 };
 
-/// Destroyed at the end of the turn in which it was buried, when no call of its own is on the stack.
+/// Destroyed at the end of the turn in which it was buried, when no call of its own is on the
+/// stack.
 class Buried {
   public:
     virtual ~Buried() = default;
@@ -50,8 +51,8 @@ class Loop {
     Loop& operator=(const Loop&) = delete;
 
     void run();
-    void stop() noexcept;                     // any thread
-    void post(std::function<void()> task);    // any thread; runs on the loop's thread, in order
+    void stop() noexcept;                   // any thread
+    void post(std::function<void()> task);  // any thread; runs on the loop's thread, in order
 
     /// Monotonic time, read once for each batch of events.
     base::Nanos now() const noexcept { return now_; }
@@ -61,8 +62,8 @@ class Loop {
 
     Watch* watch(int fd, Watcher* watcher, bool readable, bool writable);
     void rewatch(int fd, Watch* watch, bool readable, bool writable) noexcept;
-    /// Forgets the watch. With `keep_open`, the descriptor leaves the epoll set too (it will live on
-    /// elsewhere); otherwise the caller closes it, which does the same.
+    /// Forgets the watch. With `keep_open`, the descriptor leaves the epoll set too (it will live
+    /// on elsewhere); otherwise the caller closes it, which does the same.
     void unwatch(int fd, Watch* watch, bool keep_open) noexcept;
 
     void bury(std::unique_ptr<Buried> dead) { graveyard_.push_back(std::move(dead)); }

@@ -14,8 +14,8 @@ namespace pgweir::io {
 
 using ResolveCallback = std::function<void(base::Result<std::vector<Address>>)>;
 
-/// `host` starting with '/' is a Unix socket directory. The callback runs on the loop's thread, maybe
-/// before this returns; it must itself check that its owner is still there.
+/// `host` starting with '/' is a Unix socket directory. The callback runs on the loop's thread,
+/// maybe before this returns; it must itself check that its owner is still there.
 void resolve(Loop& loop, const std::string& host, std::uint16_t port, ResolveCallback callback);
 
 }  // namespace pgweir::io

@@ -32,7 +32,8 @@ class Socket {
     Socket(const Socket&) = delete;
     Socket& operator=(const Socket&) = delete;
 
-    /// Takes over `fd`, which must be non-blocking. False when the loop refuses it; it is closed then.
+    /// Takes over `fd`, which must be non-blocking. False when the loop refuses it; it is closed
+    /// then.
     bool open(Loop& loop, int fd, Watcher* watcher, bool readable, bool writable);
     bool is_open() const noexcept { return fd_ >= 0; }
     int fd() const noexcept { return fd_; }
@@ -85,7 +86,8 @@ class Socket {
 base::Result<int> start_connect(const Address& to);
 /// 0, or the errno with which the connect ended.
 int connect_error(int fd) noexcept;
-/// TCP_NODELAY, keepalive and TCP_USER_TIMEOUT (milliseconds, 0: the system's own) where they apply.
+/// TCP_NODELAY, keepalive and TCP_USER_TIMEOUT (milliseconds, 0: the system's own) where they
+/// apply.
 void tune_socket(int fd, unsigned user_timeout_ms) noexcept;
 
 }  // namespace pgweir::io

@@ -1,8 +1,8 @@
 // Sends a CancelRequest to a server (manual, "Canceling Requests in Progress"): a connection of its
 // own, sixteen bytes or more, and then the server closes it. `done` is called once the server has
-// closed it, or after ten seconds, or when it could not be made: until then the signal may still hit
-// whatever the connection runs, so the pool must not lease it to another session.
-// Thread: the loop's. Owns itself until it is done.
+// closed it, or after ten seconds, or when it could not be made: until then the signal may still
+// hit whatever the connection runs, so the pool must not lease it to another session. Thread: the
+// loop's. Owns itself until it is done.
 #pragma once
 
 #include <functional>

@@ -1,9 +1,8 @@
 // One worker's half of a pool: its server connections and the sessions that wait for one. Decides
 // who gets a connection, when one is opened, cleaned, kept warm or closed.
 // Invariants: a connection is in exactly one list; it goes to idle only with transaction status 'I'
-// and nothing left behind; waiters are served in order of arrival; a worker never keeps a connection
-// idle while a session of another has waited longer.
-// Thread: the worker's.
+// and nothing left behind; waiters are served in order of arrival; a worker never keeps a
+// connection idle while a session of another has waited longer. Thread: the worker's.
 #pragma once
 
 #include <functional>
@@ -36,8 +35,8 @@ class Waiter {
 /// What a session must say when it gives a connection back.
 struct Release {
     enum class How : std::uint8_t {
-        clean,    // status 'I', proven to leave nothing behind
-        reset,    // status known and nothing in flight, but state may be left: ROLLBACK, DISCARD ALL
+        clean,  // status 'I', proven to leave nothing behind
+        reset,  // status known and nothing in flight, but state may be left: ROLLBACK, DISCARD ALL
         abandon,  // the session ended while `ready_expected` answers were still to come
         close,    // not fit for anybody
     };
@@ -56,6 +55,9 @@ class Leaser {
     /// Sends a cancel request for what the session on `server` is running.
     virtual void cancel(ServerLink& server) = 0;
     virtual metrics::PoolCounters& counters() noexcept = 0;
+    /// A parameter changed that no client can have changed: the server was reconfigured.
+    virtual void parameter_changed(ServerLink& server, std::string_view name,
+                                   std::string_view value) = 0;
 
   protected:
     ~Leaser() = default;
@@ -95,6 +97,8 @@ class Pool final : public Leaser {
     void cancel_wait(Waiter& waiter) override;
     void release(ServerLink& server, Release how) override;
     void cancel(ServerLink& server) override;
+    void parameter_changed(ServerLink& server, std::string_view name,
+                           std::string_view value) override;
 
     /// Opens a connection for a login that has to be proven; null when no permit is to be had.
     ServerConnection* open_for_login(const Credentials& credentials, LoginObserver& observer);

@@ -27,9 +27,9 @@ using ProfilePtr = std::shared_ptr<const Profile>;
 ProfilePtr intern_profile(Settings settings);
 ProfilePtr empty_profile();
 
-/// Appends the SQL that takes a server session from the settings of `from` to those of `to`; nothing
-/// when there is no difference. set_config() is used rather than SET, because SET would read the
-/// value of a list such as search_path as one quoted name.
+/// Appends the SQL that takes a server session from the settings of `from` to those of `to`;
+/// nothing when there is no difference. set_config() is used rather than SET, because SET would
+/// read the value of a list such as search_path as one quoted name.
 void append_settings_sql(std::string& sql, const Profile& from, const Profile& to);
 void append_setting_sql(std::string& sql, std::string_view name, std::string_view value);
 void append_application_name_sql(std::string& sql, std::string_view name);

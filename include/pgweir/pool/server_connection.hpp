@@ -42,12 +42,12 @@ class LoginObserver {
 };
 
 enum class ServerState : std::uint8_t {
-    connecting,    // TCP or Unix connect is under way
-    tls_answer,    // SSLRequest sent
+    connecting,  // TCP or Unix connect is under way
+    tls_answer,  // SSLRequest sent
     tls_handshake,
     login,
     idle,
-    validating,    // the validation query runs before a lease
+    validating,  // the validation query runs before a lease
     leased,
     draining,      // its session is gone; waiting for the end of what it had asked
     rolling_back,  // ROLLBACK runs
@@ -95,9 +95,9 @@ class ServerConnection final : public ServerLink, public io::Watcher, public io:
     base::Nanos created_at() const noexcept { return created_at_; }
     base::Nanos since() const noexcept { return since_; }  // in its present state
     void set_since(base::Nanos now) noexcept { since_ = now; }
-    base::Nanos retire_at = 0;   // lifetime with jitter; 0: never
+    base::Nanos retire_at = 0;  // lifetime with jitter; 0: never
     unsigned cancels_in_flight = 0;
-    bool dirty = false;          // must be reset before another session uses it
+    bool dirty = false;  // must be reset before another session uses it
     bool pinned = false;
 
     base::ListLink link;  // in one of its pool's lists
@@ -127,8 +127,9 @@ class ServerConnection final : public ServerLink, public io::Watcher, public io:
     io::Socket socket_;
     io::Address address_;
     std::vector<io::Address> addresses_;  // still to be tried
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for callbacks that may come late
-    auth::ServerSecret secret_;  // until it is sent
+    std::shared_ptr<bool> alive_ =
+        std::make_shared<bool>(true);  // for callbacks that may come late
+    auth::ServerSecret secret_;        // until it is sent
     auth::ServerLogin login_;
     LoginObserver* observer_ = nullptr;
     ServerUser* user_ = nullptr;

@@ -1,6 +1,6 @@
 // A server connection as a session sees it while it holds the lease: bytes out, bytes in, and what
-// is known of the state of the server's session. Abstract, so that the session machine can be driven
-// in a unit test without a socket. Thread: the worker's.
+// is known of the state of the server's session. Abstract, so that the session machine can be
+// driven in a unit test without a socket. Thread: the worker's.
 #pragma once
 
 #include <sys/uio.h>
@@ -41,8 +41,8 @@ class PreparedSet {
 std::string prepared_name(std::uint64_t id);
 inline constexpr std::string_view kPreparedPrefix = "pgweir_";
 
-/// The session that holds the lease. Calls come from the event loop; the session may end the lease in
-/// any of them.
+/// The session that holds the lease. Calls come from the event loop; the session may end the lease
+/// in any of them.
 class ServerUser {
   public:
     virtual void on_server_bytes(std::string_view bytes) noexcept = 0;
@@ -55,8 +55,8 @@ class ServerUser {
     ~ServerUser() = default;
 };
 
-/// Something that must stay until the fate of the connection's last transaction is known; settled by
-/// its destructor.
+/// Something that must stay until the fate of the connection's last transaction is known; settled
+/// by its destructor.
 class Held {
   public:
     virtual ~Held() = default;
@@ -66,18 +66,20 @@ class ServerLink {
   public:
     virtual ~ServerLink() = default;
 
-    /// Sends, queueing what does not fit; a broken connection is reported through on_server_gone later.
+    /// Sends, queueing what does not fit; a broken connection is reported through on_server_gone
+    /// later.
     virtual void send(std::span<const iovec> parts) = 0;
     virtual std::size_t queued() const noexcept = 0;
     virtual void set_reading(bool on) noexcept = 0;
     virtual std::uint32_t process_id() const noexcept = 0;
 
     PreparedSet prepared;
-    std::uint64_t unnamed_statement = 0;  // number of the statement in the unnamed slot, 0: none known
-    ProfilePtr profile = empty_profile();  // whose settings are in force
-    std::string application_name;         // in force on the server
+    std::uint64_t unnamed_statement =
+        0;  // number of the statement in the unnamed slot, 0: none known
+    ProfilePtr profile = empty_profile();      // whose settings are in force
+    std::string application_name;              // in force on the server
     wire::TxStatus tx = wire::TxStatus::idle;  // of the last ReadyForQuery
-    std::unique_ptr<Held> held;           // of a session that left before its answer came
+    std::unique_ptr<Held> held;                // of a session that left before its answer came
 };
 
 }  // namespace pgweir::pool

@@ -72,7 +72,8 @@ struct Credentials {
 
 class SharedPool {
   public:
-    SharedPool(PoolKey key, PoolConfigPtr config, std::shared_ptr<HostBudget> host, unsigned workers);
+    SharedPool(PoolKey key, PoolConfigPtr config, std::shared_ptr<HostBudget> host,
+               unsigned workers);
 
     const PoolKey key;
     const std::string name;  // "database/user"
@@ -88,7 +89,8 @@ class SharedPool {
     /// ParameterStatus values a client with this profile is told; nullopt: not known yet.
     std::optional<Parameters> parameters(std::uint64_t profile_id) const;
     void set_parameters(std::uint64_t profile_id, Parameters parameters);
-    /// The server was reconfigured: what clients without settings are told changes, the rest is unknown.
+    /// The server was reconfigured: what clients without settings are told changes, the rest is
+    /// unknown.
     void note_parameter(std::string_view parameter, std::string_view value);
 
     /// Since when the oldest session of a worker waits for a connection; 0: none waits there.

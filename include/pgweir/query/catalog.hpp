@@ -18,33 +18,39 @@ using Oid = std::uint32_t;
 
 enum class Volatility : char { immutable_ = 'i', stable = 's', volatile_ = 'v' };
 
-/// Tables, views, sequences and the like of every schema; never indexes, TOAST tables, composite types,
-/// or temporary relations (of any session: whoever has made one must not rely on names found here).
+/// Tables, views, sequences and the like of every schema; never indexes, TOAST tables, composite
+/// types, or temporary relations (of any session: whoever has made one must not rely on names found
+/// here).
 struct Relation {
     Oid oid = 0;
     Oid schema = 0;
     std::string name;
-    char kind = 'r';         // pg_class.relkind: r table, p partitioned, v view, m matview, f foreign, S sequence
-    char persistence = 'p';  // pg_class.relpersistence: p, u
-    bool system = false;     // in pg_catalog, information_schema or pg_toast
+    char kind =
+        'r';  // pg_class.relkind: r table, p partitioned, v view, m matview, f foreign, S sequence
+    char persistence = 'p';     // pg_class.relpersistence: p, u
+    bool system = false;        // in pg_catalog, information_schema or pg_toast
     bool row_security = false;  // relrowsecurity, whether or not there is a policy
-    /// A write to it may cause another write or run a function: has_user_triggers or referenced_cascade.
-    /// Triggers that only check (foreign keys, deferred uniqueness) do not count.
+    /// A write to it may cause another write or run a function: has_user_triggers or
+    /// referenced_cascade. Triggers that only check (foreign keys, deferred uniqueness) do not
+    /// count.
     bool has_triggers = false;
     bool has_user_triggers = false;  // pg_trigger.tgisinternal = false, disabled ones included
     bool has_rules = false;          // other than a view's own _RETURN rule
     bool inherits = false;           // has parents or children, or is or has a partition
-    bool referenced_cascade = false; // a foreign key elsewhere cascades or sets null or default from here
-    /// Every column's type is a built-in (or array of one) whose input and output depend on nothing but
-    /// its bytes and tracked settings: no enum, domain, composite, reg*, money, timetz, aclitem.
+    bool referenced_cascade =
+        false;  // a foreign key elsewhere cascades or sets null or default from here
+    /// Every column's type is a built-in (or array of one) whose input and output depend on nothing
+    /// but its bytes and tracked settings: no enum, domain, composite, reg*, money, timetz,
+    /// aclitem.
     bool plain_types = false;
     /// A default, generated column, check, index expression or index predicate calls a function or
     /// operator that is not built in, or a built-in that may write. nextval() does not count.
     bool generated_or_default_functions = false;
-    /// Reading it may call a function that may write: through the view's query or a policy, however deep.
+    /// Reading it may call a function that may write: through the view's query or a policy, however
+    /// deep.
     bool reading_may_write = true;
-    /// Nothing that reading or writing it calls (view, policy, rule, default, check, index, but not its
-    /// triggers: see Catalog::any_harmful_trigger) can leave session state behind.
+    /// Nothing that reading or writing it calls (view, policy, rule, default, check, index, but not
+    /// its triggers: see Catalog::any_harmful_trigger) can leave session state behind.
     bool session_harmless = false;
 };
 
@@ -53,11 +59,13 @@ struct Function {
     Oid schema = 0;
     Volatility volatility = Volatility::volatile_;
     bool builtin = false;  // in pg_catalog and made by initdb (oid < 16384)
-    /// Proven not to leave session state behind (settings, session locks, temporary objects, prepared
-    /// statements, LISTEN, held cursors). A sequence's currval and random()'s position do not count.
+    /// Proven not to leave session state behind (settings, session locks, temporary objects,
+    /// prepared statements, LISTEN, held cursors). A sequence's currval and random()'s position do
+    /// not count.
     bool session_harmless = false;
-    /// May change rows of a table, or is not known not to. Sequences and large objects do not count.
-    /// True also for a stable function whose body reaches a volatile one: PostgreSQL lets it write.
+    /// May change rows of a table, or is not known not to. Sequences and large objects do not
+    /// count. True also for a stable function whose body reaches a volatile one: PostgreSQL lets it
+    /// write.
     bool may_write = true;
 };
 
@@ -77,19 +85,21 @@ struct Catalog {
     template <class T>
     using NameMap = std::unordered_map<std::string, T, base::StringHash, std::equal_to<>>;
 
-    NameMap<Oid> schemas;                                   // name to OID
-    std::unordered_map<Oid, NameMap<Relation>> relations;   // by schema OID, then name
-    NameMap<std::vector<Function>> functions;               // by bare name, every schema
-    NameMap<std::vector<Operator>> operators;               // by bare name, every schema
-    /// Bare names of types outside pg_catalog, tables' row types included: true where pg_catalog has a
-    /// type of that name, too. Array types (_x) only in that case.
+    NameMap<Oid> schemas;                                  // name to OID
+    std::unordered_map<Oid, NameMap<Relation>> relations;  // by schema OID, then name
+    NameMap<std::vector<Function>> functions;              // by bare name, every schema
+    NameMap<std::vector<Operator>> operators;              // by bare name, every schema
+    /// Bare names of types outside pg_catalog, tables' row types included: true where pg_catalog
+    /// has a type of that name, too. Array types (_x) only in that case.
     NameMap<bool> types;
     std::unordered_map<Oid, const Relation*> relations_by_oid;
-    /// The search_path a role logs in with, as text, where its own settings (for this database or for
-    /// all) have one; key "" is every other role's: the database's, else the cluster's. Without key ""
-    /// that could not be learnt, and such a role's path is unknown. ALTER ... SET counts for later logins.
+    /// The search_path a role logs in with, as text, where its own settings (for this database or
+    /// for all) have one; key "" is every other role's: the database's, else the cluster's. Without
+    /// key "" that could not be learnt, and such a role's path is unknown. ALTER ... SET counts for
+    /// later logins.
     NameMap<std::string> role_search_path;
-    /// Some user's trigger (row, statement or event, disabled ones included) may leave session state.
+    /// Some user's trigger (row, statement or event, disabled ones included) may leave session
+    /// state.
     bool any_harmful_trigger = true;
 };
 

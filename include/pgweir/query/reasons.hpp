@@ -94,44 +94,49 @@ enum class NotCached : std::uint8_t {
     count_
 };
 
-inline constexpr std::array<ReasonInfo, static_cast<std::size_t>(NotCached::count_)> kNotCachedReasons{{
-    {"none", "cacheable"},
-    {"cache_off", "the cache is off for this database"},
-    {"no_catalog", "the catalog could not be read over a control connection"},
-    {"not_understood", "the statement could not be parsed"},
-    {"not_a_read", "only SELECT, VALUES and TABLE are cached"},
-    {"several_statements", "a query of several statements"},
-    {"in_transaction", "inside a transaction"},
-    {"pinned_session", "the session is pinned"},
-    {"unknown_setting", "the session has a setting the cache does not know"},
-    {"locking_clause", "FOR UPDATE, FOR SHARE and their kin lock rows"},
-    {"writes", "the statement writes"},
-    {"select_into", "SELECT INTO makes a table"},
-    {"tablesample", "TABLESAMPLE draws other rows each time"},
-    {"system_column", "system columns change without a write"},
-    {"time_dependent", "the result depends on the time or on who asks"},
-    {"function_not_immutable", "a function is not immutable or not of pg_catalog"},
-    {"operator_not_immutable", "an operator is not immutable or not of pg_catalog"},
-    {"type_not_proven", "a type whose input or output is not known to be constant"},
-    {"unknown_relation", "a relation is not in the catalog snapshot"},
-    {"system_relation", "system catalogs are not cached"},
-    {"temporary_relation", "a temporary table"},
-    {"unlogged_relation", "an unlogged table"},
-    {"foreign_table", "a foreign table"},
-    {"view", "a view or materialized view"},
-    {"partitioned", "a partitioned table or a partition"},
-    {"inheritance", "a table with parents or children"},
-    {"row_security", "row-level security"},
-    {"special_date_input", "a literal or parameter such as 'now' or 'today'"},
-    {"client_encoding", "a client encoding in which ASCII bytes occur inside characters"},
-    {"too_large", "the result is larger than cache.max_entry"},
-    {"row_limit", "Execute with a row limit"},
-    {"pipelined", "earlier batches of this session are not answered yet"},
-    {"batch_shape", "a batch that is not one Bind and one Execute"},
-    {"too_complex", "the statement is too deep or reads too many relations"},
-}};
+inline constexpr std::array<ReasonInfo, static_cast<std::size_t>(NotCached::count_)>
+    kNotCachedReasons{{
+        {"none", "cacheable"},
+        {"cache_off", "the cache is off for this database"},
+        {"no_catalog", "the catalog could not be read over a control connection"},
+        {"not_understood", "the statement could not be parsed"},
+        {"not_a_read", "only SELECT, VALUES and TABLE are cached"},
+        {"several_statements", "a query of several statements"},
+        {"in_transaction", "inside a transaction"},
+        {"pinned_session", "the session is pinned"},
+        {"unknown_setting", "the session has a setting the cache does not know"},
+        {"locking_clause", "FOR UPDATE, FOR SHARE and their kin lock rows"},
+        {"writes", "the statement writes"},
+        {"select_into", "SELECT INTO makes a table"},
+        {"tablesample", "TABLESAMPLE draws other rows each time"},
+        {"system_column", "system columns change without a write"},
+        {"time_dependent", "the result depends on the time or on who asks"},
+        {"function_not_immutable", "a function is not immutable or not of pg_catalog"},
+        {"operator_not_immutable", "an operator is not immutable or not of pg_catalog"},
+        {"type_not_proven", "a type whose input or output is not known to be constant"},
+        {"unknown_relation", "a relation is not in the catalog snapshot"},
+        {"system_relation", "system catalogs are not cached"},
+        {"temporary_relation", "a temporary table"},
+        {"unlogged_relation", "an unlogged table"},
+        {"foreign_table", "a foreign table"},
+        {"view", "a view or materialized view"},
+        {"partitioned", "a partitioned table or a partition"},
+        {"inheritance", "a table with parents or children"},
+        {"row_security", "row-level security"},
+        {"special_date_input", "a literal or parameter such as 'now' or 'today'"},
+        {"client_encoding", "a client encoding in which ASCII bytes occur inside characters"},
+        {"too_large", "the result is larger than cache.max_entry"},
+        {"row_limit", "Execute with a row limit"},
+        {"pipelined", "earlier batches of this session are not answered yet"},
+        {"batch_shape", "a batch that is not one Bind and one Execute"},
+        {"too_complex", "the statement is too deep or reads too many relations"},
+    }};
 
-inline constexpr std::string_view name(PinReason r) { return kPinReasons[static_cast<std::size_t>(r)].name; }
-inline constexpr std::string_view name(NotCached r) { return kNotCachedReasons[static_cast<std::size_t>(r)].name; }
+inline constexpr std::string_view name(PinReason r) {
+    return kPinReasons[static_cast<std::size_t>(r)].name;
+}
+inline constexpr std::string_view name(NotCached r) {
+    return kNotCachedReasons[static_cast<std::size_t>(r)].name;
+}
 
 }  // namespace pgweir::query

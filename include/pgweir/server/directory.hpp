@@ -1,6 +1,6 @@
-// All pools of the process, their hosts' limits, and the databases behind them: what workers look up
-// when a client logs in, and what reload replaces.
-// Thread: any; two mutexes, taken at logins, reload and for statistics, never per query.
+// All pools of the process, their hosts' limits, and the databases behind them: what workers look
+// up when a client logs in, and what reload replaces. Thread: any; two mutexes, taken at logins,
+// reload and for statistics, never per query.
 #pragma once
 
 #include <functional>
@@ -22,7 +22,7 @@ struct DatabaseEntry {
     std::string server;  // host:port
     std::string dbname;
     cache::DatabaseState* state = nullptr;
-    control::TargetId target = 0;  // 0: no control connection has been tried
+    control::TargetId target = 0;            // 0: no control connection has been tried
     std::optional<cache::Snapshot> reading;  // of the catalog read that is under way
     std::uint64_t reload_number = 0;
     bool reload_again = false;
@@ -38,9 +38,10 @@ class Directory {
     /// Swaps the configuration and gives every pool its new settings.
     void set_config(config::ConfigPtr config);
 
-    /// The pool of these names; `own_login` makes the one in which a client's own password is proven,
-    /// whatever user the database's entry names. Null: no such database.
-    std::shared_ptr<pool::SharedPool> pool(const std::string& database, const std::string& user, bool own_login);
+    /// The pool of these names; `own_login` makes the one in which a client's own password is
+    /// proven, whatever user the database's entry names. Null: no such database.
+    std::shared_ptr<pool::SharedPool> pool(const std::string& database, const std::string& user,
+                                           bool own_login);
     std::vector<std::shared_ptr<pool::SharedPool>> pools() const;
     /// Drops pools nobody holds any more.
     void sweep();
@@ -52,15 +53,18 @@ class Directory {
     void with_database(const std::string& server, const std::string& dbname,
                        const std::function<void(DatabaseEntry&)>& f);
     void with_target(control::TargetId target, const std::function<void(DatabaseEntry&)>& f);
-    void with_state(const cache::DatabaseState& state, const std::function<void(DatabaseEntry&)>& f);
+    void with_state(const cache::DatabaseState& state,
+                    const std::function<void(DatabaseEntry&)>& f);
     void for_each_database(const std::function<void(DatabaseEntry&)>& f);
 
     static std::string server_name(const config::Database& database);
 
   private:
-    pool::PoolConfigPtr make_config(const config::Database& database, const std::string& name, bool own_login);
+    pool::PoolConfigPtr make_config(const config::Database& database, const std::string& name,
+                                    bool own_login);
     std::shared_ptr<pool::HostBudget> host(const std::string& server);
-    std::shared_ptr<io::TlsContext> tls_context(const config::Database& database, std::string& error);
+    std::shared_ptr<io::TlsContext> tls_context(const config::Database& database,
+                                                std::string& error);
 
     struct Known {
         std::shared_ptr<pool::SharedPool> pool;

@@ -1,6 +1,6 @@
-// The process: configuration, workers, control thread, cache, logs, HTTP, and the signals that reload
-// and stop them. Runs on the main thread, which waits for signals and does what is due now and then.
-// Thread: what workers call says so; the rest belongs to the main thread.
+// The process: configuration, workers, control thread, cache, logs, HTTP, and the signals that
+// reload and stop them. Runs on the main thread, which waits for signals and does what is due now
+// and then. Thread: what workers call says so; the rest belongs to the main thread.
 #pragma once
 
 #include <pthread.h>
@@ -28,6 +28,8 @@ class Supervisor final : public admin::SnapshotSource {
     explicit Supervisor(config::ConfigPtr config);
     ~Supervisor();
 
+    /// To be called before any thread is made: all inherit it, and only run() takes signals.
+    static void block_signals();
     /// Opens sockets and starts all threads; an error text when something cannot be had.
     std::string start();
     /// Until a signal ends it; the exit code.
@@ -44,13 +46,17 @@ class Supervisor final : public admin::SnapshotSource {
     unsigned least_loaded(unsigned self, unsigned slack) const noexcept;
     std::shared_ptr<io::TlsContext> client_tls() const;
     auth::UserStorePtr users() const;
-    const std::shared_ptr<session::StatementTable>& statements() const noexcept { return statements_; }
+    const std::shared_ptr<session::StatementTable>& statements() const noexcept {
+        return statements_;
+    }
     metrics::SlowQuerySink* slow_log() noexcept { return slow_log_.get(); }
     cache::ResultCache* result_cache() noexcept { return cache_.get(); }
-    cache::DatabaseState* database_state(const pool::PoolConfig& config, const pool::SharedPool& pool);
+    cache::DatabaseState* database_state(const pool::PoolConfig& config,
+                                         const pool::SharedPool& pool);
     void reload_catalog(cache::DatabaseState& database);
     void server_settings_changed(const pool::PoolConfig& config);
-    void hold_until_gone(cache::DatabaseState& database, std::uint32_t pid, std::unique_ptr<pool::Held> held);
+    void hold_until_gone(cache::DatabaseState& database, std::uint32_t pid,
+                         std::unique_ptr<pool::Held> held);
     void collect(std::function<void(admin::Snapshot)> done) override;
     /// Reads the configuration again; the errors, none when it is in force now.
     std::vector<std::string> reload();
@@ -65,7 +71,8 @@ class Supervisor final : public admin::SnapshotSource {
     void begin_reading(DatabaseEntry& entry);
     void retry_catalogs();
     void apply_rung(DatabaseEntry& entry, const config::Config& config);
-    bool control_target(const pool::PoolConfig& config, const pool::SharedPool& pool, control::Target& target) const;
+    bool control_target(const pool::PoolConfig& config, const pool::SharedPool& pool,
+                        control::Target& target) const;
     void describe_process(admin::Snapshot& snapshot);
     void describe_databases(admin::Snapshot& snapshot, const config::Config& config);
     void drain(bool at_once);
@@ -76,7 +83,8 @@ class Supervisor final : public admin::SnapshotSource {
     mutable std::mutex secrets_mutex_;
     std::shared_ptr<io::TlsContext> client_tls_;
     auth::UserStorePtr users_;
-    std::shared_ptr<session::StatementTable> statements_ = std::make_shared<session::StatementTable>();
+    std::shared_ptr<session::StatementTable> statements_ =
+        std::make_shared<session::StatementTable>();
     std::unique_ptr<cache::ResultCache> cache_;
     std::unique_ptr<admin::SlowLogWriter> slow_log_;
     std::unique_ptr<control::ControlThread> control_;

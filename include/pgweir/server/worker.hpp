@@ -1,5 +1,5 @@
-// One worker thread: its loop, its clients, its halves of the pools, its counters. Everything in it is
-// touched by that thread only, but for what says otherwise.
+// One worker thread: its loop, its clients, its halves of the pools, its counters. Everything in it
+// is touched by that thread only, but for what says otherwise.
 #pragma once
 
 #include <atomic>
@@ -19,7 +19,9 @@ namespace pgweir::server {
 
 class Supervisor;
 
-class Worker final : public session::Environment, public session::ClientHost, public pool::PoolHost {
+class Worker final : public session::Environment,
+                     public session::ClientHost,
+                     public pool::PoolHost {
   public:
     Worker(Supervisor& supervisor, unsigned number);
     ~Worker();
@@ -33,7 +35,9 @@ class Worker final : public session::Environment, public session::ClientHost, pu
     /// On the worker's thread.
     void adopt_client(int fd, const io::Address& peer);
     bool listen(const io::Address& at, bool shared, bool distribute, std::string& error);
-    std::uint16_t listening_port() const noexcept { return listeners_.empty() ? 0 : listeners_.front()->port(); }
+    std::uint16_t listening_port() const noexcept {
+        return listeners_.empty() ? 0 : listeners_.front()->port();
+    }
     void apply_config(config::ConfigPtr config);
     void cancel(std::uint32_t slot, const std::string& key);
     void begin_drain();
@@ -58,8 +62,8 @@ class Worker final : public session::Environment, public session::ClientHost, pu
     std::shared_ptr<io::TlsContext> client_tls() noexcept override { return tls_; }
     auth::UserStorePtr users() override { return users_; }
     session::LoginTarget find_target(const std::string& database, const std::string& user) override;
-    session::IdentityPtr identity(const std::string& database, const std::string& user, pool::Pool& pool,
-                                  pool::ProfilePtr profile) override;
+    session::IdentityPtr identity(const std::string& database, const std::string& user,
+                                  pool::Pool& pool, pool::ProfilePtr profile) override;
     std::unique_ptr<session::ConsolePort> open_console(session::ClientConnection& client,
                                                        const std::string& user) override;
     std::uint32_t cancel_pid(const session::ClientConnection& client) noexcept override;

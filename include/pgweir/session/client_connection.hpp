@@ -1,12 +1,14 @@
-// A client's socket, from accept to close: the packets before login, TLS, login, and then the session
-// (or the console) that its bytes go to.
+// A client's socket, from accept to close: the packets before login, TLS, login, and then the
+// session (or the console) that its bytes go to.
 //
-//   opening ─ SSLRequest ► tls ─┐   startup packet                    login proven, parameters known
-//      ▲────────────────────────┘ ─────────────────► authenticating ─► proving ─► settings ─► serving
+//   opening ─ SSLRequest ► tls ─┐   startup packet                    login proven, parameters
+//   known
+//      ▲────────────────────────┘ ─────────────────► authenticating ─► proving ─► settings ─►
+//      serving
 //
-// Invariants: nothing of a client reaches a server before it has logged in; bytes that came in clear
-// before TLS are never used after it; at most one FATAL is ever sent.
-// Thread: the worker's. Ownership: owned by its worker; buries itself when it has ended.
+// Invariants: nothing of a client reaches a server before it has logged in; bytes that came in
+// clear before TLS are never used after it; at most one FATAL is ever sent. Thread: the worker's.
+// Ownership: owned by its worker; buries itself when it has ended.
 #pragma once
 
 #include <memory>
@@ -46,10 +48,12 @@ class ClientHost {
     virtual std::shared_ptr<io::TlsContext> client_tls() noexcept = 0;
     virtual auth::UserStorePtr users() = 0;
     virtual LoginTarget find_target(const std::string& database, const std::string& user) = 0;
-    virtual IdentityPtr identity(const std::string& database, const std::string& user, pool::Pool& pool,
-                                 pool::ProfilePtr profile) = 0;
-    virtual std::unique_ptr<ConsolePort> open_console(ClientConnection& client, const std::string& user) = 0;
-    /// The process number and secret the client is to cancel with; secrets are compared in constant time.
+    virtual IdentityPtr identity(const std::string& database, const std::string& user,
+                                 pool::Pool& pool, pool::ProfilePtr profile) = 0;
+    virtual std::unique_ptr<ConsolePort> open_console(ClientConnection& client,
+                                                      const std::string& user) = 0;
+    /// The process number and secret the client is to cancel with; secrets are compared in constant
+    /// time.
     virtual std::uint32_t cancel_pid(const ClientConnection& client) noexcept = 0;
     virtual void route_cancel(std::uint32_t pid, std::string key) = 0;
     /// Takes the connection off the worker's books and buries it.
@@ -61,9 +65,20 @@ class ClientHost {
     ~ClientHost() = default;
 };
 
-class ClientConnection final : public io::Watcher, public io::Buried, public ClientLink, public pool::LoginObserver {
+class ClientConnection final : public io::Watcher,
+                               public io::Buried,
+                               public ClientLink,
+                               public pool::LoginObserver {
   public:
-    enum class Phase : std::uint8_t { opening, tls, authenticating, proving, settings, serving, closing };
+    enum class Phase : std::uint8_t {
+        opening,
+        tls,
+        authenticating,
+        proving,
+        settings,
+        serving,
+        closing
+    };
 
     ClientConnection(ClientHost& host, std::uint64_t id);
     ~ClientConnection() override;

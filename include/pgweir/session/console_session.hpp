@@ -1,6 +1,6 @@
-// A client of the console: its messages in both protocols, answered by whoever runs the commands. Never
-// touches a server. Statements of the extended protocol take no parameters.
-// Thread: the worker's; answers come back through resume(), which the host posts to this thread.
+// A client of the console: its messages in both protocols, answered by whoever runs the commands.
+// Never touches a server. Statements of the extended protocol take no parameters. Thread: the
+// worker's; answers come back through resume(), which the host posts to this thread.
 #pragma once
 
 #include <deque>
@@ -17,8 +17,8 @@ namespace pgweir::session {
 class ConsoleCommands {
   public:
     virtual ~ConsoleCommands() = default;
-    /// `extended`: one statement, without its RowDescription. The answer comes through `reply`, on the
-    /// session's thread, unless the session is gone by then.
+    /// `extended`: one statement, without its RowDescription. The answer comes through `reply`, on
+    /// the session's thread, unless the session is gone by then.
     virtual void execute(std::string_view sql, bool admin, bool extended,
                          std::function<void(std::string)> reply) = 0;
     virtual std::string describe(std::string_view sql) = 0;

@@ -1,7 +1,7 @@
 // What is in flight between one session and its server: which answers are still to come, in order,
-// and the measurements of the statement at work. Taken from the worker's store when a session gets a
-// server and given back when nothing is in flight, so an idle session holds none.
-// Thread: the worker's.
+// and the measurements of the statement at work. Taken from the worker's store when a session gets
+// a server and given back when nothing is in flight, so an idle session holds none. Thread: the
+// worker's.
 #pragma once
 
 #include <cstdint>
@@ -33,10 +33,10 @@ struct Expect {
         local_close,  // CloseComplete made here: statements are shared and stay on the server
     };
     Kind kind = Kind::query;
-    bool swallow = false;   // asked by the proxy, not by the client
-    bool quiet = false;     // and a failure of it is nobody's business
+    bool swallow = false;      // asked by the proxy, not by the client
+    bool quiet = false;        // and a failure of it is nobody's business
     bool behind_copy = false;  // sync: sent behind CopyDone or CopyFail, so not ignored by COPY
-    bool own_error = false;  // sent to make the server fail; `statement` is the index in errors
+    bool own_error = false;    // sent to make the server fail; `statement` is the index in errors
     std::uint64_t statement = 0;
 };
 
@@ -63,7 +63,9 @@ class ExpectQueue {
     void pop() noexcept {
         if (++head_ == items_.size()) clear();
     }
-    void erase(std::size_t i) { items_.erase(items_.begin() + static_cast<std::ptrdiff_t>(head_ + i)); }
+    void erase(std::size_t i) {
+        items_.erase(items_.begin() + static_cast<std::ptrdiff_t>(head_ + i));
+    }
     void clear() noexcept {
         items_.clear();
         head_ = 0;
@@ -79,38 +81,38 @@ struct Exchange {
     unsigned ready_expected = 0;  // query, sync and function_call items, the proxy's own included
 
     // The statement at work, for the slow log and the statistics.
-    std::string text;                      // simple protocol; cut
-    StatementPtr statement;                // extended protocol
-    std::string statement_name;            // the client's
+    std::string text;            // simple protocol; cut
+    StatementPtr statement;      // extended protocol
+    std::string statement_name;  // the client's
     bool extended = false;
-    bool timed = false;                    // timeouts.query applies
+    bool timed = false;  // timeouts.query applies
     bool cancel_sent = false;
-    base::Nanos started = 0;               // its first message was complete
-    base::Nanos sent = 0;                  // forwarded to the server; 0: not yet
-    base::Nanos first_byte = 0;            // the server began to answer
+    base::Nanos started = 0;     // its first message was complete
+    base::Nanos sent = 0;        // forwarded to the server; 0: not yet
+    base::Nanos first_byte = 0;  // the server began to answer
     std::uint64_t rows = 0;
     std::uint64_t bytes = 0;
     std::string sqlstate;
-    std::string_view cache_word;           // verdict for the log: "miss", or why not
-    base::Nanos wait = 0;                  // for a server connection
-    base::Nanos tx_started = 0;            // of the transaction that is open
+    std::string_view cache_word;  // verdict for the log: "miss", or why not
+    base::Nanos wait = 0;         // for a server connection
+    base::Nanos tx_started = 0;   // of the transaction that is open
 
     // Effects that end with the transaction or the lease.
     std::vector<cache::WriteFence> fences;  // raised for messages that may have committed
-    cache::WriteFence written;             // collected in this transaction, not raised yet
-    bool wrote = false;                    // something in flight may write
-    bool may_leave_state = false;          // reset the server before another session uses it
-    bool commit_in_flight = false;         // what was sent may have committed something
-    bool copy_ended = false;               // CopyDone or CopyFail was sent since the last Execute
-    bool unsynced = false;                 // extended messages were sent, and no Sync behind them
-    bool reset_settings = false;           // RESET went by: the client's own settings come back
-    std::string reset_name;                // the one that was reset; empty: all
-    NamedStatements forgotten;             // by DISCARD ALL or DEALLOCATE ALL, until it has succeeded
-    std::vector<ParsedName> parsed;        // names given by Parse since the last Sync
-    std::vector<OwnError> errors;          // said in place of the server's
+    cache::WriteFence written;              // collected in this transaction, not raised yet
+    bool wrote = false;                     // something in flight may write
+    bool may_leave_state = false;           // reset the server before another session uses it
+    bool commit_in_flight = false;          // what was sent may have committed something
+    bool copy_ended = false;                // CopyDone or CopyFail was sent since the last Execute
+    bool unsynced = false;                  // extended messages were sent, and no Sync behind them
+    bool reset_settings = false;            // RESET went by: the client's own settings come back
+    std::string reset_name;                 // the one that was reset; empty: all
+    NamedStatements forgotten;       // by DISCARD ALL or DEALLOCATE ALL, until it has succeeded
+    std::vector<ParsedName> parsed;  // names given by Parse since the last Sync
+    std::vector<OwnError> errors;    // said in place of the server's
     bool unpin_at_ready = false;
-    bool may_end_transaction = false;      // something since the last ReadyForQuery may commit
-    bool notify_catalog = false;           // DDL passed: the catalog must be read again
+    bool may_end_transaction = false;  // something since the last ReadyForQuery may commit
+    bool notify_catalog = false;       // DDL passed: the catalog must be read again
     std::optional<cache::Fill> fill;
 
     void reset();

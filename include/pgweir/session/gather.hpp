@@ -1,7 +1,7 @@
 // Collects what goes out to one peer during one event and sends it with one system call: views of
-// bytes that stay where they are, and short pieces copied into room of its own. Lives on the stack of
-// the event; when it is full it sends what it has and goes on. No allocation.
-// Invariant: a view must stay valid until flush(), which the destructor does not call for you.
+// bytes that stay where they are, and short pieces copied into room of its own. Lives on the stack
+// of the event; when it is full it sends what it has and goes on. No allocation. Invariant: a view
+// must stay valid until flush(), which the destructor does not call for you.
 #pragma once
 
 #include <sys/uio.h>

@@ -1,7 +1,7 @@
 // Remembers what judge() said, so that a text is parsed once per shape and not once per execution.
-// An entry holds the relations' states ready for use. Bounded: when it is full it starts afresh, which
-// costs some parses and nothing else.
-// Thread: the worker's. Entries are dropped when the catalog they were judged by is replaced.
+// An entry holds the relations' states ready for use. Bounded: when it is full it starts afresh,
+// which costs some parses and nothing else. Thread: the worker's. Entries are dropped when the
+// catalog they were judged by is replaced.
 #pragma once
 
 #include <memory>

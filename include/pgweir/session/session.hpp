@@ -1,5 +1,5 @@
-// A logged-in client: reads its messages, answers what can be answered here, leases a server for the
-// rest, and relays the answers. Plain bytes in, plain bytes out; no sockets.
+// A logged-in client: reads its messages, answers what can be answered here, leases a server for
+// the rest, and relays the answers. Plain bytes in, plain bytes out; no sockets.
 //
 //   idle ── a whole Query, or a batch up to Sync/Flush ──► answered here (cache, empty batch)
 //    ▲                                                  └► wanting ── lease ──► leased ──► relaying
@@ -7,9 +7,9 @@
 //
 // Invariants: bytes reach a server only in whole, understood frames, or as the rest of one that is
 // streamed; each ReadyForQuery is matched to what asked for it, and the server goes back only when
-// none is owed; whatever the proxy asked for itself is never seen by the client; a commit's fence is
-// settled before the client sees the answer.
-// Thread: the worker's. Ownership: owned by its client connection, which buries it when it has ended.
+// none is owed; whatever the proxy asked for itself is never seen by the client; a commit's fence
+// is settled before the client sees the answer. Thread: the worker's. Ownership: owned by its
+// client connection, which buries it when it has ended.
 #pragma once
 
 #include <memory>
@@ -148,8 +148,10 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void log_slow(base::Nanos now, base::Nanos total);
 
     // session_cache.cpp
-    query::NotCached cache_verdict(const MemoEntry& memo, const query::TextScan& scan) const noexcept;
-    bool answer_query_from_cache(std::string_view text, const MemoEntry& memo, const query::TextScan& scan);
+    query::NotCached cache_verdict(const MemoEntry& memo,
+                                   const query::TextScan& scan) const noexcept;
+    bool answer_query_from_cache(std::string_view text, const MemoEntry& memo,
+                                 const query::TextScan& scan);
     bool answer_batch_here(const BatchPlan& plan, std::string_view batch);
     bool answer_batch_from_cache(const BatchPlan& plan, std::string_view batch);
     void write_batch_hit(const BatchPlan& plan, std::string_view batch, const cache::Entry& entry);
@@ -171,6 +173,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void server_violation(std::string_view what);
     void tee(char type, std::string_view whole);
     void settings_refused();
+    void note_parameter(std::string_view body);
     void take_back_names(const Expect& skipped);
     void confirm_name(std::uint64_t statement);
     void reapply_settings();
@@ -199,13 +202,13 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool ended_ = false;
     bool waiting_ = false;
     bool consuming_ = false;
-    bool preparing_ = false;        // settings are being applied; the client's bytes wait
+    bool preparing_ = false;  // settings are being applied; the client's bytes wait
     bool skip_until_sync_ = false;
-    bool discarding_ = false;       // client_left_ bytes go nowhere
+    bool discarding_ = false;  // client_left_ bytes go nowhere
     bool copy_in_ = false;
     bool reply_swallowed_ = false;
-    bool own_timeout_ = false;      // the client set statement_timeout: the proxy's gives way
-    bool fatal_seen_ = false;       // the server has said its last word to the client
+    bool own_timeout_ = false;  // the client set statement_timeout: the proxy's gives way
+    bool fatal_seen_ = false;   // the server has said its last word to the client
 };
 
 }  // namespace pgweir::session

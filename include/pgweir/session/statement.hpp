@@ -1,7 +1,7 @@
-// Prepared statements as clients know them. Equal statements of all sessions are one object with one
-// number, so a server connection that has prepared it for one session has it for all.
-// Thread: statements are immutable; the table is shared by the workers behind a mutex, which is taken
-// when a client names a statement, not when it runs one. Numbers come from one counter.
+// Prepared statements as clients know them. Equal statements of all sessions are one object with
+// one number, so a server connection that has prepared it for one session has it for all. Thread:
+// statements are immutable; the table is shared by the workers behind a mutex, which is taken when
+// a client names a statement, not when it runs one. Numbers come from one counter.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,8 @@ using StatementPtr = std::shared_ptr<const Statement>;
 
 class StatementTable {
   public:
-    /// The statement of this text, types and profile of settings; made when there is none. Views are
-    /// copied only then.
+    /// The statement of this text, types and profile of settings; made when there is none. Views
+    /// are copied only then.
     StatementPtr intern(std::string_view text, std::string_view raw_types, std::uint64_t profile_id,
                         std::uint64_t schema_epoch);
     /// Later equal texts get a statement of their own: this one's plans are of no use any more.

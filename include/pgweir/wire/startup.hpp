@@ -21,7 +21,7 @@ inline constexpr std::uint32_t kGssEncRequestCode = 80877104;
 inline constexpr std::uint32_t kCancelRequestCode = 80877102;
 
 enum class StartupKind : std::uint8_t {
-    need_more,    // not all of the packet is here
+    need_more,  // not all of the packet is here
     ssl_request,
     gssenc_request,
     cancel,
@@ -45,6 +45,7 @@ StartupPacket parse_startup(std::string_view bytes);
 
 /// Splits the value of `options` as PostgreSQL's command line does: `-c k=v`, `-ck=v`, `--k=v`,
 /// backslash escapes the next byte. Gives name-value pairs, or what cannot be a setting.
-base::Result<std::vector<std::pair<std::string, std::string>>> parse_options(std::string_view options);
+base::Result<std::vector<std::pair<std::string, std::string>>> parse_options(
+    std::string_view options);
 
 }  // namespace pgweir::wire

@@ -1,5 +1,5 @@
-// A session's surroundings without sockets: a client link that keeps what it is sent, a server that a
-// test answers for, a pool of one or more such servers, and a clock moved by hand.
+// A session's surroundings without sockets: a client link that keeps what it is sent, a server that
+// a test answers for, a pool of one or more such servers, and a clock moved by hand.
 #pragma once
 
 #include <deque>
@@ -64,6 +64,10 @@ struct FakePool final : pool::Leaser {
     }
     void cancel(pool::ServerLink&) override { ++cancels; }
     metrics::PoolCounters& counters() noexcept override { return pool_counters; }
+    void parameter_changed(pool::ServerLink&, std::string_view, std::string_view) override {
+        ++reconfigured;
+    }
+    unsigned reconfigured = 0;
 
     std::vector<std::unique_ptr<FakeServer>> servers;
     std::deque<pool::Waiter*> queue;
@@ -94,7 +98,8 @@ struct FakeEnvironment final : Environment {
 /// One session and all it needs.
 struct Stage {
     explicit Stage(unsigned servers = 1, config::PoolMode mode = config::PoolMode::transaction) {
-        for (unsigned i = 0; i < servers; ++i) pool.servers.push_back(std::make_unique<FakeServer>());
+        for (unsigned i = 0; i < servers; ++i)
+            pool.servers.push_back(std::make_unique<FakeServer>());
         identity.database = "app";
         identity.user = "joe";
         identity.mode = mode;
@@ -103,7 +108,8 @@ struct Stage {
     }
     Session& start() {
         if (!session)
-            session = std::make_unique<Session>(env, client, pool, std::make_shared<Identity>(identity), "");
+            session = std::make_unique<Session>(env, client, pool,
+                                                std::make_shared<Identity>(identity), "");
         return *session;
     }
     FakeServer& server(unsigned i = 0) { return *pool.servers[i]; }

@@ -18,13 +18,15 @@ std::vector<Step> conversation() {
         {ask("select 1"), rows() + ready()},
         {parse("s", "select $1") + describe('S', "s") + end_batch(),
          message('1') + message('t', std::string_view("\0\0", 2)) + message('n') + ready()},
-        {bind("", "s") + describe('P', "") + execute() + end_batch(), message('2') + rows() + ready()},
+        {bind("", "s") + describe('P', "") + execute() + end_batch(),
+         message('2') + rows() + ready()},
         {ask("begin"), complete("BEGIN") + ready('T')},
         {bind("", "nosuch") + execute() + end_batch(), error("26000", "no statement") + ready('E')},
         {ask("rollback"), complete("ROLLBACK") + ready()},
         {ask("copy t from stdin"), message('G', std::string_view("\0\0\0", 3))},
         {message('d', "1\n") + message('c'), complete("COPY 1") + ready()},
-        {ask("set work_mem = '4MB'"), message('S', std::string_view("TimeZone\0UTC\0", 13)) + complete("SET") + ready()},
+        {ask("set work_mem = '4MB'"),
+         message('S', std::string_view("TimeZone\0UTC\0", 13)) + complete("SET") + ready()},
         {ask("select 2"), rows() + ready()},
     };
 }
@@ -39,8 +41,10 @@ void feed(Stage& s, std::string_view bytes, std::size_t cut, bool from_client) {
     const auto two = bytes.substr(one.size());
     for (const auto part : {one, two}) {
         if (part.empty()) continue;
-        if (from_client) s.session->on_client_bytes(part);
-        else s.session->on_server_bytes(part);
+        if (from_client)
+            s.session->on_client_bytes(part);
+        else
+            s.session->on_server_bytes(part);
     }
 }
 
@@ -62,8 +66,11 @@ Transcript run(std::size_t cut) {
     }
     CHECK_FALSE(s.session->ended());
     // The numbers in statement names count on through the process.
-    for (auto at = t.server.find("pgweir_"); at != std::string::npos; at = t.server.find("pgweir_", at + 1))
-        for (auto d = at + 7; d < t.server.size() && std::isdigit(static_cast<unsigned char>(t.server[d])); ++d) t.server[d] = '#';
+    for (auto at = t.server.find("pgweir_"); at != std::string::npos;
+         at = t.server.find("pgweir_", at + 1))
+        for (auto d = at + 7;
+             d < t.server.size() && std::isdigit(static_cast<unsigned char>(t.server[d])); ++d)
+            t.server[d] = '#';
     return t;
 }
 
@@ -73,7 +80,8 @@ TEST_CASE("a conversation is the same however its bytes are cut") {
     const auto whole = run(1'000'000);
     CHECK(types(whole.client) == "TDCZ1tnZ2TDCZCZEZCZGCZSCZTDCZ");
     std::size_t longest = 0;
-    for (const auto& step : conversation()) longest = std::max({longest, step.from_client.size(), step.from_server.size()});
+    for (const auto& step : conversation())
+        longest = std::max({longest, step.from_client.size(), step.from_server.size()});
     for (std::size_t cut = 1; cut < longest; ++cut) {
         const auto t = run(cut);
         CHECK(t.client == whole.client);
@@ -93,9 +101,11 @@ TEST_CASE("a client that disappears after any byte leaves no lease and no place 
                     s.session->on_client_bytes(steps[i].from_client);
                     s.session->on_server_bytes(steps[i].from_server);
                 }
-                s.session->on_client_bytes(std::string_view(steps[last].from_client).substr(0, bytes));
+                s.session->on_client_bytes(
+                    std::string_view(steps[last].from_client).substr(0, bytes));
                 if (answered && bytes == steps[last].from_client.size())
-                    s.session->on_server_bytes(std::string_view(steps[last].from_server).substr(0, steps[last].from_server.size() / 2));
+                    s.session->on_server_bytes(std::string_view(steps[last].from_server)
+                                                   .substr(0, steps[last].from_server.size() / 2));
                 s.session->on_client_gone();
                 CHECK(s.session->ended());
                 CHECK_FALSE(s.server().leased);
@@ -124,7 +134,9 @@ TEST_CASE("a server that disappears after any byte gives its client exactly one 
             CHECK(s.session->ended());
             const auto got = s.client_got();
             std::size_t fatals = 0;
-            for (auto at = got.find("SFATAL"); at != std::string::npos; at = got.find("SFATAL", at + 1)) ++fatals;
+            for (auto at = got.find("SFATAL"); at != std::string::npos;
+                 at = got.find("SFATAL", at + 1))
+                ++fatals;
             CHECK(fatals == 1);
         }
     }

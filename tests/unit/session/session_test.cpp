@@ -43,7 +43,8 @@ TEST_CASE("a pipeline gives its server back only after its last ReadyForQuery") 
     CHECK_FALSE(s.server().leased);
 }
 
-TEST_CASE("names of prepared statements are the client's own; a server is prepared where it lacks one") {
+TEST_CASE(
+    "names of prepared statements are the client's own; a server is prepared where it lacks one") {
     Stage s(2);
     s.start().on_client_bytes(parse("mine", "select 1") + end_batch());
     CHECK(types(s.server_got()) == "PS");
@@ -65,15 +66,19 @@ TEST_CASE("a statement another session prepared is answered here, in its place i
     s.reply(message('1') + ready());
     s.client_got();
     s.server_got();
-    s.session->on_client_bytes(parse("b", "select 1") + bind("", "b") + execute() + parse("c", "select 1") + end_batch());
+    s.session->on_client_bytes(parse("b", "select 1") + bind("", "b") + execute() +
+                               parse("c", "select 1") + end_batch());
     CHECK(types(s.server_got()) == "BES");
     s.reply(message('2') + complete("SELECT 0") + ready());
     CHECK(types(s.client_got()) == "12C1Z");
 }
 
-TEST_CASE("after an error the rest of the batch is not answered, and its statements are not believed prepared") {
+TEST_CASE(
+    "after an error the rest of the batch is not answered, and its statements are not believed "
+    "prepared") {
     Stage s;
-    s.start().on_client_bytes(parse("bad", "selec") + parse("good", "select 1") + close('S', "good") + end_batch());
+    s.start().on_client_bytes(parse("bad", "selec") + parse("good", "select 1") +
+                              close('S', "good") + end_batch());
     s.reply(error("42601", "syntax error") + ready());
     CHECK(types(s.client_got()) == "EZ");
     s.server_got();
@@ -162,7 +167,8 @@ TEST_CASE("late COPY data of a failed COPY goes nowhere") {
 
 TEST_CASE("a Sync sent behind a COPY's Execute is not owed an answer") {
     Stage s;
-    s.start().on_client_bytes(parse("", "copy t from stdin") + bind("", "") + execute() + end_batch());
+    s.start().on_client_bytes(parse("", "copy t from stdin") + bind("", "") + execute() +
+                              end_batch());
     s.reply(message('1') + message('2') + message('G', std::string_view("\0\0\0", 3)));
     s.session->on_client_bytes(message('d', "1\n") + message('c') + end_batch());
     s.reply(complete("COPY 1") + ready());

@@ -32,13 +32,15 @@ TEST_CASE("a start-up packet split at every byte is read once it is whole") {
 
 TEST_CASE("requests before the start-up packet are told apart") {
     CHECK(wire::parse_startup(packet(wire::kSslRequestCode, "")).kind == StartupKind::ssl_request);
-    CHECK(wire::parse_startup(packet(wire::kGssEncRequestCode, "")).kind == StartupKind::gssenc_request);
+    CHECK(wire::parse_startup(packet(wire::kGssEncRequestCode, "")).kind ==
+          StartupKind::gssenc_request);
     const auto cancel = packet(wire::kCancelRequestCode, std::string_view("\0\0\0\7abcd", 8));
     const auto c = wire::parse_startup(cancel);
     CHECK(c.kind == StartupKind::cancel);
     CHECK(c.cancel_pid == 7);
     CHECK(c.cancel_key == "abcd");
-    CHECK(wire::parse_startup(packet(wire::kCancelRequestCode, "xx")).kind == StartupKind::bad_length);
+    CHECK(wire::parse_startup(packet(wire::kCancelRequestCode, "xx")).kind ==
+          StartupKind::bad_length);
 }
 
 TEST_CASE("lengths and versions no client sends are refused at once") {
