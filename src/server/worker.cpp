@@ -252,9 +252,7 @@ void Worker::tick() {
     std::vector<session::ClientConnection*> all;
     all.reserve(by_id_.size());
     for (auto& [id, c] : by_id_)
-        if (c->phase() != session::ClientConnection::Phase::serving ||
-            (c->session() != nullptr && c->session()->busy()))
-            all.push_back(c.get());
+        if (c->needs_tick()) all.push_back(c.get());
     for (auto* c : all) c->tick(now);
     for (auto it = pools_.begin(); it != pools_.end();) {
         auto& p = *it->second;

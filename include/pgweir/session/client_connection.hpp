@@ -91,6 +91,10 @@ class ClientConnection final : public io::Watcher,
     void finish() noexcept override;
 
     void tick(base::Nanos now);
+    /// Something of it ends by time: a login, a query, a half-closed connection.
+    bool needs_tick() const noexcept {
+        return phase_ != Phase::serving || eof_ || (session_ && session_->busy());
+    }
     void shut_down(const wire::Report& report);
     bool cancel_key_matches(std::string_view key) const noexcept;
     void send_now(std::string_view bytes);

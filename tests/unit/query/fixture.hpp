@@ -167,6 +167,10 @@ class Builder {
                                      "json_agg",
                                      "pg_table_is_visible",
                                      "table_to_xml"});
+        volatile_functions();
+    }
+
+    void volatile_functions() {
         builtin(Volatility::volatile_, {"random",
                                         "nextval",
                                         "currval",
