@@ -15,7 +15,7 @@ namespace pgweir::config {
 namespace {
 
 constexpr std::size_t kMaxHost = 255;          // bytes of a name, RFC 1035 2.3.4
-constexpr std::size_t kMaxUnixDirectory = 91;  // sun_path's 107 less "/.s.PGSQL.65535"
+constexpr std::size_t kMaxUnixDirectory = 92;  // sun_path's 107 less "/.s.PGSQL.65535"
 constexpr std::size_t kMaxDatabaseName = 255;
 
 bool is_any(std::string_view host) {
@@ -77,12 +77,12 @@ class Checker {
     void listen() {
         const auto& host = c_.listen.host;
         if (!is_any(host) && host != "localhost" && !is_numeric(host))
-            add("listen.host", quoted(host) +
+            add("listen.host", shown("listen.host", host) +
                                    " is no address; expected one such as 127.0.0.1 or ::1, "
                                    "localhost, or \"*\" for all");
         if (c_.listen.unix_socket_dir.size() > kMaxUnixDirectory)
             add("listen.unix_socket_dir",
-                "longer than the system allows for a socket; expected at most 91 bytes");
+                "longer than the system allows for a socket; expected at most 92 bytes");
         const auto& tls = c_.listen.tls;
         if (tls.mode == TlsMode::disable) return;
         if (tls.cert_file.empty() || tls.key_file.empty())
@@ -105,7 +105,8 @@ class Checker {
             add("auth.method", "has no users to check; expected auth.users_file");
         if (method == AuthMethod::trust && !is_loopback(c_.listen.host) &&
             !c_.auth.allow_remote_trust)
-            add("auth.method", "trust would believe whoever reaches " + quoted(c_.listen.host) +
+            add("auth.method", "trust would believe whoever reaches " +
+                                   shown("listen.host", c_.listen.host) +
                                    "; expected a loopback listen.host, or "
                                    "auth.allow_remote_trust: true");
     }
@@ -121,11 +122,12 @@ class Checker {
 
     void admin() {
         if (c_.admin.database.empty() || c_.admin.database == "*")
-            add("admin.database", quoted(c_.admin.database) + " is no name; expected one");
+            add("admin.database",
+                shown("admin.database", c_.admin.database) + " is no name; expected one");
         if (c_.http.listen.empty()) return;
         const auto at = split(c_.http.listen);
         if (!at) {
-            add("http.listen", quoted(c_.http.listen) +
+            add("http.listen", shown("http.listen", c_.http.listen) +
                                    " is no address; expected host:port such as 127.0.0.1:9930, "
                                    "[::1]:9930 or :9930, or \"\" for none");
         } else if (at->port == c_.listen.port &&
@@ -142,21 +144,26 @@ class Checker {
     void server(const Database& d) {
         const auto& host = d.host;
         const auto bad = [&](const std::string& expected) {
-            add("host", quoted(host) + " is no server's name; expected " + expected);
+            add("host", shown("host", host) + " is no server's name; expected " + expected);
         };
         if (host.empty()) return bad("a name, an address, or a directory that begins with /");
         if (host[0] == '/') {
             if (host.size() > kMaxUnixDirectory)
-                bad("a directory of at most 91 bytes");
+                bad("a directory of at most 92 bytes");
             else if (host == c_.listen.unix_socket_dir && d.port == c_.listen.port)
                 itself();
             return;
         }
+        if (host.find('@') != std::string::npos || host.find("://") != std::string::npos)
+            return add(
+                "host",
+                "a user or a scheme in it (not shown, as a password may be, too); expected a "
+                "name or an address, since the rest has options of its own");
         if (host.size() > kMaxHost) return bad("at most 255 bytes");
         if (host.find(',') != std::string::npos) return bad("one name, not a list");
         if (host.find(':') != std::string::npos && !is_numeric(host))
             return bad("no port in it; the port is an option of its own");
-        if (host.find_first_of(" /@*[]") != std::string::npos) return bad("a name or an address");
+        if (host.find_first_of(" /*[]") != std::string::npos) return bad("a name or an address");
         if (d.port == c_.listen.port && reaches(host, c_.listen.host)) itself();
     }
 
@@ -173,7 +180,11 @@ class Checker {
     }
     void add(std::string_view option, const std::string& text) {
         const auto label = option.empty() ? std::string() : label_ + std::string(option) + ": ";
-        problems_.add(where_(option), label + text);
+        problems_.add(where_(option).at, label + text);
+    }
+    std::string shown(std::string_view option, const std::string& value) const {
+        const auto written = where_(option).written;
+        return quoted(written.empty() ? value : written);
     }
 
     const Config& c_;

@@ -10,8 +10,13 @@
 
 namespace pgweir::config {
 
-/// Where an option was given, by its local name; line 0 when it was not.
-using Where = std::function<Position(std::string_view name)>;
+/// Where an option was given; line 0 when it was not.
+struct Source {
+    Position at;
+    std::string written;  // as in the file, where it has a reference to the environment; else empty
+};
+/// The source of an option by its local name.
+using Where = std::function<Source(std::string_view name)>;
 
 void check_global(const Config& config, const Where& where, Problems& problems);
 void check_database(const Config& config, const Database& database, const Where& where,

@@ -28,12 +28,13 @@ struct Scope {
     bool in_database = false;
     OptionTarget target;
     Position at{};  // of the database's name
-    std::map<std::string_view, Position> given{};
+    std::map<std::string_view, Source> given{};
 
-    Position where(std::string_view name) const {
+    Source source(std::string_view name) const {
         const auto it = given.find(name);
-        return it == given.end() ? at : it->second;
+        return it == given.end() ? Source{at, {}} : it->second;
     }
+    Position where(std::string_view name) const { return source(name).at; }
 };
 
 /// The value of an environment variable, read once and laid over as often as needed.
@@ -76,7 +77,13 @@ class Loader {
         else
             add_any_database();
         check_global(
-            *config_, [this](std::string_view name) { return top_.where(name); }, problems_);
+            *config_, [this](std::string_view name) { return top_.source(name); }, problems_);
+        return finish();
+    }
+
+    LoadResult refuse(std::string text) {
+        read_variables();
+        problems_.add({}, std::move(text));
         return finish();
     }
 
@@ -249,7 +256,7 @@ class Loader {
         const bool named = option.type == OptionType::file || option.type == OptionType::secret;
         if (!good && !named) return;
         option.set(scope.target, value);
-        scope.given.emplace(name, given.at);
+        scope.given.emplace(name, Source{given.at, with_reference(given.text)});
     }
 
     bool read_scalar(const Option& option, const YamlNode& given, const std::string& label,
@@ -258,10 +265,17 @@ class Loader {
         if (given.kind == YamlNode::Kind::scalar) {
             auto text = given.text;
             problem = interpolate(text, environment_);
-            if (!problem) problem = read_value(option, text, "", directory_, value);
+            if (!problem)
+                problem =
+                    read_value(option, text, "", directory_, value, with_reference(given.text));
         }
         if (problem) problems_.add(given.at, label + ": " + *problem);
         return !problem;
+    }
+
+    /// What the environment put into a value may be a secret, so errors tell what is in the file.
+    static std::string with_reference(const std::string& text) {
+        return text.find("${") == std::string::npos ? std::string() : text;
     }
 
     void read_databases(const YamlNode& map) {
@@ -301,7 +315,7 @@ class Loader {
         apply_overrides(scope);
         check_sizes(d.pool, scope);
         check_database(
-            *config_, d, [&scope](std::string_view name) { return scope.where(name); }, problems_);
+            *config_, d, [&scope](std::string_view name) { return scope.source(name); }, problems_);
         config_->databases.push_back(std::move(d));
     }
 
@@ -318,7 +332,10 @@ class Loader {
         // Its host and port are defaults, so what may be wrong is where pgweir listens.
         check_database(
             *config_, config_->databases.back(),
-            [this](std::string_view) { return top_.where("listen.port"); }, problems_);
+            [this](std::string_view) {
+                return Source{top_.where("listen.port"), {}};
+            },
+            problems_);
     }
 
     void read_variables() {
@@ -405,7 +422,8 @@ LoadResult load_config(const std::string& file, const Environment& environment) 
     if (file.empty()) return parse_config("", "", environment);
     const auto text = read_file(file, kMaxFile, FileKind::any);
     if (text) return parse_config(*text, file, environment);
-    return {nullptr, {file + ": cannot be read: " + text.error() + "; expected a YAML file"}};
+    return Loader(file, environment)
+        .refuse("cannot be read: " + text.error() + "; expected a YAML file");
 }
 
 const Database* Config::find_database(std::string_view name) const noexcept {

@@ -10,7 +10,7 @@
 
 namespace pgweir::config {
 
-/// Both from 1; line 0: nowhere in the file.
+/// Both from 1, columns in bytes; line 0: nowhere in the file.
 struct Position {
     int line = 0;
     int column = 0;

@@ -151,6 +151,7 @@ is generated from the same table; a test fails when they differ.
 - Relative paths are relative to the folder of the configuration file. A `*_file` has to be readable
   when the configuration is loaded; the newline at the end of a secret is dropped.
 - In values, `${NAME}` and `${NAME:-default}` are replaced by environment variables; `$${` is `${`.
+  Errors show the reference, never what replaced it.
 - An environment variable named here beats the file, also what a database says of its own pool. A
   bare number in it is milliseconds, in `CACHE_DEFAULT_TTL` seconds. An empty one counts as not set.
 - Options of `pool` and `control` may also stand in a database and are laid over the global ones.

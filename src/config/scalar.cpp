@@ -17,6 +17,7 @@ constexpr std::size_t kMaxText = 64 * 1024;       // bytes of a value after inte
 constexpr std::size_t kMaxSecret = 64 * 1024;     // bytes of a password; tokens can be long
 constexpr std::size_t kMaxNamedFile = 64u << 20;  // bytes of certificates, users, rules
 
+/// What is wrong with a value, without the value: read_value() says what it is called.
 using ErrorText = std::optional<std::string>;
 
 /// Decimal digits and no more. A leading zero is refused: YAML would read 010 as 8.
@@ -46,8 +47,8 @@ ErrorText read_integer(const Option& o, std::string_view text, OptionValue& v) {
     read_number(high, most);
     const auto expected = "; expected " + std::string(may_be_auto ? "auto or " : "") +
                           "a whole number from " + std::string(low) + " to " + std::string(high);
-    if (!read_number(text, v.number)) return quoted(text) + " is not a whole number" + expected;
-    if (v.number < least || v.number > most) return quoted(text) + " is out of range" + expected;
+    if (!read_number(text, v.number)) return " is not a whole number" + expected;
+    if (v.number < least || v.number > most) return " is out of range" + expected;
     return std::nullopt;
 }
 
@@ -64,7 +65,7 @@ ErrorText read_choice(const Option& o, std::string_view text, OptionValue& v) {
         rest.remove_prefix(bar + 1);
         ++v.number;
     }
-    return quoted(text) + " is not known; expected " + words;
+    return " is not known; expected " + words;
 }
 
 /// Durations and sizes: `parse` and an inclusive range.
@@ -75,11 +76,11 @@ ErrorText read_quantity(const Option& o, std::string_view text, Parse parse, Num
     const auto [low, high] = bounds(o.words);
     const auto range = " from " + std::string(low) + " to " + std::string(high);
     if (!value)
-        return quoted(text) + " is not a " + std::string(kind) +
+        return " is not a " + std::string(kind) +
                "; expected a whole number with a unit, such as " + std::string(examples) + "," +
                range;
     if (*value < *parse(low) || *value > *parse(high))
-        return quoted(text) + " is out of range; expected a " + std::string(kind) + range;
+        return " is out of range; expected a " + std::string(kind) + range;
     number = *value;
     return std::nullopt;
 }
@@ -101,7 +102,7 @@ ErrorText read_fraction(std::string_view text, OptionValue& v) {
     const auto [at, error] = std::from_chars(text.data(), end, v.fraction);
     if (plain && !text.empty() && error == std::errc() && at == end && v.fraction <= 1)
         return std::nullopt;
-    return quoted(text) + " is not a share; expected a number from 0 to 1, such as 0.01";
+    return " is not a share; expected a number from 0 to 1, such as 0.01";
 }
 
 /// Control bytes in names, addresses and paths are always mistakes; SQL may have lines.
@@ -111,7 +112,7 @@ ErrorText read_text(const Option& o, std::string_view text, OptionValue& v) {
         const auto byte = static_cast<unsigned char>(c);
         if (lines && byte != 0 && (c == '\n' || c == '\t' || c == '\r')) continue;
         if (byte < 0x20 || byte == 0x7F)
-            return quoted(text) + " has a control character; expected text without any";
+            return " has a control character; expected text without any";
     }
     v.text = text;
     return std::nullopt;
@@ -121,17 +122,15 @@ ErrorText read_named_file(const Option& o, OptionValue& v) {
     if (v.text.empty() || o.type == OptionType::path) return std::nullopt;
     const bool secret = o.type == OptionType::secret;
     auto content = read_file(v.text, secret ? kMaxSecret : kMaxNamedFile, FileKind::regular);
-    if (!content)
-        return "cannot read " + quoted(v.text) + ": " + content.error() +
-               "; expected a readable file";
+    if (!content) return " cannot be read: " + content.error() + "; expected a readable file";
     if (!secret) return std::nullopt;
     if (content->ends_with("\r\n"))
         content->resize(content->size() - 2);
     else if (content->ends_with('\n'))
         content->pop_back();
-    if (content->empty()) return quoted(v.text) + " is empty; expected the secret";
+    if (content->empty()) return " is empty; expected the secret";
     if (content->find('\0') != std::string::npos)
-        return quoted(v.text) + " holds a zero byte; expected the secret as text";
+        return " holds a zero byte; expected the secret as text";
     v.secret = std::move(*content);
     return std::nullopt;
 }
@@ -149,7 +148,7 @@ ErrorText read_path(const Option& o, std::string_view text, const std::string& d
 ErrorText read_boolean(std::string_view text, OptionValue& v) {
     v.flag = text == "true";
     if (v.flag || text == "false") return std::nullopt;
-    return quoted(text) + " is not a switch; expected true or false";
+    return " is not a switch; expected true or false";
 }
 
 bool is_variable_name(std::string_view name) {
@@ -175,6 +174,35 @@ base::Result<std::string> resolve(std::string_view inside, const Environment& en
         return base::Error{"the environment variable " + name +
                            " is not set; expected a value, or ${" + name + ":-default}"};
     return std::move(*value);
+}
+
+ErrorText read_typed(const Option& o, std::string_view text, std::string_view bare_unit,
+                     const std::string& directory, OptionValue& v) {
+    std::string with_unit(text);
+    std::uint64_t bare = 0;
+    if (!bare_unit.empty() && read_number(text, bare)) with_unit += bare_unit;
+    switch (o.type) {
+        case OptionType::text:
+        case OptionType::statement: return read_text(o, text, v);
+        case OptionType::boolean: return read_boolean(text, v);
+        case OptionType::integer: return read_integer(o, text, v);
+        case OptionType::fraction: return read_fraction(text, v);
+        case OptionType::duration:
+        case OptionType::threshold: return read_duration(o, with_unit, v);
+        case OptionType::size:
+            return read_quantity(o, text, base::parse_size, v.number, "size",
+                                 "64KiB, 256MiB, 1GiB");
+        case OptionType::choice: return read_choice(o, text, v);
+        case OptionType::names:
+            if (text.empty()) return " is an empty name; expected a name";
+            if (auto problem = read_text(o, text, v)) return problem;
+            v.names.push_back(std::move(v.text));
+            return std::nullopt;
+        case OptionType::path:
+        case OptionType::file:
+        case OptionType::secret: return read_path(o, text, directory, v);
+    }
+    return std::nullopt;
 }
 
 }  // namespace
@@ -208,32 +236,13 @@ std::optional<std::string> interpolate(std::string& text, const Environment& env
 
 std::optional<std::string> read_value(const Option& o, std::string_view text,
                                       std::string_view bare_unit, const std::string& directory,
-                                      OptionValue& v) {
-    std::string with_unit(text);
-    std::uint64_t bare = 0;
-    if (!bare_unit.empty() && read_number(text, bare)) with_unit += bare_unit;
-    switch (o.type) {
-        case OptionType::text:
-        case OptionType::statement: return read_text(o, text, v);
-        case OptionType::boolean: return read_boolean(text, v);
-        case OptionType::integer: return read_integer(o, text, v);
-        case OptionType::fraction: return read_fraction(text, v);
-        case OptionType::duration:
-        case OptionType::threshold: return read_duration(o, with_unit, v);
-        case OptionType::size:
-            return read_quantity(o, text, base::parse_size, v.number, "size",
-                                 "64KiB, 256MiB, 1GiB");
-        case OptionType::choice: return read_choice(o, text, v);
-        case OptionType::names:
-            if (text.empty()) return "an empty name; expected a name";
-            if (auto problem = read_text(o, text, v)) return problem;
-            v.names.push_back(std::move(v.text));
-            return std::nullopt;
-        case OptionType::path:
-        case OptionType::file:
-        case OptionType::secret: return read_path(o, text, directory, v);
-    }
-    return std::nullopt;
+                                      OptionValue& v, std::string_view written) {
+    const auto problem = read_typed(o, text, bare_unit, directory, v);
+    if (!problem) return std::nullopt;
+    if (!written.empty()) return quoted(written) + *problem;
+    const bool path =
+        o.type == OptionType::path || o.type == OptionType::file || o.type == OptionType::secret;
+    return quoted(path && !v.text.empty() ? v.text : text) + *problem;
 }
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {

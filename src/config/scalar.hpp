@@ -19,10 +19,12 @@ std::optional<std::string> interpolate(std::string& text, const Environment& env
 
 /// Reads `text`; an error as "what; what was expected". `bare_unit` is the unit of a number without
 /// one ("ms", "s"), for environment variables; empty: a unit is required. `directory` is where
-/// relative paths start; empty: where the program does.
+/// relative paths start; empty: where the program does. `written` is what errors call the value;
+/// empty: itself. It is given where the environment had a part in the value, which may be a secret
+/// then.
 std::optional<std::string> read_value(const Option& option, std::string_view text,
                                       std::string_view bare_unit, const std::string& directory,
-                                      OptionValue& value);
+                                      OptionValue& value, std::string_view written = {});
 
 /// Letters to put in, take out, change or swap with their neighbour to come from `a` to `b`.
 std::size_t edit_distance(std::string_view a, std::string_view b);

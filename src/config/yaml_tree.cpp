@@ -8,6 +8,7 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <sstream>
 
 namespace pgweir::config {
@@ -18,9 +19,44 @@ Position position_of(const YAML::Mark& mark) {
     return mark.is_null() ? Position{} : Position{mark.line + 1, mark.column + 1};
 }
 
+// Stand for the braces of ${NAME} while yaml-cpp reads, so that a reference needs no quotes inside
+// {a: ${NAME}}. They are free: control characters are refused in the file.
+constexpr char kOpen = '\x01';
+constexpr char kClose = '\x02';
+
+/// Bytes of the reference that begins at `at` with "${"; 0: none, or one YAML has to judge.
+std::size_t reference_size(std::string_view s, std::size_t at) {
+    constexpr std::string_view kName =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+    auto end = s.find_first_not_of(kName, at + 2);
+    if (end == std::string_view::npos || end == at + 2) return 0;
+    if (s.substr(end).starts_with(":-")) end = s.find_first_of("{}'\"\r\n", end + 2);
+    return end == std::string_view::npos || s[end] != '}' ? 0 : end + 1 - at;
+}
+
+std::string hide_braces(std::string text) {
+    // Escapes that would make the same characters; only nonsense has them.
+    for (const char* escape : {"x01", "x02", "u0001", "u0002", "U00000001", "U00000002"})
+        if (text.find(std::string("\\") + escape) != std::string::npos) return text;
+    for (auto at = text.find("${"); at != std::string::npos; at = text.find("${", at + 2)) {
+        const auto size = reference_size(text, at);
+        if (size == 0) continue;
+        text[at + 1] = kOpen;
+        text[at + size - 1] = kClose;
+    }
+    return text;
+}
+
+std::string show_braces(std::string text) {
+    std::replace(text.begin(), text.end(), kOpen, '{');
+    std::replace(text.begin(), text.end(), kClose, '}');
+    return text;
+}
+
 class Builder final : public YAML::EventHandler {
   public:
-    explicit Builder(YamlTree& tree) : tree_(tree) {}
+    /// `hidden`: whether braces have been hidden in the text.
+    Builder(YamlTree& tree, bool hidden) : tree_(tree), hidden_(hidden) {}
 
     void OnDocumentStart(const YAML::Mark& mark) override {
         if (++documents_ > 1)
@@ -32,7 +68,8 @@ class Builder final : public YAML::EventHandler {
     }
     void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                   const std::string& value) override {
-        tree_.nodes[add(YamlNode::Kind::scalar, mark, tag, anchor)].text = value;
+        tree_.nodes[add(YamlNode::Kind::scalar, mark, tag, anchor)].text =
+            hidden_ ? show_braces(value) : value;
     }
     void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
         if (anchor >= anchors_.size())
@@ -80,6 +117,7 @@ class Builder final : public YAML::EventHandler {
     }
 
     YamlTree& tree_;
+    const bool hidden_;
     std::vector<std::uint32_t> open_;     // collections that have begun and not ended
     std::vector<std::uint32_t> anchors_;  // by yaml-cpp's number
     int documents_ = 0;
@@ -112,11 +150,26 @@ std::optional<Problem> not_text(std::string_view s) {
         const auto c = static_cast<unsigned char>(s[i]);
         if (c == 0x7F || (c < 0x20 && c != '\t' && c != '\n' && c != '\r'))
             return Problem{at, "a control character; expected text"};
-        at.column = c == '\n' ? 1 : at.column + 1;
+        at.column = c == '\n' ? 1 : at.column + static_cast<int>(size);
         at.line += c == '\n';
         i += size;
     }
     return std::nullopt;
+}
+
+/// People see no difference between tabs and spaces, and yaml-cpp does not tell them.
+std::optional<Problem> tab_in_indentation(const std::string& text, const YAML::Mark& mark) {
+    if (mark.is_null()) return std::nullopt;
+    std::size_t begin = 0;
+    for (int line = 0; line < mark.line && begin != std::string::npos; ++line) {
+        begin = text.find('\n', begin);
+        if (begin != std::string::npos) ++begin;
+    }
+    if (begin == std::string::npos) return std::nullopt;
+    const auto at = text.find_first_not_of(' ', begin);
+    if (at == std::string::npos || text[at] != '\t') return std::nullopt;
+    return Problem{{mark.line + 1, static_cast<int>(at - begin) + 1},
+                   "a tab in the indentation; expected spaces"};
 }
 
 }  // namespace
@@ -125,13 +178,15 @@ std::optional<Problem> parse_yaml(const std::string& text, YamlTree& tree) {
     if (text.size() > kMaxFile) return Problem{{}, "the file is too large; expected at most 8 MiB"};
     if (auto problem = not_text(text)) return problem;
     try {
-        std::istringstream in(text);
+        const auto safe = hide_braces(text);
+        std::istringstream in(safe);
         YAML::Parser parser(in);
-        Builder builder(tree);
+        Builder builder(tree, safe != text);
         while (parser.HandleNextDocument(builder)) continue;
     } catch (const Problem& problem) {
         return problem;
     } catch (const YAML::Exception& e) {
+        if (auto tab = tab_in_indentation(text, e.mark)) return tab;
         const bool star =
             e.msg.find("alias") != std::string::npos || e.msg.find("anchor") != std::string::npos;
         return Problem{position_of(e.mark),

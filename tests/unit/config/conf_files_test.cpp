@@ -101,5 +101,21 @@ TEST_CASE("conf/production.yaml loads with its secrets, and tells each one that 
         load_config(kConf + "production.yaml", environment({{"PGWEIR_SECRETS", "/nonexistent"}}));
     CHECK(none.config == nullptr);
     CHECK(none.errors.size() == 6);
-    for (const auto& error : none.errors) CHECK(has(error, "cannot read \"/nonexistent/"));
+    for (const auto& error : none.errors) {
+        CHECK(has(error, "\"${PGWEIR_SECRETS:-/run/secrets}/"));
+        CHECK(has(error, "cannot be read: No such file"));
+    }
+}
+
+TEST_CASE("the files in conf/ have lines of at most a hundred columns, and no tab") {
+    for (const auto* name :
+         {"pgweir.yaml", "minimal.yaml", "development.yaml", "production.yaml"}) {
+        std::istringstream lines(content(kConf + name));
+        int count = 0;
+        for (std::string line; std::getline(lines, line); ++count) {
+            CHECK_MESSAGE(line.size() <= 100, name, ": ", line);
+            CHECK_MESSAGE(!has(line, "\t"), name, ": ", line);
+        }
+        CHECK_MESSAGE(count >= 3, name);
+    }
 }

@@ -76,7 +76,7 @@ TEST_CASE("wrong types are told with what was expected") {
         {"admin: {users: postgres}\n", "admin.users: not a list; expected one such as [a, b]"},
         {"admin: {users: [[a]]}\n", "c.yaml:1:17: admin.users: not one value"},
         {"admin: {users: [a, ~]}\n", "admin.users: not one value"},
-        {"admin: {users: [\"\"]}\n", "admin.users: an empty name"},
+        {"admin: {users: [\"\"]}\n", "admin.users: \"\" is an empty name"},
         {"databases: []\n", "c.yaml:1:12: databases: not a map"},
         {"databases: x\n", "databases: not a map"},
         {"databases: {}\n", "databases: not a map with entries"},
@@ -207,7 +207,7 @@ TEST_CASE("a server that is no server, or pgweir itself, is told") {
         {"databases: {a: {host: \"10.0.0.1:5432\"}}\n", "expected no port in it"},
         {"databases: {a: {host: \"a,b\"}}\n", "expected one name, not a list"},
         {"databases: {a: {host: \"a b\"}}\n", "is no server's name"},
-        {"databases: {a: {host: \"u@h\"}}\n", "is no server's name"},
+        {"databases: {a: {host: \"u@h\"}}\n", "databases.a.host: a user or a scheme in it"},
         {"databases: {a: {host: \"*\"}}\n", "is no server's name"},
         {"databases: {a: {host: \"a\\nb\"}}\n", "has a control character"},
         {"databases: {a: {user: \"a\\0b\"}}\n", "has a control character"},
@@ -221,9 +221,11 @@ TEST_CASE("a server that is no server, or pgweir itself, is told") {
     good("databases: {a: {host: 10.0.0.1, port: 6432}}\n");
     good("listen: {unix_socket_dir: /s}\ndatabases: {a: {host: /s}}\n");
     good("listen: {host: 127.0.0.2, port: 5432}\nauth: {method: forward}\n");
-    CHECK(has(bad("databases: {a: {host: /" + std::string(91, 'x') + "}}\n"), "at most 91 bytes"));
+    CHECK(has(bad("databases: {a: {host: /" + std::string(92, 'x') + "}}\n"), "at most 92 bytes"));
     CHECK(has(bad("databases: {a: {host: " + std::string(256, 'x') + "}}\n"), "at most 255 bytes"));
-    CHECK(has(bad("listen: {unix_socket_dir: /" + std::string(91, 'x') + "}\n"), "91 bytes"));
+    CHECK(has(bad("listen: {unix_socket_dir: /" + std::string(92, 'x') + "}\n"), "92 bytes"));
+    good("databases: {a: {host: /" + std::string(91, 'x') + "}}\n");
+    good("listen: {unix_socket_dir: /" + std::string(91, 'x') + "}\n");
     CHECK(has(bad("databases: {" + std::string(256, 'x') + ": {}}\n"),
               "name of a database is too long"));
 }
@@ -234,7 +236,7 @@ TEST_CASE("a file that is named has to be readable, and a secret has to be one")
         return bad("control: {user: u, password_file: " + path + "}\n");
     };
     CHECK(has(with("none"),
-              "c.yaml:1:35: control.password_file: cannot read \"none\": No such file"));
+              "c.yaml:1:35: control.password_file: \"none\" cannot be read: No such file"));
     CHECK(has(with(folder.path()), "not a regular file"));
     CHECK(has(with("/dev/zero"), "not a regular file"));
     CHECK(has(with(folder.write("empty", "")), "is empty"));
@@ -245,10 +247,10 @@ TEST_CASE("a file that is named has to be readable, and a secret has to be one")
         bad("listen: {tls: {cert_file: a, key_file: b, ca_file: c}}\n"
             "auth: {users_file: d, hba_file: e}\ndatabases: {x: {tls: {ca_file: f}}}\n");
     for (const auto* name : {"\"a\"", "\"b\"", "\"c\"", "\"d\"", "\"e\"", "\"f\""})
-        CHECK(has(errors, std::string("cannot read ") + name));
+        CHECK(has(errors, std::string(name) + " cannot be read: "));
 }
 
-TEST_CASE("a file that cannot be read is an error of its own") {
+TEST_CASE("a file that cannot be read is an error of its own, beside those of the environment") {
     const Folder folder;
     const auto none = load_config(folder.path() + "/none.yaml", environment());
     CHECK(none.config == nullptr);
@@ -256,6 +258,10 @@ TEST_CASE("a file that cannot be read is an error of its own") {
     CHECK(none.errors[0] == folder.path() +
                                 "/none.yaml: cannot be read: No such file or directory; "
                                 "expected a YAML file");
+    const auto both = load_config(folder.path() + "/x", environment({{"DB_POOL_MIN", "few"}}));
+    REQUIRE(both.errors.size() == 2);
+    CHECK(has(both.errors[0], "/x: cannot be read"));
+    CHECK(has(both.errors[1], "environment variable DB_POOL_MIN: \"few\""));
     const auto directory = load_config(folder.path(), environment());
     REQUIRE(directory.errors.size() == 1);
     CHECK(has(directory.errors[0], "cannot be read: Is a directory"));

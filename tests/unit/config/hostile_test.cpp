@@ -37,6 +37,15 @@ TEST_CASE("syntax errors are told with their place") {
     CHECK(has(bad("log: {}\npool: {max_size: 3\n"), "; expected YAML"));
 }
 
+TEST_CASE("a tab in the indentation is told as such") {
+    CHECK(bad("pool:\n\tmax_size: 3\n") ==
+          "c.yaml:2:1: a tab in the indentation; expected spaces\n");
+    CHECK(bad("databases:\n  a:\n    port: 1\n   \thost: h\n") ==
+          "c.yaml:4:4: a tab in the indentation; expected spaces\n");
+    CHECK(!has(bad("pool: {max_size: 3\n"), "a tab"));
+    CHECK(good("pool:\t{max_size: 3}\t# why\n")->pool.max_size == 3);
+}
+
 TEST_CASE("a star without quotes is told to need them") {
     CHECK(has(bad("listen: {host: *}\n"), "expected quotes around text that begins with * or &"));
     CHECK(has(bad("databases:\n  *: {host: a}\n"), "c.yaml:2:"));
@@ -71,7 +80,7 @@ TEST_CASE("a bomb of aliases costs nothing") {
 }
 
 TEST_CASE("deep nesting is refused, of every kind") {
-    for (const auto* open : {"[", "{a: ", "- ", "? ", "[[", "{? "})
+    for (const auto* open : {"[", "{", "{a: ", "- ", "? ", "[[", "{? "})
         CHECK_MESSAGE(!soon(times(20'000, open)).empty(), open);
     CHECK(has(soon("a: " + times(40, "[") + times(40, "]") + "\n"), "nested too deeply"));
     std::string block;
@@ -117,6 +126,8 @@ TEST_CASE("large files of one thing are told soon") {
     CHECK(!soon(times(kMany, "- 1\n")).empty());
     CHECK(!soon("[" + times(kMany, "1, ") + "]\n").empty());
     CHECK(!soon(times(4u << 20, "x") + ": 1\n").empty());
+    for (const auto* part : {"${", "${a:-", "${a}", "$", "{${a:-}, "})
+        CHECK_MESSAGE(!soon("x: [" + times(kMany, part) + "\n").empty(), part);
     CHECK(!soon("pool: \"" + times(4u << 20, "\n") + "\"\n").empty());
     CHECK(has(soon("admin: {users: [" + times(1'100'000, "a,") + "]}\n"), "too many values"));
 }

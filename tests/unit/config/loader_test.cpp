@@ -237,3 +237,19 @@ TEST_CASE("ten thousand databases load in bounded time") {
     CHECK(c->databases.size() == 10'000);
     CHECK(c->find_database("database9999")->pool.max_size == 9);
 }
+
+TEST_CASE("a hundred thousand databases load in bounded time, and are found") {
+    std::string text = "databases:\n";
+    for (int i = 0; i < 100'000; ++i)
+        text += "  database" + std::to_string(i) +
+                ": {host: 10.0.0.1, port: " + std::to_string(1 + i % 5000) + "}\n";
+    const auto start = std::chrono::steady_clock::now();
+    const auto c = good(text);
+    REQUIRE(c->databases.size() == 100'000);
+    for (int i = 0; i < 100'000; ++i)
+        if (const auto* d = c->find_database("database" + std::to_string(i));
+            d == nullptr || d->port != 1 + i % 5000)
+            FAIL("database" << i);
+    CHECK(c->find_database("database100000") == nullptr);
+    CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(30));
+}

@@ -137,6 +137,71 @@ TEST_CASE("what is put in place of a reference is text, never YAML, and has a bo
     CHECK(has(bad("databases: {a: {dbname: \"${SQL}\"}}\n", variables), "control character"));
 }
 
+TEST_CASE("what the environment puts into a value is in no error, since it may be a secret") {
+    const Variables variables{
+        {"S", "hunter2"}, {"URL", "postgres://u:hunter2@h/db"}, {"E", "a\tb"}};
+    const std::pair<const char*, const char*> cases[] = {
+        {"control: {user: u, password_file: ${S}}\n",
+         "c.yaml:1:35: control.password_file: \"${S}\" cannot be read: No such file or directory; "
+         "expected a readable file\n"},
+        {"databases: {a: {user: u, password_file: '/none/${S}'}}\n",
+         "c.yaml:1:41: databases.a.password_file: \"/none/${S}\" cannot be read: No such file or "
+         "directory; expected a readable file\n"},
+        {"control: {user: u, password_file: \"${S}\\t\"}\n",
+         "c.yaml:1:35: control.password_file: \"${S}\\x09\" has a control character; expected text "
+         "without any\n"},
+        {"listen: {port: ${S}}\n",
+         "c.yaml:1:16: listen.port: \"${S}\" is not a whole number; expected a whole number from 1 "
+         "to "
+         "65535\n"},
+    };
+    for (const auto& [text, error] : cases) CHECK(bad(text, variables) == error);
+    for (const auto* text :
+         {"databases: {a: {host: ${URL}}}\n", "databases: {a: {host: 'x ${S}'}}\n",
+          "databases: {a: {host: '${S}:5432'}}\n", "databases: {a: {tls: {mode: ${S}}}}\n",
+          "databases: {a: {tls: {ca_file: ${S}}}}\n", "databases: {a: {dbname: '${S}${E}'}}\n",
+          "listen: {host: ${S}}\n", "listen: {host: '${S}'}\nauth: {method: trust}\n",
+          "http: {listen: ${S}}\n", "timeouts: {query: ${S}}\n", "cache: {max_size: ${S}}\n",
+          "cache: {enabled: ${S}}\n", "cache: {verify_ratio: ${S}}\n", "workers: ${S}\n",
+          "admin: {users: ['${S}${E}']}\n", "slow_log: {threshold: ${S}, file: '${S}${E}'}\n",
+          "pool: {mode: ${S}, validation_query: \"${S}\\x01\"}\n"}) {
+        const auto errors = bad(text, variables);
+        CHECK_MESSAGE(!has(errors, "hunter2"), errors);
+        CHECK(has(errors, "; expected "));
+    }
+    // Nor does a URL that somebody wrote into the file itself.
+    const auto url = bad("databases: {a: {host: 'postgres://u:hunter2@h/db'}}\n");
+    CHECK(has(url, "c.yaml:1:23: databases.a.host: a user or a scheme in it"));
+    CHECK(!has(url, "hunter2"));
+}
+
+TEST_CASE("a reference needs no quotes, also between braces and brackets") {
+    const Variables variables{{"H", "h"}, {"P", "5433"}, {"_u1", "ada"}};
+    const auto c = good(
+        "databases: {a: {host: ${H}, port: ${P}, dbname: x${H}y, user: ${NONE:-a:b c}}}\n"
+        "admin: {users: [${_u1}, ${NONE:-bob}, '${H}', \"${H}\"]}\nlog: {file: ${NONE:-}/x}\n"
+        "pool: {validation_query: '${A:- {}$${ }'} # ${\n",
+        {{"H", "h"}, {"P", "5433"}, {"_u1", "ada"}, {"A", "q"}});
+    const auto& a = *c->find_database("a");
+    CHECK(a.host == "h");
+    CHECK(a.port == 5433);
+    CHECK(a.dbname == "xhy");
+    CHECK(a.login.user == "a:b c");
+    CHECK(c->admin.users == std::vector<std::string>{"ada", "bob", "h", "h"});
+    CHECK(c->log.file == "/x");
+    CHECK(c->pool.validation_query == "q${ }");
+    CHECK(good("databases: {a: {dbname: $${H}}}\n")->find_database("a")->dbname == "${H}");
+    CHECK(has(bad("{listen: {host: ${H}, prot: 1}}\n", variables), "c.yaml:1:23: unknown key"));
+    CHECK(has(bad("databases: {a: {host: ${H}, ${H}: 1}}\n", variables),
+              "c.yaml:1:29: unknown key \"databases.a.${H}\""));
+    // Escapes that spell the characters used inside are errors like all control characters.
+    for (const auto* escape : {"\\x01", "\\x02", "\\u0001", "\\U00000002"})
+        CHECK(has(bad("databases: {a: {dbname: \"" + std::string(escape) + "\"}}\n# ${H}\n"),
+                  "has a control character"));
+    for (const auto* text : {"a: {b: ${\n", "a: {b: ${H\n", "a: {b: ${H:-\n}}\n", "a: {b: ${}}\n"})
+        CHECK(has(bad(text, variables), "c.yaml:"));
+}
+
 TEST_CASE("references work for every type of value") {
     const auto c = good(
         "listen: {port: \"${P}\"}\nworkers: ${W:-3}\ncache: {enabled: '${E}', "
