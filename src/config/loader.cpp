@@ -218,7 +218,11 @@ class Loader {
             least = distance;
             best = candidate;
         }
-        return best;
+        if (!best.empty()) return best;
+        for (const auto& candidate : names)  // password for password_file, size for max_size
+            if (candidate.starts_with(plain + "_") || candidate.ends_with("_" + plain))
+                return candidate;
+        return {};
     }
 
     /// Options of other groups that end in just this name.
