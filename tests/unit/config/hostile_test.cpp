@@ -104,7 +104,10 @@ TEST_CASE("bytes that are not UTF-8 text are told with their place") {
         {"\xff\xfe" + std::string("p\0o\0", 4), "c.yaml:1:1: a byte that is not UTF-8"},
         {std::string("\0\0\xfe\xff", 4), "c.yaml:1:1: a control character"},
     };
-    for (const auto& [text, error] : cases) CHECK_MESSAGE(has(bad(text), error), bad(text));
+    for (const auto& c : cases) {
+        const auto errors = bad(c.first);
+        CHECK_MESSAGE(has(errors, c.second), errors);
+    }
     CHECK(good("databases: {\"gr\u00fc\u00dfe\u20ac\U0001F600\": {}}\n")->databases.size() == 1);
 }
 

@@ -108,10 +108,10 @@ TEST_CASE("references in values are replaced") {
                                                          {"${ODD}${HOST}", "${HOST}$db"},
                                                          {"${ODD}{HOST}", "${HOST}${HOST}"},
                                                          {"${_x1}", "y"}};
-    for (const auto& [text, expected] : cases) {
-        std::string value = text;
-        CHECK_MESSAGE(!interpolate(value, environment(variables)), text);
-        CHECK_MESSAGE(value == expected, text);
+    for (const auto& c : cases) {
+        std::string value = c.first;
+        CHECK_MESSAGE(!interpolate(value, environment(variables)), c.first);
+        CHECK_MESSAGE(value == c.second, c.first);
     }
 }
 
