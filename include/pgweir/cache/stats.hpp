@@ -8,6 +8,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "pgweir/base/cache_line.hpp"
+
 namespace pgweir::cache {
 
 enum class Event : std::uint8_t {
@@ -38,7 +40,7 @@ class Stats {
     StatsSnapshot read() const noexcept;
 
   private:
-    struct alignas(64) Stripe {
+    struct alignas(base::kCacheLine) Stripe {
         std::array<std::atomic<std::uint64_t>, kEvents> events{};
     };
     std::array<Stripe, 8> stripes_{};

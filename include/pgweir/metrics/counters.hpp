@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "pgweir/base/cache_line.hpp"
+
 namespace pgweir::metrics {
 
 class Counter {
@@ -61,7 +63,7 @@ void zip_pool_fields(A& a, B& b, F f) {
 }
 
 /// One worker's half of a pool. Aligned, so that two workers never write one cache line.
-struct alignas(64) PoolCounters : PoolFields<Counter> {};
+struct alignas(base::kCacheLine) PoolCounters : PoolFields<Counter> {};
 
 /// Sums of PoolCounters: plain numbers.
 struct PoolStats : PoolFields<std::uint64_t> {
@@ -109,7 +111,7 @@ void zip_worker_fields(A& a, B& b, F f) {
     for (std::size_t i = 0; i < kReasons; ++i) f(a.pins[i], b.pins[i]);
 }
 
-struct alignas(64) WorkerCounters : WorkerFields<Counter> {};
+struct alignas(base::kCacheLine) WorkerCounters : WorkerFields<Counter> {};
 
 struct WorkerStats : WorkerFields<std::uint64_t> {
     void add(const WorkerCounters& counters) noexcept;
