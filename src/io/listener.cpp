@@ -14,6 +14,7 @@ namespace pgweir::io {
 namespace {
 constexpr int kBacklog = 1024;
 constexpr int kAcceptsPerTurn = 64;
+constexpr base::Nanos kRetry = 100 * base::kMillisecond;
 
 bool is_stale_unix_socket(const Address& at) noexcept {
     const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -78,11 +79,30 @@ Listener::~Listener() {
     if (!path_.empty()) unlink(path_.c_str());
 }
 
-void Listener::refuse_one() noexcept {
+void Listener::give_up_reserve() noexcept {
     if (reserve_fd_ >= 0) ::close(reserve_fd_);
+    reserve_fd_ = -1;
+}
+
+/// False when not even that was possible: another thread has taken the reserve's place.
+bool Listener::refuse_one() noexcept {
+    give_up_reserve();
     const int fd = accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC);
+    const bool none = fd < 0 && (errno == EMFILE || errno == ENFILE);
     if (fd >= 0) ::close(fd);
     reserve_fd_ = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return !none;
+}
+
+/// The socket stays readable while nobody can be accepted; looking again at once would spin.
+void Listener::pause() {
+    loop_.rewatch(fd_, watch_, false, false);
+    retry_ = std::make_unique<Ticker>(loop_, kRetry, [this] {
+        if (reserve_fd_ < 0) reserve_fd_ = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (reserve_fd_ < 0) return;
+        loop_.rewatch(fd_, watch_, true, false);
+        retry_.reset();
+    });
 }
 
 void Listener::on_ready(bool, bool) noexcept {
@@ -95,10 +115,12 @@ void Listener::on_ready(bool, bool) noexcept {
             on_accept_(fd, peer);
             continue;
         }
-        if (errno == EMFILE || errno == ENFILE)
-            refuse_one();
-        else if (errno != ECONNABORTED && errno != EINTR)
+        if (errno == EMFILE || errno == ENFILE) {
+            if (refuse_one()) continue;
+            pause();
             return;
+        }
+        if (errno != ECONNABORTED && errno != EINTR) return;
     }
 }
 

@@ -66,15 +66,14 @@ int Loop::wait_timeout_ms() noexcept {
 void Loop::run() {
     epoll_event events[kEventsPerTurn];
     uv_run(uv_.get(), UV_RUN_NOWAIT);
-    base::Nanos timer_due = 0;
     while (!stopping_) {
         int timeout = -1;
-        if (timer_due <= now_) {  // asked again only when the last answer has run out
+        if (timer_due_ <= now_) {  // asked again only when the last answer has run out
             timeout = wait_timeout_ms();
-            timer_due =
+            timer_due_ =
                 now_ + (timeout < 0 ? 3600 : 0) * base::kSecond + timeout * base::kMillisecond;
         } else {
-            timeout = static_cast<int>((timer_due - now_) / base::kMillisecond) + 1;
+            timeout = static_cast<int>((timer_due_ - now_) / base::kMillisecond) + 1;
         }
         const int n = epoll_wait(epoll_, events, kEventsPerTurn, timeout);
         now_ = base::monotonic_now();
@@ -90,9 +89,9 @@ void Loop::run() {
             const bool writable = (e & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0;
             if (w->watcher != nullptr) w->watcher->on_ready(readable, writable);
         }
-        if (uv_ready_ || timer_due <= now_) {
+        if (uv_ready_ || timer_due_ <= now_) {
             uv_run(uv_.get(), UV_RUN_NOWAIT);
-            timer_due = 0;
+            timer_due_ = 0;
         }
         end_turn();
     }
@@ -161,6 +160,7 @@ struct Ticker::State {
 };
 
 Ticker::Ticker(Loop& loop, base::Nanos period, std::function<void()> tick) : state_(new State) {
+    loop.timers_changed();
     state_->tick = std::move(tick);
     state_->timer.data = state_;
     const auto ms = static_cast<std::uint64_t>(period / base::kMillisecond);

@@ -21,7 +21,8 @@ Pool::Pool(PoolHost& host, std::shared_ptr<SharedPool> shared)
     : host_(host),
       shared_(std::move(shared)),
       config_(shared_->config()),
-      used_at_(host.loop().now()) {}
+      clock_(host.loop().clock()),
+      used_at_(*clock_) {}
 
 Pool::~Pool() {
     while (waiters_.pop_front() != nullptr) {
@@ -32,7 +33,7 @@ Pool::~Pool() {
 }
 
 ServerLink* Pool::acquire(Waiter& waiter) {
-    const auto now = host_.loop().now();
+    const auto now = this->now();
     if (waiters_.empty() && shared_->waiting_workers.load() == 0) {
         while (auto* server = idle_.back()) {  // the last used is the warmest
             if (!reusable(*server)) {
@@ -72,13 +73,13 @@ bool Pool::fit_for_lease(const ServerConnection& server, base::Nanos now) const 
 void Pool::lease(ServerConnection& server, ServerUser& user) {
     active_.push_back(server);
     set_idle_count();
-    server.lease_to(&user, host_.loop().now());
+    server.lease_to(&user, now());
     counters_.server_assignment_count.add(1);
 }
 
 void Pool::release(ServerLink& link, Release how) {
     auto& server = as_connection(link);
-    const auto now = host_.loop().now();
+    const auto now = this->now();
     server.unlease(now);
     server.pinned = false;
     if (server.state() == ServerState::closed) return;
@@ -139,7 +140,7 @@ void Pool::on_cleaned(ServerConnection& server, bool ok) {
         server.application_name.clear();
         server.dirty = false;
     }
-    server.set_since(host_.loop().now());
+    server.set_since(now());
     give_or_idle(server);
 }
 
@@ -149,7 +150,7 @@ void Pool::on_drained(ServerConnection& server) {
 }
 
 void Pool::give_or_idle(ServerConnection& server) {
-    const auto now = host_.loop().now();
+    const auto now = this->now();
     if (!reusable(server) || (server.retire_at != 0 && now >= server.retire_at) ||
         host_.draining()) {
         remove(server, "its lifetime is over");
@@ -181,16 +182,14 @@ bool Pool::give_to_waiter(ServerConnection& server) {
     active_.push_back(server);
     set_idle_count();
     counters_.server_assignment_count.add(1);
-    server.lease_to(&waiter->server_user(), host_.loop().now());
+    server.lease_to(&waiter->server_user(), now());
     waiter->on_lease(server);
     return true;
 }
 
 void Pool::make_idle(ServerConnection& server) {
-    const auto since = server.since();
     idle_.push_back(server);
-    server.lease_to(nullptr, since);
-    server.unlease(host_.loop().now());
+    server.unlease(now());
     set_idle_count();
     // Somebody may have begun to wait elsewhere after the look and before the count.
     if (shared_->waiting_workers.load() != 0 && server.cancels_in_flight == 0) donate(server);

@@ -55,7 +55,7 @@ ServerConnection* Pool::open_for_login(const Credentials& credentials, LoginObse
 }
 
 void Pool::open_if_needed() {
-    const auto now = host_.loop().now();
+    const auto now = this->now();
     if (now < retry_at_ || host_.draining()) return;
     while (starting_.size() + cleaning_.size() < waiters_.size()) {
         // After a failure one connection tries while the others wait for what it finds.
@@ -69,7 +69,7 @@ void Pool::on_server_ready(ServerConnection& server) {
     connect_failures_ = 0;
     shared_->failing = false;
     retry_at_ = 0;
-    const auto now = host_.loop().now();
+    const auto now = this->now();
     const auto lifetime = config_->database.pool.lifetime;
     server.retire_at = lifetime == 0 ? 0 : now + jittered(lifetime);
     if (!shared_->parameters(0)) shared_->set_parameters(0, server.login().parameters());
@@ -94,7 +94,7 @@ void Pool::on_server_login_failed(ServerConnection& server, const ServerFailure&
     shared_->failing = true;
     last_failure_ = why;
     const auto factor = std::min(connect_failures_ - 1, 4u);
-    retry_at_ = host_.loop().now() + jittered(std::min(kFirstRetry << factor, kLongestRetry));
+    retry_at_ = now() + jittered(std::min(kFirstRetry << factor, kLongestRetry));
     if (connect_failures_ == 1)
         base::log_warning(
             "pool " + base::printable(shared_->name) + ": cannot connect to the server: " +

@@ -16,7 +16,8 @@ constexpr unsigned kSlotBits = 24;
 }  // namespace
 
 Worker::Worker(Supervisor& supervisor, unsigned number)
-    : supervisor_(supervisor),
+    : session::Environment(loop_.clock()),  // an address only: the loop is made below
+      supervisor_(supervisor),
       number_(number),
       config_(supervisor.directory().config()),
       tls_(supervisor.client_tls()),

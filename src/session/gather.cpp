@@ -46,8 +46,8 @@ void Gather::copy(std::string_view bytes) {
     add(at, bytes.size());
 }
 
-void Gather::flush() {
-    if (count_ > 0) sink_.gather_send({parts_, count_});
+void Gather::send_all() {
+    sink_.gather_send({parts_, count_});
     count_ = 0;
     used_ = 0;
 }

@@ -12,6 +12,12 @@ base::Hash128 in_context(base::Hash128 h, std::uint64_t context) noexcept {
     return h;
 }
 
+/// SQL's EXECUTE counts among the utilities.
+bool may_name_statement(query::Kind kind) noexcept {
+    return kind == query::Kind::deallocate || kind == query::Kind::utility ||
+           kind == query::Kind::several || kind == query::Kind::unknown;
+}
+
 }  // namespace
 
 MemoPtr JudgeMemo::find(const base::Hash128& hash, std::uint64_t version) const {
@@ -45,6 +51,7 @@ MemoPtr JudgeMemo::judge(const JudgeContext& context, std::string_view text,
     auto entry = std::make_shared<MemoEntry>();
     entry->verdict = query::judge(text, resolve);
     entry->catalog_version = catalog ? version : 0;
+    entry->may_name_statement = may_name_statement(entry->verdict->kind);
     ++parses_;
     for (const auto oid : entry->verdict->reads)
         entry->reads.push_back(&context.database->relation(oid));

@@ -34,6 +34,7 @@ Session::Session(Environment& env, ClientLink& client, pool::Leaser& leaser, Ide
     : env_(env),
       client_(client),
       leaser_(leaser),
+      counters_(leaser.counters()),
       identity_(std::move(identity)),
       application_name_(std::move(application_name)) {}
 
@@ -127,9 +128,11 @@ void Session::begin_lease() {
     if (!exchange_) exchange_ = env_.exchanges.take();
     const auto now = env_.now();
     exchange_->wait = now - wait_started_;
-    leaser_.counters().wait_time_us.add(
-        static_cast<std::uint64_t>(exchange_->wait / base::kMicrosecond));
+    counters_.wait_time_us.add(static_cast<std::uint64_t>(exchange_->wait / base::kMicrosecond));
     copy_in_ = fatal_seen_ = false;
+    if (server_->profile->id == identity_->profile->id &&
+        server_->application_name == application_name_) [[likely]]
+        return;
     std::string sql;
     if (server_->profile->id != identity_->profile->id) {
         // Nothing of the client's may run under another's settings: wait until they are in force.
@@ -168,7 +171,7 @@ void Session::on_lease_failed(const pool::ServerFailure& why) noexcept {
 std::size_t Session::fail_unit(std::string_view view, const pool::ServerFailure& why) {
     judged_.reset();
     pending_fill_.reset();
-    leaser_.counters().errors.add(1);
+    counters_.errors.add(1);
     const wire::Report report{
         .sqlstate = why.sqlstate, .message = why.message, .detail = why.detail};
     const auto frame = wire::scan_frame(view);
@@ -322,7 +325,7 @@ void Session::on_server_gone(std::string_view why) noexcept {
     server_ = nullptr;
     if (exchange_) env_.exchanges.give(std::move(exchange_));
     held_.reset();
-    leaser_.counters().errors.add(1);
+    counters_.errors.add(1);
     fatal({.severity = "FATAL",
            .sqlstate = outcome_unknown ? wire::sqlstate::kOutcomeUnknown
                                        : wire::sqlstate::kConnectionFailure,

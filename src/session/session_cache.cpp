@@ -60,7 +60,7 @@ void Session::count_not_cached(NotCached reason) {
 }
 
 void Session::count_hit(base::Nanos started) {
-    auto& c = leaser_.counters();
+    auto& c = counters_;
     c.query_count.add(1);
     c.xact_count.add(1);
     (void)started;  // a hit takes less than the clock's grain is worth reading for
@@ -184,9 +184,9 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
             unnamed_ = statement;
         else
             statements_.set(plan.parse.name, statement);
-        leaser_.counters().client_parse_count.add(1);
+        counters_.client_parse_count.add(1);
     }
-    leaser_.counters().bind_count.add(1);
+    counters_.bind_count.add(1);
     write_batch_hit(plan, batch, *entry);
     count_hit(env_.now());
     return true;

@@ -84,9 +84,11 @@ void Session::settle_at_ready(wire::TxStatus status) {
     x.forgotten.clear();
     x.may_end_transaction = false;
     if (status != wire::TxStatus::idle || x.ready_expected > 0) return;
-    x.fences.clear();  // settles them
-    x.written = {};
-    x.wrote = x.commit_in_flight = false;
+    if (x.wrote) {
+        x.fences.clear();  // settles them
+        x.written = {};
+        x.wrote = x.commit_in_flight = false;
+    }
     if (x.notify_catalog) env_.catalog_may_have_changed(*identity_->context.database);
     x.notify_catalog = false;
     if (x.unpin_at_ready) {
@@ -103,7 +105,7 @@ void Session::finish_statement(base::Nanos now) {
     auto& x = *exchange_;
     if (x.sent == 0) return;
     const auto total = now - x.started;
-    auto& c = leaser_.counters();
+    auto& c = counters_;
     c.query_count.add(1);
     c.query_time_us.add(static_cast<std::uint64_t>((now - x.sent) / base::kMicrosecond));
     const auto& slow = env_.config().slow_log;

@@ -33,6 +33,8 @@ std::size_t Session::take_unit(std::string_view view) {
                            std::to_string(static_cast<unsigned char>(frame.type)));
         return 0;
     }
+    if (frame.type == fe::kQuery && frame.status == FrameStatus::complete && !skip_until_sync_)
+        return take_query(view, frame);
     if (!wire::is_client_message(frame.type) || frame.type == fe::kPassword) {
         protocol_error("invalid frontend message type " +
                        std::to_string(static_cast<unsigned char>(frame.type)));
@@ -88,7 +90,7 @@ std::size_t Session::take_query(std::string_view view, const Frame& frame) {
         judged_.reset();
         return frame.size;
     }
-    return want_server() ? forward_frame(view) : 0;
+    return want_server() ? forward_query(view, frame) : 0;
 }
 
 bool Session::refused_in_statement_mode(const query::Verdict& verdict) const noexcept {
@@ -156,10 +158,6 @@ std::size_t Session::forward_frame(std::string_view view) {
         case fe::kDescribe:
         case fe::kClose:
         case fe::kExecute: exchange_->unsynced = true; break;
-        case fe::kQuery:
-            exchange_->unsynced = false;
-            exchange_->copy_ended = false;
-            break;
         case fe::kCopyDone:
         case fe::kCopyFail: exchange_->copy_ended = true; break;
         default: break;
@@ -230,7 +228,6 @@ std::size_t Session::forward_sync(std::string_view view, const Frame& frame) {
 /// RESET goes back to what this client began with; its own statement_timeout beats the proxy's.
 void Session::note_settings(const query::Verdict& verdict, std::string_view text) {
     const bool several = verdict.kind == query::Kind::several;
-    if (verdict.kind != query::Kind::set && !several) return;
     std::string lower(text.substr(0, 4096));
     for (auto& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     if (several) {
@@ -264,6 +261,7 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     auto& x = *exchange_;
     if (frame.status != FrameStatus::complete) {
         if (frame.size <= env_.config().limits.statement_buffer) return 0;
+        x.unsynced = x.copy_ended = false;
         begin_statement(false);
         x.text.assign(frame.body.substr(0, kLoggedText));
         unknown_effects(query::PinReason::statement_too_large);
@@ -279,13 +277,16 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     }
     const auto text = frame.body.substr(0, frame.body.size() - 1);
     const bool alone = x.expects.empty();
+    x.unsynced = x.copy_ended = false;
     MemoPtr memo = std::move(judged_);
     judged_.reset();
     if (!memo) memo = judge(text, query::scan_text(text));
     begin_statement(false);
     if (alone || x.text.empty()) x.text.assign(text.substr(0, kLoggedText));
-    note_settings(*memo->verdict, text);
-    if (identity_->mode != config::PoolMode::session) prepare_for_sql(text);
+    if (memo->verdict->kind == query::Kind::set || memo->verdict->kind == query::Kind::several)
+        note_settings(*memo->verdict, text);
+    if (memo->may_name_statement && identity_->mode != config::PoolMode::session)
+        prepare_for_sql(text);
     apply_effects(*memo);
     if (memo->verdict->may_end_transaction || tx_ == wire::TxStatus::idle || !alone) raise_fence();
     if (alone && pending_fill_ && view.size() == frame.size) begin_fill();

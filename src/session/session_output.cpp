@@ -17,6 +17,7 @@ namespace {
 /// Frames that must be seen whole are held up to this size; no honest server sends longer ones.
 constexpr std::size_t kHoldBound = 1024 * 1024;
 constexpr std::size_t kHighWater = 256 * 1024;
+constexpr std::size_t kReadySize = wire::kHeaderSize + 1;
 
 bool streamable(char type) noexcept {
     return type == be::kDataRow || type == be::kCopyData || type == be::kFunctionCallResponse;
@@ -49,9 +50,10 @@ void Session::on_server_bytes(std::string_view bytes) noexcept {
     if (exchange_->first_byte == 0) exchange_->first_byte = env_.now();
     exchange_->bytes += bytes.size();
     Run run{turn_->client, bytes};
-    if (held_ != nullptr) {
+    if (held_ != nullptr)
         run.at = run.begin = complete_held(run, bytes);
-    }
+    else if (reply_left_ == 0 && whole_answer(run))
+        return;
     while (run.at < bytes.size() && !ended_) {
         if (reply_left_ > 0) {
             const auto n = std::min<std::uint64_t>(reply_left_, bytes.size() - run.at);
@@ -63,7 +65,9 @@ void Session::on_server_bytes(std::string_view bytes) noexcept {
                 run.at += n;
             continue;
         }
+        run.at += pass_rows(bytes.substr(run.at));
         const auto rest = bytes.substr(run.at);
+        if (rest.empty()) break;
         const auto frame = wire::scan_frame(rest);
         if (frame.status == FrameStatus::bad_length || !wire::is_server_message(frame.type)) {
             run.emit();
@@ -77,7 +81,7 @@ void Session::on_server_bytes(std::string_view bytes) noexcept {
                 case Reply::swallow: run.drop(frame.size); break;
                 case Reply::violation: return;
             }
-            local_replies(run);
+            if (local_is_next()) local_replies(run);
             continue;
         }
         if (frame.status == FrameStatus::partial && streamable(frame.type)) {
@@ -99,6 +103,58 @@ void Session::on_server_bytes(std::string_view bytes) noexcept {
     if (client_.queued() > kHighWater && server_ != nullptr) server_->set_reading(false);
     if (server_ == nullptr) return;
     if (exchange_->expects.empty()) maybe_release();
+}
+
+/// The whole frames at the start of `bytes` that concern only the client: rows of its statement,
+/// and for a simple Query their description and completion too. Gives their size.
+std::size_t Session::pass_rows(std::string_view bytes) {
+    auto& x = *exchange_;
+    if (x.expects.empty()) return 0;
+    const auto& front = x.expects.front();
+    if (front.swallow || (front.kind != Kind::query && front.kind != Kind::execute)) return 0;
+    const bool query = front.kind == Kind::query;
+    std::size_t at = 0;
+    while (bytes.size() - at >= wire::kHeaderSize) {
+        const char type = bytes[at];
+        const std::size_t length = base::load_u32(bytes.data() + at + 1);
+        if (length < 4 || length >= bytes.size() - at) break;
+        if (type == be::kDataRow)
+            ++x.rows;
+        else if (!query || (type != be::kRowDescription && type != be::kCommandComplete))
+            break;
+        at += length + 1;
+    }
+    if (x.fill && at > 0) x.fill->append(bytes.substr(0, at));
+    return at;
+}
+
+/// The usual case at once: rows up to the ReadyForQuery of a simple Query behind which nothing is
+/// in flight. Otherwise `run` stands behind the rows.
+bool Session::whole_answer(Run& run) {
+    auto& x = *exchange_;
+    run.at = pass_rows(run.bytes);
+    const auto rest = run.bytes.substr(run.at);
+    if (rest.size() != kReadySize || rest[0] != be::kReadyForQuery ||
+        base::load_u32(rest.data() + 1) != kReadySize - 1)
+        return false;
+    if (x.expects.size() != 1 || x.expects.front().kind != Kind::query || x.expects.front().swallow)
+        return false;
+    const char status = rest[wire::kHeaderSize];
+    if (status != 'I' && status != 'T' && status != 'E') return false;
+    x.expects.pop();
+    --x.ready_expected;
+    ready(static_cast<wire::TxStatus>(status));
+    run.at = run.bytes.size();
+    run.emit();
+    if (client_.queued() > kHighWater) server_->set_reading(false);
+    if (x.expects.empty()) maybe_release();
+    return true;
+}
+
+bool Session::local_is_next() const noexcept {
+    const auto& expects = exchange_->expects;
+    return !expects.empty() &&
+           (expects.front().kind == Kind::local_parse || expects.front().kind == Kind::local_close);
 }
 
 bool Session::hold(std::string_view rest, std::size_t frame_size) {
@@ -156,10 +212,7 @@ std::size_t Session::complete_held(Run&, std::string_view bytes) {
 }
 
 void Session::local_replies(Run& run) {
-    auto& x = *exchange_;
-    while (!x.expects.empty()) {
-        const auto kind = x.expects.front().kind;
-        if (kind != Kind::local_parse && kind != Kind::local_close) return;
+    while (local_is_next()) {
         run.emit();
         answer_local_front();
     }
@@ -282,7 +335,7 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
     if (fields.severity == "FATAL" || fields.severity == "PANIC") fatal_seen_ = true;
     copy_in_ = false;
     if (x.fill) x.fill->mark_unfit(cache::Unfit::error);
-    leaser_.counters().errors.add(1);
+    counters_.errors.add(1);
     if (x.expects.empty()) return Reply::forward;
     const auto front = x.expects.front();
     if (front.kind == Kind::query && front.swallow) {
@@ -373,22 +426,29 @@ Session::Reply Session::on_ready_for_query(Run& run, std::string_view body) {
         }
         return Reply::swallow;
     }
-    tx_ = static_cast<wire::TxStatus>(status);
+    ready(static_cast<wire::TxStatus>(status));
+    return Reply::forward;
+}
+
+/// The server is ready after what the client asked.
+void Session::ready(wire::TxStatus status) {
+    auto& x = *exchange_;
+    tx_ = status;
     server_->tx = tx_;
     copy_in_ = false;
     const auto now = env_.now();
     if (x.fill) {
         x.fill->append(std::string_view("Z\0\0\0\5", 5));
-        x.fill->append(body);
+        const char byte = static_cast<char>(status);
+        x.fill->append({&byte, 1});
         if (tx_ == wire::TxStatus::idle && !x.wrote) x.fill->publish(now);
         x.fill.reset();
     }
     settle_at_ready(tx_);
-    if (tx_ == wire::TxStatus::idle) leaser_.counters().xact_count.add(1);
+    if (tx_ == wire::TxStatus::idle) counters_.xact_count.add(1);
     finish_statement(now);
     x.parsed.clear();
     if (x.reset_settings) reapply_settings();
-    return Reply::forward;
 }
 
 /// The server would not take this client's settings: the statement that asked for the lease fails

@@ -59,7 +59,7 @@ bool Session::ensure_prepared(const Statement& statement, bool unnamed) {
         server_->unnamed_statement = statement.id;
     else
         server_->prepared.insert(statement.id);
-    leaser_.counters().server_parse_count.add(1);
+    counters_.server_parse_count.add(1);
     return false;
 }
 
@@ -78,7 +78,7 @@ void Session::forward_renamed(const Frame& frame, std::size_t before, std::size_
 }
 
 std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
-    leaser_.counters().client_parse_count.add(1);
+    counters_.client_parse_count.add(1);
     const bool raw = identity_->mode == config::PoolMode::session;
     if (frame.status != FrameStatus::complete) {
         if (frame.size <= env_.config().limits.statement_buffer) return 0;
@@ -107,7 +107,7 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
         unnamed_ = StatementTable::make(parse.text, parse.raw_types);
         exchange_->parsed.push_back({unnamed_->id, ""});
         server_->unnamed_statement = unnamed_->id;
-        leaser_.counters().server_parse_count.add(1);
+        counters_.server_parse_count.add(1);
         expect({.kind = Kind::parse, .statement = unnamed_->id});
         return forward_whole(view, frame);
     }
@@ -134,7 +134,7 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
     }
     make_room();
     server_->prepared.insert(statement->id);
-    leaser_.counters().server_parse_count.add(1);
+    counters_.server_parse_count.add(1);
     expect({.kind = Kind::parse, .statement = statement->id});
     forward_renamed(frame, 0, parse.name.size(), pool::prepared_name(statement->id));
     return frame.size;
@@ -166,7 +166,7 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
         return 0;
     }
     begin_statement(true);
-    leaser_.counters().bind_count.add(1);
+    counters_.bind_count.add(1);
     auto& x = *exchange_;
     const auto* found = find_statement(name);
     const bool ours = identity_->mode != config::PoolMode::session;

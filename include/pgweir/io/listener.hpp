@@ -29,16 +29,20 @@ class Listener final : private Watcher {
     Listener& operator=(const Listener&) = delete;
 
     std::uint16_t port() const noexcept { return local_address(fd_).port(); }
+    /// Closes the descriptor kept for refusing those that come when there is no other.
+    void give_up_reserve() noexcept;
 
   private:
     Listener(Loop& loop, int fd, OnAccept on_accept);
     void on_ready(bool readable, bool writable) noexcept override;
-    void refuse_one() noexcept;
+    bool refuse_one() noexcept;
+    void pause();
 
     Loop& loop_;
     int fd_;
     int reserve_fd_;
     Watch* watch_ = nullptr;
+    std::unique_ptr<Ticker> retry_;  // while no descriptor is to be had
     OnAccept on_accept_;
     std::string path_;  // of a Unix socket: removed with the listener
 };

@@ -56,6 +56,8 @@ class Loop {
 
     /// Monotonic time, read once for each batch of events.
     base::Nanos now() const noexcept { return now_; }
+    /// Where now() is read from, for those who ask often.
+    const base::Nanos* clock() const noexcept { return &now_; }
     /// Shared by all connections of the loop: nothing stays in it between two events.
     std::span<char> scratch() noexcept { return {scratch_.get(), kScratchSize}; }
     static constexpr std::size_t kScratchSize = 64 * 1024;
@@ -69,6 +71,8 @@ class Loop {
     void bury(std::unique_ptr<Buried> dead) { graveyard_.push_back(std::move(dead)); }
 
     uv_loop_s* uv() noexcept { return uv_.get(); }
+    /// libuv is asked for its next timer only now and then; a new one may be due earlier.
+    void timers_changed() noexcept { timer_due_ = 0; }
 
   private:
     struct FreeLoop {
@@ -86,6 +90,7 @@ class Loop {
     bool stopping_ = false;
     bool uv_ready_ = false;
     base::Nanos now_ = 0;
+    base::Nanos timer_due_ = 0;  // until then libuv needs no look
     std::unique_ptr<char[]> scratch_;
     std::vector<Watch*> retired_;
     std::vector<std::unique_ptr<Buried>> graveyard_;

@@ -154,6 +154,7 @@ class Pool final : public Leaser {
     bool reusable(const ServerConnection& server) const noexcept;
     bool fit_for_lease(const ServerConnection& server, base::Nanos now) const noexcept;
     void set_idle_count() noexcept;
+    base::Nanos now() const noexcept { return *clock_; }
 
     PoolHost& host_;
     std::shared_ptr<SharedPool> shared_;
@@ -169,6 +170,7 @@ class Pool final : public Leaser {
     unsigned connect_failures_ = 0;
     base::Nanos retry_at_ = 0;
     ServerFailure last_failure_;
+    const base::Nanos* clock_;  // the loop's
     base::Nanos used_at_ = 0;
 };
 

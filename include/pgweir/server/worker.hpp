@@ -49,7 +49,6 @@ class Worker final : public session::Environment,
     pool::Pool& pool(const std::shared_ptr<pool::SharedPool>& shared);
 
     // Environment, ClientHost, PoolHost
-    base::Nanos now() const noexcept override { return loop_.now(); }
     const config::Config& config() const noexcept override { return *config_; }
     metrics::WorkerCounters& counters() noexcept override { return counters_; }
     metrics::SlowQuerySink* slow_log() noexcept override;

@@ -49,7 +49,8 @@ using IdentityPtr = std::shared_ptr<const Identity>;
 
 class Environment {
   public:
-    virtual base::Nanos now() const noexcept = 0;
+    /// Monotonic, of the present batch of events. Read several times for each statement.
+    base::Nanos now() const noexcept { return *clock_; }
     virtual const config::Config& config() const noexcept = 0;
     virtual metrics::WorkerCounters& counters() noexcept = 0;
     virtual metrics::SlowQuerySink* slow_log() noexcept = 0;
@@ -67,7 +68,11 @@ class Environment {
     std::string key_buffer;  // for building one key at a time
 
   protected:
+    explicit Environment(const base::Nanos* clock) noexcept : clock_(clock) {}
     ~Environment() = default;
+
+  private:
+    const base::Nanos* clock_;
 };
 
 }  // namespace pgweir::session

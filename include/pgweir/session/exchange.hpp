@@ -58,6 +58,7 @@ class ExpectQueue {
     bool empty() const noexcept { return head_ == items_.size(); }
     std::size_t size() const noexcept { return items_.size() - head_; }
     Expect& front() noexcept { return items_[head_]; }
+    const Expect& front() const noexcept { return items_[head_]; }
     Expect& operator[](std::size_t i) noexcept { return items_[head_ + i]; }
     void push(Expect e) { items_.push_back(e); }
     void pop() noexcept {

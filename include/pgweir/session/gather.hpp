@@ -31,7 +31,9 @@ class Gather {
     void view(std::string_view bytes);
     /// `bytes` may change after the call.
     void copy(std::string_view bytes);
-    void flush();
+    void flush() {
+        if (count_ > 0) send_all();
+    }
     bool empty() const noexcept { return count_ == 0; }
 
   private:
@@ -41,6 +43,7 @@ class Gather {
     static constexpr std::size_t kCopyBelow = 192;
 
     void add(const char* data, std::size_t size);
+    void send_all();
 
     GatherSink& sink_;
     std::size_t count_ = 0;

@@ -29,6 +29,7 @@ struct MemoEntry {
     std::uint64_t catalog_version = 0;  // DatabaseState's, when it was judged; 0: without a catalog
     std::vector<cache::RelationState*> reads;   // without the database's own state
     std::vector<cache::RelationState*> writes;  // Writes::relations
+    bool may_name_statement = true;             // it may be EXECUTE or DEALLOCATE
 };
 using MemoPtr = std::shared_ptr<const MemoEntry>;
 

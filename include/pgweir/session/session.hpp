@@ -66,7 +66,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     const Identity& identity() const noexcept { return *identity_; }
     const std::string& application_name() const noexcept { return application_name_; }
     std::size_t prepared_statements() const noexcept { return statements_.size(); }
-    metrics::PoolCounters& pool_counters() noexcept { return leaser_.counters(); }
+    metrics::PoolCounters& pool_counters() noexcept { return counters_; }
     base::Nanos request_time() const noexcept { return exchange_ ? exchange_->started : 0; }
 
     /// For the slow log: who is at the other end.
@@ -170,6 +170,10 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool hold(std::string_view rest, std::size_t frame_size);
     std::size_t complete_held(Run& run, std::string_view bytes);
     void local_replies(Run& run);
+    bool local_is_next() const noexcept;
+    std::size_t pass_rows(std::string_view bytes);
+    bool whole_answer(Run& run);
+    void ready(wire::TxStatus status);
     void server_violation(std::string_view what);
     void tee(char type, std::string_view whole);
     void settings_refused();
@@ -181,6 +185,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     Environment& env_;
     ClientLink& client_;
     pool::Leaser& leaser_;
+    metrics::PoolCounters& counters_;  // the pool's
     IdentityPtr identity_;
     std::string application_name_;
     pool::ServerLink* server_ = nullptr;

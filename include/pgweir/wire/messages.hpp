@@ -1,7 +1,9 @@
 // Message types of protocol 3 (PostgreSQL manual, "Message Formats"), declared once.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <string_view>
 
 namespace pgweir::wire {
 
@@ -51,10 +53,24 @@ inline constexpr char kReadyForQuery = 'Z';
 inline constexpr char kRowDescription = 'T';
 }  // namespace be
 
+namespace detail {
+constexpr std::array<bool, 256> table_of(std::string_view types) {
+    std::array<bool, 256> t{};
+    for (const char c : types) t[static_cast<unsigned char>(c)] = true;
+    return t;
+}
+inline constexpr auto kClientTypes = table_of("BCDEFHPQSXcdfp");
+inline constexpr auto kServerTypes = table_of("123ACDEGHIKNRSTVWZcdnstv");
+}  // namespace detail
+
 /// True for the types a client may send after start-up.
-bool is_client_message(char type) noexcept;
+inline bool is_client_message(char type) noexcept {
+    return detail::kClientTypes[static_cast<unsigned char>(type)];
+}
 /// True for the types a server may send after it has accepted the login.
-bool is_server_message(char type) noexcept;
+inline bool is_server_message(char type) noexcept {
+    return detail::kServerTypes[static_cast<unsigned char>(type)];
+}
 
 /// Transaction status byte of ReadyForQuery.
 enum class TxStatus : char { idle = 'I', in_transaction = 'T', failed = 'E' };

@@ -77,8 +77,7 @@ struct FakePool final : pool::Leaser {
 };
 
 struct FakeEnvironment final : Environment {
-    FakeEnvironment() { statements = std::make_shared<StatementTable>(); }
-    base::Nanos now() const noexcept override { return time; }
+    FakeEnvironment() : Environment(&time) { statements = std::make_shared<StatementTable>(); }
     const config::Config& config() const noexcept override { return settings; }
     metrics::WorkerCounters& counters() noexcept override { return worker_counters; }
     metrics::SlowQuerySink* slow_log() noexcept override { return nullptr; }
