@@ -1,25 +1,8 @@
 -- Every relation a statement can name, with what decides whether reading or writing it is simple.
--- Each flag is a hashed anti or semi join, so the cost is linear. `plain` lists the types whose
--- input and output depend on their bytes and on tracked settings only: not money (lc_monetary),
--- timetz (input depends on the date), reg* and aclitem (catalog), refcursor, record, pg_node_tree.
+-- Each flag is a hashed anti or semi join, so the cost is linear. $1 is plain_types.sql, put in as
+-- text.
 WITH plain AS (
-  SELECT t.oid
-  FROM pg_catalog.pg_type t
-  WHERE t.oid OPERATOR(pg_catalog.<) 16384
-    AND t.typnamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace
-    AND t.typname OPERATOR(pg_catalog.=) ANY ('{bool,bytea,char,name,int8,int2,int4,text,oid,tid,
-      xid,cid,xid8,json,jsonb,jsonpath,xml,point,lseg,path,box,polygon,line,circle,cidr,inet,
-      macaddr,
-      macaddr8,float4,float8,numeric,bpchar,varchar,date,time,timestamp,timestamptz,interval,bit,
-      varbit,uuid,pg_lsn,pg_snapshot,txid_snapshot,tsvector,tsquery,int4range,int8range,numrange,
-      tsrange,tstzrange,daterange,int4multirange,int8multirange,nummultirange,tsmultirange,
-      tstzmultirange,datemultirange}'::pg_catalog.name[])
-), plain_or_array AS (
-  SELECT p.oid FROM plain p
-  UNION ALL
-  SELECT t.oid
-  FROM pg_catalog.pg_type t JOIN plain p ON t.typelem OPERATOR(pg_catalog.=) p.oid
-  WHERE t.typcategory OPERATOR(pg_catalog.=) 'A' AND t.oid OPERATOR(pg_catalog.<) 16384
+  $1
 )
 SELECT c.oid, c.relnamespace, c.relname, c.relkind, c.relpersistence,
        c.relnamespace OPERATOR(pg_catalog.=) ANY (ARRAY(
@@ -40,7 +23,7 @@ SELECT c.oid, c.relnamespace, c.relname, c.relkind, c.relpersistence,
                      OR k.confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog."char"[]))),
        c.oid NOT IN (SELECT a.attrelid FROM pg_catalog.pg_attribute a
                      WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
-                       AND a.atttypid NOT IN (SELECT p.oid FROM plain_or_array p))
+                       AND a.atttypid NOT IN (SELECT p.oid FROM plain p))
 FROM pg_catalog.pg_class c
 WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,S}'::pg_catalog."char"[])
   AND c.relpersistence OPERATOR(pg_catalog.<>) 't'

@@ -16,6 +16,9 @@ constexpr std::string_view kState[] = {
     "reset",    "set_config", "setseed", "temp",       "temporary", "unlisten",
 };
 constexpr std::string_view kWrites[] = {"copy", "delete", "insert", "merge", "truncate", "update"};
+constexpr std::string_view kDefines[] = {"alter",    "call",    "cluster", "comment",
+                                         "create",   "drop",    "grant",   "import",
+                                         "reassign", "refresh", "revoke",  "security"};
 /// After these a new statement may begin without a semicolon before it.
 constexpr std::string_view kStarts[] = {"atomic", "begin", "else", "loop", "then"};
 constexpr std::string_view kAfterDo[] = {"also", "instead", "nothing", "update"};
@@ -209,6 +212,8 @@ class Scanner {
 };
 
 }  // namespace
+
+bool defines_objects(std::string_view word) noexcept { return in(kDefines, word); }
 
 BodyFacts scan_body(std::string_view body, const std::function<void(std::string_view)>& name) {
     return Scanner(body, name).run();

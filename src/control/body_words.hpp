@@ -20,4 +20,7 @@ struct BodyFacts {
 /// ones too.
 BodyFacts scan_body(std::string_view body, const std::function<void(std::string_view)>& name);
 
+/// A word that begins a statement which changes what queries mean or may read: DDL, REFRESH, GRANT.
+bool defines_objects(std::string_view word) noexcept;
+
 }  // namespace pgweir::control

@@ -1,13 +1,18 @@
 // See catalog_reader.hpp. The statements stand in sql/; what their columns mean is said there.
 #include "pgweir/control/catalog_reader.hpp"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <unordered_set>
 
 #include "body_words.hpp"
 #include "builtins.hpp"
 #include "call_graph.hpp"
+#include "pgweir/query/verdict.hpp"
 #include "sql.hpp"
+#include "view_query.hpp"
+#include "write_sets.hpp"
 
 namespace pgweir::control {
 
@@ -17,7 +22,7 @@ using query::Oid;
 
 constexpr Oid kFirstUserOid = 16384;
 constexpr std::uint32_t kMaxEdges =
-    2'000'000;  // bound of what calls.sql and view_bases.sql may give
+    2'000'000;  // bound of what calls.sql and relation_links.sql may give
 
 query::Volatility volatility_of(char c) noexcept {
     switch (c) {
@@ -43,6 +48,11 @@ std::string call_pattern(const std::vector<Oid>& functions) {
     return p + ") '";
 }
 
+void add_unique(std::vector<Oid>& to, const std::vector<Oid>& from) {
+    for (const Oid oid : from)
+        if (std::find(to.begin(), to.end(), oid) == to.end()) to.push_back(oid);
+}
+
 class Reader {
   public:
     Reader(Connection& connection, std::uint64_t version, const ReadLimits& limits)
@@ -61,8 +71,9 @@ class Reader {
         if (auto e = run("SET LOCAL search_path = pg_catalog")) return e;
         for (const auto step :
              {&Reader::read_identity, &Reader::read_relations, &Reader::read_functions,
-              &Reader::read_calls, &Reader::read_hidden_calls, &Reader::read_view_bases,
-              &Reader::read_triggers, &Reader::read_bodies, &Reader::read_names}) {
+              &Reader::read_calls, &Reader::read_hidden_calls, &Reader::read_links,
+              &Reader::read_view_queries, &Reader::read_triggers, &Reader::read_bodies,
+              &Reader::read_names}) {
             if (auto e = (this->*step)()) return e;
         }
         if (auto e = run("COMMIT")) return e;
@@ -73,6 +84,8 @@ class Reader {
     query::CatalogPtr take() { return std::move(catalog_); }
 
   private:
+    using RelationNames = std::unordered_multimap<std::string_view, Oid>;
+
     std::optional<std::string> each(std::string_view sql, const RowCallback& row) {
         const auto left = deadline_ - base::monotonic_now();
         if (left <= 0) return "reading the catalog took too long";
@@ -94,20 +107,30 @@ class Reader {
     std::optional<std::string> read_calls();
     void add_call(char kind, Oid owner, Node callee);
     std::optional<std::string> read_hidden_calls();
-    std::optional<std::string> read_view_bases();
+    std::optional<std::string> read_links();
+    void add_link(char kind, Oid from, Oid to);
+    std::optional<std::string> read_view_queries();
     std::optional<std::string> read_triggers();
     std::optional<std::string> read_bodies();
-    void add_body(Node function, std::string_view body,
-                  const std::unordered_multimap<std::string_view, Oid>& relation_names);
+    void add_body(Oid function, std::string_view body, const RelationNames& relation_names);
     std::optional<std::string> read_names();
     void conclude();
     void conclude_relation(query::Relation& relation);
+    void conclude_writes(query::Relation& relation);
+    void conclude_partitions();
 
     Connection& connection_;
     const ReadLimits& limits_;
     base::Nanos deadline_;
     std::shared_ptr<query::Catalog> catalog_;
     CallGraph graph_;
+    WriteSets write_sets_;
+    std::unordered_set<Oid> plain_types_;
+    std::unordered_set<Oid> constant_functions_;  // built in, see query::constant_builtin
+    std::unordered_set<Oid> quiet_functions_;     // built in and not volatile: fit for operators
+    std::unordered_set<Oid> sql_functions_;       // of the users, in language sql
+    std::unordered_set<Oid> unknown_writes_;      // relations whose rules or defaults may write
+    std::unordered_map<Oid, Oid> parents_;        // of partitions
     std::unordered_map<Oid, query::Relation*> relations_;
     std::unordered_set<Oid> trusted_code_;  // functions in C that are not volatile
     std::unordered_set<Oid> bodies_due_;
@@ -115,7 +138,7 @@ class Reader {
         default_calls_;  // relations whose defaults, checks, indexes call users' functions
     std::vector<Oid> builtin_writers_, builtin_state_;
     /// Names that matter in a body: users' functions and built-in ones with an effect.
-    query::Catalog::NameMap<std::vector<Node>> callable_;
+    query::Catalog::NameMap<std::vector<Oid>> callable_;
     std::uint32_t edges_ = 0;
 };
 
@@ -153,7 +176,12 @@ std::optional<std::string> Reader::read_relations() {
     const auto too_many = "the catalog has more than " + std::to_string(limits_.relations) +
                           " relations, which is more than is kept in memory";
     if (count > limits_.relations) return too_many;
-    return each(sql::relations, [&](const Row& r) {
+    if (auto e = each(sql::plain_types, [&](const Row& r) {
+            plain_types_.insert(r.number(0));
+            return true;
+        }))
+        return e;
+    return each(replaced(sql::relations, "$1", sql::plain_types), [&](const Row& r) {
         query::Relation rel;
         rel.oid = r.number(0);
         rel.schema = r.number(1);
@@ -203,6 +231,8 @@ void Reader::add_function(const Row& r) {
         effects = builtin_effects(name, r.letter(3));
         if (effects.may_write) builtin_writers_.push_back(f.oid);
         if (effects.leaves_state) builtin_state_.push_back(f.oid);
+        if (query::constant_builtin(f, name)) constant_functions_.insert(f.oid);
+        if (f.volatility != query::Volatility::volatile_) quiet_functions_.insert(f.oid);
     } else if (r.letter(4) == 'a') {
         effects = {false, false};
         for (auto parts = r.text(8); !parts.empty();) {
@@ -210,11 +240,14 @@ void Reader::add_function(const Row& r) {
             Oid part = 0;
             std::from_chars(parts.data(), parts.data() + comma, part);
             if (part != 0) graph_.call(node, graph_.function(part));
+            if (part != 0) write_sets_.calls(f.oid, part);
             parts.remove_prefix(std::min(comma + 1, parts.size()));
         }
     } else if (language == "sql" || language == "plpgsql") {
-        effects = {f.volatility == query::Volatility::volatile_, false};
+        // Its body says what it does, whatever it is declared as.
+        effects = {false, false};
         bodies_due_.insert(f.oid);
+        if (language == "sql") sql_functions_.insert(f.oid);
     } else if (language == "c") {
         if (f.volatility != query::Volatility::volatile_) trusted_code_.insert(f.oid);
         // What a stable one does with SQL text that it is given is not known.
@@ -222,9 +255,10 @@ void Reader::add_function(const Row& r) {
         if (known_extension_function(r.text(6), name)) effects = {false, false};
     }
     if (effects.may_write) graph_.mark(node, Effect::writes);
+    if (effects.may_write) write_sets_.unknown(f.oid);
     if (effects.leaves_state) graph_.mark(node, Effect::state);
     if (!f.builtin || effects.may_write || effects.leaves_state)
-        callable_[std::string(name)].push_back(node);
+        callable_[std::string(name)].push_back(f.oid);
     catalog_->functions[std::string(name)].push_back(f);
 }
 
@@ -256,6 +290,8 @@ std::optional<std::string> Reader::read_calls() {
         if (!graph_.knows_function(function)) return false;  // not of this snapshot
         if (kind != 't' || !trusted_code_.contains(function))
             add_call(kind, r.number(1), graph_.function(function));
+        if (kind == 'd' || kind == 'g') write_sets_.behind(r.number(1), function);
+        if (kind == 'p') write_sets_.calls(r.number(1), function);
         return ++edges_ <= kMaxEdges;
     });
     if (edges_ > kMaxEdges) return "the catalog has too many dependencies to keep in memory";
@@ -271,68 +307,128 @@ std::optional<std::string> Reader::read_hidden_calls() {
     graph_.mark(writer, Effect::writes);
     graph_.mark(setter, Effect::state);
     return each(text, [&](const Row& r) {
-        if (r.flag(2)) add_call(r.letter(0), r.number(1), writer);
+        if (r.flag(2)) {
+            add_call(r.letter(0), r.number(1), writer);
+            if (r.letter(0) == 'p')
+                write_sets_.unknown(r.number(1));
+            else
+                unknown_writes_.insert(r.number(1));
+        }
         if (r.flag(3)) add_call(r.letter(0), r.number(1), setter);
         return ++edges_ <= kMaxEdges;
     });
 }
 
-std::optional<std::string> Reader::read_view_bases() {
-    std::unordered_set<Oid> written;
-    auto error = each(sql::view_bases, [&](const Row& r) {
-        const Oid view = r.number(0);
-        const Oid base = r.number(1);
-        graph_.call(graph_.reading(view), graph_.reading(base));
-        graph_.call(graph_.writing(view), graph_.writing(base));
-        if (written.insert(view).second && relations_.contains(view) &&
-            relations_.at(view)->has_rules)
-            graph_.call(graph_.writing(view), graph_.any_write());
+std::optional<std::string> Reader::read_links() {
+    auto error = each(sql::relation_links, [&](const Row& r) {
+        const Oid from = r.number(1);
+        const Oid to = r.number(2);
+        if (relations_.contains(from)) add_link(r.letter(0), from, to);
         return ++edges_ <= kMaxEdges;
     });
     if (edges_ > kMaxEdges) return "the catalog has too many dependencies to keep in memory";
     return error;
 }
 
+/// See relation_links.sql for the kinds.
+void Reader::add_link(char kind, Oid from, Oid to) {
+    auto& relation = *relations_.at(from);
+    if (kind == 'f' || kind == 'k') {
+        relation.truncates_also.push_back(to);
+        if (kind == 'f') relation.writes_also.push_back(to);
+        return;
+    }
+    const bool partition = kind == 'p';
+    const Oid upper = partition ? to : from;
+    const Oid lower = partition ? from : to;
+    graph_.call(graph_.reading(upper), graph_.reading(lower));
+    graph_.call(graph_.writing(upper), graph_.writing(lower));
+    if (kind == 'w') graph_.call(graph_.writing(from), graph_.any_write());
+    if (partition) parents_[from] = to;
+    if (kind == 'v' || kind == 'i') {
+        relation.reads_also.push_back(to);
+        relation.writes_also.push_back(to);
+    }
+}
+
+std::optional<std::string> Reader::read_view_queries() {
+    const ViewKnowledge known{[this](Oid f) { return constant_functions_.contains(f); },
+                              [this](Oid f) { return quiet_functions_.contains(f); },
+                              [this](Oid t) { return plain_types_.contains(t); }};
+    return each(replaced(sql::view_queries, "$1", std::to_string(limits_.body_bytes)),
+                [&](const Row& r) {
+                    const auto at = relations_.find(r.number(0));
+                    if (at == relations_.end() || r.is_null(1)) return true;
+                    auto found = scan_view_query(r.text(1), known);
+                    auto& view = *at->second;
+                    view.query_proven = found.proven;
+                    // pg_depend has told of these; a query names its own view, too.
+                    std::erase(found.relations, view.oid);
+                    add_unique(view.reads_also, found.relations);
+                    return true;
+                });
+}
+
 std::optional<std::string> Reader::read_triggers() {
     return each(sql::trigger_functions, [&](const Row& r) {
         graph_.call(graph_.triggers(), graph_.function(r.number(0)));
+        write_sets_.behind(r.number(1), r.number(0));
         return true;
     });
 }
 
 std::optional<std::string> Reader::read_bodies() {
-    std::unordered_multimap<std::string_view, Oid> relation_names;
+    RelationNames relation_names;
     for (const auto& [oid, relation] : relations_)
-        if (graph_.knows_relation(oid)) relation_names.emplace(relation->name, oid);
+        if (relation->kind != 'S') relation_names.emplace(relation->name, oid);
     const auto& text = connection_.server_version_num() >= 140000 ? sql::bodies : sql::bodies_13;
     const auto error =
         each(replaced(text, "$1", std::to_string(limits_.body_bytes)), [&](const Row& r) {
             if (r.is_null(1)) return true;
             bodies_due_.erase(r.number(0));
-            add_body(graph_.function(r.number(0)), r.text(1), relation_names);
+            add_body(r.number(0), r.text(1), relation_names);
             return true;
         });
     for (const Oid f : bodies_due_) {
         graph_.mark(graph_.function(f), Effect::state);
         graph_.mark(graph_.function(f), Effect::writes);
+        write_sets_.unknown(f);
     }
     return error;
 }
 
-void Reader::add_body(Node function, std::string_view body,
-                      const std::unordered_multimap<std::string_view, Oid>& relation_names) {
+void Reader::add_body(Oid oid, std::string_view body, const RelationNames& relation_names) {
+    const Node function = graph_.function(oid);
+    const bool sql = sql_functions_.contains(oid);
+    bool defines = false;
+    std::string previous;
     const auto facts = scan_body(body, [&](std::string_view name) {
-        if (const auto it = callable_.find(name); it != callable_.end())
-            for (const Node callee : it->second) graph_.call(function, callee);
+        // SELECT INTO makes a table; in PL/pgSQL it fills a variable.
+        const bool makes = sql && name == "into" && previous != "insert" && previous != "merge";
+        defines = defines || makes || defines_objects(name);
+        previous = name;
+        if (const auto it = callable_.find(name); it != callable_.end()) {
+            for (const Oid callee : it->second) {
+                graph_.call(function, graph_.function(callee));
+                write_sets_.calls(oid, callee);
+            }
+        }
         const auto [first, last] = relation_names.equal_range(name);
         for (auto it = first; it != last; ++it) {
+            write_sets_.mentions(oid, it->second);
+            if (!graph_.knows_relation(it->second)) continue;
             graph_.call(function, graph_.reading(it->second));
             graph_.call(function, graph_.writing(it->second));
         }
     });
     if (facts.leaves_state || facts.runs_text) graph_.mark(function, Effect::state);
-    if (facts.runs_text) graph_.mark(function, Effect::writes);
-    if (facts.writes_rows) graph_.call(function, graph_.any_write());
+    if (facts.runs_text || defines) graph_.mark(function, Effect::writes);
+    if (facts.runs_text || defines) write_sets_.unknown(oid);
+    if (facts.writes_rows) {
+        graph_.mark(function, Effect::writes);
+        graph_.call(function, graph_.any_write());
+        write_sets_.writes(oid);
+    }
 }
 
 std::optional<std::string> Reader::read_names() {
@@ -361,9 +457,11 @@ void Reader::conclude() {
     }
     for (auto& [oid, relation] : relations_) {
         conclude_relation(*relation);
+        conclude_writes(*relation);
         if (ambient_state) relation->session_harmless = false;
         if (ambient_writes && relation->kind != 'S') relation->reading_may_write = true;
     }
+    conclude_partitions();
     catalog_->any_harmful_trigger = graph_.has(graph_.triggers(), Effect::state);
 }
 
@@ -379,6 +477,38 @@ void Reader::conclude_relation(query::Relation& relation) {
     relation.reading_may_write = graph_.has(reading, Effect::writes);
     relation.session_harmless = !graph_.has(reading, Effect::state) &&
                                 !graph_.has(graph_.writing(relation.oid), Effect::state);
+}
+
+void Reader::conclude_writes(query::Relation& relation) {
+    const auto code = write_sets_.of(relation.oid, [this](Oid r) {
+        return graph_.knows_relation(r) && graph_.has(graph_.reading(r), Effect::writes);
+    });
+    relation.writes_unknown = !code || relation.kind == 'f' || relation.system ||
+                              relation.has_rules || unknown_writes_.contains(relation.oid);
+    if (code) add_unique(relation.writes_also, *code);
+}
+
+/// What a write to a partition may cause, a write to any table above it may cause.
+void Reader::conclude_partitions() {
+    for (const auto& [oid, first] : parents_) {
+        const auto& part = *relations_.at(oid);
+        const bool odd = part.kind == 'f' || part.persistence != 'p';
+        for (auto at = parents_.find(oid); at != parents_.end(); at = parents_.find(at->second)) {
+            const auto above = relations_.find(at->second);
+            if (above == relations_.end()) break;
+            auto& upper = *above->second;
+            upper.odd_partitions = upper.odd_partitions || odd;
+            upper.has_user_triggers = upper.has_user_triggers || part.has_user_triggers;
+            upper.writes_unknown = upper.writes_unknown || part.writes_unknown;
+            add_unique(upper.writes_also, part.writes_also);
+            add_unique(upper.truncates_also, part.truncates_also);
+            if (upper.writes_also.size() > WriteSets::kMostRelations) upper.writes_unknown = true;
+        }
+    }
+    for (const auto& [part, parent] : parents_) {
+        relations_.at(part)->reads_also.push_back(parent);
+        relations_.at(part)->writes_also.push_back(parent);
+    }
 }
 
 }  // namespace

@@ -13,6 +13,8 @@ namespace pgweir::query {
 namespace {
 
 constexpr std::size_t kMostReads = 64;
+/// A write set beyond this is the database: see cache::WriteFence::kMaxStates.
+constexpr std::size_t kMostWrites = 64;
 
 constexpr std::array kKinds{Kind::select, Kind::dml,      Kind::copy,        Kind::begin,
                             Kind::commit, Kind::rollback, Kind::savepoint,   Kind::prepared_tx,
@@ -53,6 +55,7 @@ Assessor::Assessor(const ResolveContext& context) {
                 .not_cached = NotCached::none,
                 .literal_dependent = false};
     if (context.catalog == nullptr) return;
+    catalog_ = context.catalog;
     names_.emplace(*context.catalog, context);
     verdict_.catalog_version = context.catalog->version;
     any_harmful_trigger_ = context.catalog->any_harmful_trigger;
@@ -109,7 +112,9 @@ void Assessor::fact(const pgw_fact& f, const pgw_statement& statement) {
     if (planned_only && f.what != PGW_CALL) return;
     switch (f.what) {
         case PGW_READ: return read(f.schema, f.name);
-        case PGW_WRITE: return write(f.schema, f.name);
+        case PGW_WRITE:
+            return write(f.schema, f.name,
+                         (f.flags & PGW_FACT_CASCADE) != 0 ? Link::truncates : Link::writes);
         case PGW_CALL: return call(f, planned_only);
         case PGW_FIELD: return field(f.name, true);
         case PGW_COLUMN: return field(f.name, (statement.flags & PGW_FROM_FUNCTION) != 0);
@@ -144,49 +149,65 @@ void Assessor::read(std::string_view schema, std::string_view name) {
 }
 
 void Assessor::readable(const Relation& r) {
-    verdict_.reads.push_back(r.oid);
+    const auto all = closure(*catalog_, r, Link::reads, kMostReads);
+    // Code that reading calls is looked for along the same links, so the one that is named shows
+    // it.
     hidden_code(r);
+    if (all.empty()) return refuse(NotCached::too_complex);
+    for (const Relation* relation : all) {
+        verdict_.reads.push_back(relation->oid);
+        depends_on(*relation);
+    }
+}
+
+void Assessor::depends_on(const Relation& r) {
     switch (r.kind) {
-        case 'r': break;
+        case 'r':
+        case 'm': break;
         case 'v':
-        case 'm': refuse(NotCached::view); break;
-        case 'p': refuse(NotCached::partitioned); break;
+            if (!r.query_proven) refuse(NotCached::view);
+            break;
+        case 'p': break;
         case 'f': refuse(NotCached::foreign_table); break;
         default: refuse(NotCached::unknown_relation);
     }
     if (r.persistence == 't') refuse(NotCached::temporary_relation);
     if (r.persistence != 'p') refuse(NotCached::unlogged_relation);
     if (r.row_security) refuse(NotCached::row_security);
-    if (r.inherits) refuse(NotCached::inheritance);
-    if (r.has_rules) refuse(NotCached::view);
+    if (r.odd_partitions) refuse(NotCached::partitioned);
     if (!r.plain_types) refuse(NotCached::type_not_proven);
 }
 
-void Assessor::write(std::string_view schema, std::string_view name) {
+void Assessor::write(std::string_view schema, std::string_view name, Link link) {
     if (!names_) {
         verdict_.may_leave_state = true;
         return writes_database();
     }
     const RelationMatch match = names_->relation(schema, name);
     if (match.place == RelationPlace::found) {
-        for (const Relation* relation : match.candidates) writable(*relation);
+        for (const Relation* relation : match.candidates) writable(*relation, link);
         return;
     }
     if (match.place != RelationPlace::system) verdict_.may_leave_state = true;
     writes_database();
 }
 
-void Assessor::writable(const Relation& r) {
-    const bool elsewhere = r.referenced_cascade || r.inherits || r.kind != 'r';
-    if (!elsewhere && !r.has_triggers && !r.has_user_triggers && !r.has_rules &&
-        !r.generated_or_default_functions) {
-        verdict_.writes = std::max(verdict_.writes, Writes::relations);
-        verdict_.written.push_back(r.oid);
-    } else {
-        writes_database();
+void Assessor::writable(const Relation& r, Link link) {
+    const auto all = closure(*catalog_, r, link, kMostWrites);
+    bool unknown = all.empty();
+    bool triggers = unknown;
+    for (const Relation* relation : all) {
+        unknown = unknown || relation->writes_unknown;
+        triggers = triggers || unknown || relation->has_user_triggers;
+        verdict_.written.push_back(relation->oid);
+        hidden_code(*relation);
     }
     hidden_code(r);
-    if ((r.has_user_triggers || elsewhere) && any_harmful_trigger_) verdict_.may_leave_state = true;
+    if (unknown)
+        writes_database();
+    else
+        verdict_.writes = std::max(verdict_.writes, Writes::relations);
+    if (triggers && any_harmful_trigger_) verdict_.may_leave_state = true;
 }
 
 CallMatch Assessor::match_call(std::string_view schema, std::string_view name) const {

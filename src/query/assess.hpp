@@ -6,6 +6,7 @@
 #include <optional>
 #include <string_view>
 
+#include "closure.hpp"
 #include "names.hpp"
 #include "pg_facts.h"
 #include "pgweir/query/verdict.hpp"
@@ -27,8 +28,9 @@ class Assessor {
     void fact(const pgw_fact& fact, const pgw_statement& statement);
     void read(std::string_view schema, std::string_view name);
     void readable(const Relation& relation);
-    void write(std::string_view schema, std::string_view name);
-    void writable(const Relation& relation);
+    void depends_on(const Relation& relation);
+    void write(std::string_view schema, std::string_view name, Link link);
+    void writable(const Relation& relation, Link link);
     void call(const pgw_fact& fact, bool planned_only);
     CallMatch match_call(std::string_view schema, std::string_view name) const;
     void session(std::string_view function, unsigned flags, bool harmless);
@@ -40,6 +42,7 @@ class Assessor {
     void writes_database() { verdict_.writes = std::max(verdict_.writes, Writes::database); }
 
     Verdict verdict_;
+    const Catalog* catalog_ = nullptr;  // with names_
     std::optional<Names> names_;
     bool any_harmful_trigger_ = true;
     std::size_t statements_ = 0;

@@ -178,6 +178,11 @@ bool depends_on_settings_only(string_view function) noexcept {
     return std::binary_search(kSettingsOnly.begin(), kSettingsOnly.end(), function);
 }
 
+bool constant_builtin(const Function& f, string_view name) noexcept {
+    if (!f.builtin || f.volatility == Volatility::volatile_) return false;
+    return f.volatility == Volatility::immutable_ || depends_on_settings_only(name);
+}
+
 bool common_builtin(string_view function) noexcept {
     return std::binary_search(kCommon.begin(), kCommon.end(), function);
 }

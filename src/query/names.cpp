@@ -76,10 +76,7 @@ CallMatch Names::call(std::string_view schema, std::string_view name) const {
             if (!candidate(f, schema)) continue;
             match.found = true;
             (f.builtin ? match.builtin : match.foreign) = true;
-            const bool by_settings =
-                f.volatility == Volatility::stable && depends_on_settings_only(name);
-            if (!f.builtin || (f.volatility != Volatility::immutable_ && !by_settings))
-                match.constant = false;
+            if (!constant_builtin(f, name)) match.constant = false;
             bool& harmless = f.builtin ? match.builtin_harmless : match.harmless;
             harmless = harmless && f.session_harmless;
             match.may_write = match.may_write || f.may_write;

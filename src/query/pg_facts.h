@@ -25,6 +25,7 @@ enum {
     PGW_FACT_LOCAL = 1,    /* PGW_CALL: set_config whose third argument is the constant true */
     PGW_FACT_LITERAL = 2,  /* PGW_TYPE: of a literal or a parameter, whose text can be looked at */
     PGW_FACT_UNPROVEN = 4, /* PGW_TYPE: %TYPE, SETOF */
+    PGW_FACT_CASCADE = 8,  /* PGW_WRITE: TRUNCATE ... CASCADE */
 };
 
 typedef struct {

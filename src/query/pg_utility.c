@@ -78,8 +78,11 @@ static void look_copy(pgw_walk* w, const CopyStmt* s) {
 static void look_truncate(pgw_walk* w, const TruncateStmt* s) {
     ListCell* cell;
     w->now->kind = PGW_KIND_UTILITY;
-    foreach (cell, s->relations) pgw_relation(w, PGW_WRITE, (const RangeVar*)lfirst(cell));
-    if (s->behavior == DROP_CASCADE) w->now->flags |= PGW_WRITES_DATABASE;
+    foreach (cell, s->relations) {
+        const RangeVar* relation = (const RangeVar*)lfirst(cell);
+        pgw_fact_add(w, PGW_WRITE, s->behavior == DROP_CASCADE ? PGW_FACT_CASCADE : 0,
+                     relation->schemaname, relation->relname);
+    }
 }
 
 static void look_create_as(pgw_walk* w, const CreateTableAsStmt* s) {

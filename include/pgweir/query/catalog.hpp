@@ -49,6 +49,25 @@ struct Relation {
     /// Reading it may call a function that may write: through the view's query or a policy, however
     /// deep.
     bool reading_may_write = true;
+    /// A view: its stored query was looked through, and everything it computes is constant but for
+    /// the rows of reads_also.
+    bool query_proven = false;
+    /// Some partition below it, at any depth, is no ordinary permanent table.
+    bool odd_partitions = false;
+    /// A write may change more than it, writes_also, and what those lead to in turn. True until
+    /// proven otherwise.
+    bool writes_unknown = true;
+    /// Reading it depends on these, and on theirs: what a view's query names, an inheritance
+    /// parent's children, a partition's parent. A partition stands for its ancestors in both
+    /// directions: whatever reads and whatever writes a part of a tree counts for all tables above
+    /// it, so a reader and a writer of overlapping parts always meet in the upper one's table, and
+    /// a tree with any number of partitions costs its depth.
+    std::vector<Oid> reads_also;
+    /// Writing it may change rows of these, and of theirs: as above, and by cascading references
+    /// and by what triggers and defaults call.
+    std::vector<Oid> writes_also;
+    /// TRUNCATE ... CASCADE empties these, too: every table with a foreign key to it.
+    std::vector<Oid> truncates_also;
     /// Nothing that reading or writing it calls (view, policy, rule, default, check, index, but not
     /// its triggers: see Catalog::any_harmful_trigger) can leave session state behind.
     bool session_harmless = false;

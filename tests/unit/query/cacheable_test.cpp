@@ -132,17 +132,17 @@ TEST_CASE("relations that are not ordinary permanent tables of plain types are n
            {"SELECT * FROM T2", NotCached::unknown_relation},
            {"SELECT * FROM \"T\"", NotCached::unknown_relation},
            {"SELECT * FROM v", NotCached::view},
-           {"SELECT * FROM mv", NotCached::view},
-           {"SELECT * FROM ruled", NotCached::view},
+           {"SELECT * FROM unproven_view", NotCached::view},
+           {"SELECT * FROM guarded_view", NotCached::row_security},
            {"SELECT * FROM remote", NotCached::foreign_table},
-           {"SELECT * FROM parted", NotCached::partitioned},
+           {"SELECT * FROM odd_parted", NotCached::partitioned},
+           {"SELECT * FROM wide", NotCached::too_complex},
            {"SELECT last_value FROM seq", NotCached::unknown_relation},
            {"SELECT * FROM fast", NotCached::unlogged_relation},
            {"SELECT * FROM gone", NotCached::temporary_relation},
            {"SELECT * FROM pg_temp.x", NotCached::temporary_relation},
            {"SELECT * FROM pg_temp_3.x", NotCached::temporary_relation},
            {"SELECT * FROM guarded", NotCached::row_security},
-           {"SELECT * FROM child", NotCached::inheritance},
            {"SELECT * FROM moods", NotCached::type_not_proven},
            {"SELECT * FROM pg_class", NotCached::system_relation},
            {"SELECT * FROM pg_catalog.pg_class", NotCached::system_relation},
@@ -155,6 +155,16 @@ TEST_CASE("relations that are not ordinary permanent tables of plain types are n
            {"SELECT * FROM triggered", NotCached::none},
            {"SELECT * FROM defaults", NotCached::none},
            {"SELECT * FROM parent", NotCached::none}});
+}
+
+TEST_CASE("C8, C11: a read depends on all that its relation leads to") {
+    check_reads("SELECT * FROM proven_view", {kT, kU, 131, 132});
+    check_reads("SELECT * FROM u WHERE a IN (SELECT a FROM nested_view)", {kU, 132});
+    check_reads("SELECT * FROM parted", {103});
+    check_reads("SELECT * FROM child", {103, 108});
+    check_reads("SELECT * FROM mv", {101});
+    check_reads("SELECT * FROM ruled", {112});
+    check_reads("SELECT * FROM audited", {137});
 }
 
 TEST_CASE("what depends on time, chance, identity, sequences or catalogs is not cached") {

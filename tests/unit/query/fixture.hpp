@@ -31,7 +31,12 @@ class Builder {
         catalog_.types["mood"] = false;
         catalog_.types["uuid"] = true;
     }
-    Catalog take() { return std::move(catalog_); }
+    Catalog take() {
+        for (auto& [schema, named] : catalog_.relations)
+            for (auto& [name, relation] : named)
+                catalog_.relations_by_oid[relation.oid] = &relation;
+        return std::move(catalog_);
+    }
 
   private:
     Relation& add(Oid schema, std::string name, Oid oid, char kind = 'r') {
@@ -41,6 +46,7 @@ class Builder {
                    .kind = kind,
                    .plain_types = true,
                    .reading_may_write = false,
+                   .writes_unknown = false,
                    .session_harmless = true};
         return catalog_.relations[schema][name] = r;
     }
@@ -60,7 +66,7 @@ class Builder {
         auto& quiet_guard = add(kPublic, "quiet_guard", 121);
         quiet_guard.row_security = true;
         add(kPublic, "mv", 101, 'm');
-        add(kPublic, "remote", 102, 'f');
+        add(kPublic, "remote", 102, 'f').writes_unknown = true;
         add(kPublic, "parted", 103, 'p');
         add(kPublic, "seq", 104, 'S');
         add(kPublic, "fast", 105).persistence = 'u';
@@ -68,18 +74,53 @@ class Builder {
         auto& guarded = add(kPublic, "guarded", 107);
         guarded.row_security = guarded.reading_may_write = true;
         guarded.session_harmless = false;
-        add(kPublic, "child", 108).inherits = true;
+        linked();
         add(kPublic, "moods", 109).plain_types = false;
-        add(kPublic, "checked", 110).has_triggers = true;
+        add(kPublic, "checked", 110).writes_unknown = true;
         auto& triggered = add(kPublic, "triggered", 111);
-        triggered.has_triggers = triggered.has_user_triggers = true;
-        add(kPublic, "ruled", 112).has_rules = true;
-        add(kPublic, "parent", 113).referenced_cascade = true;
+        triggered.has_user_triggers = triggered.writes_unknown = true;
+        auto& ruled = add(kPublic, "ruled", 112);
+        ruled.has_rules = ruled.writes_unknown = true;
+        add(kPublic, "parent", 113).writes_unknown = true;
         auto& defaults = add(kPublic, "defaults", 114);
-        defaults.generated_or_default_functions = true;
+        defaults.writes_unknown = true;
         defaults.session_harmless = false;
         add(kPublic, "setting_default", 122).session_harmless = false;
         add(kInformation, "tables", 115, 'v').system = true;
+    }
+
+    /// Relations that lead to others: see catalog.hpp.
+    void linked() {
+        add(kPublic, "child", 108).reads_also = {103};
+        add(kPublic, "odd_parted", 130, 'p').odd_partitions = true;
+        auto& proven = add(kPublic, "proven_view", 131, 'v');
+        proven.query_proven = true;
+        proven.reads_also = proven.writes_also = {kT, 132};
+        auto& nested = add(kPublic, "nested_view", 132, 'v');
+        nested.query_proven = true;
+        nested.reads_also = nested.writes_also = {kU};
+        auto& over_guarded = add(kPublic, "guarded_view", 133, 'v');
+        over_guarded.query_proven = true;
+        over_guarded.reads_also = {121};
+        auto& over_unproven = add(kPublic, "unproven_view", 134, 'v');
+        over_unproven.query_proven = true;
+        over_unproven.reads_also = {120};
+        auto& cascades = add(kPublic, "cascades", 135);
+        cascades.writes_also = {136};
+        cascades.truncates_also = {136, kU};
+        auto& further = add(kPublic, "further", 136);
+        further.writes_also = {kT, 135};
+        auto& audited = add(kPublic, "audited", 137);
+        audited.has_user_triggers = true;
+        audited.writes_also = {kU};
+        add(kPublic, "leads_nowhere", 138).writes_also = {999};
+        add(kPublic, "leads_to_unknown", 139).writes_also = {111};
+        auto& wide = add(kPublic, "wide", 140);
+        for (Oid oid = 1000; oid < 1100; ++oid) {
+            add(kPublic, "wide_" + std::to_string(oid), oid);
+            wide.reads_also.push_back(oid);
+            wide.writes_also.push_back(oid);
+        }
     }
 
     void builtin(Volatility volatility, std::initializer_list<const char*> names,

@@ -1,0 +1,136 @@
+// What entries depend on beyond the tables in their text: views, partitions, inheritance, cascades,
+// triggers. Each pair of a read and a write is tried twice over: the write must show in the next
+// read, and entries it has nothing to do with must survive it.
+#include <doctest/doctest.h>
+
+#include "support/cache_client.hpp"
+
+using namespace pgweir::testing;
+
+namespace {
+
+Proxy& proxy() {
+    static Proxy p(Cluster::shared(), {{{"cache", "{exclusive_writer: true}"}}, {}, {}, 0});
+    return p;
+}
+
+void setup(const std::string& sql) {
+    auto c = RawClient::login(proxy().port());
+    const auto m = c.ask(msg::query(sql));
+    REQUIRE_MESSAGE(error_of(m).sqlstate.empty(), error_of(m).message, " in ", sql);
+}
+
+struct Pair {
+    std::string read, write;
+    bool precise = true;  // the write leaves other entries alone
+};
+
+void check(const std::vector<Pair>& pairs) {
+    auto reader = RawClient::login(proxy().port());
+    auto writer = RawClient::login(proxy().port());
+    auto direct = RawClient::login(Cluster::shared().port());
+    const std::string other = "SELECT count(*) FROM bystander";
+    for (const auto& [read, write, precise] : pairs) {
+        INFO(read, " | ", write);
+        CHECK(becomes_cached(proxy(), reader, read));
+        CHECK(becomes_cached(proxy(), reader, other));
+        const auto before = ask(reader, read);
+        const auto error = error_of(writer.ask(msg::query(write)));
+        CHECK_MESSAGE(error.sqlstate.empty(), error.message);
+        const auto after = ask(reader, read);
+        CHECK(after == ask(direct, read));
+        CHECK(after != before);
+        if (precise) CHECK(hits_of(proxy(), [&] { ask(reader, other); }) == 1);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("C3, C11: reads of views and materialized views are cached and follow their tables") {
+    setup(
+        "CREATE TABLE bystander (n int); CREATE TABLE va (n int); CREATE TABLE vb (n int);"
+        "CREATE VIEW v1 AS SELECT n FROM va WHERE n > 0;"
+        "CREATE VIEW v2 AS SELECT v1.n + coalesce(sum(vb.n), 0) AS n FROM v1 LEFT JOIN vb ON true "
+        "GROUP BY v1.n; INSERT INTO va VALUES (1);"
+        "CREATE MATERIALIZED VIEW mv AS SELECT sum(n) AS n FROM va");
+    check({{"SELECT sum(n) FROM v1", "INSERT INTO va VALUES (2)"},
+           {"SELECT sum(n) FROM v1", "INSERT INTO v1 VALUES (3)"},
+           {"SELECT sum(n) FROM v2", "INSERT INTO vb VALUES (4)"},
+           {"SELECT sum(n) FROM v2", "DELETE FROM v1 WHERE n = 3"},
+           {"SELECT sum(n) FROM va", "UPDATE v1 SET n = n + 10"},
+           {"SELECT n FROM mv", "REFRESH MATERIALIZED VIEW mv", false},
+           {"SELECT sum(n) FROM v1", "CREATE OR REPLACE VIEW v1 AS SELECT n FROM va WHERE n > 11",
+            false}});
+}
+
+TEST_CASE("C8: partitions and their roots, parents and children meet in whatever is written") {
+    setup(
+        "CREATE TABLE IF NOT EXISTS bystander (n int);"
+        "CREATE TABLE root (n int, k int) PARTITION BY RANGE (n);"
+        "CREATE TABLE low PARTITION OF root FOR VALUES FROM (0) TO (10);"
+        "CREATE TABLE high PARTITION OF root FOR VALUES FROM (10) TO (100) PARTITION BY RANGE (n);"
+        "CREATE TABLE leaf PARTITION OF high FOR VALUES FROM (10) TO (50);"
+        "CREATE VIEW over_root AS SELECT * FROM root;"
+        "CREATE TABLE papa (n int); CREATE TABLE kid () INHERITS (papa);"
+        "CREATE TABLE grandkid () INHERITS (kid); CREATE TABLE mama (m int);"
+        "CREATE TABLE both_of () INHERITS (papa, mama)");
+    check({{"SELECT count(*) FROM root", "INSERT INTO low VALUES (1, 0)"},
+           {"SELECT count(*) FROM root", "INSERT INTO leaf VALUES (11, 0)"},
+           {"SELECT count(*) FROM leaf", "INSERT INTO root VALUES (12, 0)"},
+           {"SELECT count(*) FROM high", "INSERT INTO root VALUES (13, 0)"},
+           {"SELECT count(*) FROM high", "INSERT INTO leaf VALUES (14, 0)"},
+           {"SELECT count(*) FROM low", "UPDATE root SET n = 2 WHERE n = 14"},
+           {"SELECT count(*) FROM over_root", "DELETE FROM low"},
+           {"SELECT count(*) FROM leaf", "TRUNCATE root"},
+           {"SELECT count(*) FROM papa", "INSERT INTO grandkid VALUES (1)"},
+           {"SELECT sum(n) FROM grandkid", "UPDATE papa SET n = n + 1"},
+           {"SELECT sum(n) FROM kid", "UPDATE papa SET n = n + 1"},
+           {"SELECT count(*) FROM mama", "INSERT INTO both_of VALUES (1, 2)"},
+           {"SELECT sum(m) FROM mama", "UPDATE both_of SET m = 3"},
+           {"SELECT sum(n) FROM papa", "UPDATE mama SET m = 4; UPDATE both_of SET n = 9", false}});
+    // Moved in and out by DDL.
+    setup("INSERT INTO root VALUES (1, 1)");
+    check({{"SELECT count(*) FROM root", "ALTER TABLE root DETACH PARTITION low", false},
+           {"SELECT count(*) FROM root",
+            "ALTER TABLE root ATTACH PARTITION low FOR VALUES FROM (0) TO (10)", false}});
+}
+
+TEST_CASE("C1, C2, C7: cascades and triggers invalidate what they write, and no more") {
+    setup(
+        "CREATE TABLE IF NOT EXISTS bystander (n int);"
+        "CREATE TABLE master (id int PRIMARY KEY);"
+        "CREATE TABLE detail (id int PRIMARY KEY, m int REFERENCES master ON DELETE CASCADE ON "
+        "UPDATE SET NULL); CREATE TABLE plain_ref (m int REFERENCES master);"
+        "CREATE TABLE deep (d int REFERENCES detail ON DELETE CASCADE);"
+        "INSERT INTO master SELECT generate_series(1, 9); INSERT INTO detail SELECT n, n FROM "
+        "generate_series(1, 9) n; INSERT INTO deep SELECT generate_series(1, 9);"
+        "CREATE TABLE journal (n int); CREATE TABLE watched (n int);"
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO journal "
+        "VALUES (1); RETURN NULL; END$$;"
+        "CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON watched FOR EACH ROW EXECUTE "
+        "FUNCTION note();"
+        "CREATE TABLE late (n int); CREATE CONSTRAINT TRIGGER note AFTER INSERT ON late "
+        "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note();"
+        "CREATE TABLE by_text (n int); CREATE FUNCTION by_text() RETURNS trigger LANGUAGE plpgsql "
+        "AS $$BEGIN EXECUTE 'INSERT INTO jour' || 'nal VALUES (1)'; RETURN NULL; END$$;"
+        "CREATE TRIGGER t AFTER INSERT ON by_text FOR EACH ROW EXECUTE FUNCTION by_text()");
+    check({{"SELECT count(*) FROM detail", "DELETE FROM master WHERE id = 1"},
+           {"SELECT count(*) FROM deep", "DELETE FROM master WHERE id = 2"},
+           {"SELECT count(m) FROM detail", "UPDATE master SET id = 30 WHERE id = 3"},
+           {"SELECT count(*) FROM journal", "INSERT INTO watched VALUES (1)"},
+           {"SELECT count(*) FROM journal", "UPDATE watched SET n = 2"},
+           {"SELECT count(*) FROM journal", "BEGIN; INSERT INTO late VALUES (1); COMMIT", false},
+           {"SELECT count(*) FROM journal", "INSERT INTO by_text VALUES (1)", false},
+           {"SELECT count(*) FROM deep", "TRUNCATE master CASCADE"}});
+    // The deferred trigger again, with the commit in a Query of its own.
+    auto reader = RawClient::login(proxy().port());
+    auto writer = RawClient::login(proxy().port());
+    const std::string read = "SELECT count(*) FROM journal";
+    CHECK(becomes_cached(proxy(), reader, read));
+    ask(writer, "BEGIN");
+    ask(writer, "INSERT INTO late VALUES (2)");
+    CHECK(hits_of(proxy(), [&] { ask(reader, read); }) == 1);
+    const auto before = ask(reader, read);
+    ask(writer, "COMMIT");
+    CHECK(ask(reader, read) == std::to_string(std::stoi(before) + 1));
+}
