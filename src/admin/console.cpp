@@ -21,6 +21,7 @@ struct Resolved {
     const Command* command = nullptr;
     const FakedSetting* faked = nullptr;
     std::string error;  // when neither
+    std::vector<std::string> arguments{};
 };
 
 Resolved resolve_show(const Statement& s) {
@@ -35,8 +36,15 @@ Resolved resolve_show(const Statement& s) {
         topic = "transaction_isolation";
         words = 4;
     }
+    const auto* command = s[1].kind == Token::Kind::word ? find_show(topic) : nullptr;
+    if (words == 2 && command != nullptr && command->takes_arguments) {
+        Resolved found{command, nullptr, {}};
+        for (std::size_t i = 2; i < s.size(); ++i) found.arguments.push_back(s[i].text);
+        return found;
+    }
     if (s.size() == words && s[1].kind == Token::Kind::word) {
-        if (const auto* command = find_show(topic)) return {command, nullptr, {}};
+        if (command != nullptr || (command = find_show(topic)) != nullptr)
+            return {command, nullptr, {}};
         if (const auto* faked = find_faked(topic)) return {nullptr, faked, {}};
     }
     return {nullptr, nullptr, "unknown topic \"" + base::printable(topic, 60) + "\""};
@@ -98,6 +106,7 @@ class Run : public std::enable_shared_from_this<Run> {
             write_unknown(out_, what.error);
             return reply_(std::move(out_));
         } else {
+            arguments_ = what.arguments;
             return run(*what.command);
         }
         ++at_;
@@ -106,7 +115,7 @@ class Run : public std::enable_shared_from_this<Run> {
 
   private:
     void run(const Command& command) {
-        if (command.needs_admin && !context_.admin) {
+        if (command.right == Right::admin && !context_.admin) {
             wire::write_error(out_, {.severity = "ERROR",
                                      .sqlstate = wire::sqlstate::kInsufficientPrivilege,
                                      .message = "only admin users may do this"});
@@ -141,7 +150,9 @@ class Run : public std::enable_shared_from_this<Run> {
             static const Snapshot kNone;
             const auto config = hooks_.config();
             RowWriter row(out_);
-            command.rows({snapshot_ ? *snapshot_ : kNone, *config, history_, base::monotonic_now()},
+            const auto hba = hooks_.hba ? hooks_.hba() : nullptr;
+            command.rows({snapshot_ ? *snapshot_ : kNone, *config, history_, base::monotonic_now(),
+                          hba.get(), arguments_},
                          row);
         }
         wire::write_command_complete(out_, "SHOW");
@@ -184,6 +195,7 @@ class Run : public std::enable_shared_from_this<Run> {
     const Script script_;
     const Console::Reply reply_;
     std::size_t at_ = 0;
+    std::vector<std::string> arguments_;
     std::optional<Snapshot> snapshot_;
     std::string out_;
 };

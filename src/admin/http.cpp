@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "listen_address.hpp"
+#include "pgweir/auth/http_token.hpp"
 #include "pgweir/base/log.hpp"
 
 namespace pgweir::admin {
@@ -221,17 +222,35 @@ void readyz(SnapshotSource& source, Response& to) {
     answer(to, 200, "ready\n");
 }
 
+/// What is asked of whoever wants a path. Paths that are not in the table are not there.
+enum class Access { open, token };
+
 struct Route {
     const char* path;
+    Access access;
     void (*handler)(SnapshotSource&, Response&);
 };
-constexpr Route kRoutes[] = {
-    {"/metrics", metrics}, {"/livez", livez}, {"/healthz", healthz}, {"/readyz", readyz}};
+constexpr Route kRoutes[] = {{"/metrics", Access::token, metrics},
+                             {"/livez", Access::open, livez},
+                             {"/healthz", Access::token, healthz},
+                             {"/readyz", Access::open, readyz}};
 
-void add_routes(httplib::Server& server, SnapshotSource& source) {
+using TokenSource = std::function<std::string()>;
+
+bool may_read(const Route& route, const TokenSource& token, const Request& request, Response& to) {
+    const auto wanted = route.access == Access::open || !token ? std::string() : token();
+    if (wanted.empty() || auth::shows_token(request.get_header_value("Authorization"), wanted))
+        return true;
+    to.set_header("WWW-Authenticate", "Bearer realm=\"pgweir\", Basic realm=\"pgweir\"");
+    answer(to, 401, "a token is needed\n");
+    return false;
+}
+
+void add_routes(httplib::Server& server, SnapshotSource& source, const TokenSource& token) {
     for (const auto& route : kRoutes)
-        server.Get(route.path,
-                   [&source, f = route.handler](const Request&, Response& to) { f(source, to); });
+        server.Get(route.path, [&source, &route, token](const Request& request, Response& to) {
+            if (may_read(route, token, request, to)) route.handler(source, to);
+        });
     server.set_pre_routing_handler([](const Request& request, Response& to) {
         if (request.method == "GET" || request.method == "HEAD")
             return httplib::Server::HandlerResponse::Unhandled;
@@ -291,9 +310,10 @@ void HttpServer::State::run() {
     finished = true;
 }
 
-HttpServer::HttpServer(std::string listen, SnapshotSource& source)
+HttpServer::HttpServer(std::string listen, SnapshotSource& source,
+                       std::function<std::string()> token)
     : state_(std::make_unique<State>(std::move(listen), source)) {
-    add_routes(state_->server, source);
+    add_routes(state_->server, source, token);
 }
 
 HttpServer::~HttpServer() { stop(); }

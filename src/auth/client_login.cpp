@@ -46,6 +46,7 @@ ClientLogin::~ClientLogin() {
 ClientLoginStep ClientLogin::start(ClientLoginOptions options) {
     *this = ClientLogin();
     user_ = std::move(options.user);
+    channel_binding_ = std::move(options.channel_binding);
     const UserStore* users = options.users.get();
     const UserSecret* secret = users == nullptr ? nullptr : users->find(user_);
     const auto iterations = users == nullptr ? kScramDefaultIterations : users->scram_iterations();
@@ -77,6 +78,7 @@ ClientLoginStep ClientLogin::start_scram(const UserSecret* secret, std::uint32_t
     genuine_ = secret != nullptr && secret->scram.has_value();
     scram_.emplace(genuine_ ? *secret->scram : mock_scram_secret(user_, iterations), genuine_);
     std::string mechanisms;
+    if (!channel_binding_.empty()) base::append_cstring(mechanisms, kScramPlusMechanism);
     base::append_cstring(mechanisms, kScramMechanism);
     mechanisms.push_back('\0');
     phase_ = Phase::sasl_initial;
@@ -140,9 +142,11 @@ ClientLoginStep ClientLogin::on_sasl_initial(std::string_view body) {
     const auto size = r.u32();
     if (!r.ok())
         return rejected(sqlstate::kProtocolViolation, "invalid SASLInitialResponse message");
-    if (mechanism != kScramMechanism)
+    const bool bound = !channel_binding_.empty() && mechanism == kScramPlusMechanism;
+    if (!bound && mechanism != kScramMechanism)
         return rejected(sqlstate::kProtocolViolation,
                         "client selected an invalid SASL authentication mechanism");
+    scram_->set_binding(channel_binding_, bound);
     phase_ = Phase::sasl_first;
     const auto text = r.rest();
     // -1: the client wants to be asked first.

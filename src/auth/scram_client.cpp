@@ -10,16 +10,24 @@
 namespace pgweir::auth {
 
 namespace {
-// "n": we can do no channel binding. PostgreSQL takes the user from the StartupMessage.
-constexpr std::string_view kGs2Header = "n,,";
-constexpr std::string_view kGs2HeaderBase64 = "biws";
+/// PostgreSQL takes the user from the StartupMessage, so no name stands here.
+std::string_view header_for(ScramBinding::Use use) noexcept {
+    switch (use) {
+        case ScramBinding::Use::none: return "n,,";
+        case ScramBinding::Use::not_offered: return "y,,";
+        case ScramBinding::Use::bound: return kGs2Bound;
+    }
+    return {};
+}
 }  // namespace
 
 ScramClient::ScramClient(std::optional<std::string> password, std::optional<ClientKeys> keys,
-                         std::string nonce)
+                         std::string nonce, ScramBinding binding)
     : password_(std::move(password)),
       keys_(std::move(keys)),
       nonce_(nonce.empty() ? make_nonce() : std::move(nonce)),
+      binding_(std::move(binding)),
+      gs2_header_(header_for(binding_.use)),
       auth_message_("n=,r=" + nonce_) {}
 
 ScramClient::~ScramClient() {
@@ -27,8 +35,14 @@ ScramClient::~ScramClient() {
     if (keys_) wipe(keys_->client_key);
 }
 
-std::string ScramClient::first_message() const {
-    return std::string(kGs2Header) + "n=,r=" + nonce_;
+std::string ScramClient::first_message() const { return gs2_header_ + "n=,r=" + nonce_; }
+
+std::optional<ScramDerivation> ScramClient::derivation(std::string_view server_first) const {
+    const auto first = parse_server_first(server_first);
+    if (!first || !password_) return std::nullopt;
+    if (keys_ && keys_->iterations == first->iterations && keys_->salt == first->salt)
+        return std::nullopt;
+    return ScramDerivation{*password_, first->salt, first->iterations};
 }
 
 base::Result<std::string> ScramClient::answer(std::string_view server_first) {
@@ -41,7 +55,9 @@ base::Result<std::string> ScramClient::answer(std::string_view server_first) {
         keys_ = derive_client_keys(*password_, first->salt, first->iterations);
     }
     std::string final = "c=";
-    final.append(kGs2HeaderBase64).append(",r=").append(first->nonce);
+    const bool bound = binding_.use == ScramBinding::Use::bound;
+    final.append(base64(bound ? gs2_header_ + binding_.data : gs2_header_));
+    final.append(",r=").append(first->nonce);
     auth_message_.append(",").append(server_first).append(",").append(final);
     const auto stored_key = sha256(view(keys_->client_key));
     const auto signature = hmac_sha256(view(stored_key), auth_message_);

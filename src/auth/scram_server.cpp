@@ -19,7 +19,16 @@ base::Result<std::string> ScramServer::challenge(std::string_view client_first) 
     if (!first) return base::Error{first.error()};
     if (first->nonce.size() + nonce_.size() > kScramMaxNonce)
         return base::Error{"The nonce (r) is missing or unfit."};
+    // A client that could, and was told that we cannot, has somebody in between.
+    if (first->binding == 'y' && !binding_.empty())
+        return base::Error{
+            "The client supports channel binding but thinks the server does not; it does."};
+    if (bound_ && first->binding != 'p')
+        return base::Error{"SCRAM-SHA-256-PLUS was selected without channel binding data."};
+    if (!bound_ && first->binding == 'p')
+        return base::Error{"Channel binding data came with a mechanism without channel binding."};
     gs2_header_ = first->gs2_header;
+    if (bound_) gs2_header_ += binding_;
     nonce_.insert(0, first->nonce);
     std::string answer =
         "r=" + nonce_ + ",s=" + base64(secret_.salt) + ",i=" + std::to_string(secret_.iterations);

@@ -69,7 +69,13 @@ base::Result<std::size_t> scan_gs2_header(std::string_view message) {
     switch (message[0]) {
         case 'n':
         case 'y': break;
-        case 'p': return Error{"Channel binding is not offered, but the client selected it."};
+        case 'p': {
+            if (!message.starts_with(kGs2Bound.substr(0, kGs2Bound.size() - 1)))
+                return Error{"The channel binding type is not tls-server-end-point."};
+            if (!message.starts_with(kGs2Bound))
+                return Error{"An authorization identity is not supported."};
+            return kGs2Bound.size();
+        }
         default: return Error{"The channel binding flag is none of n, y and p."};
     }
     if (message.size() < 2 || message[1] != ',')
@@ -86,6 +92,7 @@ base::Result<ClientFirst> parse_client_first(std::string_view message) {
     const auto header = scan_gs2_header(message);
     if (!header) return Error{header.error()};
     ClientFirst first;
+    first.binding = message[0];
     first.gs2_header = message.substr(0, *header);
     first.bare = message.substr(*header);
     AttributeReader r(first.bare);

@@ -12,7 +12,11 @@
 
 namespace pgweir::auth {
 
+/// The gs2 header of a bound exchange.
+inline constexpr std::string_view kGs2Bound = "p=tls-server-end-point,,";
+
 struct ClientFirst {
+    char binding = 'n';           // n, y or p (tls-server-end-point)
     std::string_view gs2_header;  // with its two commas
     std::string_view bare;        // the rest
     std::string_view nonce;
@@ -28,7 +32,7 @@ base::Result<ServerFirst> parse_server_first(std::string_view message);
 
 struct ClientFinal {
     std::string_view without_proof;
-    std::string_view channel_binding;  // base64 of the gs2 header
+    std::string_view channel_binding;  // base64 of the gs2 header and, bound, of the binding
     std::string_view nonce;
     Digest proof;
 };

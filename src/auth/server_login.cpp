@@ -86,6 +86,8 @@ void ServerLogin::wipe() noexcept {
     if (secret_.password) auth::wipe(*secret_.password);
     if (secret_.keys) auth::wipe(secret_.keys->client_key);
     auth::wipe(secret_.md5);
+    if (derivation_) auth::wipe(derivation_->password);
+    derivation_.reset();
     secret_ = {};
 }
 
@@ -99,6 +101,9 @@ LoginStep ServerLogin::start(ServerLoginOptions options) {
     secret_ = std::move(options.secret);
     may_send_cleartext_ = options.may_send_cleartext;
     may_send_md5_ = options.may_send_md5;
+    certificate_hash_ = std::move(options.certificate_hash);
+    channel_binding_ = options.channel_binding;
+    derive_elsewhere_ = options.derive_elsewhere;
     phase_ = Phase::authentication;
     return {status_, std::move(packet)};
 }
@@ -106,6 +111,8 @@ LoginStep ServerLogin::start(ServerLoginOptions options) {
 LoginStep ServerLogin::feed(char type, std::string_view body) {
     if (phase_ == Phase::ended) return {status_, {}};
     if (body.size() > kMaxLoginMessage) return violation("its message is too long");
+    if (phase_ == Phase::deriving && type != be::kErrorResponse && type != be::kNoticeResponse)
+        return violation("its message is out of order");
     switch (type) {
         case be::kErrorResponse: return on_error(body);
         case be::kNoticeResponse: return {status_, {}};
@@ -144,6 +151,9 @@ LoginStep ServerLogin::on_ok() {
         return violation("it accepted the login without proving that it knows the password");
     if (phase_ != Phase::authentication && phase_ != Phase::verdict)
         return violation("its AuthenticationOk is out of order");
+    if (channel_binding_ == ChannelBinding::require && !scram_)
+        return fail(sqlstate::kInvalidAuthorization,
+                    "channel binding is required, but the server let us in without it");
     if (scram_) keys_ = scram_->keys();
     scram_.reset();
     wipe();
@@ -153,6 +163,10 @@ LoginStep ServerLogin::on_ok() {
 
 LoginStep ServerLogin::on_request(std::uint32_t code, std::string_view rest) {
     if (phase_ != Phase::authentication) return violation("it asks for a second authentication");
+    if (channel_binding_ == ChannelBinding::require && code != kSasl)
+        return fail(sqlstate::kInvalidAuthorization,
+                    "channel binding is required, but the server asks for another method than "
+                    "SCRAM");
     switch (code) {
         case kCleartextPassword:
             if (!rest.empty()) return violation("its password request is malformed");
@@ -187,9 +201,18 @@ LoginStep ServerLogin::on_sasl_offer(std::string_view mechanisms) {
         if (!r.ok()) return violation("its list of SASL mechanisms is malformed");
         if (name.empty()) break;
         offered |= name == kScramMechanism;
+        plus_offered_ |= name == kScramPlusMechanism;
     }
     if (!r.done()) return violation("its list of SASL mechanisms is malformed");
-    if (!offered)
+    if (channel_binding_ == ChannelBinding::require &&
+        (!plus_offered_ || certificate_hash_.empty()))
+        return fail(sqlstate::kInvalidAuthorization,
+                    certificate_hash_.empty()
+                        ? "channel binding is required, but there is no TLS to bind to"
+                        : "channel binding is required, but the server does not offer it");
+    const bool bindable = channel_binding_ != ChannelBinding::disable && !certificate_hash_.empty();
+    plus_offered_ &= bindable;
+    if (!offered && !plus_offered_)
         return fail(sqlstate::kInvalidAuthorization,
                     "the server offers no SASL mechanism that is supported (SCRAM-SHA-256)");
     asked_ = PasswordMethod::scram;
@@ -222,9 +245,14 @@ LoginStep ServerLogin::answer_request() {
         }
         case PasswordMethod::scram: {
             if (!secret_.password && !secret_.keys) return wait_for_password();
-            scram_.emplace(secret_.password, secret_.keys);
+            using Use = ScramBinding::Use;
+            const bool could =
+                channel_binding_ != ChannelBinding::disable && !certificate_hash_.empty();
+            const auto use = plus_offered_ ? Use::bound : could ? Use::not_offered : Use::none;
+            scram_.emplace(secret_.password, secret_.keys, std::string(),
+                           ScramBinding{use, certificate_hash_});
             const auto first = scram_->first_message();
-            base::append_cstring(body, kScramMechanism);
+            base::append_cstring(body, plus_offered_ ? kScramPlusMechanism : kScramMechanism);
             base::append_u32(body, static_cast<std::uint32_t>(first.size()));
             body += first;
             return send(body, Phase::scram_first);
@@ -253,6 +281,23 @@ LoginStep ServerLogin::give_password(std::string_view password) {
 }
 
 LoginStep ServerLogin::on_scram_first(std::string_view text) {
+    if (derive_elsewhere_) derivation_ = scram_->derivation(text);
+    if (!derivation_) return answer_challenge(text);
+    challenge_ = text;
+    phase_ = Phase::deriving;
+    status_ = LoginStatus::keys_needed;
+    return {status_, {}};
+}
+
+LoginStep ServerLogin::give_keys(ClientKeys keys) {
+    if (phase_ != Phase::deriving) return {status_, {}};
+    auth::wipe(derivation_->password);
+    derivation_.reset();
+    scram_->set_keys(std::move(keys));
+    return answer_challenge(challenge_);
+}
+
+LoginStep ServerLogin::answer_challenge(std::string_view text) {
     const auto answer = scram_->answer(text);
     if (!answer) {
         auto step = violation("its SCRAM challenge is refused");

@@ -43,6 +43,20 @@ bool reaches(const std::string& host, const std::string& listener) {
            (is_loopback(listener) && (host == "localhost" || listener == "localhost"));
 }
 
+/// "10.0.0.1", "10.0.0.0/8", "::1".
+bool is_network(std::string_view text) {
+    const auto slash = text.find('/');
+    const std::string host(text.substr(0, slash));
+    if (!is_numeric(host)) return false;
+    if (slash == std::string_view::npos) return true;
+    unsigned bits = 0;
+    const auto digits = text.substr(slash + 1);
+    const auto end = digits.data() + digits.size();
+    const auto [at, error] = std::from_chars(digits.data(), end, bits);
+    const unsigned most = host.find(':') == std::string::npos ? 32 : 128;
+    return !digits.empty() && error == std::errc() && at == end && bits <= most;
+}
+
 struct HostPort {
     std::string host;
     std::uint16_t port = 0;
@@ -83,6 +97,11 @@ class Checker {
         if (c_.listen.unix_socket_dir.size() > kMaxUnixDirectory)
             add("listen.unix_socket_dir",
                 "longer than the system allows for a socket; expected at most 92 bytes");
+        for (const auto& network : c_.listen.proxy_protocol)
+            if (!is_network(network))
+                add("listen.proxy_protocol",
+                    shown("listen.proxy_protocol", network) +
+                        " is no address; expected one such as 10.0.0.5, 10.0.0.0/8 or ::1");
         const auto& tls = c_.listen.tls;
         if (tls.mode == TlsMode::disable) return;
         if (tls.cert_file.empty() || tls.key_file.empty())
@@ -97,14 +116,13 @@ class Checker {
 
     void auth() {
         const auto method = c_.auth.method;
-        if (method == AuthMethod::hba)
-            add("auth.method",
-                "hba is not available yet; expected forward, trust, scram-sha-256 or md5");
+        if (method == AuthMethod::hba && c_.auth.hba_file.empty())
+            add("auth.method", "has no rules to go by; expected auth.hba_file");
         const bool secrets = method == AuthMethod::scram_sha_256 || method == AuthMethod::md5;
         if (secrets && c_.auth.users_file.empty())
             add("auth.method", "has no users to check; expected auth.users_file");
-        if (method == AuthMethod::trust && !is_loopback(c_.listen.host) &&
-            !c_.auth.allow_remote_trust)
+        const bool remote = !is_loopback(c_.listen.host) || !c_.listen.proxy_protocol.empty();
+        if (method == AuthMethod::trust && remote && !c_.auth.allow_remote_trust)
             add("auth.method", "trust would believe whoever reaches " +
                                    shown("listen.host", c_.listen.host) +
                                    "; expected a loopback listen.host, or "
@@ -133,6 +151,11 @@ class Checker {
         } else if (at->port == c_.listen.port &&
                    (is_any(at->host) || reaches(at->host, c_.listen.host))) {
             add("http.listen", "the address clients connect to; expected another port");
+        } else if (!is_loopback(at->host) && c_.http.token.empty() && !c_.http.allow_remote_open) {
+            add("http.listen",
+                shown("http.listen", c_.http.listen) +
+                    " would tell everybody who reaches it; expected a loopback address, "
+                    "http.token_file, or http.allow_remote_open: true");
         }
     }
 
@@ -165,6 +188,18 @@ class Checker {
             return bad("no port in it; the port is an option of its own");
         if (host.find_first_of(" /*[]") != std::string::npos) return bad("a name or an address");
         if (d.port == c_.listen.port && reaches(host, c_.listen.host)) itself();
+    }
+
+    void tls(const Database& d) {
+        const auto& tls = d.tls;
+        if (tls.cert_file.empty() != tls.key_file.empty())
+            add(tls.cert_file.empty() ? "tls.key_file" : "tls.cert_file",
+                "a certificate and its key belong together; expected both or none");
+        if (tls.negotiation == TlsNegotiation::direct && tls.mode < TlsMode::require)
+            add("tls.negotiation", "direct needs TLS; expected tls.mode require or above");
+        if (tls.channel_binding == ChannelBindingOption::require && tls.mode < TlsMode::require)
+            add("tls.channel_binding",
+                "require needs TLS to bind to; expected tls.mode require or above");
     }
 
     void name(const Database& d) {
@@ -209,6 +244,7 @@ void check_database(const Config& config, const Database& database, const Where&
     Checker checker(config, where, problems, "databases." + base::printable(database.name) + ".");
     checker.name(database);
     checker.server(database);
+    checker.tls(database);
     checker.credentials(database.login, "user", "password_file");
     const auto& own = database.control;
     if (own.password_file != config.control.password_file)

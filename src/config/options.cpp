@@ -26,6 +26,8 @@ std::string word(std::string_view words, std::size_t index) {
 constexpr std::string_view kTls = "disable|allow|prefer|require|verify-ca|verify-full";
 constexpr std::string_view kModes = "session|transaction|statement";
 constexpr std::string_view kMethods = "forward|trust|scram-sha-256|md5|hba";
+constexpr std::string_view kNegotiations = "postgres|direct";
+constexpr std::string_view kBindings = "disable|prefer|require";
 constexpr std::string_view kConsistency = "auto|strict|bounded|in_band|ttl|off";
 constexpr std::string_view kLevels = "debug|info|warning|error";
 
@@ -82,6 +84,11 @@ constexpr Option kOptions[] = {
     {"listen.unix_socket_dir", path, "", "", true, "",
      "Directory for a Unix socket .s.PGSQL.<port>; empty: none.",
      TEXT(t.config->listen.unix_socket_dir)},
+    {"listen.proxy_protocol", names, "[]", "", false, "",
+     "Addresses or networks of load balancers; who connects from there has to begin with a PROXY "
+     "protocol header, version 1 or 2.",
+     [](const T& t, const V& v) { t.config->listen.proxy_protocol = v.names; },
+     [](const T& t) { return joined(t.config->listen.proxy_protocol); }},
     {"listen.tls.mode", choice, "disable", "", false, kTls,
      "TLS towards clients, in libpq's names: disable refuses it, allow and prefer offer it, "
      "require and above insist.",
@@ -108,8 +115,20 @@ constexpr Option kOptions[] = {
     {"databases.*.tls.mode", choice, "prefer", "", false, kTls,
      "TLS towards the server, as libpq's sslmode.", WORD(t.database->tls.mode, TlsMode, kTls)},
     {"databases.*.tls.ca_file", file, "", "", false, "",
-     "Authorities believed for verify-ca and verify-full; empty: the system's.",
+     "Authorities believed about the server's certificate; where it is given, require verifies as "
+     "verify-ca does. Empty: the system's.",
      TEXT(t.database->tls.ca_file)},
+    {"databases.*.tls.cert_file", file, "", "", false, "",
+     "Certificate chain shown to the server (PEM).", TEXT(t.database->tls.cert_file)},
+    {"databases.*.tls.key_file", file, "", "", false, "",
+     "Its private key (PEM), not readable by others.", TEXT(t.database->tls.key_file)},
+    {"databases.*.tls.negotiation", choice, "postgres", "", false, kNegotiations,
+     "postgres asks for TLS first; direct begins with it, as PostgreSQL 17 and later understand; "
+     "it needs mode require or above.",
+     WORD(t.database->tls.negotiation, TlsNegotiation, kNegotiations)},
+    {"databases.*.tls.channel_binding", choice, "prefer", "", false, kBindings,
+     "SCRAM's binding to the server's certificate; require accepts no login without it.",
+     WORD(t.database->tls.channel_binding, ChannelBindingOption, kBindings)},
     {"control.user", text, "", "", false, "",
      "User of the proxy's own connections; empty: the pool's user, where it can log in.",
      TEXT(t.control->user)},
@@ -121,10 +140,14 @@ constexpr Option kOptions[] = {
     {"auth.users_file", file, "", "", false, "",
      "Users and secrets in the form of PgBouncer's userlist.txt, for scram-sha-256 and md5.",
      TEXT(t.config->auth.users_file)},
-    {"auth.hba_file", file, "", "", false, "",
-     "Rules in the form of pg_hba.conf; not available yet.", TEXT(t.config->auth.hba_file)},
+    {"auth.hba_file", file, "", "", false, "", "Rules in the form of pg_hba.conf, for method hba.",
+     TEXT(t.config->auth.hba_file)},
+    {"auth.ident_file", file, "", "", false, "",
+     "Name maps in the form of pg_ident.conf, for methods cert and peer.",
+     TEXT(t.config->auth.ident_file)},
     {"auth.allow_remote_trust", boolean, "false", "", false, "",
-     "Lets method trust be used on addresses beyond loopback: whoever connects is believed.",
+     "Lets trust, as method or in a rule, be used on addresses beyond loopback: whoever connects "
+     "is believed.",
      FLAG(t.config->auth.allow_remote_trust)},
     {"pool.mode", choice, "transaction", "", false, kModes,
      "When a server connection goes back to the pool.", WORD(t.pool->mode, PoolMode, kModes)},
@@ -157,6 +180,16 @@ constexpr Option kOptions[] = {
      "Time a client has to log in; 0: no limit.", TIME(t.config->timeouts.login)},
     {"limits.max_clients", integer, "10000", "", false, "1..1000000",
      "Most client connections at once.", COUNT(t.config->limits.max_clients, std::uint32_t)},
+    {"limits.max_logins", integer, "1000", "", false, "1..1000000",
+     "Most connections that have not logged in; the one that is silent for longest makes room.",
+     COUNT(t.config->limits.max_logins, std::uint32_t)},
+    {"limits.connections_per_address", integer, "0", "", false, "0..1000000",
+     "Most new connections per second from one address; 0: no limit.",
+     COUNT(t.config->limits.connections_per_address, std::uint32_t)},
+    {"limits.failed_logins_per_address", integer, "300", "", false, "0..1000000",
+     "Most wrong passwords and wrong cancel keys per minute from one address, before it is turned "
+     "away for a while; 0: no limit.",
+     COUNT(t.config->limits.failed_logins_per_address, std::uint32_t)},
     {"limits.max_server_connections", integer, "auto", "", false, "auto|1..1000000",
      "Most server connections at once per host; auto: the server's own limit less its reserve and "
      "10 %.",
@@ -218,9 +251,24 @@ constexpr Option kOptions[] = {
     {"admin.users", names, "[postgres]", "", false, "", "Users who may use the console.",
      [](const T& t, const V& v) { t.config->admin.users = v.names; },
      [](const T& t) { return joined(t.config->admin.users); }},
+    {"admin.stats_users", names, "[]", "", false, "",
+     "Users who may look at the console's figures, and change nothing.",
+     [](const T& t, const V& v) { t.config->admin.stats_users = v.names; },
+     [](const T& t) { return joined(t.config->admin.stats_users); }},
     {"http.listen", text, "127.0.0.1:9930", "", true, "",
      "Address and port of /metrics, /livez, /healthz, /readyz; empty: none.",
      TEXT(t.config->http.listen)},
+    {"http.token_file", secret, "", "", false, "",
+     "File that holds the token or password without which /metrics and /healthz are not told "
+     "(Authorization: Bearer, or Basic with any user).",
+     [](const T& t, const V& v) {
+         t.config->http.token_file = v.text;
+         t.config->http.token = v.secret;
+     },
+     [](const T& t) -> std::string { return t.config->http.token_file; }},
+    {"http.allow_remote_open", boolean, "false", "", false, "",
+     "Lets http.listen be beyond loopback without http.token_file: whoever connects may read.",
+     FLAG(t.config->http.allow_remote_open)},
 };
 
 #undef TEXT

@@ -70,7 +70,8 @@ Connection::Connection(const Target& target, Limits limits) : limits_(limits) {
     const auto port = std::to_string(target.port);
     const auto root = target.tls_ca_file;
     // A missing entry would be filled from the environment of the process or a password file.
-    const std::array<std::pair<const char*, const char*>, 15> given{{
+    const auto* binding = target.require_channel_binding ? "require" : "prefer";
+    const std::array<std::pair<const char*, const char*>, 18> given{{
         {"host", target.host.c_str()},
         {"port", port.c_str()},
         {"dbname", target.dbname.c_str()},
@@ -79,6 +80,9 @@ Connection::Connection(const Target& target, Limits limits) : limits_(limits) {
         {"passfile", "/dev/null/none"},
         {"sslmode", mode_name(target.tls_mode)},
         {"sslrootcert", root.c_str()},
+        {"sslcert", target.tls_cert_file.c_str()},
+        {"sslkey", target.tls_key_file.c_str()},
+        {"channel_binding", binding},
         {"gssencmode", "disable"},
         {"application_name", "pgweir control"},
         {"keepalives_idle", "5"},
@@ -87,8 +91,8 @@ Connection::Connection(const Target& target, Limits limits) : limits_(limits) {
         {"tcp_user_timeout", "5000"},
         {nullptr, nullptr},
     }};
-    std::array<const char*, 15> keys{};
-    std::array<const char*, 15> values{};
+    std::array<const char*, 18> keys{};
+    std::array<const char*, 18> values{};
     for (std::size_t i = 0; i < given.size(); ++i) {
         keys[i] = given[i].first;
         values[i] = given[i].second;

@@ -226,6 +226,20 @@ base::Result<int> start_connect(const Address& to) {
     return base::Error{why};
 }
 
+IoResult peek(int fd, std::span<char> into) noexcept {
+    const auto n = ::recv(fd, into.data(), into.size(), MSG_PEEK | MSG_DONTWAIT);
+    if (n > 0) return {IoState::ok, static_cast<std::size_t>(n)};
+    return n == 0 ? IoResult{IoState::closed, 0} : from_errno();
+}
+
+std::optional<unsigned> peer_user(int fd) noexcept {
+    ucred who{};
+    socklen_t size = sizeof who;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0 || size != sizeof who)
+        return std::nullopt;
+    return who.uid;
+}
+
 int connect_error(int fd) noexcept {
     int error = 0;
     socklen_t size = sizeof error;

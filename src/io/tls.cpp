@@ -3,6 +3,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <sys/socket.h>
@@ -153,16 +154,17 @@ bool set_host(SSL* ssl, const std::string& host, TlsVerify verify) {
     return X509_VERIFY_PARAM_set1_host(param, host.data(), host.size()) == 1;
 }
 
-std::optional<base::Error> load_certificate(SSL_CTX* c, const TlsServerOptions& o) {
-    if (o.cert_file.empty() || o.key_file.empty())
+std::optional<base::Error> load_certificate(SSL_CTX* c, const std::string& cert_file,
+                                            const std::string& key_file) {
+    if (cert_file.empty() || key_file.empty())
         return base::Error{"TLS needs a certificate file and a private key file"};
-    if (SSL_CTX_use_certificate_chain_file(c, o.cert_file.c_str()) != 1)
-        return queued_error("certificate file \"" + o.cert_file + "\"");
-    if (auto problem = key_file_problem(o.key_file)) return problem;
-    if (SSL_CTX_use_PrivateKey_file(c, o.key_file.c_str(), SSL_FILETYPE_PEM) != 1)
-        return queued_error("private key file \"" + o.key_file + "\"");
+    if (SSL_CTX_use_certificate_chain_file(c, cert_file.c_str()) != 1)
+        return queued_error("certificate file \"" + cert_file + "\"");
+    if (auto problem = key_file_problem(key_file)) return problem;
+    if (SSL_CTX_use_PrivateKey_file(c, key_file.c_str(), SSL_FILETYPE_PEM) != 1)
+        return queued_error("private key file \"" + key_file + "\"");
     if (SSL_CTX_check_private_key(c) != 1)
-        return queued_error("private key \"" + o.key_file + "\" and certificate \"" + o.cert_file +
+        return queued_error("private key \"" + key_file + "\" and certificate \"" + cert_file +
                             "\"");
     return std::nullopt;
 }
@@ -190,7 +192,8 @@ base::Result<std::shared_ptr<TlsContext>> TlsContext::server(const TlsServerOpti
     SSL_CTX* c = new_context(TLS_server_method());
     if (c == nullptr) return queued_error("TLS");
     std::shared_ptr<TlsContext> context(new TlsContext(c, true));
-    if (auto error = load_certificate(c, options)) return *std::move(error);
+    if (auto error = load_certificate(c, options.cert_file, options.key_file))
+        return *std::move(error);
     if (auto error = load_client_ca(c, options)) return *std::move(error);
     SSL_CTX_set_alpn_select_cb(c, select_alpn, nullptr);
     // Without it a resumed session of a client with a certificate is refused.
@@ -212,6 +215,9 @@ base::Result<std::shared_ptr<TlsContext>> TlsContext::client(const TlsClientOpti
         if (!loaded) return queued_error("CA file \"" + options.ca_file + "\"");
         SSL_CTX_set_verify(c, SSL_VERIFY_PEER, nullptr);
     }
+    if (!options.cert_file.empty() || !options.key_file.empty())
+        if (auto error = load_certificate(c, options.cert_file, options.key_file))
+            return *std::move(error);
     if (options.alpn && SSL_CTX_set_alpn_protos(c, kAlpn, sizeof kAlpn) != 0)
         return queued_error("ALPN");
     return context;
@@ -348,6 +354,31 @@ std::string TlsStream::peer_subject() const {
     }
     BIO_free(text);
     return subject;
+}
+
+bool TlsStream::peer_verified() const noexcept {
+    return (SSL_get_verify_mode(handle_) & SSL_VERIFY_PEER) != 0 &&
+           SSL_get0_peer_certificate(handle_) != nullptr &&
+           SSL_get_verify_result(handle_) == X509_V_OK;
+}
+
+std::string TlsStream::server_end_point() const {
+    const X509* certificate =
+        context_->server_ ? SSL_get_certificate(handle_) : SSL_get0_peer_certificate(handle_);
+    int digest = NID_undef;
+    if (certificate == nullptr || X509_get_signature_info(const_cast<X509*>(certificate), &digest,
+                                                          nullptr, nullptr, nullptr) != 1) {
+        ERR_clear_error();
+        return {};
+    }
+    if (digest == NID_md5 || digest == NID_sha1) digest = NID_sha256;
+    const EVP_MD* method = EVP_get_digestbynid(digest);  // none for Ed25519: no binding then
+    unsigned char hash[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    const bool made = method != nullptr && X509_digest(certificate, method, hash, &size) == 1;
+    ERR_clear_error();
+    if (!made) return {};
+    return {reinterpret_cast<const char*>(hash), size};
 }
 
 std::string TlsStream::peer_common_name() const {

@@ -13,6 +13,9 @@ namespace {
 constexpr base::Nanos kFirstRetry = 50 * base::kMillisecond;
 /// Short, so that a server that is back is used within half a second.
 constexpr base::Nanos kLongestRetry = 400 * base::kMillisecond;
+/// Between two tries with a password the server has refused.
+constexpr base::Nanos kFirstRefusal = 500 * base::kMillisecond;
+constexpr base::Nanos kLongestRefusal = 30 * base::kSecond;
 
 std::atomic<std::uint64_t> g_next_server_id{1};
 
@@ -56,7 +59,7 @@ ServerConnection* Pool::open_for_login(const Credentials& credentials, LoginObse
 
 void Pool::open_if_needed() {
     const auto now = this->now();
-    if (now < retry_at_ || host_.draining()) return;
+    if (now < retry_at_ || now < refused_until_ || host_.draining()) return;
     while (starting_.size() + cleaning_.size() < waiters_.size()) {
         // After a failure one connection tries while the others wait for what it finds.
         if (connect_failures_ > 0 && !starting_.empty()) return;
@@ -67,6 +70,8 @@ void Pool::open_if_needed() {
 
 void Pool::on_server_ready(ServerConnection& server) {
     connect_failures_ = 0;
+    refusals_ = 0;
+    refused_until_ = 0;
     shared_->failing = false;
     retry_at_ = 0;
     const auto now = this->now();
@@ -86,7 +91,7 @@ void Pool::on_server_login_failed(ServerConnection& server, const ServerFailure&
     if (is_final(why)) {
         base::log_warning("pool " + base::printable(shared_->name) +
                           ": the server refused the login: " + base::printable(why.message));
-        if (why.sqlstate.starts_with("28")) shared_->set_credentials({});
+        if (why.sqlstate.starts_with("28")) note_refusal(why);
         fail_waiters(why);
         return;
     }
@@ -99,6 +104,20 @@ void Pool::on_server_login_failed(ServerConnection& server, const ServerFailure&
         base::log_warning(
             "pool " + base::printable(shared_->name) + ": cannot connect to the server: " +
             base::printable(why.message + (why.detail.empty() ? "" : " (" + why.detail + ")")));
+}
+
+/// A password that is wrong is not tried again and again: servers lock roles, and log each try.
+void Pool::note_refusal(const ServerFailure& why) {
+    Credentials known;
+    if (!config_->database.login.user.empty()) {  // the configuration's: only a reload changes it
+        known = shared_->credentials();
+        known.keys.reset();
+    }
+    shared_->set_credentials(std::move(known));
+    refusal_ = why;
+    refused_until_ =
+        now() + jittered(std::min(kFirstRefusal << std::min(refusals_, 8u), kLongestRefusal));
+    ++refusals_;
 }
 
 void Pool::fail_waiters(const ServerFailure& why) {
@@ -170,7 +189,7 @@ void Pool::expire_servers(base::Nanos now) {
 }
 
 void Pool::keep_warm(base::Nanos now) {
-    if (host_.draining() || now < retry_at_ || !starting_.empty()) return;
+    if (host_.draining() || now < retry_at_ || now < refused_until_ || !starting_.empty()) return;
     const auto& db = config_->database;
     const bool named_user = !db.login.user.empty();
     if (!named_user && local_clients == 0) return;
@@ -183,7 +202,9 @@ void Pool::keep_warm(base::Nanos now) {
 void Pool::tick(base::Nanos now) {
     expire_waiters(now);
     expire_servers(now);
-    if (!waiters_.empty())
+    if (!waiters_.empty() && now < refused_until_)
+        fail_waiters(refusal_);
+    else if (!waiters_.empty())
         open_if_needed();
     else
         keep_warm(now);
@@ -191,6 +212,8 @@ void Pool::tick(base::Nanos now) {
 
 void Pool::apply_config(PoolConfigPtr config) {
     config_ = std::move(config);
+    refusals_ = 0;
+    refused_until_ = 0;
     std::vector<ServerConnection*> old;
     idle_.for_each([&](ServerConnection& s) {
         if (!reusable(s)) old.push_back(&s);

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "pgweir/base/log.hpp"
+#include "pgweir/io/off_loop.hpp"
 #include "pgweir/io/resolver.hpp"
 #include "pgweir/io/tls.hpp"
 #include "pgweir/pool/pool.hpp"
@@ -35,6 +36,7 @@ void ServerConnection::start(const Credentials& credentials, LoginObserver* obse
     observer_ = observer;
     created_at_ = since_ = pool_->host().loop().now();
     const auto& db = config_->database;
+    use_tls_ = db.tls.mode >= config::TlsMode::prefer;
     if (credentials.state == Credentials::State::password) {
         if (!credentials.password.empty()) secret_.password = credentials.password;
         secret_.md5 = credentials.md5;
@@ -115,15 +117,16 @@ void ServerConnection::on_connected() {
     }
     socket_.want_write(false);
     socket_.set_reading(true);
-    const auto mode = config_->database.tls.mode;
-    const bool wanted =
-        mode != config::TlsMode::disable && mode != config::TlsMode::allow && !address_.is_unix();
-    if (!wanted) {
+    if (!use_tls_ || address_.is_unix()) {
         send_startup();
         return;
     }
     if (config_->tls == nullptr) {
         fail_login(unreachable("TLS is not set up: " + config_->tls_error));
+        return;
+    }
+    if (config_->database.tls.negotiation == config::TlsNegotiation::direct) {
+        begin_tls();
         return;
     }
     state_ = ServerState::tls_answer;
@@ -143,14 +146,7 @@ void ServerConnection::read_tls_answer() {
         return;
     }
     if (answer == 'S') {
-        auto tls = io::TlsStream::create(config_->tls, socket_.fd(), config_->database.host);
-        if (!tls) {
-            fail_login(unreachable(tls.error()));
-            return;
-        }
-        socket_.start_tls(std::move(*tls));
-        state_ = ServerState::tls_handshake;
-        continue_handshake();
+        begin_tls();
         return;
     }
     if (answer == 'N' && config_->database.tls.mode == config::TlsMode::prefer) {
@@ -162,16 +158,52 @@ void ServerConnection::read_tls_answer() {
                                : "the server gave an unknown answer to the request for TLS"));
 }
 
+void ServerConnection::begin_tls() {
+    auto tls = io::TlsStream::create(config_->tls, socket_.fd(), config_->database.host);
+    if (!tls) {
+        fail_login(unreachable(tls.error()));
+        return;
+    }
+    socket_.start_tls(std::move(*tls));
+    state_ = ServerState::tls_handshake;
+    continue_handshake();
+}
+
+/// As libpq: `prefer` goes on without TLS and `allow` with it where the first way is refused before
+/// a password was asked for. Other modes, and a second refusal, stay refused.
+bool ServerConnection::try_other_way() {
+    const auto mode = config_->database.tls.mode;
+    const bool either = mode == config::TlsMode::allow || mode == config::TlsMode::prefer;
+    if (!either || second_try_ || address_.is_unix() || config_->tls == nullptr) return false;
+    second_try_ = true;
+    use_tls_ = !use_tls_;
+    socket_.close();
+    in_.clear();
+    addresses_.insert(addresses_.begin(), address_);
+    state_ = ServerState::connecting;
+    connect_next();
+    return true;
+}
+
 void ServerConnection::continue_handshake() {
     switch (socket_.tls()->handshake()) {
         case io::TlsStatus::done:
+            if (config_->database.tls.negotiation == config::TlsNegotiation::direct &&
+                !socket_.tls()->alpn_agreed()) {
+                fail_login(unreachable("direct TLS: the server did not agree to ALPN postgresql"));
+                return;
+            }
             socket_.want_write(false);
             send_startup();
             if (socket_.is_open() && socket_.may_have_more()) read_some();
             return;
         case io::TlsStatus::want_read: socket_.want_write(false); return;
         case io::TlsStatus::want_write: socket_.want_write(true); return;
-        default: fail_login(unreachable("TLS: " + socket_.tls()->error())); return;
+        default: {
+            const auto why = "TLS: " + socket_.tls()->error();
+            if (!try_other_way()) fail_login(unreachable(why));
+            return;
+        }
     }
 }
 
@@ -180,9 +212,13 @@ void ServerConnection::send_startup() {
     auth::ServerLoginOptions options;
     options.user = pool_->shared()->key.user;
     options.database = config_->dbname;
-    options.secret = std::move(secret_);
+    options.secret = secret_;  // kept for a second try
     options.may_send_cleartext = socket_.encrypted() || address_.is_local();
-    secret_ = {};
+    options.derive_elsewhere = true;
+    options.channel_binding =
+        static_cast<auth::ChannelBinding>(config_->database.tls.channel_binding);
+    if (auto* tls = socket_.tls(); tls != nullptr)
+        options.certificate_hash = tls->server_end_point();
     on_login_step(login_.start(std::move(options)));
 }
 
@@ -249,12 +285,17 @@ void ServerConnection::on_login_step(const auth::LoginStep& step) {
                 fail_login({std::string(wire::sqlstate::kInvalidAuthorization),
                             "the server asks for a password and none is known", "", true});
             return;
+        case auth::LoginStatus::keys_needed: derive_keys(); return;
         case auth::LoginStatus::failed:
+            if (login_.failure().from_server && login_.failure().sqlstate == "28000" &&
+                login_.asked() == auth::PasswordMethod::none && try_other_way())
+                return;
             fail_login({login_.failure().sqlstate, login_.failure().message,
                         login_.failure().detail, login_.failure().from_server});
             return;
         case auth::LoginStatus::ready: break;
     }
+    secret_ = {};
     state_ = ServerState::idle;
     since_ = pool_->host().loop().now();
     tx = wire::TxStatus::idle;
@@ -264,6 +305,28 @@ void ServerConnection::on_login_step(const auth::LoginStep& step) {
     }
     keep_keys();
     pool_->on_server_ready(*this);
+}
+
+/// SCRAM's thousands of hashes: on another thread, since this one has traffic.
+void ServerConnection::derive_keys() {
+    struct Job {
+        auth::ScramDerivation from;
+        auth::ClientKeys keys;
+    };
+    auto job = std::make_shared<Job>();
+    job->from = login_.derivation();
+    io::run_off_loop(
+        pool_->host().loop(),
+        [job] {
+            job->keys =
+                auth::derive_client_keys(job->from.password, job->from.salt, job->from.iterations);
+            job->from.password.assign(job->from.password.size(), '\0');
+        },
+        [this, job, alive = std::weak_ptr<bool>(alive_)] {
+            if (alive.expired() || state_ != ServerState::login) return;
+            on_login_step(login_.give_keys(std::move(job->keys)));
+            if (state_ == ServerState::login) consume_login();
+        });
 }
 
 /// The next login of this pool is spared the derivation.
@@ -278,6 +341,7 @@ void ServerConnection::keep_keys() {
 void ServerConnection::fail_login(ServerFailure why) {
     if (state_ == ServerState::closed) return;
     state_ = ServerState::closed;
+    secret_ = {};
     socket_.close();
     auto* observer = observer_;
     observer_ = nullptr;

@@ -1,9 +1,30 @@
 // See directory.hpp.
 #include "pgweir/server/directory.hpp"
 
+#include "pgweir/base/log.hpp"
 #include "pgweir/io/tls.hpp"
 
 namespace pgweir::server {
+
+namespace {
+
+/// As libpq: a given list of authorities is believed in every mode, and nobody else is.
+io::TlsClientOptions tls_options(const config::Database& database) {
+    using config::TlsMode;
+    const auto& t = database.tls;
+    io::TlsClientOptions o;
+    o.verify = t.mode == TlsMode::verify_full                       ? io::TlsVerify::full
+               : t.mode == TlsMode::verify_ca || !t.ca_file.empty() ? io::TlsVerify::ca
+                                                                    : io::TlsVerify::none;
+    o.ca_file = t.ca_file;
+    o.host = database.host;
+    o.cert_file = t.cert_file;
+    o.key_file = t.key_file;
+    o.alpn = t.negotiation == config::TlsNegotiation::direct;
+    return o;
+}
+
+}  // namespace
 
 Directory::Directory(config::ConfigPtr config, unsigned workers)
     : config_(std::move(config)), workers_(workers) {}
@@ -25,21 +46,28 @@ std::shared_ptr<pool::HostBudget> Directory::host(const std::string& server) {
 
 std::shared_ptr<io::TlsContext> Directory::tls_context(const config::Database& database,
                                                        std::string& error) {
-    const auto key = std::to_string(static_cast<int>(database.tls.mode)) + database.host + '\0' +
-                     database.tls.ca_file;
+    const auto& t = database.tls;
+    const auto key = std::to_string(static_cast<int>(t.mode)) +
+                     std::to_string(static_cast<int>(t.negotiation)) + database.host + '\0' +
+                     t.ca_file + '\0' + t.cert_file + '\0' + t.key_file;
     if (const auto it = tls_.find(key); it != tls_.end()) return it->second;
-    io::TlsClientOptions options;
-    options.verify = database.tls.mode == config::TlsMode::verify_full ? io::TlsVerify::full
-                     : database.tls.mode == config::TlsMode::verify_ca ? io::TlsVerify::ca
-                                                                       : io::TlsVerify::none;
-    options.ca_file = database.tls.ca_file;
-    options.host = database.host;
-    auto made = io::TlsContext::client(options);
+    auto made = io::TlsContext::client(tls_options(database));
     if (!made) {
         error = made.error();
         return nullptr;
     }
     return tls_[key] = *made;
+}
+
+std::vector<std::string> Directory::check(const config::Config& config) const {
+    std::vector<std::string> errors;
+    for (const auto& database : config.databases) {
+        if (database.tls.mode == config::TlsMode::disable) continue;
+        if (const auto made = io::TlsContext::client(tls_options(database)); !made)
+            errors.push_back("databases." + base::printable(database.name) +
+                             ".tls: " + made.error());
+    }
+    return errors;
 }
 
 pool::PoolConfigPtr Directory::make_config(const config::Database& database,
@@ -106,8 +134,7 @@ void Directory::set_config(config::ConfigPtr config) {
             *make_config(*database, known.pool->key.database, known.own_login));
         const bool same_server =
             old->database.host == database->host && old->database.port == database->port &&
-            old->dbname == made->dbname && old->database.tls.mode == database->tls.mode &&
-            old->database.tls.ca_file == database->tls.ca_file &&
+            old->dbname == made->dbname && old->database.tls == database->tls &&
             old->database.login.password == made->database.login.password;
         made->generation = same_server ? old->generation : ++generation_;
         if (!made->database.login.user.empty() && !same_server) {

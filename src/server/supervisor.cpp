@@ -4,8 +4,8 @@
 #include <csignal>
 #include <thread>
 
+#include "doors.hpp"
 #include "pgweir/base/log.hpp"
-#include "pgweir/io/tls.hpp"
 
 namespace pgweir::server {
 
@@ -24,6 +24,12 @@ control::ControlOptions control_options(const config::Config& config) {
     o.catalog_poll = config.cache.catalog_poll;
     o.connect_timeout = config.timeouts.connect;
     return o;
+}
+
+std::string joined(const std::vector<std::string>& errors) {
+    std::string all;
+    for (const auto& e : errors) all += (all.empty() ? "" : "\n") + e;
+    return all;
 }
 
 sigset_t handled_signals() {
@@ -49,36 +55,16 @@ Supervisor::~Supervisor() {
     slow_log_.reset();
 }
 
-std::string Supervisor::load_secrets(const config::Config& config) {
-    std::shared_ptr<io::TlsContext> tls;
-    if (config.listen.tls.mode != config::TlsMode::disable) {
-        const bool verify = config.listen.tls.mode == config::TlsMode::verify_ca ||
-                            config.listen.tls.mode == config::TlsMode::verify_full;
-        auto made = io::TlsContext::server({config.listen.tls.cert_file, config.listen.tls.key_file,
-                                            config.listen.tls.ca_file, verify});
-        if (!made) return "listen.tls: " + made.error();
-        tls = *made;
-    }
-    auth::UserStorePtr users;
-    if (!config.auth.users_file.empty()) {
-        auto loaded = auth::UserStore::load(config.auth.users_file, this->users().get());
-        if (!loaded) return loaded.error();
-        users = *loaded;
-    }
-    const std::scoped_lock lock(secrets_mutex_);
-    client_tls_ = std::move(tls);
-    users_ = std::move(users);
-    return {};
+void Supervisor::open_doors(session::DoorsPtr doors, const config::Config& config) {
+    address_limits_.connections.set_limit(config.limits.connections_per_address, base::kSecond);
+    address_limits_.failures.set_limit(config.limits.failed_logins_per_address, 60 * base::kSecond);
+    const std::scoped_lock lock(doors_mutex_);
+    doors_ = std::move(doors);
 }
 
-std::shared_ptr<io::TlsContext> Supervisor::client_tls() const {
-    const std::scoped_lock lock(secrets_mutex_);
-    return client_tls_;
-}
-
-auth::UserStorePtr Supervisor::users() const {
-    const std::scoped_lock lock(secrets_mutex_);
-    return users_;
+session::DoorsPtr Supervisor::doors() const {
+    const std::scoped_lock lock(doors_mutex_);
+    return doors_;
 }
 
 std::string Supervisor::listen() {
@@ -112,7 +98,10 @@ void Supervisor::block_signals() {
 
 std::string Supervisor::start() {
     const auto config = directory_.config();
-    if (auto error = load_secrets(*config); !error.empty()) return error;
+    auto loaded = load_doors(*config, nullptr);
+    for (auto& error : directory_.check(*config)) loaded.errors.push_back(std::move(error));
+    if (!loaded.errors.empty()) return joined(loaded.errors);
+    open_doors(std::move(loaded.doors), *config);
     for (unsigned n = 0; n < worker_count(*config); ++n)
         workers_.push_back(std::make_unique<Worker>(*this, n));
     if (auto error = listen(); !error.empty()) return error;

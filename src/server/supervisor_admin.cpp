@@ -1,6 +1,7 @@
 // Supervisor: console, HTTP, slow log, snapshots and reload.
 #include <csignal>
 
+#include "doors.hpp"
 #include "pgweir/base/log.hpp"
 #include "pgweir/config/difference.hpp"
 #include "pgweir/config/loader.hpp"
@@ -37,6 +38,7 @@ std::string Supervisor::start_admin(const config::Config& config) {
     slow_log_ = std::make_unique<admin::SlowLogWriter>(slow_log_options(config));
     admin::ConsoleHooks hooks;
     hooks.config = [this] { return directory_.config(); };
+    hooks.hba = [this] { return doors()->hba; };
     hooks.reload = [this](std::function<void(std::vector<std::string>)> done) {
         // Files are read and TLS is set up: not on a worker's thread.
         const std::scoped_lock lock(main_mutex_);
@@ -45,7 +47,8 @@ std::string Supervisor::start_admin(const config::Config& config) {
     };
     console_ = std::make_unique<admin::Console>(*this, std::move(hooks));
     if (config.http.listen.empty()) return {};
-    http_ = std::make_unique<admin::HttpServer>(config.http.listen, *this);
+    http_ = std::make_unique<admin::HttpServer>(config.http.listen, *this,
+                                                [this] { return directory_.config()->http.token; });
     const auto error = http_->start();
     return error.empty() ? std::string() : "http.listen " + config.http.listen + ": " + error;
 }
@@ -139,12 +142,16 @@ std::vector<std::string> Supervisor::reload() {
     auto loaded = config::load_config(old->file, process_environment());
     if (!loaded.config) return loaded.errors;
     auto now = loaded.config;
-    if (auto error = load_secrets(*now); !error.empty()) return {error};
+    auto doors = load_doors(*now, this->doors().get());
+    for (auto& error : directory_.check(*now)) doors.errors.push_back(std::move(error));
+    if (!doors.errors.empty()) return doors.errors;
+    // The last that can fail: from here on everything is taken over.
+    if (!base::open_log(log_level(now->log.level), now->log.file))
+        return {"log.file: cannot open " + now->log.file};
     for (const auto& change : config::differences(*old, *now))
         base::log_info("reload: " + change.text +
                        (change.needs_restart ? " (takes effect after a restart)" : ""));
-    if (!base::open_log(log_level(now->log.level), now->log.file))
-        return {"log.file: cannot open " + now->log.file};
+    open_doors(std::move(doors.doors), *now);
     slow_log_->reconfigure(slow_log_options(*now));
     slow_log_->reopen();
     cache_->set_limits(now->cache.max_size, now->cache.max_entry);

@@ -13,6 +13,10 @@ bool Supervisor::control_target(const pool::PoolConfig& pool_config, const pool:
     target.dbname = pool_config.dbname;
     target.tls_mode = db.tls.mode;
     target.tls_ca_file = db.tls.ca_file;
+    target.tls_cert_file = db.tls.cert_file;
+    target.tls_key_file = db.tls.key_file;
+    target.require_channel_binding =
+        db.tls.channel_binding == config::ChannelBindingOption::require;
     for (const auto* own : {&db.control, &config->control, &db.login}) {
         if (own->user.empty()) continue;
         target.user = own->user;

@@ -1,6 +1,8 @@
 // See worker.hpp: clients, pools and the thread.
 #include "pgweir/server/worker.hpp"
 
+#include <unistd.h>
+
 #include "pgweir/base/log.hpp"
 #include "pgweir/server/supervisor.hpp"
 #include "pgweir/wire/sqlstate.hpp"
@@ -20,8 +22,7 @@ Worker::Worker(Supervisor& supervisor, unsigned number)
       supervisor_(supervisor),
       number_(number),
       config_(supervisor.directory().config()),
-      tls_(supervisor.client_tls()),
-      users_(supervisor.users()) {
+      doors_(supervisor.doors()) {
     statements = supervisor.statements();
 }
 
@@ -72,6 +73,11 @@ void Worker::on_accept(int fd, const io::Address& peer, bool distribute) {
 }
 
 void Worker::adopt_client(int fd, const io::Address& peer) {
+    if (!make_room_for_stranger()) {
+        counters_.clients_refused.add(1);
+        ::close(fd);
+        return;
+    }
     const auto id = supervisor_.next_client_id();
     auto owned = std::make_unique<session::ClientConnection>(*this, id);
     auto* client = owned.get();
@@ -85,7 +91,24 @@ void Worker::adopt_client(int fd, const io::Address& peer) {
     }
     by_id_.emplace(id, std::move(owned));
     clients.store(static_cast<std::uint32_t>(by_id_.size()), std::memory_order_relaxed);
+    strangers_.push_back(*client);
     if (!client->open(fd, peer)) forget(*client);
+}
+
+/// Where too many have not logged in, the one that has kept us waiting longest goes: silence costs
+/// those who are silent, not those who come after them.
+bool Worker::make_room_for_stranger() {
+    constexpr int kLooks = 64;
+    const auto share = std::max(1u, config_->limits.max_logins / supervisor_.workers());
+    if (strangers_.size() < share) return true;
+    auto* c = strangers_.front();
+    for (int i = 0; c != nullptr && i < kLooks; ++i, c = strangers_.next(*c)) {
+        if (!c->keeps_us_waiting()) continue;
+        counters_.clients_refused.add(1);
+        forget(*c);
+        return true;
+    }
+    return false;
 }
 
 void Worker::forget(session::ClientConnection& client) noexcept {
@@ -101,6 +124,7 @@ void Worker::forget(session::ClientConnection& client) noexcept {
         shared->clients.fetch_sub(1);
     }
     counters_.disconnects.add(1);
+    client.stranger_link.unlink();
     client.socket().close();
     const auto again = by_id_.find(client.id());
     slots_[client.slot] = nullptr;
@@ -268,22 +292,31 @@ std::uint32_t Worker::cancel_pid(const session::ClientConnection& client) noexce
     return (number_ + 1) << kSlotBits | (client.slot & ((1u << kSlotBits) - 1));
 }
 
-void Worker::route_cancel(std::uint32_t pid, std::string key) {
+session::AddressLimits& Worker::address_limits() noexcept { return supervisor_.address_limits(); }
+
+void Worker::route_cancel(std::uint32_t pid, std::string key, const io::Address& from) {
     counters_.cancel_requests.add(1);
+    const auto* address = reinterpret_cast<const sockaddr*>(&from.storage);
+    if (!from.is_local() && address_limits().failures.exhausted(address, loop_.now())) return;
     const auto worker = (pid >> kSlotBits) - 1;
     if (worker >= supervisor_.workers()) return;
     const auto slot = pid & ((1u << kSlotBits) - 1);
     if (worker == number_)
-        cancel(slot, key);
+        cancel(slot, key, from);
     else
-        supervisor_.worker(worker).post([slot, key](Worker& w) { w.cancel(slot, key); });
+        supervisor_.worker(worker).post(
+            [slot, key, from](Worker& w) { w.cancel(slot, key, from); });
 }
 
-void Worker::cancel(std::uint32_t slot, const std::string& key) {
-    if (slot >= slots_.size() || slots_[slot] == nullptr) return;
-    auto* client = slots_[slot];
-    if (client->cancel_key_matches(key) && client->session() != nullptr)
-        client->session()->on_cancel_request();
+void Worker::cancel(std::uint32_t slot, const std::string& key, const io::Address& from) {
+    auto* client = slot < slots_.size() ? slots_[slot] : nullptr;
+    if (client != nullptr && client->cancel_key_matches(key)) {
+        if (client->session() != nullptr) client->session()->on_cancel_request();
+        return;
+    }
+    if (!from.is_local())  // who guesses keys is turned away like who guesses passwords
+        address_limits().failures.take(reinterpret_cast<const sockaddr*>(&from.storage),
+                                       loop_.now());
 }
 
 session::ClientConnection* Worker::client_by_id(std::uint64_t id) noexcept {
@@ -324,8 +357,7 @@ void Worker::hold_until_gone(const pool::SharedPool& pool, std::uint32_t server_
 
 void Worker::apply_config(config::ConfigPtr config) {
     config_ = std::move(config);
-    tls_ = supervisor_.client_tls();
-    users_ = supervisor_.users();
+    doors_ = supervisor_.doors();
     identities_.clear();
     for (auto& [shared, p] : pools_) p->apply_config(p->shared()->config());
 }

@@ -168,8 +168,11 @@ struct OwnedConsole final : session::ConsolePort {
 
 std::unique_ptr<session::ConsolePort> Worker::open_console(ClientConnection& client,
                                                            const std::string& user) {
-    const auto& users = config_->admin.users;
-    if (std::find(users.begin(), users.end(), user) == users.end()) return nullptr;
+    const auto is_in = [&user](const std::vector<std::string>& users) {
+        return std::find(users.begin(), users.end(), user) != users.end();
+    };
+    const bool admin = is_in(config_->admin.users);
+    if (!admin && !is_in(config_->admin.stats_users)) return nullptr;
     std::string greeting;
     for (const auto& p : admin::console_parameters())
         wire::write_parameter_status(greeting, p.name, p.value);
@@ -177,7 +180,7 @@ std::unique_ptr<session::ConsolePort> Worker::open_console(ClientConnection& cli
     wire::write_ready(greeting, wire::TxStatus::idle);
     client.send_now(greeting);
     return std::make_unique<OwnedConsole>(client, std::make_unique<Commands>(*this, client.id()),
-                                          true);
+                                          admin);
 }
 
 }  // namespace pgweir::server

@@ -2,10 +2,13 @@
 // client_connection.hpp.
 #include "pgweir/session/client_connection.hpp"
 
+#include <array>
+
 #include "pgweir/base/log.hpp"
 #include "pgweir/base/random.hpp"
 #include "pgweir/io/tls.hpp"
 #include "pgweir/session/settings_probe.hpp"
+#include "pgweir/wire/proxy_header.hpp"
 #include "pgweir/wire/sqlstate.hpp"
 #include "pgweir/wire/writer.hpp"
 
@@ -27,12 +30,83 @@ ClientConnection::~ClientConnection() { drop_proof(); }
 
 bool ClientConnection::open(int fd, const io::Address& peer) {
     io::tune_socket(fd, 0);
+    connected_at_ = host_.loop().now();
+    connected_wall_us_ = base::wall_now_us();
+    const auto& balancers = host_.doors().balancers;
+    const bool speaks_for_others =
+        !peer.is_unix() &&
+        std::any_of(balancers.begin(), balancers.end(), [&peer](const auth::Network& n) {
+            return n.contains(reinterpret_cast<const sockaddr*>(&peer.storage));
+        });
+    if (!socket_.open(host_.loop(), fd, this, true, false)) return false;
+    if (!speaks_for_others) return set_peer(peer);
+    peer_ = peer;
+    peer_host_ = peer.host();
+    phase_ = Phase::proxy_header;
+    return true;
+}
+
+/// False when this address may not connect now.
+bool ClientConnection::set_peer(const io::Address& peer) {
+    peer_ = peer;
     local_ = peer.is_local();
     peer_host_ = peer.host();
     peer_port_ = peer.port();
-    connected_at_ = host_.loop().now();
-    connected_wall_us_ = base::wall_now_us();
-    return socket_.open(host_.loop(), fd, this, true, false);
+    const bool allowed =
+        local_ || host_.address_limits().connections.take(
+                      reinterpret_cast<const sockaddr*>(&peer_.storage), host_.loop().now());
+    if (!allowed) host_.environment().counters().clients_refused.add(1);
+    return allowed;
+}
+
+/// Takes the header off the socket, and nothing behind it: that may be TLS. False while it is not
+/// all here, or when the connection has ended.
+bool ClientConnection::read_proxy_header() {
+    auto& in = opening_->in;
+    std::array<char, wire::kMaxProxyHeader> room;
+    const auto peeked = io::peek(socket_.fd(), room);
+    if (peeked.state == io::IoState::blocked) return false;
+    const auto before = in.size();
+    if (peeked.state == io::IoState::ok) in.append(room.data(), peeked.bytes);
+    const auto header = wire::parse_proxy_header(in);
+    using Kind = wire::ProxyHeader::Kind;
+    if (peeked.state != io::IoState::ok || header.kind == Kind::bad ||
+        in.size() > 2 * wire::kMaxProxyHeader) {
+        base::log_warning("client " + peer_host_ +
+                          ": no PROXY protocol header, though listen.proxy_protocol names it");
+        host_.environment().counters().protocol_errors.add(1);
+        host_.forget(*this);
+        return false;
+    }
+    const bool whole = header.kind != Kind::need_more;
+    const auto take = whole ? header.size - before : peeked.bytes;
+    (void)socket_.read(std::span(room).first(take));
+    if (!whole) return false;
+    in.clear();
+    phase_ = Phase::opening;
+    io::Address peer = peer_;
+    if (header.kind == Kind::peer) {
+        peer.storage = header.address;
+        peer.size = header.address_size;
+    }
+    if (set_peer(peer)) return true;
+    host_.forget(*this);
+    return false;
+}
+
+/// A client that begins with TLS itself, as PostgreSQL 17 allows: its first byte is no length.
+bool ClientConnection::begin_direct_tls() {
+    char first = 0;
+    const bool asked = ssl_asked_ || gss_asked_ || socket_.encrypted() || !opening_->in.empty();
+    if (asked || host_.doors().tls == nullptr || peer_.is_unix()) return false;
+    if (io::peek(socket_.fd(), {&first, 1}).state != io::IoState::ok || first != 0x16) return false;
+    auto stream = io::TlsStream::create(host_.doors().tls, socket_.fd());
+    if (!stream) return false;
+    socket_.start_tls(std::move(*stream));
+    ssl_asked_ = direct_tls_ = true;
+    phase_ = Phase::tls;
+    continue_handshake();
+    return true;
 }
 
 void ClientConnection::on_ready(bool readable, bool writable) noexcept {
@@ -55,6 +129,8 @@ void ClientConnection::on_ready(bool readable, bool writable) noexcept {
 }
 
 void ClientConnection::read_some() {
+    if (phase_ == Phase::proxy_header && !read_proxy_header()) return;
+    if (phase_ == Phase::opening && begin_direct_tls()) return;
     do {
         auto scratch = host_.loop().scratch();
         if (opening_) scratch = scratch.first(kSmallRead);
@@ -89,6 +165,7 @@ void ClientConnection::on_bytes(std::string_view bytes) {
         case Phase::authenticating:
         case Phase::proving:
         case Phase::settings: on_login_bytes(bytes); return;
+        case Phase::proxy_header:
         case Phase::tls:
         case Phase::closing: return;
     }
@@ -114,46 +191,9 @@ void ClientConnection::on_opening_bytes(std::string_view bytes) {
 bool ClientConnection::on_opening_packet(const wire::StartupPacket& packet, std::size_t received) {
     switch (packet.kind) {
         case StartupKind::ssl_request:
-        case StartupKind::gssenc_request: {
-            const bool ssl = packet.kind == StartupKind::ssl_request;
-            bool& asked = ssl ? ssl_asked_ : gss_asked_;
-            const auto tls = ssl && !socket_.encrypted() ? host_.client_tls() : nullptr;
-            if (asked || socket_.encrypted()) {  // PostgreSQL takes the second for a version
-                refuse(wire::sqlstate::kFeatureNotSupported,
-                       "unsupported frontend protocol " + std::to_string(packet.version >> 16) +
-                           "." + std::to_string(packet.version & 0xffff) +
-                           ": server supports 3.0 to 3.2");
-                return false;
-            }
-            asked = true;
-            if (received > packet.size) {  // CVE-2021-23214 and its kin
-                send_now(tls == nullptr ? "N" : "S");
-                if (tls != nullptr) {  // a FATAL in clear would be taken for TLS
-                    finish();
-                    return false;
-                }
-                refuse(wire::sqlstate::kProtocolViolation,
-                       ssl ? "received unencrypted data after SSL request"
-                           : "received unencrypted data after GSSAPI encryption request");
-                return false;
-            }
-            if (tls == nullptr) {
-                send_now("N");
-                return true;
-            }
-            auto stream = io::TlsStream::create(tls, socket_.fd());
-            if (!stream) {
-                refuse(wire::sqlstate::kConnectionFailure, "TLS is not available");
-                return false;
-            }
-            send_now("S");
-            socket_.start_tls(std::move(*stream));
-            opening_->in.clear();
-            phase_ = Phase::tls;
-            return false;
-        }
+        case StartupKind::gssenc_request: return answer_encryption_request(packet, received);
         case StartupKind::cancel:
-            host_.route_cancel(packet.cancel_pid, std::string(packet.cancel_key));
+            host_.route_cancel(packet.cancel_pid, std::string(packet.cancel_key), peer_);
             host_.forget(*this);
             return false;
         case StartupKind::startup: {
@@ -176,9 +216,55 @@ bool ClientConnection::on_opening_packet(const wire::StartupPacket& packet, std:
     }
 }
 
+bool ClientConnection::answer_encryption_request(const wire::StartupPacket& packet,
+                                                 std::size_t received) {
+    const bool ssl = packet.kind == StartupKind::ssl_request;
+    bool& asked = ssl ? ssl_asked_ : gss_asked_;
+    const auto tls = ssl && !socket_.encrypted() ? host_.doors().tls : nullptr;
+    if (asked || socket_.encrypted()) {  // PostgreSQL takes the second for a version
+        refuse(wire::sqlstate::kFeatureNotSupported,
+               "unsupported frontend protocol " + std::to_string(packet.version >> 16) + "." +
+                   std::to_string(packet.version & 0xffff) + ": server supports 3.0 to 3.2");
+        return false;
+    }
+    asked = true;
+    if (received > packet.size) {  // CVE-2021-23214 and its kin
+        send_now(tls == nullptr ? "N" : "S");
+        if (tls != nullptr) {  // a FATAL in clear would be taken for TLS
+            finish();
+            return false;
+        }
+        refuse(wire::sqlstate::kProtocolViolation,
+               ssl ? "received unencrypted data after SSL request"
+                   : "received unencrypted data after GSSAPI encryption request");
+        return false;
+    }
+    if (tls == nullptr) {
+        send_now("N");
+        return true;
+    }
+    auto stream = io::TlsStream::create(tls, socket_.fd());
+    if (!stream) {
+        refuse(wire::sqlstate::kConnectionFailure, "TLS is not available");
+        return false;
+    }
+    send_now("S");
+    socket_.start_tls(std::move(*stream));
+    opening_->in.clear();
+    phase_ = Phase::tls;
+    return false;
+}
+
 void ClientConnection::continue_handshake() {
     switch (socket_.tls()->handshake()) {
         case io::TlsStatus::done:
+            // Without it a client of another protocol could be led here (ALPACA).
+            if (direct_tls_ && !socket_.tls()->alpn_agreed()) {
+                base::log_info("client " + peer_host_ +
+                               ": direct TLS without the ALPN name postgresql");
+                host_.forget(*this);
+                return;
+            }
             phase_ = Phase::opening;
             socket_.want_write(false);
             if (socket_.may_have_more()) read_some();

@@ -9,7 +9,6 @@
 
 namespace pgweir::session {
 
-using config::AuthMethod;
 using pool::Credentials;
 
 namespace {
@@ -113,27 +112,6 @@ void ClientConnection::on_startup(const wire::StartupPacket& packet) {
     start_login();
 }
 
-void ClientConnection::start_login() {
-    auto& o = *opening_;
-    const auto& config = host_.environment().config();
-    switch (config.auth.method) {
-        case AuthMethod::trust: logged_in(); return;
-        case AuthMethod::forward:
-            if (o.target.proof_pool == nullptr) {
-                refuse(wire::sqlstate::kInvalidCatalogName,
-                       "database \"" + database_ + "\" does not exist");
-                return;
-            }
-            start_forward();
-            return;
-        default: break;
-    }
-    const auto method = config.auth.method == AuthMethod::md5 ? auth::ClientMethod::md5
-                                                              : auth::ClientMethod::scram_sha_256;
-    o.login = std::make_unique<auth::ClientLogin>();
-    on_login_step(o.login->start({method, user_, host_.users()}));
-}
-
 bool ClientConnection::link_is_private() noexcept { return local_ || socket_.encrypted(); }
 
 /// The pool's own logins use what the users file holds, or the keys the client's proof has shown.
@@ -144,17 +122,21 @@ void ClientConnection::hand_on_secret() {
         return;
     auto& shared = *o.target.pool->shared();
     auto known = shared.credentials();
-    const auto users = host_.users();
+    const auto users = host_.doors().users;
     const auto* secret = users ? users->find(user_) : nullptr;
     if (secret == nullptr) return;
     const auto password = secret->password.value_or("");
-    if (known.state == Credentials::State::password && known.password == password &&
-        known.md5 == secret->md5 && known.keys)
-        return;
+    const auto* proven = o.login && o.login->client_keys() ? &*o.login->client_keys() : nullptr;
+    const bool same_keys = proven == nullptr || (known.keys && known.keys->salt == proven->salt &&
+                                                 known.keys->client_key == proven->client_key);
+    const bool same = known.state == Credentials::State::password && known.password == password &&
+                      known.md5 == secret->md5;
+    if (same && same_keys) return;
+    if (proven == nullptr && password.empty() && secret->md5.empty() && !known.keys) return;
     known.state = Credentials::State::password;
     known.password = password;
     known.md5 = secret->md5;
-    if (o.login->client_keys()) known.keys = o.login->client_keys();
+    if (proven != nullptr) known.keys = *proven;
     shared.set_credentials(std::move(known));
 }
 
@@ -189,15 +171,14 @@ void ClientConnection::ask_for_password() {
     if (!link_is_private()) {
         refuse(wire::sqlstate::kInvalidAuthorization,
                "a password may not be sent in clear over this connection",
-               "auth.method forward needs TLS, a Unix socket or a loopback address");
+               "method forward needs TLS, a Unix socket or a loopback address");
         return;
     }
     if (opening_->password_asked) return;
     opening_->password_asked = true;
     phase_ = Phase::authenticating;
-    std::string out;
-    wire::write_authentication(out, 3);
-    send_now(out);
+    opening_->login = std::make_unique<auth::ClientLogin>();
+    on_login_step(opening_->login->start({auth::ClientMethod::forward, user_, nullptr, {}}));
 }
 
 void ClientConnection::on_login_bytes(std::string_view bytes) {
@@ -228,31 +209,24 @@ void ClientConnection::on_login_bytes(std::string_view bytes) {
     }
     const std::string body(frame.body);
     in.erase(0, frame.size);
-    if (opening_->login) {
-        on_login_step(opening_->login->feed(wire::fe::kPassword, body));
-        return;
-    }
-    base::ByteReader r(body);
-    const auto password = r.cstring();
-    if (!r.done()) {
-        refuse(wire::sqlstate::kProtocolViolation, "invalid password packet size");
-        return;
-    }
-    on_password(std::string(password));
+    if (opening_->login) on_login_step(opening_->login->feed(wire::fe::kPassword, body));
 }
 
 void ClientConnection::on_login_step(const auth::ClientLoginStep& step) {
     if (!step.bytes.empty()) send_now(step.bytes);
     switch (step.status) {
-        case auth::ClientLoginStatus::need_more:
-        case auth::ClientLoginStatus::have_password: return;
+        case auth::ClientLoginStatus::need_more: return;
+        case auth::ClientLoginStatus::have_password:
+            on_password(opening_->login->take_password());
+            return;
         case auth::ClientLoginStatus::accepted:
             opening_->told_accepted = true;
             hand_on_secret();
             logged_in();
             return;
         case auth::ClientLoginStatus::rejected: {
-            const auto& why = opening_->login->failure();
+            const auto why = opening_->login->failure();
+            note_failure();
             refuse(why.sqlstate, why.message, why.detail);
             return;
         }
@@ -261,11 +235,6 @@ void ClientConnection::on_login_step(const auth::ClientLoginStep& step) {
 
 void ClientConnection::on_password(std::string password) {
     auto& o = *opening_;
-    if (password.empty()) {
-        refuse(wire::sqlstate::kInvalidPassword,
-               "password authentication failed for user \"" + user_ + "\"");
-        return;
-    }
     o.password = std::move(password);
     if (o.proof != nullptr && o.server_asks) {
         phase_ = Phase::proving;
@@ -308,6 +277,7 @@ void ClientConnection::on_server_login(bool password_was_asked) {
 
 void ClientConnection::on_server_login_failed(const pool::ServerFailure& why) {
     opening_->proof = nullptr;
+    if (why.from_server && why.sqlstate.starts_with("28")) note_failure();
     refuse(why);
 }
 
@@ -320,12 +290,13 @@ void ClientConnection::drop_proof() noexcept {
 
 void ClientConnection::logged_in() {
     auto& o = *opening_;
+    stranger_link.unlink();
     if (o.target.console) {
         tell_accepted();
         console_ = host_.open_console(*this, user_);
         if (!console_) {
             refuse(wire::sqlstate::kInsufficientPrivilege,
-                   "user \"" + user_ + "\" is not in admin.users");
+                   "user \"" + user_ + "\" is not in admin.users or admin.stats_users");
             return;
         }
         serve();

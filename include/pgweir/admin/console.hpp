@@ -12,6 +12,7 @@
 
 #include "pgweir/admin/snapshot.hpp"
 #include "pgweir/admin/stats_history.hpp"
+#include "pgweir/auth/hba.hpp"
 #include "pgweir/config/config.hpp"
 
 namespace pgweir::admin {
@@ -28,6 +29,7 @@ struct ConsoleHooks {
     /// Reads the configuration again and calls `done` with the errors: none when it is in force
     /// now.
     std::function<void(std::function<void(std::vector<std::string>)> done)> reload;
+    std::function<auth::HbaRulesPtr()> hba = {};  // empty, or giving null: no rules
 };
 
 class Console {

@@ -1,10 +1,11 @@
 // The HTTP side: GET /metrics, /livez, /healthz, /readyz, on threads of its own, so that whoever
 // asks costs traffic nothing but one snapshot. It has no way in: nothing can be changed here, and
-// no secret is shown. Thread: start() and stop() the owner's; the handlers run on a small pool of
-// threads.
+// no secret is shown. Where a token is set, what tells names and figures needs it. Thread: start()
+// and stop() the owner's; the handlers run on a small pool of threads.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -15,7 +16,8 @@ namespace pgweir::admin {
 class HttpServer {
   public:
     /// `listen` is "host:port", "[v6]:port" or ":port"; port 0 lets the kernel choose.
-    HttpServer(std::string listen, SnapshotSource& source);
+    /// `token` gives the one in force at each request; empty, or giving an empty one: none needed.
+    HttpServer(std::string listen, SnapshotSource& source, std::function<std::string()> token = {});
     ~HttpServer();
     HttpServer(const HttpServer&) = delete;
     HttpServer& operator=(const HttpServer&) = delete;

@@ -18,7 +18,7 @@ namespace pgweir::auth {
 
 /// Of a password or SASL message, type and length not counted; the caller refuses longer frames
 /// before it buffers them. PostgreSQL's limit, too.
-inline constexpr std::uint32_t kMaxPasswordMessage = 64u << 10;
+inline constexpr std::uint32_t kMaxPasswordMessage = (64u << 10) + 1;  // 64 KiB and a zero byte
 
 enum class ClientMethod : std::uint8_t {
     trust,
@@ -31,6 +31,8 @@ struct ClientLoginOptions {
     ClientMethod method = ClientMethod::forward;
     std::string user;
     UserStorePtr users;  // for md5 and scram_sha_256; null: nobody can log in
+    /// Over TLS: the hash of our certificate, with which SCRAM-SHA-256-PLUS is offered.
+    std::string channel_binding;
 };
 
 enum class ClientLoginStatus : std::uint8_t {
@@ -96,6 +98,7 @@ class ClientLogin {
     std::string md5_;  // stored form of the user, or of nobody
     std::string salt_;
     std::string password_;
+    std::string channel_binding_;
     std::optional<ScramServer> scram_;
     std::optional<ClientKeys> keys_;
     ClientLoginFailure failure_;

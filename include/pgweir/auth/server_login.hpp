@@ -28,6 +28,9 @@ using Parameters = std::vector<std::pair<std::string, std::string>>;
 /// How a server asked for the password; none: it did not (trust, certificate, peer).
 enum class PasswordMethod : std::uint8_t { none, cleartext, md5, scram };
 
+/// What is done about SCRAM's channel binding, in libpq's words.
+enum class ChannelBinding : std::uint8_t { disable, prefer, require };
+
 /// What we can prove ourselves with; all empty: nothing yet.
 struct ServerSecret {
     std::optional<std::string> password;
@@ -43,11 +46,18 @@ struct ServerLoginOptions {
     /// The link is encrypted, a Unix socket or loopback.
     bool may_send_cleartext = false;
     bool may_send_md5 = true;
+    /// Over TLS: the hash of the server's certificate; empty: there is nothing to bind to.
+    std::string certificate_hash;
+    ChannelBinding channel_binding = ChannelBinding::prefer;
+    /// The derivation of SCRAM's keys (a millisecond and more) is the caller's: see
+    /// LoginStatus::keys_needed.
+    bool derive_elsewhere = false;
 };
 
 enum class LoginStatus : std::uint8_t {
     need_more,
     password_needed,  // the server waits for give_password(); asked() says for which method
+    keys_needed,      // derivation() is to be done, then give_keys()
     ready,
     failed,
 };
@@ -78,6 +88,9 @@ class ServerLogin {
     LoginStep feed(char type, std::string_view body);
     /// Only in status password_needed.
     LoginStep give_password(std::string_view password);
+    /// Only in status keys_needed.
+    const ScramDerivation& derivation() const noexcept { return *derivation_; }
+    LoginStep give_keys(ClientKeys keys);
 
     LoginStatus status() const noexcept { return status_; }
     const LoginFailure& failure() const noexcept { return failure_; }
@@ -97,6 +110,7 @@ class ServerLogin {
         password,        // it has asked, and we have nothing to answer
         verdict,         // answered; AuthenticationOk is to come
         scram_first,
+        deriving,
         scram_final,
         settling,  // accepted: parameters, key, ReadyForQuery
         ended,
@@ -107,6 +121,7 @@ class ServerLogin {
     LoginStep on_ok();
     LoginStep on_sasl_offer(std::string_view mechanisms);
     LoginStep on_scram_first(std::string_view text);
+    LoginStep answer_challenge(std::string_view text);
     LoginStep on_scram_final(std::string_view text);
     LoginStep on_error(std::string_view body);
     LoginStep on_settling(char type, std::string_view body);
@@ -123,6 +138,12 @@ class ServerLogin {
     std::string user_;
     std::string salt_;
     std::optional<ScramClient> scram_;
+    std::optional<ScramDerivation> derivation_;
+    std::string challenge_;  // while the keys are derived
+    std::string certificate_hash_;
+    ChannelBinding channel_binding_ = ChannelBinding::prefer;
+    bool plus_offered_ = false;
+    bool derive_elsewhere_ = false;
     std::optional<ClientKeys> keys_;
     Parameters parameters_;
     std::size_t parameter_bytes_ = 0;

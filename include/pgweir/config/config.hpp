@@ -22,6 +22,10 @@ enum class Consistency : std::uint8_t { automatic, strict, bounded, in_band, ttl
 enum class SlowLogFormat : std::uint8_t { json };
 enum class LogLevelOption : std::uint8_t { debug, info, warning, error };
 
+/// libpq's channel_binding and sslnegotiation.
+enum class ChannelBindingOption : std::uint8_t { disable, prefer, require };
+enum class TlsNegotiation : std::uint8_t { postgres, direct };
+
 struct TlsServerSide {  // towards clients
     TlsMode mode = TlsMode::disable;
     std::string cert_file, key_file, ca_file;
@@ -29,13 +33,17 @@ struct TlsServerSide {  // towards clients
 
 struct TlsClientSide {  // towards servers
     TlsMode mode = TlsMode::prefer;
-    std::string ca_file;
+    std::string ca_file, cert_file, key_file;
+    TlsNegotiation negotiation = TlsNegotiation::postgres;
+    ChannelBindingOption channel_binding = ChannelBindingOption::prefer;
+    friend bool operator==(const TlsClientSide&, const TlsClientSide&) = default;
 };
 
 struct Listen {
     std::string host = "127.0.0.1";  // "*" or empty: all addresses
     std::uint16_t port = 6432;
-    std::string unix_socket_dir;  // empty: none
+    std::string unix_socket_dir;              // empty: none
+    std::vector<std::string> proxy_protocol;  // networks whose peers speak for others
     TlsServerSide tls;
 };
 
@@ -88,7 +96,7 @@ struct Config {
     Credentials control;
     struct {
         AuthMethod method = AuthMethod::forward;
-        std::string users_file, hba_file;
+        std::string users_file, hba_file, ident_file;
         bool allow_remote_trust = false;
     } auth;
     PoolSettings pool;
@@ -100,7 +108,10 @@ struct Config {
     } timeouts;
     struct {
         std::uint32_t max_clients = 10000;
-        std::uint32_t max_server_connections = 0;  // per host; 0: auto
+        std::uint32_t max_logins = 1000;                // connections that have not logged in yet
+        std::uint32_t connections_per_address = 0;      // a second; 0: no limit
+        std::uint32_t failed_logins_per_address = 300;  // a minute; 0: no limit
+        std::uint32_t max_server_connections = 0;       // per host; 0: auto
         std::uint32_t prepared_statements_per_client = 10000;
         std::uint32_t prepared_statements_per_server = 500;
         std::uint64_t max_message = 0x3fffffff;       // bytes of one message from a client
@@ -120,10 +131,12 @@ struct Config {
     } log;
     struct {
         std::string database = "pgweir";
-        std::vector<std::string> users{"postgres"};
+        std::vector<std::string> users{"postgres"}, stats_users;
     } admin;
     struct {
         std::string listen = "127.0.0.1:9930";  // empty: no HTTP
+        std::string token_file, token;          // the token is in no SHOW and no log
+        bool allow_remote_open = false;
     } http;
 
     /// The database a client's name selects: its own entry, else "*", else none.

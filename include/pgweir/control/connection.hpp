@@ -29,7 +29,8 @@ struct Target {
     std::string user;
     std::string password;  // empty: none
     config::TlsMode tls_mode = config::TlsMode::prefer;
-    std::string tls_ca_file;
+    std::string tls_ca_file, tls_cert_file, tls_key_file;
+    bool require_channel_binding = false;
 };
 
 /// One row of an answer in text form; valid only during the callback it is given to.

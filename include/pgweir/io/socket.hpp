@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -84,6 +85,10 @@ class Socket {
 
 /// A non-blocking connect. The descriptor becomes writable when it has ended; then connect_error().
 base::Result<int> start_connect(const Address& to);
+/// The bytes that wait in the descriptor, left there; at most `into`'s size.
+IoResult peek(int fd, std::span<char> into) noexcept;
+/// The user at the other end of a Unix socket; nothing: the system does not say.
+std::optional<unsigned> peer_user(int fd) noexcept;
 /// 0, or the errno with which the connect ended.
 int connect_error(int fd) noexcept;
 /// TCP_NODELAY, keepalive and TCP_USER_TIMEOUT (milliseconds, 0: the system's own) where they

@@ -37,7 +37,8 @@ struct TlsClientOptions {
     TlsVerify verify = TlsVerify::none;
     std::string ca_file;  // empty: the system's trust store, where verify is not none
     std::string host;     // name or address for verify-full and SNI (no SNI for addresses)
-    bool alpn = false;    // offer "postgresql", as direct TLS demands (PostgreSQL 17)
+    std::string cert_file, key_file;  // to prove ourselves with; empty: nothing
+    bool alpn = false;                // offer "postgresql", as direct TLS demands (PostgreSQL 17)
 };
 
 class TlsContext {
@@ -99,6 +100,11 @@ class TlsStream {
     std::string description() const;
     /// Of the peer's certificate, in the form of RFC 2253; empty: it showed none.
     std::string peer_subject() const;
+    /// The peer has shown a certificate, and it was found good.
+    bool peer_verified() const noexcept;
+    /// The hash of the server's certificate, ours or the peer's, that SCRAM's channel binding
+    /// tls-server-end-point is made of (RFC 5929, 4.1); empty: there is none to be had.
+    std::string server_end_point() const;
     /// Empty also when it is not plain text (a zero byte inside).
     std::string peer_common_name() const;
 

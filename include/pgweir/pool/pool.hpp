@@ -147,6 +147,7 @@ class Pool final : public Leaser {
     std::unique_ptr<ServerConnection> take_out(ServerConnection& server);
     void adopt(std::unique_ptr<ServerConnection> server);
     void queue_changed() noexcept;
+    void note_refusal(const ServerFailure& why);
     void fail_waiters(const ServerFailure& why);
     void expire_waiters(base::Nanos now);
     void expire_servers(base::Nanos now);
@@ -170,6 +171,9 @@ class Pool final : public Leaser {
     unsigned connect_failures_ = 0;
     base::Nanos retry_at_ = 0;
     ServerFailure last_failure_;
+    unsigned refusals_ = 0;
+    base::Nanos refused_until_ = 0;  // the server has refused our login
+    ServerFailure refusal_;
     const base::Nanos* clock_;  // the loop's
     base::Nanos used_at_ = 0;
 };

@@ -107,7 +107,10 @@ class ServerConnection final : public ServerLink, public io::Watcher, public io:
     void on_resolved(base::Result<std::vector<io::Address>> found);
     void connect_next();
     void on_connected();
+    void begin_tls();
+    bool try_other_way();
     void send_startup();
+    void derive_keys();
     void read_tls_answer();
     void continue_handshake();
     void read_some();
@@ -137,6 +140,8 @@ class ServerConnection final : public ServerLink, public io::Watcher, public io:
     ServerState state_ = ServerState::connecting;
     unsigned ready_expected_ = 0;
     bool cleaning_failed_ = false;
+    bool use_tls_ = false;
+    bool second_try_ = false;  // allow and prefer: the other way, with or without TLS
     base::Nanos created_at_ = 0;
     base::Nanos since_ = 0;
 };

@@ -35,6 +35,8 @@ class Directory {
     Directory(config::ConfigPtr config, unsigned workers);
 
     config::ConfigPtr config() const;
+    /// What stands in the way of logging in to servers as a configuration says: unreadable keys.
+    std::vector<std::string> check(const config::Config& config) const;
     /// Swaps the configuration and gives every pool its new settings.
     void set_config(config::ConfigPtr config);
 

@@ -44,8 +44,8 @@ class Supervisor final : public admin::SnapshotSource {
     std::uint32_t client_count() const noexcept;
     /// `self`, unless another has at least `slack` clients fewer.
     unsigned least_loaded(unsigned self, unsigned slack) const noexcept;
-    std::shared_ptr<io::TlsContext> client_tls() const;
-    auth::UserStorePtr users() const;
+    session::DoorsPtr doors() const;
+    session::AddressLimits& address_limits() noexcept { return address_limits_; }
     const std::shared_ptr<session::StatementTable>& statements() const noexcept {
         return statements_;
     }
@@ -63,7 +63,7 @@ class Supervisor final : public admin::SnapshotSource {
     admin::Console& console() noexcept { return *console_; }
 
   private:
-    std::string load_secrets(const config::Config& config);
+    void open_doors(session::DoorsPtr doors, const config::Config& config);
     std::string listen();
     std::string start_admin(const config::Config& config);
     void warm_named_pools(const config::Config& config);
@@ -80,9 +80,9 @@ class Supervisor final : public admin::SnapshotSource {
     void housekeeping();
 
     Directory directory_;
-    mutable std::mutex secrets_mutex_;
-    std::shared_ptr<io::TlsContext> client_tls_;
-    auth::UserStorePtr users_;
+    mutable std::mutex doors_mutex_;
+    session::DoorsPtr doors_ = std::make_shared<const session::Doors>();
+    session::AddressLimits address_limits_;
     std::shared_ptr<session::StatementTable> statements_ =
         std::make_shared<session::StatementTable>();
     std::unique_ptr<cache::ResultCache> cache_;

@@ -39,7 +39,7 @@ class Worker final : public session::Environment,
         return listeners_.empty() ? 0 : listeners_.front()->port();
     }
     void apply_config(config::ConfigPtr config);
-    void cancel(std::uint32_t slot, const std::string& key);
+    void cancel(std::uint32_t slot, const std::string& key, const io::Address& from);
     void begin_drain();
     /// Ends everybody with 57P01.
     void end_all();
@@ -58,15 +58,15 @@ class Worker final : public session::Environment,
                          std::unique_ptr<pool::Held> held) override;
     session::Environment& environment() noexcept override { return *this; }
     io::Loop& loop() noexcept override { return loop_; }
-    std::shared_ptr<io::TlsContext> client_tls() noexcept override { return tls_; }
-    auth::UserStorePtr users() override { return users_; }
+    const session::Doors& doors() noexcept override { return *doors_; }
+    session::AddressLimits& address_limits() noexcept override;
     session::LoginTarget find_target(const std::string& database, const std::string& user) override;
     session::IdentityPtr identity(const std::string& database, const std::string& user,
                                   pool::Pool& pool, pool::ProfilePtr profile) override;
     std::unique_ptr<session::ConsolePort> open_console(session::ClientConnection& client,
                                                        const std::string& user) override;
     std::uint32_t cancel_pid(const session::ClientConnection& client) noexcept override;
-    void route_cancel(std::uint32_t pid, std::string key) override;
+    void route_cancel(std::uint32_t pid, std::string key, const io::Address& from) override;
     void forget(session::ClientConnection& client) noexcept override;
     bool draining() const noexcept override { return draining_; }
     bool accepts_more_clients() noexcept override;
@@ -85,6 +85,7 @@ class Worker final : public session::Environment,
     class Commands;
     void on_accept(int fd, const io::Address& peer, bool distribute);
     void tick();
+    bool make_room_for_stranger();
     std::vector<std::string> search_path_of(const pool::Profile& profile, const std::string& user,
                                             const cache::DatabaseState& database) const;
 
@@ -93,14 +94,15 @@ class Worker final : public session::Environment,
     io::Loop loop_;
     std::thread thread_;
     config::ConfigPtr config_;
-    std::shared_ptr<io::TlsContext> tls_;
-    auth::UserStorePtr users_;
+    session::DoorsPtr doors_;
     bool draining_ = false;
     std::unique_ptr<io::Ticker> ticker_;
     std::vector<std::unique_ptr<io::Listener>> listeners_;
     std::unordered_map<pool::SharedPool*, std::unique_ptr<pool::Pool>> pools_;
     std::unordered_map<std::uint64_t, std::unique_ptr<session::ClientConnection>> by_id_;
     std::vector<session::ClientConnection*> slots_;
+    base::IntrusiveList<session::ClientConnection, &session::ClientConnection::stranger_link>
+        strangers_;  // not logged in, by arrival
     std::vector<std::uint32_t> free_slots_;
     std::unordered_map<std::string, std::weak_ptr<const session::Identity>> identities_;
 };

@@ -1,6 +1,7 @@
 // A client's socket, from accept to close: the packets before login, TLS, login, and then the
 // session (or the console) that its bytes go to.
 //
+//   (proxy_header ►)
 //   opening ─ SSLRequest ► tls ─┐   startup packet                    login proven, parameters
 //   known
 //      ▲────────────────────────┘ ─────────────────► authenticating ─► proving ─► settings ─►
@@ -15,7 +16,10 @@
 #include <string>
 #include <string_view>
 
+#include "pgweir/auth/address_limiter.hpp"
 #include "pgweir/auth/client_login.hpp"
+#include "pgweir/auth/hba.hpp"
+#include "pgweir/auth/ident_map.hpp"
 #include "pgweir/base/intrusive_list.hpp"
 #include "pgweir/io/socket.hpp"
 #include "pgweir/session/session.hpp"
@@ -41,12 +45,27 @@ struct LoginTarget {
     pool::Pool* proof_pool = nullptr;  // where the client's own login is proven
 };
 
+/// What decides who may come in. Immutable; a reload swaps it whole, or not at all.
+struct Doors {
+    std::shared_ptr<io::TlsContext> tls;  // null: no TLS
+    auth::UserStorePtr users;
+    auth::HbaRulesPtr hba;
+    auth::IdentMapPtr idents;
+    std::vector<auth::Network> balancers;  // peers that have to send a PROXY header
+};
+using DoorsPtr = std::shared_ptr<const Doors>;
+
+/// How often one address may do what, over all workers.
+struct AddressLimits {
+    auth::AddressLimiter connections, failures;
+};
+
 class ClientHost {
   public:
     virtual Environment& environment() noexcept = 0;
     virtual io::Loop& loop() noexcept = 0;
-    virtual std::shared_ptr<io::TlsContext> client_tls() noexcept = 0;
-    virtual auth::UserStorePtr users() = 0;
+    virtual const Doors& doors() noexcept = 0;
+    virtual AddressLimits& address_limits() noexcept = 0;
     virtual LoginTarget find_target(const std::string& database, const std::string& user) = 0;
     virtual IdentityPtr identity(const std::string& database, const std::string& user,
                                  pool::Pool& pool, pool::ProfilePtr profile) = 0;
@@ -55,7 +74,7 @@ class ClientHost {
     /// The process number and secret the client is to cancel with; secrets are compared in constant
     /// time.
     virtual std::uint32_t cancel_pid(const ClientConnection& client) noexcept = 0;
-    virtual void route_cancel(std::uint32_t pid, std::string key) = 0;
+    virtual void route_cancel(std::uint32_t pid, std::string key, const io::Address& from) = 0;
     /// Takes the connection off the worker's books and buries it.
     virtual void forget(ClientConnection& client) noexcept = 0;
     virtual bool draining() const noexcept = 0;
@@ -71,6 +90,7 @@ class ClientConnection final : public io::Watcher,
                                public pool::LoginObserver {
   public:
     enum class Phase : std::uint8_t {
+        proxy_header,
         opening,
         tls,
         authenticating,
@@ -96,6 +116,11 @@ class ClientConnection final : public io::Watcher,
         return phase_ != Phase::serving || eof_ || (session_ && session_->busy());
     }
     void shut_down(const wire::Report& report);
+    /// Not logged in, and it is the client who has to go on.
+    bool keeps_us_waiting() const noexcept {
+        return phase_ == Phase::proxy_header || phase_ == Phase::opening || phase_ == Phase::tls ||
+               phase_ == Phase::authenticating;
+    }
     bool cancel_key_matches(std::string_view key) const noexcept;
     void send_now(std::string_view bytes);
 
@@ -111,23 +136,34 @@ class ClientConnection final : public io::Watcher,
     std::int64_t connected_wall_us() const noexcept { return connected_wall_us_; }
 
     std::uint32_t slot = 0;
+    base::ListLink stranger_link;  // in its worker's list, until it has logged in
 
   private:
     void on_ready(bool readable, bool writable) noexcept override;
     void read_some();
     void on_bytes(std::string_view bytes);
+    bool read_proxy_header();
+    bool set_peer(const io::Address& peer);
+    bool begin_direct_tls();
+    bool answer_encryption_request(const wire::StartupPacket& packet, std::size_t received);
     void on_opening_bytes(std::string_view bytes);
     bool on_opening_packet(const wire::StartupPacket& packet, std::size_t received);
     void continue_handshake();
     void on_startup(const wire::StartupPacket& packet);
     bool read_parameters(const wire::StartupPacket& packet);
     void start_login();
+    void start_by_rule();
+    void start_exchange(auth::ClientMethod method);
+    bool certificate_allows(const auth::HbaRule& rule);
+    void start_peer(const std::string& map);
+    void let_in();
+    void note_failure() noexcept;
+    std::string how_it_came();
     void on_login_bytes(std::string_view bytes);
     void on_login_step(const auth::ClientLoginStep& step);
     void hand_on_secret();
     void start_forward();
     void ask_for_password();
-    void prove(std::string_view password);
     void on_password(std::string password);
     void logged_in();
     void tell_accepted();
@@ -151,6 +187,9 @@ class ClientConnection final : public io::Watcher,
     Phase phase_ = Phase::opening;
     bool ssl_asked_ = false, gss_asked_ = false, eof_ = false, waiting_for_permit_ = false;
     bool local_ = false;
+    bool direct_tls_ = false;
+    io::Address peer_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for callbacks that come late
     base::Nanos connected_at_ = 0;
     base::Nanos eof_at_ = 0;
     std::int64_t connected_wall_us_ = 0;

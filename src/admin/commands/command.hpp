@@ -35,7 +35,9 @@ struct CommandInput {
     const Snapshot& snapshot;  // empty for commands that need none
     const config::Config& config;
     const StatsHistory& history;
-    base::Nanos now;  // monotonic
+    base::Nanos now;                           // monotonic
+    const auth::HbaRules* hba = nullptr;       // the rules in force, if there are any
+    std::span<const std::string> arguments{};  // what stands behind the topic
 };
 
 using Columns = std::span<const wire::Column>;
@@ -43,14 +45,18 @@ using MakeRows = void (*)(const CommandInput&, RowWriter&);
 
 enum class Verb : std::uint8_t { show, set, reload };
 
+/// Whom the console lets do something. Who is in neither list has no console.
+enum class Right : std::uint8_t { stats, admin };
+
 struct Command {
     Verb verb;
     std::string_view topic;  // of SHOW, in lower case
     std::string_view help;
     bool needs_snapshot = false;
-    bool needs_admin = false;
+    Right right = Right::admin;  // unless the table says otherwise
     Columns columns = {};
     MakeRows rows = nullptr;  // null: no rows, and Describe says NoData
+    bool takes_arguments = false;
 };
 
 std::span<const Command> commands() noexcept;
@@ -97,6 +103,8 @@ extern const std::array<wire::Column, 1> kVersionColumns;
 void show_version(const CommandInput& input, RowWriter& row);
 extern const std::array<wire::Column, 2> kStateColumns;
 void show_state(const CommandInput& input, RowWriter& row);
+extern const std::array<wire::Column, 9> kHbaColumns;
+void show_hba(const CommandInput& input, RowWriter& row);
 extern const std::array<wire::Column, 10> kCacheColumns;
 void show_cache(const CommandInput& input, RowWriter& row);
 extern const std::array<wire::Column, 5> kMemColumns;

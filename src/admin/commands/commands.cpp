@@ -15,12 +15,12 @@ namespace {
 constexpr std::size_t kMaxValue = 8192;  // bytes of one value in a row
 
 #define PGWEIR_SHOW(topic, help, snapshot, columns, rows) \
-    Command { Verb::show, topic, help, snapshot, false, columns, rows }
+    Command { Verb::show, topic, help, snapshot, Right::stats, columns, rows }
 
 constexpr bool kFromWorkers = true;
 constexpr bool kAtHand = false;
 
-constexpr std::array<Command, 18> kCommands{{
+constexpr std::array<Command, 19> kCommands{{
     PGWEIR_SHOW("help", "what there is", kAtHand, {}, nullptr),
     PGWEIR_SHOW("config", "options in force", kAtHand, kConfigColumns, show_config),
     PGWEIR_SHOW("databases", "databases and where they are", kFromWorkers, kDatabasesColumns,
@@ -43,8 +43,10 @@ constexpr std::array<Command, 18> kCommands{{
     PGWEIR_SHOW("totals", "totals and averages of everything", kFromWorkers, kTotalsColumns,
                 show_totals),
     PGWEIR_SHOW("cache", "the result cache per database", kFromWorkers, kCacheColumns, show_cache),
-    Command{Verb::set, "", "accepted for drivers' sake, without effect"},
-    Command{Verb::reload, "", "read the configuration file again", false, true},
+    Command{Verb::show, "hba", "the rules, or with address, database and user the one that is met",
+            kAtHand, Right::admin, kHbaColumns, show_hba, true},
+    Command{Verb::set, "", "accepted for drivers' sake, without effect", kAtHand, Right::stats},
+    Command{Verb::reload, "", "read the configuration file again", kAtHand, Right::admin},
 }};
 
 #undef PGWEIR_SHOW

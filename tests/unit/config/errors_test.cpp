@@ -24,7 +24,7 @@ void check_all(std::span<const Case> cases) {
 TEST_CASE("unknown names get the nearest known one") {
     const Case cases[] = {
         {"listen: {prot: 1}\n",
-         "c.yaml:1:10: unknown key \"listen.prot\"; expected one of host, port, "
+         "c.yaml:1:10: unknown key \"listen.prot\"; expected one of host, port, proxy_protocol, "
          "tls, unix_socket_dir; did you mean \"port\"?"},
         {"\npol: {}\n", "c.yaml:2:1: unknown key \"pol\""},
         {"\npol: {}\n", "did you mean \"pool\"?"},
@@ -37,7 +37,8 @@ TEST_CASE("unknown names get the nearest known one") {
         {"databases: {a: {hots: x}}\n", "did you mean \"host\"?"},
         {"databases: {a: {pool: {mod: x}}}\n", "unknown key \"databases.a.pool.mod\""},
         {"databases: {a: {cache: {enabled: true}}}\n", "unknown key \"databases.a.cache\""},
-        {"databases: {a: {tls: {cert_file: x}}}\n", "expected one of ca_file, mode"},
+        {"databases: {a: {tls: {certificate: x}}}\n",
+         "expected one of ca_file, cert_file, channel_binding, key_file, mode, negotiation"},
         {"qqqqqqqqqq: 1\n", "expected one of admin, auth, cache"},
         {"pool.mode: session\n", "expected maps inside each other"},
         {"pool: {mode: session, tls.mode: x}\n", "expected maps inside each other"},
@@ -176,7 +177,7 @@ TEST_CASE("settings that do not fit each other are told where they are") {
         {"listen: {host: 1.2.3}\n", "is no address"},
         {"auth: {method: scram-sha-256}\n", "expected auth.users_file"},
         {"auth: {method: md5}\n", "expected auth.users_file"},
-        {"auth: {method: hba}\n", "not available yet"},
+        {"auth: {method: hba}\n", "expected auth.hba_file"},
         {"control: {password_file: /etc/passwd}\n", "a password of nobody; expected control.user"},
         {"databases: {a: {password_file: /etc/passwd}}\n",
          "databases.a.password_file: a password of nobody; expected user"},
@@ -196,6 +197,16 @@ TEST_CASE("settings that do not fit each other are told where they are") {
         {"http: {listen: \"http://a:80\"}\n", "expected host:port"},
         {"http: {listen: \"127.0.0.1:6432\"}\n", "expected another port"},
         {"http: {listen: \":6432\"}\n", "expected another port"},
+        {"http: {listen: \":9930\"}\n", "http.token_file, or http.allow_remote_open: true"},
+        {"http: {listen: \"10.0.0.1:9930\"}\n", "would tell everybody who reaches it"},
+        {"listen: {proxy_protocol: [10.0.0.0/33]}\n", "expected one such as 10.0.0.5"},
+        {"listen: {proxy_protocol: [balancer]}\n", "expected one such as 10.0.0.5"},
+        {"auth: {method: trust}\nlisten: {proxy_protocol: [127.0.0.1]}\n",
+         "auth.allow_remote_trust: true"},
+        {"databases: {a: {tls: {negotiation: direct}}}\n", "expected tls.mode require or above"},
+        {"databases: {a: {tls: {channel_binding: require}}}\n",
+         "expected tls.mode require or above"},
+        {"databases: {a: {tls: {cert_file: /dev/null}}}\n", "expected both or none"},
     };
     check_all(cases);
 }

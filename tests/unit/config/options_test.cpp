@@ -43,31 +43,33 @@ std::vector<std::string> fields_of(const Config& c) {
     Fields f;
     const auto& [file, listen, workers, databases, by_name, control, auth, pool, timeouts, limits,
                  cache, slow_log, log, admin, http] = c;
-    const auto& [host, port, unix_dir, tls] = listen;
+    const auto& [host, port, unix_dir, balancers, tls] = listen;
     const auto& [mode, cert, key, ca] = tls;
-    f.all(host, port, unix_dir, mode, cert, key, ca, workers, control);
-    const auto& [method, users_file, hba_file, remote_trust] = auth;
-    f.all(method, users_file, hba_file, remote_trust, pool);
+    f.all(host, port, unix_dir, balancers, mode, cert, key, ca, workers, control);
+    const auto& [method, users_file, hba_file, ident_file, remote_trust] = auth;
+    f.all(method, users_file, hba_file, ident_file, remote_trust, pool);
     const auto& [query, connect, shutdown, login] = timeouts;
     f.all(query, connect, shutdown, login);
-    const auto& [clients, servers, per_client, per_server, message, buffer] = limits;
-    f.all(clients, servers, per_client, per_server, message, buffer);
+    const auto& [clients, logins, rate, failures, servers, per_client, per_server, message,
+                 buffer] = limits;
+    f.all(clients, logins, rate, failures, servers, per_client, per_server, message, buffer);
     const auto& [on, size, entry, ttl, consistency, exclusive, staleness, poll, verify] = cache;
     f.all(on, size, entry, ttl, consistency, exclusive, staleness, poll, verify);
     const auto& [threshold, slow_file, format, max_size, max_files] = slow_log;
     f.all(threshold, slow_file, format, max_size, max_files);
     const auto& [level, log_file] = log;
-    const auto& [admin_database, users] = admin;
-    const auto& [http_listen] = http;
-    f.all(level, log_file, admin_database, users, http_listen);
+    const auto& [admin_database, users, stats_users] = admin;
+    const auto& [http_listen, token_file, token, remote_open] = http;
+    f.all(level, log_file, admin_database, users, stats_users, http_listen,
+          token_file + "|" + token, remote_open);
     return f.texts;
 }
 
 std::vector<std::string> fields_of(const Database& d) {
     Fields f;
     const auto& [name, host, port, dbname, login, tls, pool, control] = d;
-    const auto& [mode, ca] = tls;
-    f.all(host, port, dbname, login, mode, ca, pool, control);
+    const auto& [mode, ca, cert, key, negotiation, binding] = tls;
+    f.all(host, port, dbname, login, mode, ca, cert, key, negotiation, binding, pool, control);
     return f.texts;
 }
 
@@ -77,6 +79,7 @@ OptionTarget target_of(Config& c, Database& d) { return {&c, &d, &d.pool, &d.con
 OptionValue read(const Option& option, const std::string& text) {
     OptionValue value;
     if (option.type == OptionType::names) {
+        if (text == "[]") return value;
         if (text != "[postgres]")
             value.names = {text};
         else

@@ -137,8 +137,7 @@ TEST_CASE("errors in values are told at the value") {
 TEST_CASE("settings that contradict each other are told at the one to change") {
     const Case cases[] = {
         {"auth:\n  method: hba\n",
-         "c.yaml:2:11: auth.method: hba is not available yet; expected forward, trust, "
-         "scram-sha-256 or md5"},
+         "c.yaml:2:11: auth.method: has no rules to go by; expected auth.hba_file"},
         {"auth: {method: trust}\nlisten: {host: \"*\"}\n",
          "c.yaml:1:16: auth.method: trust would believe whoever reaches \"*\"; expected a loopback "
          "listen.host, or auth.allow_remote_trust: true"},
