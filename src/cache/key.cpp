@@ -1,21 +1,38 @@
-// Writes the fields of a key one after another, each self-delimiting.
+// Writes a key: a header of fixed size that holds every length, then the fields one after another.
 #include "pgweir/cache/key.hpp"
 
-#include "pgweir/base/bytes.hpp"
+#include <cstring>
+#include <type_traits>
 
 namespace pgweir::cache {
 
 namespace {
 
-void append_field(std::string& out, std::string_view bytes) {
-    base::append_u32(out, static_cast<std::uint32_t>(bytes.size() >> 32));
-    base::append_u32(out, static_cast<std::uint32_t>(bytes.size()));
-    out.append(bytes);
-}
+/// Never leaves the process, so the machine's own byte order will do.
+struct Header {
+    std::uint64_t database = 0;
+    std::uint64_t statement = 0;
+    std::uint64_t parameter_values = 0;
+    std::uint32_t session_user = 0;
+    std::uint32_t role = 0;
+    std::uint32_t settings = 0;
+    std::uint32_t types = 0;
+    std::uint32_t parameters = 0;
+    std::uint32_t parameter_formats = 0;
+    std::uint32_t result_formats = 0;
+    std::uint32_t unused = 0;
+};
+static_assert(std::has_unique_object_representations_v<Header>, "padding has no value");
 
 /// "One code for all" and "none" both mean text when the one is 0.
 std::string_view folded(std::string_view formats) noexcept {
     return formats == std::string_view("\0\0", 2) ? std::string_view() : formats;
+}
+
+void put(char*& to, const void* bytes, std::size_t size) noexcept {
+    if (size == 0) return;
+    std::memcpy(to, bytes, size);
+    to += size;
 }
 
 }  // namespace
@@ -25,19 +42,31 @@ bool all_text(std::string_view formats) noexcept {
 }
 
 void build_key(std::string& out, const KeyParts& parts) {
-    out.clear();
-    base::append_u32(out, static_cast<std::uint32_t>(parts.database >> 32));
-    base::append_u32(out, static_cast<std::uint32_t>(parts.database));
-    base::append_u32(out, parts.settings);
-    append_field(out, parts.session_user);
-    append_field(out, parts.role);
-    append_field(out, parts.statement);
-    base::append_u32(out, static_cast<std::uint32_t>(parts.types.size()));
-    for (const auto type : parts.types) base::append_u32(out, type);
-    base::append_u16(out, parts.parameters);
-    append_field(out, folded(parts.parameter_formats));
-    append_field(out, parts.parameter_values);
-    append_field(out, folded(parts.result_formats));
+    const auto formats = folded(parts.parameter_formats);
+    const auto results = folded(parts.result_formats);
+    const Header header{.database = parts.database,
+                        .statement = parts.statement.size(),
+                        .parameter_values = parts.parameter_values.size(),
+                        .session_user = static_cast<std::uint32_t>(parts.session_user.size()),
+                        .role = static_cast<std::uint32_t>(parts.role.size()),
+                        .settings = parts.settings,
+                        .types = static_cast<std::uint32_t>(parts.types.size()),
+                        .parameters = parts.parameters,
+                        .parameter_formats = static_cast<std::uint32_t>(formats.size()),
+                        .result_formats = static_cast<std::uint32_t>(results.size())};
+    const std::size_t total = sizeof header + parts.session_user.size() + parts.role.size() +
+                              parts.statement.size() + parts.types.size_bytes() + formats.size() +
+                              parts.parameter_values.size() + results.size();
+    if (out.size() != total) out.resize(total);
+    char* to = out.data();
+    put(to, &header, sizeof header);
+    put(to, parts.session_user.data(), parts.session_user.size());
+    put(to, parts.role.data(), parts.role.size());
+    put(to, parts.statement.data(), parts.statement.size());
+    put(to, parts.types.data(), parts.types.size_bytes());
+    put(to, formats.data(), formats.size());
+    put(to, parts.parameter_values.data(), parts.parameter_values.size());
+    put(to, results.data(), results.size());
 }
 
 }  // namespace pgweir::cache

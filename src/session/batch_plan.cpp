@@ -70,36 +70,37 @@ void BatchPlan::look(const wire::Frame& frame) {
     base::ByteReader r(frame.body);
     switch (frame.type) {
         case fe::kParse:
-            if (++parses > 1 || binds > 0 || !parse_parse(frame.body, parse)) good_shape_ = false;
+            ++parses;
+            if (at_ == At::bound) good_shape_ = false;
             return;
         case fe::kBind:
-            if (++binds > 1 || !parse_bind(frame.body, bind)) good_shape_ = false;
+            ++binds;
+            if (at_ == At::bound) good_shape_ = false;
+            at_ = At::bound;
+            described_ = false;
+            portal_ = r.cstring();
             return;
         case fe::kDescribe: {
             const char kind = static_cast<char>(r.u8());
-            const auto name = r.cstring();
             if (kind == 'S') {
                 ++describes_statement;
-                described_statement = name;
-                good_shape_ = good_shape_ && binds == 0 && describes_statement == 1;
-            } else {
-                ++describes_portal;
-                good_shape_ = good_shape_ && binds == 1 && executes == 0 && name == bind.portal &&
-                              describes_portal == 1;
+                good_shape_ = false;
+                return;
             }
+            ++describes_portal;
+            if (at_ != At::bound || described_ || r.cstring() != portal_) good_shape_ = false;
+            described_ = true;
             return;
         }
-        case fe::kExecute: {
-            const auto portal = r.cstring();
-            max_rows = r.i32();
+        case fe::kExecute:
             ++executes;
-            good_shape_ = good_shape_ && r.done() && binds == 1 && portal == bind.portal;
+            if (at_ != At::bound || r.cstring() != portal_) good_shape_ = false;
+            at_ = At::executed;
             return;
-        }
         case fe::kClose: {
             const char kind = static_cast<char>(r.u8());
             (kind == 'S' ? closes_statement : closes_portal)++;
-            good_shape_ = good_shape_ && kind == 'P' && executes == 1;
+            if (kind != 'P' || at_ != At::executed) good_shape_ = false;
             return;
         }
         default: good_shape_ = false;

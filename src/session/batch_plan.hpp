@@ -1,6 +1,6 @@
 // A batch of extended-protocol messages up to Sync or Flush, looked at before a server is asked
-// for: what it is made of, and whether it has the one shape the cache answers: [Parse] [Describe
-// statement] Bind [Describe portal] Execute [Close portal] Sync. Views into the bytes scanned.
+// for: what it is made of, and whether it has the shape the cache answers: any number of
+// [Parse] Bind [Describe portal] Execute [Close portal], then Sync. Views into the bytes scanned.
 #pragma once
 
 #include <cstdint>
@@ -37,18 +37,18 @@ class BatchPlan {
     bool whole() const noexcept { return whole_; }
     /// Has the shape the cache answers.
     bool cacheable_shape() const noexcept {
-        return whole_ && good_shape_ && binds == 1 && executes == 1;
+        return whole_ && good_shape_ && binds > 0 && executes == binds;
     }
 
     unsigned parses = 0, binds = 0, executes = 0, describes_statement = 0, describes_portal = 0;
     unsigned closes_statement = 0, closes_portal = 0;
-    ParseView parse;
-    BindView bind;
-    std::string_view described_statement;
-    std::int32_t max_rows = 0;
 
   private:
+    enum class At : std::uint8_t { start, bound, executed };
     void look(const wire::Frame& frame);
+    std::string_view portal_;  // of the last Bind
+    At at_ = At::start;
+    bool described_ = false;
     bool need_more_ = false;
     bool whole_ = false;
     bool good_shape_ = true;

@@ -29,7 +29,8 @@ void Exchange::reset() {
     parsed.clear();
     errors.clear();
     may_end_transaction = notify_catalog = false;
-    fill.reset();
+    fills.clear();
+    current_fill = 0;
 }
 
 std::unique_ptr<Exchange> ExchangeStore::take() {

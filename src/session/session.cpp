@@ -170,7 +170,7 @@ void Session::on_lease_failed(const pool::ServerFailure& why) noexcept {
 
 std::size_t Session::fail_unit(std::string_view view, const pool::ServerFailure& why) {
     judged_.reset();
-    pending_fill_.reset();
+    pending_fills_.reset();
     counters_.errors.add(1);
     const wire::Report report{
         .sqlstate = why.sqlstate, .message = why.message, .detail = why.detail};

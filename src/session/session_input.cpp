@@ -14,8 +14,8 @@ using wire::FrameStatus;
 namespace {
 /// A batch is gathered up to this size to be looked at whole; a longer one is sent on as it comes.
 constexpr std::size_t kBatchBound = 64 * 1024;
-/// A Bind or FunctionCall of more than this is streamed.
-constexpr std::size_t kStreamAbove = 256 * 1024;
+/// No honest Execute is longer.
+constexpr std::size_t kLongestExecute = 256 * 1024;
 }  // namespace
 
 std::size_t Session::take_unit(std::string_view view) {
@@ -79,7 +79,7 @@ std::size_t Session::take_query(std::string_view view, const Frame& frame) {
     const auto text = frame.body.substr(0, frame.body.size() - 1);
     const auto scan = query::scan_text(text);
     judged_ = judge(text, scan);
-    pending_fill_.reset();
+    pending_fills_.reset();
     if (refused_in_statement_mode(*judged_->verdict)) {
         judged_.reset();
         return send_error_and_ready(
@@ -101,7 +101,7 @@ std::size_t Session::take_batch(std::string_view view) {
     BatchPlan plan;
     const auto size = plan.scan(view, kBatchBound);
     if (plan.need_more()) return 0;
-    pending_fill_.reset();
+    pending_fills_.reset();
     if (plan.whole()) {
         const auto batch = view.substr(0, size);
         if (answer_batch_here(plan, batch)) return size;
@@ -145,44 +145,40 @@ std::size_t Session::forward_frame(std::string_view view) {
         protocol_error("invalid message length");
         return 0;
     }
-    if (!view.empty() && (!wire::is_client_message(frame.type) || frame.type == fe::kPassword)) {
-        protocol_error("invalid frontend message type " +
-                       std::to_string(static_cast<unsigned char>(frame.type)));
-        return 0;
-    }
-    if (frame.status == FrameStatus::header_incomplete) return 0;
-    if (copy_in_) return forward_copy(view, frame);
-    switch (frame.type) {
-        case fe::kParse:
-        case fe::kBind:
-        case fe::kDescribe:
-        case fe::kClose:
-        case fe::kExecute: exchange_->unsynced = true; break;
-        case fe::kCopyDone:
-        case fe::kCopyFail: exchange_->copy_ended = true; break;
-        default: break;
-    }
+    const bool known = wire::is_client_message(frame.type) && frame.type != fe::kPassword;
+    if (known && frame.status == FrameStatus::header_incomplete) return 0;
+    if (known && copy_in_) return forward_copy(view, frame);
     switch (frame.type) {
         case fe::kQuery: return forward_query(view, frame);
-        case fe::kParse: return forward_parse(view, frame);
-        case fe::kBind: return forward_bind(view, frame);
-        case fe::kDescribe: return forward_describe(view, frame);
-        case fe::kClose: return forward_close(view, frame);
-        case fe::kExecute:
-            if (frame.status != FrameStatus::complete)
-                return frame.size > kStreamAbove ? stream_large(view, frame) : 0;
-            exchange_->copy_ended = false;
-            expect({.kind = Expect::Kind::execute});
-            return forward_whole(view, frame);
+        case fe::kParse: exchange_->unsynced = true; return forward_parse(view, frame);
+        case fe::kBind: exchange_->unsynced = true; return forward_bind(view, frame);
+        case fe::kDescribe: exchange_->unsynced = true; return forward_describe(view, frame);
+        case fe::kClose: exchange_->unsynced = true; return forward_close(view, frame);
+        case fe::kExecute: exchange_->unsynced = true; return forward_execute(view, frame);
         case fe::kSync: return forward_sync(view, frame);
         case fe::kFlush:
             return frame.status == FrameStatus::complete ? forward_whole(view, frame) : 0;
         case fe::kFunctionCall: return forward_function_call(view, frame);
         case fe::kTerminate: end(); return 0;
+        case fe::kCopyDone:
+        case fe::kCopyFail: exchange_->copy_ended = true; return stream_frame(view, frame);
+        case fe::kCopyData:  // copy messages outside COPY: the server ignores them
+            return stream_frame(view, frame);
         default:
-            return stream_frame(view,
-                                frame);  // copy messages outside COPY: the server ignores them
+            protocol_error("invalid frontend message type " +
+                           std::to_string(static_cast<unsigned char>(frame.type)));
+            return 0;
     }
+}
+
+std::size_t Session::forward_execute(std::string_view view, const Frame& frame) {
+    if (frame.status != FrameStatus::complete) {
+        if (frame.size > kLongestExecute) protocol_error("invalid message length");
+        return 0;
+    }
+    exchange_->copy_ended = false;
+    expect({.kind = Expect::Kind::execute, .fill = exchange_->current_fill});
+    return forward_whole(view, frame);
 }
 
 std::size_t Session::forward_whole(std::string_view view, const Frame& frame) {
@@ -195,14 +191,6 @@ std::size_t Session::stream_frame(std::string_view view, const Frame& frame) {
     turn_->server.view(view.substr(0, here));
     client_left_ = frame.size - here;
     return here;
-}
-
-std::size_t Session::stream_large(std::string_view view, const Frame& frame) {
-    if (frame.type == fe::kExecute) {
-        protocol_error("invalid message length");
-        return 0;
-    }
-    return stream_frame(view, frame);
 }
 
 std::size_t Session::forward_copy(std::string_view view, const Frame& frame) {
@@ -221,6 +209,9 @@ std::size_t Session::forward_sync(std::string_view view, const Frame& frame) {
     begin_statement(true);
     raise_fence();
     exchange_->unsynced = false;
+    exchange_->current_fill = 0;
+    pending_fills_.reset();
+    next_unnamed_.reset();
     expect({.kind = Expect::Kind::sync, .behind_copy = exchange_->copy_ended});
     return forward_whole(view, frame);
 }
@@ -289,11 +280,12 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
         prepare_for_sql(text);
     apply_effects(*memo);
     if (memo->verdict->may_end_transaction || tx_ == wire::TxStatus::idle || !alone) raise_fence();
-    if (alone && pending_fill_ && view.size() == frame.size) begin_fill();
-    pending_fill_.reset();
+    x.current_fill = 0;
+    const auto fill = alone && view.size() == frame.size ? next_fill() : std::uint16_t{0};
+    pending_fills_.reset();
     unnamed_.reset();  // a simple Query destroys the unnamed statement
     server_->unnamed_statement = 0;
-    expect({.kind = Expect::Kind::query});
+    expect({.kind = Expect::Kind::query, .fill = fill});
     turn_->server.view(view.substr(0, frame.size));
     return frame.size;
 }

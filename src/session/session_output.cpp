@@ -54,10 +54,11 @@ void Session::on_server_bytes(std::string_view bytes) noexcept {
         run.at = run.begin = complete_held(run, bytes);
     else if (reply_left_ == 0 && whole_answer(run))
         return;
+    local_replies(run);
     while (run.at < bytes.size() && !ended_) {
         if (reply_left_ > 0) {
             const auto n = std::min<std::uint64_t>(reply_left_, bytes.size() - run.at);
-            if (exchange_->fill) exchange_->fill->append(bytes.substr(run.at, n));
+            if (!exchange_->expects.empty()) tee(bytes.substr(run.at, n));
             reply_left_ -= n;
             if (reply_swallowed_)
                 run.drop(n);
@@ -65,7 +66,8 @@ void Session::on_server_bytes(std::string_view bytes) noexcept {
                 run.at += n;
             continue;
         }
-        run.at += pass_rows(bytes.substr(run.at));
+        run.at += pass_usual(bytes.substr(run.at));
+        local_replies(run);
         const auto rest = bytes.substr(run.at);
         if (rest.empty()) break;
         const auto frame = wire::scan_frame(rest);
@@ -105,40 +107,73 @@ void Session::on_server_bytes(std::string_view bytes) noexcept {
     if (exchange_->expects.empty()) maybe_release();
 }
 
-/// The whole frames at the start of `bytes` that concern only the client: rows of its statement,
-/// and for a simple Query their description and completion too. Gives their size.
-std::size_t Session::pass_rows(std::string_view bytes) {
+/// True when a message of this type is the usual answer to what is due; it is counted then.
+bool Session::take_usual(char type) {
     auto& x = *exchange_;
-    if (x.expects.empty()) return 0;
     const auto& front = x.expects.front();
-    if (front.swallow || (front.kind != Kind::query && front.kind != Kind::execute)) return 0;
-    const bool query = front.kind == Kind::query;
+    if (front.swallow) return false;
+    switch (type) {
+        case be::kDataRow:
+            if (front.kind != Kind::query && front.kind != Kind::execute) return false;
+            ++x.rows;
+            return true;
+        case be::kCommandComplete:
+            if (front.kind == Kind::query) return true;
+            if (front.kind != Kind::execute) return false;
+            break;
+        case be::kRowDescription:
+            if (front.kind == Kind::query) return true;
+            if (front.kind != Kind::describe_portal && front.kind != Kind::describe_statement)
+                return false;
+            break;
+        case be::kParseComplete:
+            if (front.kind != Kind::parse) return false;
+            if (!x.parsed.empty()) confirm_name(front.statement);
+            break;
+        case be::kBindComplete:
+            if (front.kind != Kind::bind) return false;
+            break;
+        default: return false;
+    }
+    x.expects.pop();
+    return true;
+}
+
+/// The whole frames at the start of `bytes` that need nothing but to be counted: they answer the
+/// client's own messages in the usual way. Gives their size.
+std::size_t Session::pass_usual(std::string_view bytes) {
+    auto& expects = exchange_->expects;
     std::size_t at = 0;
-    while (bytes.size() - at >= wire::kHeaderSize) {
-        const char type = bytes[at];
+    std::size_t kept = 0;  // up to here the fills have it
+    std::uint16_t fill = 0;
+    while (bytes.size() - at >= wire::kHeaderSize && !expects.empty()) {
         const std::size_t length = base::load_u32(bytes.data() + at + 1);
         if (length < 4 || length >= bytes.size() - at) break;
-        if (type == be::kDataRow)
-            ++x.rows;
-        else if (!query || (type != be::kRowDescription && type != be::kCommandComplete))
-            break;
+        const auto due = expects.front().fill;
+        if (!take_usual(bytes[at])) break;
+        if (due != fill) {
+            append_to_fill(fill, bytes.substr(kept, at - kept));
+            fill = due;
+            kept = at;
+        }
         at += length + 1;
     }
-    if (x.fill && at > 0) x.fill->append(bytes.substr(0, at));
+    append_to_fill(fill, bytes.substr(kept, at - kept));
     return at;
 }
 
-/// The usual case at once: rows up to the ReadyForQuery of a simple Query behind which nothing is
-/// in flight. Otherwise `run` stands behind the rows.
+/// The usual case at once: up to the ReadyForQuery of a Query or batch behind which nothing is in
+/// flight. Otherwise `run` stands behind what was usual.
 bool Session::whole_answer(Run& run) {
     auto& x = *exchange_;
-    run.at = pass_rows(run.bytes);
+    run.at = pass_usual(run.bytes);
     const auto rest = run.bytes.substr(run.at);
     if (rest.size() != kReadySize || rest[0] != be::kReadyForQuery ||
         base::load_u32(rest.data() + 1) != kReadySize - 1)
         return false;
-    if (x.expects.size() != 1 || x.expects.front().kind != Kind::query || x.expects.front().swallow)
-        return false;
+    if (x.expects.size() != 1) return false;
+    const auto& front = x.expects.front();
+    if (front.swallow || (front.kind != Kind::query && front.kind != Kind::sync)) return false;
     const char status = rest[wire::kHeaderSize];
     if (status != 'I' && status != 'T' && status != 'E') return false;
     x.expects.pop();
@@ -202,7 +237,7 @@ std::size_t Session::complete_held(Run&, std::string_view bytes) {
             reply_left_ = now.size - held_->size();
             reply_swallowed_ = !exchange_->expects.empty() && exchange_->expects.front().swallow;
             if (now.type == be::kDataRow) ++exchange_->rows;
-            if (exchange_->fill) exchange_->fill->append(*held_);
+            if (!exchange_->expects.empty()) tee(*held_);
             if (!reply_swallowed_) turn_->client.copy(*held_);
             held_.reset();
             return taken;
@@ -218,8 +253,19 @@ void Session::local_replies(Run& run) {
     }
 }
 
-void Session::tee(char, std::string_view whole) {
-    if (exchange_->fill) exchange_->fill->append(whole);
+void Session::append_to_fill(std::uint16_t fill, std::string_view bytes) {
+    auto& fills = exchange_->fills;
+    if (fill != 0 && fill <= fills.size()) fills[fill - 1].append(bytes);
+}
+
+/// For the fill of the answer that is due.
+void Session::tee(std::string_view bytes) {
+    append_to_fill(exchange_->expects.front().fill, bytes);
+}
+
+/// What comes between answers spoils them all.
+void Session::tee_to_all(std::string_view whole) {
+    for (auto& fill : exchange_->fills) fill.append(whole);
 }
 
 Session::Reply Session::on_server_frame(Run& run, char type, std::string_view body,
@@ -234,7 +280,7 @@ Session::Reply Session::on_server_frame(Run& run, char type, std::string_view bo
             if (asked && x.expects.front().swallow && !x.expects.front().quiet)
                 return Reply::swallow;
             if (type == be::kParameterStatus) note_parameter(body);
-            tee(type, whole);
+            tee_to_all(whole);
             return Reply::forward;
         case be::kErrorResponse: return on_error(run, body);
         default: break;
@@ -247,7 +293,7 @@ Session::Reply Session::on_server_frame(Run& run, char type, std::string_view bo
     switch (type) {
         case be::kDataRow:
             ++x.rows;
-            tee(type, whole);
+            tee(whole);
             return swallow ? Reply::swallow : Reply::forward;
         case be::kReadyForQuery: return on_ready_for_query(run, body);
         case be::kParseComplete: return answer(run, Kind::parse, whole);
@@ -258,16 +304,17 @@ Session::Reply Session::on_server_frame(Run& run, char type, std::string_view bo
         case be::kPortalSuspended: return completion(whole, type);
         case be::kRowDescription:
         case be::kNoData:
+            tee(whole);
             if (x.expects.front().kind == Kind::describe_statement ||
                 x.expects.front().kind == Kind::describe_portal)
                 x.expects.pop();
-            break;
+            return swallow ? Reply::swallow : Reply::forward;
         case be::kCopyInResponse:
         case be::kCopyOutResponse:
         case be::kCopyBothResponse: return on_copy_response(type);
         default: break;
     }
-    tee(type, whole);
+    tee(whole);
     return swallow ? Reply::swallow : Reply::forward;
 }
 
@@ -290,28 +337,28 @@ Session::Reply Session::answer(Run&, Kind kind, std::string_view whole) {
         server_violation("the server's answers are out of order");
         return Reply::violation;
     }
+    if (!front.swallow) tee(whole);
     x.expects.pop();
     if (kind == Kind::parse && !front.swallow) confirm_name(front.statement);
-    if (!front.swallow) tee(whole[0], whole);
     return front.swallow ? Reply::swallow : Reply::forward;
 }
 
 Session::Reply Session::completion(std::string_view whole, char type) {
     auto& x = *exchange_;
     const auto front = x.expects.front();
-    if (front.kind == Kind::execute) {
-        x.expects.pop();
-    } else if (front.kind != Kind::query || type == be::kPortalSuspended) {
+    if (front.kind != Kind::execute &&
+        (front.kind != Kind::query || type == be::kPortalSuspended)) {
         server_violation("the server completed what was not begun");
         return Reply::violation;
     }
-    tee(type, whole);
+    tee(whole);
+    if (front.kind == Kind::execute) x.expects.pop();
     return front.swallow ? Reply::swallow : Reply::forward;
 }
 
 Session::Reply Session::on_copy_response(char type) {
     auto& x = *exchange_;
-    if (x.fill) x.fill.reset();
+    for (auto& fill : x.fills) fill.mark_unfit();
     x.timed = false;
     if (type == be::kCopyBothResponse) pin(query::PinReason::replication);
     if (type == be::kCopyOutResponse) return Reply::forward;
@@ -334,7 +381,7 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
     const auto fields = wire::parse_error_fields(body);
     if (fields.severity == "FATAL" || fields.severity == "PANIC") fatal_seen_ = true;
     copy_in_ = false;
-    if (x.fill) x.fill->mark_unfit(cache::Unfit::error);
+    for (auto& fill : x.fills) fill.mark_unfit(cache::Unfit::error);
     counters_.errors.add(1);
     if (x.expects.empty()) return Reply::forward;
     const auto front = x.expects.front();
@@ -437,12 +484,13 @@ void Session::ready(wire::TxStatus status) {
     server_->tx = tx_;
     copy_in_ = false;
     const auto now = env_.now();
-    if (x.fill) {
-        x.fill->append(std::string_view("Z\0\0\0\5", 5));
-        const char byte = static_cast<char>(status);
-        x.fill->append({&byte, 1});
-        if (tx_ == wire::TxStatus::idle && !x.wrote) x.fill->publish(now);
-        x.fill.reset();
+    if (!x.fills.empty()) {
+        const char message[] = {be::kReadyForQuery, 0, 0, 0, 5, static_cast<char>(status)};
+        for (auto& fill : x.fills) {
+            fill.append({message, sizeof message});
+            if (tx_ == wire::TxStatus::idle && !x.wrote) fill.publish(now);
+        }
+        x.fills.clear();
     }
     settle_at_ready(tx_);
     if (tx_ == wire::TxStatus::idle) counters_.xact_count.add(1);

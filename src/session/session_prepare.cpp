@@ -104,7 +104,7 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
         return forward_whole(view, frame);
     }
     if (parse.name.empty()) {
-        unnamed_ = StatementTable::make(parse.text, parse.raw_types);
+        unnamed_ = unnamed_for(parse.text, parse.raw_types);
         exchange_->parsed.push_back({unnamed_->id, ""});
         server_->unnamed_statement = unnamed_->id;
         counters_.server_parse_count.add(1);
@@ -168,6 +168,7 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     begin_statement(true);
     counters_.bind_count.add(1);
     auto& x = *exchange_;
+    const auto fill = next_fill();
     const auto* found = find_statement(name);
     const bool ours = identity_->mode != config::PoolMode::session;
     if (ours && found == nullptr && whole &&
@@ -195,8 +196,7 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     }
     // COMMIT, CALL and their kin take effect at their Execute, before any Sync.
     if (x.may_end_transaction) raise_fence();
-    if (pending_fill_) begin_fill();
-    pending_fill_.reset();
+    x.current_fill = fill;
     const auto before = portal.size() + 1;
     std::uint64_t id = 0;
     std::string server_name(name);
@@ -207,7 +207,7 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     } else if (ours && name.starts_with(pool::kPreparedPrefix)) {
         server_name = kNoSuchStatement;
     }
-    expect({.kind = Kind::bind, .statement = id});
+    expect({.kind = Kind::bind, .fill = fill, .statement = id});
     if (server_name == name) return whole ? forward_whole(view, frame) : stream_frame(view, frame);
     forward_renamed(frame, before, name.size(), server_name);
     if (whole) return frame.size;
@@ -238,6 +238,7 @@ std::size_t Session::forward_describe(std::string_view view, const Frame& frame)
     }
     if (ours && found != nullptr) ensure_prepared(**found, name.empty());
     expect({.kind = statement ? Kind::describe_statement : Kind::describe_portal,
+            .fill = statement ? std::uint16_t{0} : exchange_->current_fill,
             .statement = found != nullptr ? (*found)->id : 0});
     if (!ours || !statement || (found != nullptr && name.empty()))
         return forward_whole(view, frame);

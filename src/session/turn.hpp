@@ -32,11 +32,17 @@ struct Session::TurnScope {
     std::optional<Turn> turn;
 };
 
-/// What is to be stored when the answer to the unit at the front of the input has come.
-struct Session::PendingFill {
-    std::string key;
-    base::Hash128 hash;
-    MemoPtr memo;
+/// What is to be stored when the answers to the unit at the front of the input have come.
+struct Session::PendingFills {
+    struct Item {
+        unsigned bind = 0;  // which Bind of the batch, from 0
+        std::string key;
+        base::Hash128 hash;
+        MemoPtr memo;
+    };
+    std::vector<Item> items;
+    unsigned next_bind = 0;
+    std::size_t begun = 0;  // items whose fill is in the exchange, in order
 };
 
 }  // namespace pgweir::session

@@ -65,7 +65,8 @@ class Environment {
     ExchangeStore exchanges;
     std::shared_ptr<StatementTable> statements;  // of all workers
     JudgeMemo memo;
-    std::string key_buffer;  // for building one key at a time
+    std::string key_buffer;                      // for building one key at a time
+    std::vector<cache::EntryPtr> batch_entries;  // for looking up one batch at a time
 
   protected:
     explicit Environment(const base::Nanos* clock) noexcept : clock_(clock) {}

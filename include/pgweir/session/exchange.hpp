@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +36,7 @@ struct Expect {
     bool quiet = false;        // and a failure of it is nobody's business
     bool behind_copy = false;  // sync: sent behind CopyDone or CopyFail, so not ignored by COPY
     bool own_error = false;    // sent to make the server fail; `statement` is the index in errors
+    std::uint16_t fill = 0;    // which of Exchange::fills collects the answer, from 1; 0: none
     std::uint64_t statement = 0;
 };
 
@@ -114,7 +114,8 @@ struct Exchange {
     bool unpin_at_ready = false;
     bool may_end_transaction = false;  // something since the last ReadyForQuery may commit
     bool notify_catalog = false;       // DDL passed: the catalog must be read again
-    std::optional<cache::Fill> fill;
+    std::vector<cache::Fill> fills;    // one for each answer that is to be stored
+    std::uint16_t current_fill = 0;    // of the portal bound last
 
     void reset();
 };

@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "pgweir/cache/key.hpp"
 #include "pgweir/pool/pool.hpp"
 #include "pgweir/session/environment.hpp"
 #include "pgweir/wire/error_fields.hpp"
@@ -82,7 +83,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
         void gather_send(std::span<const iovec> parts) override;
         Session& session;
     };
-    struct PendingFill;
+    struct PendingFills;
     enum class Reply : std::uint8_t { forward, swallow, violation };
 
     // session.cpp: buffers, leases, ends
@@ -110,11 +111,11 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::size_t forward_frame(std::string_view view);
     std::size_t forward_query(std::string_view view, const wire::Frame& frame);
     std::size_t forward_copy(std::string_view view, const wire::Frame& frame);
+    std::size_t forward_execute(std::string_view view, const wire::Frame& frame);
     std::size_t forward_whole(std::string_view view, const wire::Frame& frame);
     std::size_t stream_frame(std::string_view view, const wire::Frame& frame);
     std::size_t forward_sync(std::string_view view, const wire::Frame& frame);
     std::size_t forward_function_call(std::string_view view, const wire::Frame& frame);
-    std::size_t stream_large(std::string_view view, const wire::Frame& frame);
     void expect(Expect e);
     void note_settings(const query::Verdict& verdict, std::string_view text);
     void begin_statement(bool extended);
@@ -152,12 +153,22 @@ class Session final : public pool::ServerUser, public pool::Waiter {
                                    const query::TextScan& scan) const noexcept;
     bool answer_query_from_cache(std::string_view text, const MemoEntry& memo,
                                  const query::TextScan& scan);
+    bool cache_may_answer() const noexcept;
+    cache::KeyParts key_parts(std::string_view text) const;
+    void begin_fills();
+    std::uint16_t next_fill();
+
+    // session_batch.cpp
+    struct BatchLookup;
     bool answer_batch_here(const BatchPlan& plan, std::string_view batch);
     bool answer_batch_from_cache(const BatchPlan& plan, std::string_view batch);
-    void write_batch_hit(const BatchPlan& plan, std::string_view batch, const cache::Entry& entry);
-    void begin_fill();
+    bool look_up_batch(BatchLookup& lookup, std::string_view batch);
+    bool look_up_parse(BatchLookup& lookup, std::string_view body);
+    query::NotCached look_up_portal(BatchLookup& lookup, unsigned bind);
+    void write_batch_hit(BatchLookup& lookup, std::string_view batch);
+    StatementPtr unnamed_for(std::string_view text, std::string_view raw_types);
     void count_not_cached(query::NotCached reason);
-    void count_hit(base::Nanos started);
+    void count_hit();
 
     // session_output.cpp: frames from the server
     struct Run;
@@ -171,11 +182,14 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::size_t complete_held(Run& run, std::string_view bytes);
     void local_replies(Run& run);
     bool local_is_next() const noexcept;
-    std::size_t pass_rows(std::string_view bytes);
+    std::size_t pass_usual(std::string_view bytes);
+    [[gnu::always_inline]] inline bool take_usual(char type);
     bool whole_answer(Run& run);
     void ready(wire::TxStatus status);
     void server_violation(std::string_view what);
-    void tee(char type, std::string_view whole);
+    void append_to_fill(std::uint16_t fill, std::string_view bytes);
+    void tee(std::string_view bytes);
+    void tee_to_all(std::string_view whole);
     void settings_refused();
     void note_parameter(std::string_view body);
     void take_back_names(const Expect& skipped);
@@ -197,7 +211,9 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::vector<std::string> raw_names_;  // prepared on the pinned server under the client's names
     StatementPtr unnamed_;
     MemoPtr judged_;  // of the Query at the front of the input, while it waits for a server
-    std::unique_ptr<PendingFill> pending_fill_;
+    StatementPtr
+        next_unnamed_;  // made while its batch was looked at, before its Parse is forwarded
+    std::unique_ptr<PendingFills> pending_fills_;
     std::unique_ptr<pool::ServerFailure> lease_failure_;
     base::Nanos wait_started_ = 0;
     std::uint64_t client_left_ = 0;  // bytes of the client's frame being streamed

@@ -1,0 +1,241 @@
+// Session: batches of the extended protocol that need no server: nothing but Close and Sync, or
+// statements whose answers are all in the cache. The frames are walked a second time here, each
+// portal looked up at its Execute; what is missing is noted to be stored when it passes.
+#include "batch_plan.hpp"
+#include "pgweir/session/session.hpp"
+#include "turn.hpp"
+
+namespace pgweir::session {
+
+using query::NotCached;
+namespace fe = wire::fe;
+
+namespace {
+
+constexpr std::string_view kParseComplete("1\0\0\0\4", 5);
+constexpr std::string_view kBindComplete("2\0\0\0\4", 5);
+constexpr std::string_view kCloseComplete("3\0\0\0\4", 5);
+constexpr std::string_view kReadyIdle("Z\0\0\0\5I", 6);
+
+/// The parameters of a Bind in the key's parts: formats and values without their counts.
+void add_bind(cache::KeyParts& parts, const BindView& bind) {
+    base::ByteReader r(bind.parameters);
+    const auto formats = r.u16();
+    parts.parameter_formats = r.bytes(std::size_t{formats} * 2);
+    parts.parameters = r.u16();
+    parts.parameter_values = r.rest();
+    parts.result_formats = bind.result_formats;
+}
+
+bool same_types(const Statement& statement, std::string_view raw_types) noexcept {
+    if (statement.types.size() * 4 != raw_types.size()) return false;
+    for (std::size_t i = 0; i < statement.types.size(); ++i)
+        if (statement.types[i] != base::load_u32(raw_types.data() + 4 * i)) return false;
+    return true;
+}
+
+}  // namespace
+
+/// One walk over a batch.
+struct Session::BatchLookup {
+    explicit BatchLookup(std::vector<cache::EntryPtr>& scratch) : entries(scratch) {
+        entries.clear();
+    }
+    ~BatchLookup() { entries.clear(); }
+    BatchLookup(const BatchLookup&) = delete;
+    BatchLookup& operator=(const BatchLookup&) = delete;
+
+    /// Parsed in this batch, or the session's.
+    const StatementPtr* find(const Session& session, std::string_view name) const noexcept {
+        if (name.empty()) return unnamed ? &unnamed : nullptr;
+        for (const auto& entry : named)
+            if (entry.first == name) return &entry.second;
+        return session.find_statement(name);
+    }
+
+    std::vector<cache::EntryPtr>& entries;  // one for each portal, in order; empty: a miss
+    std::vector<std::pair<std::string_view, StatementPtr>> named;
+    StatementPtr unnamed;
+    unsigned parses = 0;
+    bool misses = false;
+
+    // The portal at work.
+    StatementPtr statement;
+    BindView bind;
+    bool described = false;
+    std::int32_t max_rows = 0;
+    std::unique_ptr<PendingFills> pending;
+};
+
+/// Batches of nothing but Sync and Close of statements: the server has no part in them.
+bool Session::answer_batch_here(const BatchPlan& plan, std::string_view batch) {
+    if (identity_->mode == config::PoolMode::session) return false;
+    if (plan.parses + plan.binds + plan.executes + plan.describes_statement +
+            plan.describes_portal >
+        0)
+        return false;
+    if (plan.closes_portal > 0) return false;
+    while (!batch.empty()) {
+        const auto frame = wire::scan_frame(batch);
+        batch.remove_prefix(frame.size);
+        if (frame.type == fe::kSync) {
+            turn_->client.view(kReadyIdle);
+            continue;
+        }
+        base::ByteReader r(frame.body);
+        r.u8();
+        const auto name = r.cstring();
+        if (name.empty())
+            unnamed_.reset();
+        else
+            statements_.erase(name);
+        turn_->client.view(kCloseComplete);
+    }
+    return true;
+}
+
+/// The session's unnamed statement where it is the same again, which saves making it.
+StatementPtr Session::unnamed_for(std::string_view text, std::string_view raw_types) {
+    for (const auto* known : {&unnamed_, &next_unnamed_})
+        if (*known && (*known)->text == text && same_types(**known, raw_types)) return *known;
+    return StatementTable::make(text, raw_types);
+}
+
+bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view batch) {
+    if (plan.binds == 0) return false;
+    if (env_.result_cache() == nullptr || !cache_may_answer()) {
+        count_not_cached(NotCached::cache_off);
+        return false;
+    }
+    if (!plan.cacheable_shape()) {
+        count_not_cached(NotCached::batch_shape);
+        return false;
+    }
+    BatchLookup lookup(env_.batch_entries);
+    lookup.unnamed = unnamed_;
+    if (!look_up_batch(lookup, batch)) return false;
+    next_unnamed_ = lookup.unnamed;
+    pending_fills_ = std::move(lookup.pending);
+    if (lookup.misses) return false;
+    // Looked up one after the other, they must hold at one moment, too.
+    if (lookup.entries.size() > 1)
+        for (const auto& entry : lookup.entries)
+            if (!entry->valid()) return false;
+    const auto limit = env_.config().limits.prepared_statements_per_client;
+    if (statements_.size() + lookup.named.size() > limit) return false;
+    next_unnamed_.reset();
+    unnamed_ = std::move(lookup.unnamed);
+    for (auto& [name, statement] : lookup.named) statements_.set(name, std::move(statement));
+    counters_.client_parse_count.add(lookup.parses);
+    counters_.bind_count.add(plan.binds);
+    write_batch_hit(lookup, batch);
+    count_hit();
+    return true;
+}
+
+/// False when the batch has something only the server can answer.
+bool Session::look_up_batch(BatchLookup& lookup, std::string_view batch) {
+    unsigned bind = 0;
+    while (!batch.empty()) {
+        const auto frame = wire::scan_frame(batch);
+        batch.remove_prefix(frame.size);
+        switch (frame.type) {
+            case fe::kParse:
+                if (!look_up_parse(lookup, frame.body)) return false;
+                break;
+            case fe::kBind: {
+                if (!parse_bind(frame.body, lookup.bind)) return false;
+                const auto* found = lookup.find(*this, lookup.bind.statement);
+                if (found == nullptr) return false;
+                lookup.statement = *found;
+                lookup.described = false;
+                break;
+            }
+            case fe::kDescribe: lookup.described = true; break;
+            case fe::kExecute: {
+                base::ByteReader r(frame.body);
+                r.cstring();
+                lookup.max_rows = r.i32();
+                if (!r.done()) return false;
+                const auto reason = look_up_portal(lookup, bind++);
+                if (reason != NotCached::none) count_not_cached(reason);
+                break;
+            }
+            default: break;
+        }
+    }
+    return true;
+}
+
+bool Session::look_up_parse(BatchLookup& lookup, std::string_view body) {
+    ParseView parse;
+    if (!parse_parse(body, parse)) return false;
+    ++lookup.parses;
+    if (parse.name.empty()) {
+        lookup.unnamed = unnamed_for(parse.text, parse.raw_types);
+        return true;
+    }
+    // A name that is taken is an error only the server words.
+    if (lookup.find(*this, parse.name) != nullptr) return false;
+    lookup.named.emplace_back(parse.name, intern(parse.text, parse.raw_types));
+    return true;
+}
+
+/// Adds the portal's entry, or an empty one and, where it may be stored, what to store it under.
+NotCached Session::look_up_portal(BatchLookup& lookup, unsigned bind) {
+    const auto& statement = *lookup.statement;
+    const auto memo = judge(statement.text, statement.scan);
+    auto reason = cache_verdict(*memo, statement.scan);
+    for (const auto type : statement.types)
+        if (reason == NotCached::none && !query::plain_parameter_type(type))
+            reason = NotCached::type_not_proven;
+    if (reason == NotCached::none &&
+        !each_parameter(lookup.bind.parameters, [](bool text, std::string_view v) {
+            return !text || !query::special_datetime_word(v);
+        }))
+        reason = NotCached::special_date_input;
+    if (reason != NotCached::none) {
+        lookup.entries.emplace_back();
+        lookup.misses = true;
+        return reason;
+    }
+    auto parts = key_parts(statement.text);
+    parts.types = statement.types;
+    add_bind(parts, lookup.bind);
+    auto& key = env_.key_buffer;
+    cache::build_key(key, parts);
+    const auto hash = cache::hash_key(key);
+    auto entry = env_.result_cache()->lookup(*identity_->context.database, hash, key, env_.now());
+    const bool suspends = entry && lookup.max_rows > 0 &&
+                          entry->rows() >= static_cast<std::uint64_t>(lookup.max_rows);
+    if (suspends || (entry && lookup.described && entry->row_description().empty())) entry.reset();
+    if (suspends) reason = NotCached::row_limit;
+    if (!entry) {
+        lookup.misses = true;
+        if (!lookup.pending) lookup.pending = std::make_unique<PendingFills>();
+        lookup.pending->items.push_back({bind, key, hash, memo});
+    }
+    lookup.entries.push_back(std::move(entry));
+    return reason;
+}
+
+void Session::write_batch_hit(BatchLookup& lookup, std::string_view batch) {
+    auto& out = turn_->client;
+    std::size_t next = 0;
+    while (!batch.empty()) {
+        const auto frame = wire::scan_frame(batch);
+        batch.remove_prefix(frame.size);
+        switch (frame.type) {
+            case fe::kParse: out.view(kParseComplete); break;
+            case fe::kBind: out.view(kBindComplete); break;
+            case fe::kDescribe: out.view(lookup.entries[next]->row_description()); break;
+            case fe::kExecute: out.view(lookup.entries[next++]->data()); break;
+            case fe::kClose: out.view(kCloseComplete); break;
+            case fe::kSync: out.view(kReadyIdle); break;
+            default: break;
+        }
+    }
+    out.flush();  // the entries are held for this long only
+}
+
+}  // namespace pgweir::session
