@@ -1,0 +1,146 @@
+// The result cache in the extended protocol: formats, parameters, pipelines and row limits. Every
+// answer is compared with PostgreSQL's own.
+#include <doctest/doctest.h>
+
+#include "support/proxy.hpp"
+#include "support/raw_client.hpp"
+
+using namespace pgweir::testing;
+
+namespace {
+
+ProxyOptions options(const std::string& cache = "{exclusive_writer: true}") {
+    return {{{"cache", cache}, {"pool", "{min_size: 0, max_size: 4}"}}, {}, {}, 0};
+}
+
+Proxy& proxy() {
+    static Proxy p(Cluster::shared(), options());
+    return p;
+}
+
+RawClient login(const msg::Parameters& more = {}, const std::string& user = "app") {
+    return RawClient::login(proxy().port(), user, "app", more);
+}
+
+std::string ask(RawClient& c, const std::string& sql) {
+    const auto m = c.ask(msg::query(sql));
+    const auto error = error_of(m);
+    return error.sqlstate.empty() ? first_value(m) : error.sqlstate;
+}
+
+template <class F>
+std::int64_t hits(F&& work) {
+    const auto before = proxy().cache_counter("hits");
+    work();
+    return proxy().cache_counter("hits") - before;
+}
+
+/// True once this query is answered from the cache. The catalog is read in the background after a
+/// table is first seen or changed, so it may take a few tries.
+bool becomes_cached(RawClient& c, const std::string& sql) {
+    return eventually(
+        [&] {
+            ask(c, sql);
+            return hits([&] { ask(c, sql); }) == 1;
+        },
+        Seconds(10));
+}
+
+void setup(const std::string& sql) {
+    auto c = login();
+    const auto m = c.ask(msg::query(sql));
+    REQUIRE_MESSAGE(error_of(m).sqlstate.empty(), error_of(m).message, " in ", sql);
+}
+
+}  // namespace
+
+TEST_CASE("the extended protocol hits per parameters, types and formats") {
+    setup("CREATE TABLE keyed AS SELECT n, n * 10 AS v FROM generate_series(1, 20) n");
+    auto c = login();
+    auto direct = RawClient::login(Cluster::shared().port());
+    const auto batch = [](const std::string& value, int format) {
+        return msg::parse("", "SELECT v FROM keyed WHERE n = $1", {23}) +
+               msg::bind("", "", {value}, format) + msg::describe('P', "") + msg::execute() +
+               msg::sync();
+    };
+    CHECK(becomes_cached(c, "SELECT v FROM keyed WHERE n = 1"));
+    for (int round = 0; round < 5; ++round) {
+        for (const char* value : {"3", "4"})
+            for (const int format : {0, 1})
+                CHECK(c.ask(batch(value, format)) == direct.ask(batch(value, format)));
+        sleep_for(Seconds(0.05));
+    }
+    CHECK(hits([&] {
+              for (const char* value : {"3", "4"})
+                  for (const int format : {0, 1})
+                      CHECK(c.ask(batch(value, format)) == direct.ask(batch(value, format)));
+          }) == 4);
+    // A named statement, prepared once.
+    c.ask(msg::parse("k", "SELECT v FROM keyed WHERE n = $1", {23}) + msg::sync());
+    const auto run = [&](const std::string& value) {
+        return c.ask(msg::bind("", "k", {value}) + msg::execute() + msg::sync());
+    };
+    for (int i = 0; i < 3; ++i) CHECK(first_value(run("7")) == "70");
+    CHECK(hits([&] { CHECK(types(run("7")) == "2DCZ"); }) == 1);
+    CHECK(first_value(run("8")) == "80");
+}
+
+TEST_CASE("a pipeline of several statements hits when all are known, and shows every write") {
+    setup("CREATE TABLE piped AS SELECT n, n * 10 AS v FROM generate_series(1, 50) n");
+    auto c = login();
+    auto direct = RawClient::login(Cluster::shared().port());
+    const std::string sql = "SELECT v FROM piped WHERE n = $1";
+    const auto item = [&](int n) {
+        return msg::bind("", "by_n", {std::to_string(n)}) + msg::describe('P', "") + msg::execute();
+    };
+    for (auto* each : {&c, &direct}) each->ask(msg::parse("by_n", sql, {23}) + msg::sync());
+    CHECK(becomes_cached(c, "SELECT v FROM piped WHERE n = 1"));
+    const auto batch = [&](std::initializer_list<int> keys) {
+        std::string b;
+        for (const int n : keys) b += item(n);
+        return b + msg::sync();
+    };
+    const auto three = batch({3, 4, 5});
+    CHECK(c.ask(three) == direct.ask(three));
+    CHECK(hits([&] { CHECK(c.ask(three) == direct.ask(three)); }) == 3);
+    // Each was stored under its own key, in any order and number.
+    const auto other = batch({5, 3});
+    CHECK(hits([&] { CHECK(c.ask(other) == direct.ask(other)); }) == 2);
+    // One that is missing sends the batch to the server, and is known afterwards.
+    const auto one_new = batch({4, 6, 5});
+    CHECK(c.ask(one_new) == direct.ask(one_new));
+    CHECK(hits([&] { CHECK(c.ask(one_new) == direct.ask(one_new)); }) == 3);
+    setup("UPDATE piped SET v = v + 1 WHERE n = 4");
+    CHECK(c.ask(three) == direct.ask(three));
+    CHECK(c.ask(three) == direct.ask(three));
+    // A write in the middle: what was read before and after it is stored nowhere.
+    const auto with_write = item(7) +
+                            msg::parse("", "UPDATE piped SET v = v + 1 WHERE n IN (7, 8)") +
+                            msg::bind("", "", {}) + msg::execute() + item(8) + msg::sync();
+    c.ask(with_write);
+    const auto after = batch({7, 8});
+    CHECK(c.ask(after) == direct.ask(after));
+    CHECK(c.ask(after) == direct.ask(after));
+    // An error in the middle: nothing behind it is answered, nothing of it is stored.
+    setup("INSERT INTO piped VALUES (60, 0)");
+    const auto failing = batch({9, 10}).substr(0, batch({9, 10}).size() - msg::sync().size()) +
+                         msg::parse("", "SELECT 1 / (v - v) FROM piped WHERE n = 60") +
+                         msg::bind("", "", {}) + msg::execute() + item(11) + msg::sync();
+    for (int i = 0; i < 2; ++i) CHECK(types(c.ask(failing)) == types(direct.ask(failing)));
+    const auto again = batch({9, 10, 11});
+    CHECK(c.ask(again) == direct.ask(again));
+}
+
+TEST_CASE("Execute with a row limit hits when the limit does not cut the answer") {
+    setup("CREATE TABLE limited AS SELECT n FROM generate_series(1, 5) n");
+    auto c = login();
+    auto direct = RawClient::login(Cluster::shared().port());
+    CHECK(becomes_cached(c, "SELECT n FROM limited ORDER BY n"));
+    const auto batch = [](std::uint32_t max_rows) {
+        return msg::parse("", "SELECT n FROM limited ORDER BY n") + msg::bind("", "", {}) +
+               msg::describe('P', "") + msg::execute("", max_rows) + msg::sync();
+    };
+    for (const std::uint32_t max_rows : {3u, 5u, 6u, 0u})
+        for (int i = 0; i < 2; ++i) CHECK(c.ask(batch(max_rows)) == direct.ask(batch(max_rows)));
+    CHECK(hits([&] { c.ask(batch(6)); }) == 1);
+}
