@@ -157,12 +157,14 @@ void Pool::give_or_idle(ServerConnection& server) {
         open_if_needed();
         return;
     }
-    if (shared_->waiting_workers.load() != 0 && donate(server)) return;
-    if (waiters_.empty()) {
-        make_idle(server);
+    if (server.cancels_in_flight > 0) {  // a late cancel must not hit the next query
+        cleaning_.push_back(server);
+        server.unlease(now);
+        set_idle_count();
         return;
     }
-    if (server.cancels_in_flight > 0) {  // a late cancel must not hit the next session's query
+    if (shared_->waiting_workers.load() != 0 && donate(server)) return;
+    if (waiters_.empty()) {
         make_idle(server);
         return;
     }
@@ -192,7 +194,7 @@ void Pool::make_idle(ServerConnection& server) {
     server.unlease(now());
     set_idle_count();
     // Somebody may have begun to wait elsewhere after the look and before the count.
-    if (shared_->waiting_workers.load() != 0 && server.cancels_in_flight == 0) donate(server);
+    if (shared_->waiting_workers.load() != 0) donate(server);
 }
 
 void Pool::set_idle_count() noexcept {
@@ -202,7 +204,7 @@ void Pool::set_idle_count() noexcept {
 
 bool Pool::donate(ServerConnection& server) {
     const auto other = shared_->longest_waiting(host_.worker());
-    if (!other || server.cancels_in_flight > 0) return false;
+    if (!other) return false;
     const auto since = shared_->oldest_wait[*other].load();
     if (since == 0) return false;
     if (auto* mine = waiters_.front();
@@ -266,12 +268,12 @@ void Pool::on_server_lost(ServerConnection& server) {
     open_if_needed();
 }
 
-void Pool::cancel(ServerLink& link) {
+void Pool::cancel(ServerLink& link, CancelToken settled) {
     auto& server = as_connection(link);
     ++server.cancels_in_flight;
     host_.counters().cancel_requests.add(1);
     send_cancel(host_.loop(), server.address(), server.login(),
-                [this, id = server.id()] { on_cancel_done(id); });
+                [this, id = server.id(), settled = std::move(settled)] { on_cancel_done(id); });
 }
 
 void Pool::parameter_changed(ServerLink& server, std::string_view name, std::string_view value) {

@@ -28,6 +28,7 @@ Worker::Worker(Supervisor& supervisor, unsigned number)
 
 Worker::~Worker() {
     stop_and_join();
+    self_.reset();
     by_id_.clear();
     pools_.clear();
     listeners_.clear();
@@ -294,24 +295,34 @@ std::uint32_t Worker::cancel_pid(const session::ClientConnection& client) noexce
 
 session::AddressLimits& Worker::address_limits() noexcept { return supervisor_.address_limits(); }
 
-void Worker::route_cancel(std::uint32_t pid, std::string key, const io::Address& from) {
+void Worker::route_cancel(session::ClientConnection& canceller, std::uint32_t pid, std::string key,
+                          const io::Address& from) {
     counters_.cancel_requests.add(1);
+    // The last part may be done on another worker's thread, or when this one is gone.
+    pool::CancelToken settled(nullptr, [self = std::weak_ptr(self_), id = canceller.id()](void*) {
+        if (const auto worker = self.lock())
+            (*worker)->post([id](Worker& w) {
+                if (auto* c = w.client_by_id(id)) w.forget(*c);
+            });
+    });
     const auto* address = reinterpret_cast<const sockaddr*>(&from.storage);
     if (!from.is_local() && address_limits().failures.exhausted(address, loop_.now())) return;
     const auto worker = (pid >> kSlotBits) - 1;
     if (worker >= supervisor_.workers()) return;
     const auto slot = pid & ((1u << kSlotBits) - 1);
     if (worker == number_)
-        cancel(slot, key, from);
+        cancel(slot, key, from, std::move(settled));
     else
-        supervisor_.worker(worker).post(
-            [slot, key, from](Worker& w) { w.cancel(slot, key, from); });
+        supervisor_.worker(worker).post([slot, key, from, settled = std::move(settled)](Worker& w) {
+            w.cancel(slot, key, from, settled);
+        });
 }
 
-void Worker::cancel(std::uint32_t slot, const std::string& key, const io::Address& from) {
+void Worker::cancel(std::uint32_t slot, const std::string& key, const io::Address& from,
+                    pool::CancelToken settled) {
     auto* client = slot < slots_.size() ? slots_[slot] : nullptr;
     if (client != nullptr && client->cancel_key_matches(key)) {
-        if (client->session() != nullptr) client->session()->on_cancel_request();
+        if (client->session() != nullptr) client->session()->on_cancel_request(std::move(settled));
         return;
     }
     if (!from.is_local())  // who guesses keys is turned away like who guesses passwords

@@ -167,6 +167,7 @@ void ClientConnection::on_bytes(std::string_view bytes) {
         case Phase::settings: on_login_bytes(bytes); return;
         case Phase::proxy_header:
         case Phase::tls:
+        case Phase::cancelling:
         case Phase::closing: return;
     }
 }
@@ -193,8 +194,8 @@ bool ClientConnection::on_opening_packet(const wire::StartupPacket& packet, std:
         case StartupKind::ssl_request:
         case StartupKind::gssenc_request: return answer_encryption_request(packet, received);
         case StartupKind::cancel:
-            host_.route_cancel(packet.cancel_pid, std::string(packet.cancel_key), peer_);
-            host_.forget(*this);
+            phase_ = Phase::cancelling;
+            host_.route_cancel(*this, packet.cancel_pid, std::string(packet.cancel_key), peer_);
             return false;
         case StartupKind::startup: {
             on_startup(packet);
@@ -340,7 +341,8 @@ void ClientConnection::tick(base::Nanos now) {
     if (phase_ == Phase::serving) return;
     const auto limit = host_.environment().config().timeouts.login;
     if (limit != 0 && now - connected_at_ > limit) {
-        base::log_info("client " + peer_host_ + ": did not log in in time");
+        if (phase_ != Phase::cancelling)
+            base::log_info("client " + peer_host_ + ": did not log in in time");
         host_.forget(*this);
         return;
     }

@@ -333,7 +333,7 @@ void Session::on_server_gone(std::string_view why) noexcept {
            .detail = why});
 }
 
-void Session::on_cancel_request() noexcept {
+void Session::on_cancel_request(pool::CancelToken settled) noexcept {
     if (ended_) return;
     if (waiting_) {
         leaser_.cancel_wait(*this);
@@ -342,7 +342,7 @@ void Session::on_cancel_request() noexcept {
         return;
     }
     if (server_ != nullptr && exchange_ && !exchange_->expects.empty() && !preparing_)
-        leaser_.cancel(*server_);
+        leaser_.cancel(*server_, std::move(settled));
 }
 
 void Session::tick(base::Nanos now) noexcept {
@@ -354,7 +354,7 @@ void Session::tick(base::Nanos now) noexcept {
     if (!x.cancel_sent && now - x.sent >= limit) {
         x.cancel_sent = true;
         env_.counters().query_timeouts.add(1);
-        leaser_.cancel(*server_);
+        leaser_.cancel(*server_, {});
     } else if (x.cancel_sent && now - x.sent >= limit + kCancelWait) {
         const TurnScope scope(*this);
         fatal({.severity = "FATAL",

@@ -6,6 +6,7 @@
 #include <random>
 #include <thread>
 
+#include "support/mock_server.hpp"
 #include "support/proxy.hpp"
 #include "support/raw_client.hpp"
 
@@ -191,4 +192,53 @@ TEST_CASE("a flood of cancels starves nobody (73)") {
         const auto m = c.ask(msg::query("SELECT 'calm'"));
         if (i > 5) CHECK(first_value(m) == "calm");
     }
+}
+
+TEST_CASE(
+    "while a cancel is on its way its server runs nobody's query, and the canceller waits (71)") {
+    std::atomic<bool> first_arrived{false};
+    std::atomic<bool> arrived{false};
+    std::atomic<bool> settle{false};
+    std::atomic<bool> answer_first{false};
+    std::atomic<int> queries{0};
+    const MockServer server([&](MockConnection& c) {
+        if (!c.login()) {
+            if (!c.cancelled()) return;
+            arrived = true;
+            while (!settle && c.send("")) sleep_for(Seconds(0.005));
+            return;
+        }
+        c.serve([&](const std::string& sql) {
+            if (sql == "SELECT 1") {
+                first_arrived = true;
+                while (!answer_first && !settle) sleep_for(Seconds(0.005));
+            } else if (sql == "SELECT 2") {
+                ++queries;
+            }
+            return reply::complete("SELECT 0");
+        });
+    });
+    Proxy p(
+        Cluster::shared(),
+        {{{"pool", "{min_size: 0, max_size: 1, wait_timeout: 20s}"},
+          {"databases", "{app: {host: 127.0.0.1, port: " + std::to_string(server.port()) + "}}"},
+          {"auth", "{method: trust}"}},
+         {},
+         {},
+         0});
+    auto c = RawClient::login(p.port());
+    c.send(msg::query("SELECT 1"));
+    REQUIRE(eventually([&] { return first_arrived.load(); }));
+    RawClient canceller(p.port());
+    canceller.send(msg::cancel_request(c.backend_pid(), c.backend_key()));
+    REQUIRE(eventually([&] { return arrived.load(); }));
+    answer_first = true;
+    CHECK(types(c.read_until('Z')) == "CZ");
+    c.send(msg::query("SELECT 2"));
+    CHECK(!canceller.closed_within(Seconds(0.3)));
+    CHECK(queries == 0);
+    settle = true;
+    CHECK(types(c.read_until('Z')) == "CZ");
+    CHECK(queries == 1);
+    CHECK(canceller.read_to_end().empty());
 }

@@ -45,6 +45,10 @@ struct Release {
     bool in_copy = false;
 };
 
+/// Shared by all that a client's CancelRequest has set going: its connection is closed when the
+/// last part is done, because a client takes that as the sign that it may send its next query.
+using CancelToken = std::shared_ptr<void>;
+
 /// The pool as a session sees it.
 class Leaser {
   public:
@@ -52,8 +56,9 @@ class Leaser {
     virtual ServerLink* acquire(Waiter& waiter) = 0;
     virtual void cancel_wait(Waiter& waiter) = 0;
     virtual void release(ServerLink& server, Release how) = 0;
-    /// Sends a cancel request for what the session on `server` is running.
-    virtual void cancel(ServerLink& server) = 0;
+    /// Sends a cancel request for what the session on `server` is running; `settled` is let go of
+    /// when it can hit nothing more.
+    virtual void cancel(ServerLink& server, CancelToken settled) = 0;
     virtual metrics::PoolCounters& counters() noexcept = 0;
     /// A parameter changed that no client can have changed: the server was reconfigured.
     virtual void parameter_changed(ServerLink& server, std::string_view name,
@@ -96,7 +101,7 @@ class Pool final : public Leaser {
     ServerLink* acquire(Waiter& waiter) override;
     void cancel_wait(Waiter& waiter) override;
     void release(ServerLink& server, Release how) override;
-    void cancel(ServerLink& server) override;
+    void cancel(ServerLink& server, CancelToken settled = {}) override;
     void parameter_changed(ServerLink& server, std::string_view name,
                            std::string_view value) override;
 

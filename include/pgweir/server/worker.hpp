@@ -39,7 +39,8 @@ class Worker final : public session::Environment,
         return listeners_.empty() ? 0 : listeners_.front()->port();
     }
     void apply_config(config::ConfigPtr config);
-    void cancel(std::uint32_t slot, const std::string& key, const io::Address& from);
+    void cancel(std::uint32_t slot, const std::string& key, const io::Address& from,
+                pool::CancelToken settled);
     void begin_drain();
     /// Ends everybody with 57P01.
     void end_all();
@@ -66,7 +67,8 @@ class Worker final : public session::Environment,
     std::unique_ptr<session::ConsolePort> open_console(session::ClientConnection& client,
                                                        const std::string& user) override;
     std::uint32_t cancel_pid(const session::ClientConnection& client) noexcept override;
-    void route_cancel(std::uint32_t pid, std::string key, const io::Address& from) override;
+    void route_cancel(session::ClientConnection& canceller, std::uint32_t pid, std::string key,
+                      const io::Address& from) override;
     void forget(session::ClientConnection& client) noexcept override;
     bool draining() const noexcept override { return draining_; }
     bool accepts_more_clients() noexcept override;
@@ -89,6 +91,7 @@ class Worker final : public session::Environment,
     std::vector<std::string> search_path_of(const pool::Profile& profile, const std::string& user,
                                             const cache::DatabaseState& database) const;
 
+    std::shared_ptr<Worker*> self_ = std::make_shared<Worker*>(this);
     Supervisor& supervisor_;
     const unsigned number_;
     io::Loop loop_;

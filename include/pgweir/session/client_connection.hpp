@@ -74,7 +74,9 @@ class ClientHost {
     /// The process number and secret the client is to cancel with; secrets are compared in constant
     /// time.
     virtual std::uint32_t cancel_pid(const ClientConnection& client) noexcept = 0;
-    virtual void route_cancel(std::uint32_t pid, std::string key, const io::Address& from) = 0;
+    /// `canceller` is forgotten once the cancel can have no more effect.
+    virtual void route_cancel(ClientConnection& canceller, std::uint32_t pid, std::string key,
+                              const io::Address& from) = 0;
     /// Takes the connection off the worker's books and buries it.
     virtual void forget(ClientConnection& client) noexcept = 0;
     virtual bool draining() const noexcept = 0;
@@ -97,6 +99,7 @@ class ClientConnection final : public io::Watcher,
         proving,
         settings,
         serving,
+        cancelling,  // a CancelRequest: open until the cancel can have no more effect
         closing
     };
 

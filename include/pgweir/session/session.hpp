@@ -42,8 +42,9 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     /// What was queued towards the client has gone out.
     void on_client_drained() noexcept;
     void on_client_gone() noexcept;
-    /// A CancelRequest with this session's key has come.
-    void on_cancel_request() noexcept;
+    /// A CancelRequest with this session's key has come. `settled` is let go of when it can have no
+    /// more effect.
+    void on_cancel_request(pool::CancelToken settled = {}) noexcept;
     /// Some time passed; about ten times a second while busy().
     void tick(base::Nanos now) noexcept;
     /// Ends the session with this report, whatever it is doing.

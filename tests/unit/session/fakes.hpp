@@ -62,7 +62,7 @@ struct FakePool final : pool::Leaser {
         s.leased = false;
         s.held.reset();
     }
-    void cancel(pool::ServerLink&) override { ++cancels; }
+    void cancel(pool::ServerLink&, pool::CancelToken) override { ++cancels; }
     metrics::PoolCounters& counters() noexcept override { return pool_counters; }
     void parameter_changed(pool::ServerLink&, std::string_view, std::string_view) override {
         ++reconfigured;
