@@ -14,8 +14,9 @@
 
 namespace pgweir::admin {
 
-LogFile::LogFile(std::string path, std::uint64_t max_size, std::uint32_t max_files)
-    : path_(std::move(path)), max_size_(max_size), max_files_(max_files) {}
+LogFile::LogFile(std::string path, std::uint64_t max_size, std::uint32_t max_files,
+                 base::Nanos max_age)
+    : path_(std::move(path)), max_size_(max_size), max_files_(max_files), max_age_(max_age) {}
 
 LogFile::~LogFile() { close(); }
 
@@ -48,7 +49,22 @@ bool LogFile::open() {
     }
     look();
     if (regular_ && size_ == 0) broken_line_ = false;
+    born_wall_us_ = regular_ && size_ > 0 ? birth() : base::wall_now_us();
     return true;
+}
+
+/// Where the file system does not know it, the age counts from the opening.
+std::int64_t LogFile::birth() const noexcept {
+    struct statx about {};
+    if (statx(fd_, "", AT_EMPTY_PATH, STATX_BTIME, &about) != 0 ||
+        (about.stx_mask & STATX_BTIME) == 0)
+        return base::wall_now_us();
+    return about.stx_btime.tv_sec * 1'000'000 + about.stx_btime.tv_nsec / 1'000;
+}
+
+/// A clock that jumps may rotate once too early or too late, never again and again.
+bool LogFile::too_old() const noexcept {
+    return max_age_ > 0 && base::wall_now_us() - born_wall_us_ >= max_age_ / base::kMicrosecond;
 }
 
 /// The size is asked for before each line, as others may truncate or remove the file.
@@ -65,7 +81,10 @@ void LogFile::look() noexcept {
 void LogFile::rotate() {
     const auto numbered = [&](std::uint32_t n) { return path_ + "." + std::to_string(n); };
     if (max_files_ == 0) {
-        if (ftruncate(fd_, 0) == 0) size_ = 0;
+        if (ftruncate(fd_, 0) == 0) {
+            size_ = 0;
+            born_wall_us_ = base::wall_now_us();
+        }
         return;
     }
     for (auto n = max_files_ - 1; n > 0; --n)
@@ -78,7 +97,8 @@ bool LogFile::prepare(std::size_t more) {
     look();
     if (path_.empty() || !regular_) return true;
     if (removed_) close();
-    if (fd_ >= 0 && max_size_ > 0 && size_ > 0 && size_ + more > max_size_) rotate();
+    const bool full = max_size_ > 0 && size_ + more > max_size_;
+    if (fd_ >= 0 && size_ > 0 && (full || too_old())) rotate();
     return fd_ >= 0 || open();
 }
 

@@ -7,8 +7,10 @@
 #include <optional>
 #include <thread>
 
+#include "journal.hpp"
 #include "log_file.hpp"
 #include "pgweir/base/log.hpp"
+#include "slow_line.hpp"
 
 namespace pgweir::admin {
 
@@ -31,23 +33,26 @@ struct SlowLogWriter::State {
     std::uint64_t line = 0;  // the thread's
     std::thread thread;
 
+    SlowLogOptions in_use;  // the thread's
+    std::optional<LogFile> file;
+    std::optional<Journal> journal;
+
     void run();
-    bool take(std::unique_lock<std::mutex>& lock, metrics::SlowQuery& query,
-              std::optional<LogFile>& file);
-    void write(LogFile& file, const metrics::SlowQuery& query);
+    bool take(std::unique_lock<std::mutex>& lock, metrics::SlowQuery& query);
+    void open();
+    void write(const metrics::SlowQuery& query);
     void note(const std::string& now_wrong);
 };
 
 /// Waits for a query, opening the file again when that is due; false: it is over.
-bool SlowLogWriter::State::take(std::unique_lock<std::mutex>& lock, metrics::SlowQuery& query,
-                                std::optional<LogFile>& file) {
+bool SlowLogWriter::State::take(std::unique_lock<std::mutex>& lock, metrics::SlowQuery& query) {
     for (;;) {
         wake.wait(lock, [&] { return !queue.empty() || reopen_after || stopping; });
         if (reopen_after && taken >= *reopen_after) {
             reopen_after.reset();
             if (reconfigured)
-                file.emplace(options.file, options.max_file_size, options.max_files);
-            else
+                open();
+            else if (file)
                 file->reopen();
             reconfigured = false;
         } else if (!queue.empty()) {
@@ -71,10 +76,23 @@ void SlowLogWriter::State::note(const std::string& now_wrong) {
     problem = now_wrong;
 }
 
-void SlowLogWriter::State::write(LogFile& file, const metrics::SlowQuery& query) {
+/// With the lock: the options are shared.
+void SlowLogWriter::State::open() {
+    in_use = options;
+    file.reset();
+    journal.reset();
+    if (in_use.file == "journald")
+        journal.emplace(in_use.journal_socket);
+    else
+        file.emplace(in_use.file, in_use.max_file_size, in_use.max_files, in_use.max_age);
+}
+
+void SlowLogWriter::State::write(const metrics::SlowQuery& query) {
     bool ok = false;
     try {
-        ok = file.write_line(slow_log_line(query, ++line));
+        ++line;
+        ok = journal ? journal->write(journal_entry(query, in_use))
+                     : file->write_line(slow_log_line(query, line, in_use));
     } catch (const std::exception&) {  // no memory: the line is lost, the thread is not
     }
     (ok ? written : lost).fetch_add(1, std::memory_order_relaxed);
@@ -82,17 +100,16 @@ void SlowLogWriter::State::write(LogFile& file, const metrics::SlowQuery& query)
 
 void SlowLogWriter::State::run() {
     std::unique_lock lock(mutex);
-    std::optional<LogFile> file;
-    file.emplace(options.file, options.max_file_size, options.max_files);
+    open();
     metrics::SlowQuery query;
-    while (take(lock, query, file)) {
+    while (take(lock, query)) {
         const auto size = query.text.size();
         lock.unlock();
-        write(*file, query);
+        write(query);
         query = {};
         lock.lock();
         queued_bytes -= size;
-        note(file->problem());
+        note(journal ? journal->problem() : file->problem());
     }
 }
 

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "pgweir/base/log.hpp"
+#include "slow_rules.hpp"
 
 namespace pgweir::config {
 
@@ -138,6 +139,16 @@ class Checker {
                 "cache.exclusive_writer: true, or another consistency");
     }
 
+    void slow_log() {
+        for (const auto& text : c_.slow_log.thresholds)
+            if (!read_slow_rule(text))
+                add("slow_log.thresholds",
+                    quoted(text) +
+                        " is no threshold; expected such as \"database=app, user=joe, 200ms\", "
+                        "with any of database, user, application and fingerprint (16 digits), and "
+                        "a duration or off");
+    }
+
     void admin() {
         if (c_.admin.database.empty() || c_.admin.database == "*")
             add("admin.database",
@@ -235,6 +246,7 @@ void check_global(const Config& config, const Where& where, Problems& problems) 
     checker.listen();
     checker.auth();
     checker.cache();
+    checker.slow_log();
     checker.admin();
     checker.credentials(config.control, "control.user", "control.password_file");
 }

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "pgweir/base/units.hpp"
+#include "slow_rules.hpp"
 #include "target.hpp"
 
 namespace pgweir::config {
@@ -30,6 +31,7 @@ constexpr std::string_view kNegotiations = "postgres|direct";
 constexpr std::string_view kBindings = "disable|prefer|require";
 constexpr std::string_view kConsistency = "auto|strict|bounded|in_band|ttl|off";
 constexpr std::string_view kLevels = "debug|info|warning|error";
+constexpr std::string_view kSlowFormats = "json|csv|stderr|pgbouncer";
 
 std::string joined(const std::vector<std::string>& names) {
     std::string out = "[";
@@ -233,14 +235,59 @@ constexpr Option kOptions[] = {
     {"slow_log.threshold", threshold, "1s", "SLOW_QUERY_THRESHOLD", false, "0..365d",
      "Statements that take at least this long are logged; 0: all, off: none.",
      TIME(t.config->slow_log.threshold)},
+    {"slow_log.thresholds", names, "[]", "", false, "",
+     "Thresholds of some statements, the first that matches decides: \"database=app, user=joe, "
+     "application=psql, fingerprint=0123456789abcdef, 200ms\", of which any part may be missing.",
+     [](const T& t, const V& v) {
+         t.config->slow_log.thresholds = v.names;
+         t.config->slow_log.rules = read_slow_rules(v.names);
+     },
+     [](const T& t) { return joined(t.config->slow_log.thresholds); }},
+    {"slow_log.sample", fraction, "1", "", false, "",
+     "Share of the statements over the threshold that is logged.",
+     [](const T& t, const V& v) { t.config->slow_log.sample = v.fraction; },
+     [](const T& t) { return plain(t.config->slow_log.sample); }},
+    {"slow_log.errors", boolean, "false", "", false, "",
+     "Statements that failed are logged, however fast.", FLAG(t.config->slow_log.errors)},
+    {"slow_log.wait_threshold", threshold, "off", "", false, "0..365d",
+     "Statements that waited at least this long for a server connection are logged.",
+     TIME(t.config->slow_log.wait_threshold)},
+    {"slow_log.idle_in_transaction", threshold, "off", "", false, "1ms..365d",
+     "Sessions that do nothing inside a transaction for this long are logged.",
+     TIME(t.config->slow_log.idle_in_transaction)},
+    {"slow_log.parameters", boolean, "false", "", false, "", "Values of parameters are logged.",
+     FLAG(t.config->slow_log.parameters)},
+    {"slow_log.literals", boolean, "true", "", false, "",
+     "Statements are logged with their constants; false: with $1, $2 ... in their place.",
+     FLAG(t.config->slow_log.literals)},
+    {"slow_log.redact", names, "[password]", "", false, "",
+     "Statements in which one of these occurs, in any case, are logged without constants and "
+     "parameters.",
+     [](const T& t, const V& v) { t.config->slow_log.redact = v.names; },
+     [](const T& t) { return joined(t.config->slow_log.redact); }},
     {"slow_log.file", path, "slow.log", "", false, "",
-     "The slow log; empty or stderr: standard error.", TEXT(t.config->slow_log.file)},
-    {"slow_log.format", choice, "json", "", false, "json", "PostgreSQL's jsonlog.",
-     WORD(t.config->slow_log.format, SlowLogFormat, "json")},
+     "The slow log; empty or stderr: standard error; journald: systemd's journal.",
+     TEXT(t.config->slow_log.file)},
+    {"slow_log.format", choice, "json", "", false, kSlowFormats,
+     "PostgreSQL's jsonlog, csvlog or stderr, or PgBouncer's lines.",
+     WORD(t.config->slow_log.format, SlowLogFormat, kSlowFormats)},
+    {"slow_log.line_prefix", text, "%m [%p]: user=%u,db=%d,app=%a,client=%h ", "", false, "",
+     "Before each line of format stderr, as PostgreSQL's log_line_prefix.",
+     TEXT(t.config->slow_log.line_prefix)},
+    {"slow_log.max_age", duration, "0", "", false, "0..365d",
+     "The file is rotated at this age; 0: never.", TIME(t.config->slow_log.max_age)},
     {"slow_log.max_file_size", size, "100MiB", "", false, "0..64TiB",
      "The file is rotated at this size; 0: never.", BYTES(t.config->slow_log.max_file_size)},
     {"slow_log.max_files", integer, "10", "", false, "0..1000", "Rotated files kept.",
      COUNT(t.config->slow_log.max_files, std::uint32_t)},
+    {"queries.enabled", boolean, "true", "", false, "",
+     "Statistics per query, for SHOW QUERIES and SHOW ADVICE.", FLAG(t.config->queries.enabled)},
+    {"queries.max_memory", size, "32MiB", "", false, "64KiB..1TiB",
+     "Most memory of the statistics; the least valuable queries are forgotten.",
+     BYTES(t.config->queries.max_memory)},
+    {"queries.advice", boolean, "true", "", false, "",
+     "New findings of SHOW ADVICE are written to the program's log.",
+     FLAG(t.config->queries.advice)},
     {"log.level", choice, "info", "", false, kLevels, "Least important lines that are logged.",
      WORD(t.config->log.level, LogLevelOption, kLevels)},
     {"log.file", path, "", "", false, "", "The program's log; empty: standard error.",

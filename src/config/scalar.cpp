@@ -140,6 +140,7 @@ ErrorText read_path(const Option& o, std::string_view text, const std::string& d
     if (auto problem = read_text(o, text, v)) return problem;
     const bool output = o.name == "slow_log.file" || o.name == "log.file";
     if (output && text == "stderr") v.text.clear();
+    if (o.name == "slow_log.file" && text == "journald") return std::nullopt;
     if (!v.text.empty() && v.text[0] != '/' && !directory.empty())
         v.text = directory + (directory.ends_with('/') ? "" : "/") + v.text;
     return read_named_file(o, v);

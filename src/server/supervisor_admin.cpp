@@ -17,6 +17,11 @@ admin::SlowLogOptions slow_log_options(const config::Config& config) {
     o.file = config.slow_log.file;
     o.max_file_size = config.slow_log.max_file_size;
     o.max_files = config.slow_log.max_files;
+    o.max_age = config.slow_log.max_age;
+    o.form = static_cast<admin::SlowLogForm>(config.slow_log.format);
+    o.prefix = config.slow_log.line_prefix;
+    o.literals = config.slow_log.literals;
+    o.redact = config.slow_log.redact;
     return o;
 }
 

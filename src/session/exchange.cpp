@@ -21,7 +21,13 @@ void Exchange::reset() {
     cache_word = {};
     fences.clear();
     written = {};
-    tx_started = 0;
+    tx_started = idle_since = 0;
+    tx_statements = 0;
+    works.clear();
+    work = parts = 0;
+    part_started = 0;
+    part_rows = part_bytes = 0;
+    error.clear();
     wrote = may_leave_state = unpin_at_ready = false;
     commit_in_flight = copy_ended = unsynced = reset_settings = false;
     reset_name.clear();

@@ -51,6 +51,7 @@ MemoPtr JudgeMemo::judge(const JudgeContext& context, std::string_view text,
     auto entry = std::make_shared<MemoEntry>();
     entry->verdict = query::judge(text, resolve);
     entry->catalog_version = catalog ? version : 0;
+    entry->fingerprint = query::fingerprint(text);
     entry->may_name_statement = may_name_statement(entry->verdict->kind);
     ++parses_;
     for (const auto oid : entry->verdict->reads)

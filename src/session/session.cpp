@@ -175,6 +175,7 @@ std::size_t Session::fail_unit(std::string_view view, const pool::ServerFailure&
     const wire::Report report{
         .sqlstate = why.sqlstate, .message = why.message, .detail = why.detail};
     const auto frame = wire::scan_frame(view);
+    log_refused(frame.type == wire::fe::kQuery ? frame.body : std::string_view(), why);
     if (frame.type == wire::fe::kQuery || frame.type == wire::fe::kFunctionCall)
         return send_error_and_ready(frame, report);
     std::string out;
@@ -346,6 +347,7 @@ void Session::on_cancel_request(pool::CancelToken settled) noexcept {
 }
 
 void Session::tick(base::Nanos now) noexcept {
+    if (!ended_ && exchange_ && exchange_->idle_since != 0) log_idle(now);
     if (ended_ || !exchange_ || server_ == nullptr || exchange_->sent == 0) return;
     auto& x = *exchange_;
     const auto limit = env_.config().timeouts.query;

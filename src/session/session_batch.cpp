@@ -112,6 +112,7 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
         return false;
     }
     BatchLookup lookup(env_.batch_entries);
+    env_.batch_works.clear();
     lookup.unnamed = unnamed_;
     if (!look_up_batch(lookup, batch)) return false;
     next_unnamed_ = lookup.unnamed;
@@ -130,6 +131,11 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
     counters_.bind_count.add(plan.binds);
     write_batch_hit(lookup, batch);
     count_hit();
+    for (std::size_t i = 0; i < env_.batch_works.size(); ++i) {
+        const auto& work = env_.batch_works[i];
+        record_hit(*work.memo, work.statement->text, lookup.entries[i]->data().size());
+    }
+    env_.batch_works.clear();
     return true;
 }
 
@@ -185,6 +191,7 @@ bool Session::look_up_parse(BatchLookup& lookup, std::string_view body) {
 NotCached Session::look_up_portal(BatchLookup& lookup, unsigned bind) {
     const auto& statement = *lookup.statement;
     const auto memo = judge(statement.text, statement.scan);
+    if (env_.queries.on()) env_.batch_works.push_back({memo, lookup.statement, {}});
     auto reason = cache_verdict(*memo, statement.scan);
     for (const auto type : statement.types)
         if (reason == NotCached::none && !query::plain_parameter_type(type))
@@ -212,6 +219,7 @@ NotCached Session::look_up_portal(BatchLookup& lookup, unsigned bind) {
     if (suspends) reason = NotCached::row_limit;
     if (!entry) {
         lookup.misses = true;
+        not_cached_ = reason;
         if (!lookup.pending) lookup.pending = std::make_unique<PendingFills>();
         lookup.pending->items.push_back({bind, key, hash, memo});
     }

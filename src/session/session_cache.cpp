@@ -48,6 +48,7 @@ NotCached Session::cache_verdict(const MemoEntry& memo,
 }
 
 void Session::count_not_cached(NotCached reason) {
+    not_cached_ = reason;
     env_.counters().not_cached[static_cast<std::size_t>(reason)].add(1);
 }
 
@@ -76,8 +77,10 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
         turn_->client.flush();  // the entry is held for this long only
         unnamed_.reset();
         count_hit();
+        if (env_.queries.on()) record_hit(memo, text, entry->answer().size());
         return true;
     }
+    not_cached_ = NotCached::none;
     pending_fills_ = std::make_unique<PendingFills>();
     pending_fills_->items.push_back({0, key, hash, judged_});
     return false;

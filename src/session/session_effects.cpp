@@ -1,4 +1,4 @@
-// Session: what statements do beyond their answer: pins, fences, statistics, the slow log.
+// Session: what statements do beyond their answer: pins, fences, counters.
 #include "pgweir/base/log.hpp"
 #include "pgweir/session/session.hpp"
 #include "turn.hpp"
@@ -105,50 +105,33 @@ void Session::finish_statement(base::Nanos now) {
     auto& x = *exchange_;
     if (x.sent == 0) return;
     const auto total = now - x.started;
+    const auto done = x.work;
     auto& c = counters_;
     c.query_count.add(1);
     c.query_time_us.add(static_cast<std::uint64_t>((now - x.sent) / base::kMicrosecond));
-    const auto& slow = env_.config().slow_log;
     if (tx_ == wire::TxStatus::idle)
         c.xact_time_us.add(static_cast<std::uint64_t>(
             (now - (x.tx_started != 0 ? x.tx_started : x.sent)) / base::kMicrosecond));
-    x.tx_started = tx_ == wire::TxStatus::idle ? 0 : x.tx_started != 0 ? x.tx_started : x.sent;
-    if (slow.threshold >= 0 && total >= slow.threshold) log_slow(now, total);
+    if (env_.queries.on() && (x.parts == 0 || !x.sqlstate.empty()))
+        record_query(now, x.work, x.part_started != 0 ? x.part_started : x.started);
+    consider_logging(now, total);
+    const bool inside = tx_ != wire::TxStatus::idle;
+    x.tx_started = !inside ? 0 : x.tx_started != 0 ? x.tx_started : x.sent;
+    x.tx_statements = inside ? x.tx_statements + 1 : 0;
+    x.idle_since = inside && x.ready_expected == 0 ? now : 0;
     x.sqlstate.clear();
     x.wait = 0;
     x.sent = x.ready_expected > 0 ? now : 0;  // a pipelined one is at work from here
     x.started = now;
     x.rows = x.bytes = 0;
     x.first_byte = 0;
-}
-
-void Session::log_slow(base::Nanos now, base::Nanos total) {
-    auto* log = env_.slow_log();
-    if (log == nullptr) return;
-    auto& x = *exchange_;
-    metrics::SlowQuery q;
-    q.text = x.extended ? (x.statement ? x.statement->text : std::string()) : x.text;
-    q.extended = x.extended;
-    if (x.extended) q.prepared_name = x.statement_name;
-    q.user = identity_->user;
-    q.database = identity_->database;
-    q.application_name = application_name_;
-    q.client_host = client_host;
-    q.client_port = client_port;
-    q.server_pid = server_ != nullptr ? server_->process_id() : 0;
-    q.session_id = session_id;
-    q.started_wall_us = base::wall_now_us() - total / base::kMicrosecond;
-    q.total_ns = total;
-    q.wait_ns = x.wait;
-    const auto answered = x.first_byte != 0 ? x.first_byte : now;
-    q.server_ns = answered - x.sent;
-    q.transfer_ns = now - answered;
-    q.rows = x.rows;
-    q.bytes = x.bytes;
-    q.cache = x.cache_word.empty() ? std::string_view("bypass") : x.cache_word;
-    q.sqlstate = x.sqlstate;
-    q.pool = identity_->shared_pool ? identity_->shared_pool->name : identity_->database;
-    log->offer(std::move(q));
+    x.parts = x.work = 0;
+    x.part_started = 0;
+    x.part_rows = x.part_bytes = 0;
+    if (x.expects.empty())
+        x.works.clear();
+    else
+        x.works.drop_before(done);
 }
 
 }  // namespace pgweir::session

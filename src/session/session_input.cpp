@@ -123,7 +123,7 @@ void Session::begin_statement(bool extended) {
     if (x.sent != 0) return;  // pipelined behind one that is measured already
     x.started = x.wait > 0 ? env_.now() - x.wait : env_.now();
     x.sent = env_.now();
-    x.first_byte = 0;
+    x.first_byte = x.idle_since = 0;
     x.rows = x.bytes = 0;
     x.extended = extended;
     x.timed = false;
@@ -177,7 +177,9 @@ std::size_t Session::forward_execute(std::string_view view, const Frame& frame) 
         return 0;
     }
     exchange_->copy_ended = false;
-    expect({.kind = Expect::Kind::execute, .fill = exchange_->current_fill});
+    expect({.kind = Expect::Kind::execute,
+            .fill = exchange_->current_fill,
+            .work = exchange_->works.last()});
     return forward_whole(view, frame);
 }
 
@@ -285,7 +287,9 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     pending_fills_.reset();
     unnamed_.reset();  // a simple Query destroys the unnamed statement
     server_->unnamed_statement = 0;
-    expect({.kind = Expect::Kind::query, .fill = fill});
+    expect({.kind = Expect::Kind::query,
+            .fill = fill,
+            .work = x.works.push({std::move(memo), nullptr, {}})});
     turn_->server.view(view.substr(0, frame.size));
     return frame.size;
 }

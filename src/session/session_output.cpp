@@ -17,6 +17,7 @@ namespace {
 /// Frames that must be seen whole are held up to this size; no honest server sends longer ones.
 constexpr std::size_t kHoldBound = 1024 * 1024;
 constexpr std::size_t kHighWater = 256 * 1024;
+constexpr std::size_t kLoggedError = 4096;  // bytes of a message in the slow log
 constexpr std::size_t kReadySize = wire::kHeaderSize + 1;
 
 bool streamable(char type) noexcept {
@@ -120,6 +121,7 @@ bool Session::take_usual(char type) {
         case be::kCommandComplete:
             if (front.kind == Kind::query) return true;
             if (front.kind != Kind::execute) return false;
+            finish_execute(front.work);
             break;
         case be::kRowDescription:
             if (front.kind == Kind::query) return true;
@@ -176,6 +178,7 @@ bool Session::whole_answer(Run& run) {
     if (front.swallow || (front.kind != Kind::query && front.kind != Kind::sync)) return false;
     const char status = rest[wire::kHeaderSize];
     if (status != 'I' && status != 'T' && status != 'E') return false;
+    if (front.work != 0 && x.sqlstate.empty()) x.work = front.work;
     x.expects.pop();
     --x.ready_expected;
     ready(static_cast<wire::TxStatus>(status));
@@ -352,7 +355,10 @@ Session::Reply Session::completion(std::string_view whole, char type) {
         return Reply::violation;
     }
     tee(whole);
-    if (front.kind == Kind::execute) x.expects.pop();
+    if (front.kind == Kind::execute) {
+        x.expects.pop();
+        finish_execute(front.work);
+    }
     return front.swallow ? Reply::swallow : Reply::forward;
 }
 
@@ -393,7 +399,11 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
                                 std::string(fields.detail), true});
         return Reply::swallow;
     }
-    if (!front.quiet) x.sqlstate = fields.sqlstate;
+    if (!front.quiet) {
+        x.sqlstate = fields.sqlstate;
+        x.work = front.work != 0 ? front.work : x.works.last();
+        if (env_.config().slow_log.errors) x.error = fields.message.substr(0, kLoggedError);
+    }
     // Its plan is of another schema: whoever parses it anew gets a new one.
     if (fields.sqlstate == wire::sqlstate::kFeatureNotSupported && x.statement != nullptr &&
         fields.message == "cached plan must not change result type")
@@ -458,6 +468,7 @@ Session::Reply Session::on_ready_for_query(Run& run, std::string_view body) {
     }
     x.expects.pop();
     --x.ready_expected;
+    if (front.work != 0 && x.sqlstate.empty()) x.work = front.work;
     if (front.quiet) return Reply::swallow;
     if (front.swallow) {
         if (lease_failure_ != nullptr) {

@@ -191,7 +191,10 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
             deallocates_all(statement->text))
             forget_all_statements();
         apply_effects(*memo);
+        x.works.push({memo, statement,
+                      env_.config().slow_log.parameters ? std::string(r.rest()) : std::string()});
     } else {
+        x.works.push({});
         unknown_effects(query::PinReason::none);  // a statement made by SQL PREPARE, or none
     }
     // COMMIT, CALL and their kin take effect at their Execute, before any Sync.

@@ -239,6 +239,49 @@ TEST_CASE("pins are counted with their reason") {
     CHECK(eventually([&] { return proxy().metric(name) == before + 1; }));
 }
 
+TEST_CASE("errors, waits, silence in transactions and parameters are logged where asked for" *
+          doctest::skip(Proxy::direct())) {
+    Proxy p(Cluster::shared(),
+            {{{"slow_log",
+               "{threshold: off, thresholds: [\"application=watched, 0\"], errors: true, "
+               "wait_threshold: 100ms, idle_in_transaction: 200ms, parameters: true, "
+               "file: slow.log}"},
+              {"pool", "{max_size: 1}"}},
+             {},
+             {},
+             0});
+    auto c = p.connect();
+    CHECK(!c.exec("SELECT 1/0 AS planted").ok);
+    c.run("SELECT 'not logged'");
+    auto watched = p.connect("app", "app", "application_name=watched");
+    watched.exec_params("SELECT $1::int, $2::text", {"42", "it's"});
+    c.run("BEGIN");
+    c.run("SELECT 'left idle'");
+    REQUIRE(PQsendQuery(watched.raw(), "SELECT 'waited'") == 1);  // c has the only connection
+    CHECK(
+        eventually([&] { return p.slow_log().find("idle in transaction") != std::string::npos; }));
+    c.run("COMMIT");
+    CHECK(take_answer(PQgetResult(watched.raw())).ok);
+    auto third = p.connect();
+    c.run("BEGIN");
+    REQUIRE(PQsendQuery(third.raw(), "SELECT 'queued'") == 1);
+    CHECK(eventually([&] {
+        const auto log = p.slow_log();
+        return log.find("idle in transaction") != log.rfind("idle in transaction");
+    }));
+    c.run("COMMIT");
+    CHECK(take_answer(PQgetResult(third.raw())).ok);
+    CHECK(eventually([&] { return p.slow_log().find("'queued'") != std::string::npos; }));
+    const auto log = p.slow_log();
+    CHECK(log.find("not logged") == std::string::npos);
+    CHECK(log.find("\"error_severity\":\"ERROR\",\"state_code\":\"22012\",\"message\":\"division "
+                   "by zero\",\"statement\":\"SELECT 1/0 AS planted\"") != std::string::npos);
+    CHECK(log.find("\"detail\":\"parameters: $1 = '42', $2 = 'it''s'\"") != std::string::npos);
+    CHECK(log.find("\"statement\":\"SELECT 'left idle'\"") != std::string::npos);
+    CHECK(log.find("client waited") != std::string::npos);
+    CHECK(log.find("\"tx_position\":2") != std::string::npos);
+}
+
 TEST_CASE("a slow statement is in the slow log, once, with its figures" *
           doctest::skip(Proxy::direct())) {
     Proxy p(Cluster::shared(), {{{"slow_log", "{threshold: 200ms, file: slow.log}"}}, {}, {}, 0});

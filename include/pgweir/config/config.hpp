@@ -19,7 +19,7 @@ enum class PoolMode : std::uint8_t { session, transaction, statement };
 enum class TlsMode : std::uint8_t { disable, allow, prefer, require, verify_ca, verify_full };
 enum class AuthMethod : std::uint8_t { forward, trust, scram_sha_256, md5, hba };
 enum class Consistency : std::uint8_t { automatic, strict, bounded, in_band, ttl, off };
-enum class SlowLogFormat : std::uint8_t { json };
+enum class SlowLogFormat : std::uint8_t { json, csv, stderr_, pgbouncer };
 enum class LogLevelOption : std::uint8_t { debug, info, warning, error };
 
 /// libpq's channel_binding and sslnegotiation.
@@ -87,6 +87,13 @@ struct Cache {
     double verify_ratio = 0;
 };
 
+/// A threshold of the slow log for some statements. What is empty matches everything.
+struct SlowRule {
+    std::string database, user, application;
+    std::optional<std::uint64_t> fingerprint;
+    base::Nanos threshold = -1;  // negative: never
+};
+
 struct Config {
     std::string file;  // where it was read from; empty: defaults
     Listen listen;
@@ -124,7 +131,23 @@ struct Config {
         SlowLogFormat format = SlowLogFormat::json;
         std::uint64_t max_file_size = 100ull << 20;
         std::uint32_t max_files = 10;
+        base::Nanos max_age = 0;               // 0: not rotated by age
+        std::vector<std::string> thresholds;   // as written
+        std::vector<SlowRule> rules;           // the same, read; the first that matches decides
+        double sample = 1;                     // share of the statements over the threshold
+        bool errors = false;                   // statements that failed, however fast
+        base::Nanos wait_threshold = -1;       // negative: off
+        base::Nanos idle_in_transaction = -1;  // negative: off
+        bool parameters = false;               // values of Bind are logged
+        bool literals = true;                  // false: texts are logged without their constants
+        std::vector<std::string> redact{"password"};
+        std::string line_prefix = "%m [%p]: user=%u,db=%d,app=%a,client=%h ";
     } slow_log;
+    struct {
+        bool enabled = true;
+        std::uint64_t max_memory = 32ull << 20;
+        bool advice = true;  // findings are written to the log
+    } queries;
     struct {
         LogLevelOption level = LogLevelOption::info;
         std::string file;

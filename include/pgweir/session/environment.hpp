@@ -13,6 +13,7 @@
 #include "pgweir/cache/store.hpp"
 #include "pgweir/config/config.hpp"
 #include "pgweir/metrics/counters.hpp"
+#include "pgweir/metrics/query_record.hpp"
 #include "pgweir/metrics/slow_query.hpp"
 #include "pgweir/pool/pool.hpp"
 #include "pgweir/session/exchange.hpp"
@@ -67,6 +68,8 @@ class Environment {
     JudgeMemo memo;
     std::string key_buffer;                      // for building one key at a time
     std::vector<cache::EntryPtr> batch_entries;  // for looking up one batch at a time
+    metrics::QueryRecorder queries;              // the statistics per query
+    std::vector<Work> batch_works;               // of a batch that the cache answers
 
   protected:
     explicit Environment(const base::Nanos* clock) noexcept : clock_(clock) {}

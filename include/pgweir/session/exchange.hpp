@@ -4,6 +4,7 @@
 // worker's.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -12,6 +13,7 @@
 #include "pgweir/base/clock.hpp"
 #include "pgweir/cache/epochs.hpp"
 #include "pgweir/cache/fill.hpp"
+#include "pgweir/session/judge_memo.hpp"
 #include "pgweir/session/statement.hpp"
 
 namespace pgweir::session {
@@ -38,6 +40,7 @@ struct Expect {
     bool own_error = false;    // sent to make the server fail; `statement` is the index in errors
     std::uint16_t fill = 0;    // which of Exchange::fills collects the answer, from 1; 0: none
     std::uint64_t statement = 0;
+    std::uint64_t work = 0;  // query, execute: what it runs, a number of WorkQueue
 };
 
 /// A name a Parse gave, taken back when the server refuses or skips it.
@@ -77,6 +80,42 @@ class ExpectQueue {
     std::size_t head_ = 0;
 };
 
+/// A statement that was sent and is not completed yet, for the slow log and the statistics.
+struct Work {
+    MemoPtr memo;
+    StatementPtr statement;  // extended protocol
+    std::string bind;        // the Bind's body behind its names, where parameters are logged
+};
+
+/// What is at work, by numbers that count up from 1.
+class WorkQueue {
+  public:
+    std::uint64_t push(Work work) {
+        items_.push_back(std::move(work));
+        return last();
+    }
+    std::uint64_t last() const noexcept { return base_ + items_.size(); }
+    Work* find(std::uint64_t number) noexcept {
+        return number > base_ && number <= last() ? &items_[number - base_ - 1] : nullptr;
+    }
+    /// Those before `number` are over.
+    void drop_before(std::uint64_t number) noexcept {
+        if (number <= base_ + kKept) return;
+        const auto n = std::min<std::uint64_t>(number - base_ - 1, items_.size());
+        items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(n));
+        base_ += n;
+    }
+    void clear() noexcept {
+        items_.clear();
+        base_ = 0;
+    }
+
+  private:
+    static constexpr std::uint64_t kKept = 64;  // so that a pipeline is not moved for each
+    std::vector<Work> items_;
+    std::uint64_t base_ = 0;
+};
+
 struct Exchange {
     ExpectQueue expects;
     unsigned ready_expected = 0;  // query, sync and function_call items, the proxy's own included
@@ -94,9 +133,17 @@ struct Exchange {
     std::uint64_t rows = 0;
     std::uint64_t bytes = 0;
     std::string sqlstate;
-    std::string_view cache_word;  // verdict for the log: "miss", or why not
-    base::Nanos wait = 0;         // for a server connection
-    base::Nanos tx_started = 0;   // of the transaction that is open
+    std::string_view cache_word;      // verdict for the log: "miss", or why not
+    base::Nanos wait = 0;             // for a server connection
+    base::Nanos tx_started = 0;       // of the transaction that is open
+    std::uint32_t tx_statements = 0;  // completed in it
+    base::Nanos idle_since = 0;       // inside it; 0: at work, or logged already
+    WorkQueue works;
+    std::uint64_t work = 0;                       // completed last, or that failed
+    std::uint64_t parts = 0;                      // Executes completed since the last ReadyForQuery
+    base::Nanos part_started = 0;                 // of the next Execute
+    std::uint64_t part_rows = 0, part_bytes = 0;  // before it
+    std::string error;                            // the server's message, where errors are logged
 
     // Effects that end with the transaction or the lease.
     std::vector<cache::WriteFence> fences;  // raised for messages that may have committed

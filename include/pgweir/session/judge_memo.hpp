@@ -30,6 +30,9 @@ struct MemoEntry {
     std::vector<cache::RelationState*> reads;   // without the database's own state
     std::vector<cache::RelationState*> writes;  // Writes::relations
     bool may_name_statement = true;             // it may be EXECUTE or DEALLOCATE
+    std::uint64_t fingerprint = 0;
+    /// The statistics' generation that was told the text; the worker's own, like the memo.
+    mutable std::uint32_t introduced = 0;
 };
 using MemoPtr = std::shared_ptr<const MemoEntry>;
 

@@ -147,7 +147,19 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void raise_fence();
     void settle_at_ready(wire::TxStatus status);
     void finish_statement(base::Nanos now);
-    void log_slow(base::Nanos now, base::Nanos total);
+
+    // session_report.cpp: statistics and the slow log
+    void finish_execute(std::uint64_t work);
+    void record_query(base::Nanos now, std::uint64_t work, base::Nanos since);
+    void record_hit(const MemoEntry& memo, std::string_view text, std::size_t bytes);
+    void introduce(const MemoEntry& memo, std::string_view text);
+    std::uint32_t stats_group();
+    void consider_logging(base::Nanos now, base::Nanos total);
+    base::Nanos slow_threshold(const metrics::SlowQuery& query, const Work* work) const;
+    metrics::SlowQuery describe(base::Nanos now, base::Nanos total);
+    void describe_client(metrics::SlowQuery& query) const;
+    void log_idle(base::Nanos now);
+    void log_refused(std::string_view text, const pool::ServerFailure& why);
 
     // session_cache.cpp
     query::NotCached cache_verdict(const MemoEntry& memo,
@@ -221,6 +233,9 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::uint64_t reply_left_ = 0;   // bytes of the server's frame being streamed
     wire::TxStatus tx_ = wire::TxStatus::idle;
     query::PinReason pin_ = query::PinReason::none;
+    query::NotCached not_cached_ =
+        query::NotCached::none;      // the latest answer of the cache's rules
+    std::uint32_t stats_group_ = 0;  // 0: not asked for yet
     bool ended_ = false;
     bool waiting_ = false;
     bool consuming_ = false;

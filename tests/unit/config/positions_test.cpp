@@ -29,7 +29,8 @@ TEST_CASE("errors in the shape of the file are told at their place") {
         {"log: {level: info}\nlogs: {}\n",
          "c.yaml:2:1: unknown key \"logs\"; expected one of admin, auth, cache, control, "
          "databases, "
-         "http, limits, listen, log, pool, slow_log, timeouts, workers; did you mean \"log\"?"},
+         "http, limits, listen, log, pool, queries, slow_log, timeouts, workers; did you mean "
+         "\"log\"?"},
         {"databases:\n  a:\n    pool:\n      size: 1\n    port: 1\n",
          "c.yaml:4:7: unknown key \"databases.a.pool.size\"; expected one of idle_timeout, "
          "lifetime, "
