@@ -1,5 +1,7 @@
 // The program: command line, configuration, supervisor. Exit codes: 0, 1 runtime, 2 usage, 78
 // configuration (sysexits.h).
+#include <sys/resource.h>
+
 #include <cstdio>
 
 #include "pgweir/base/log.hpp"
@@ -12,8 +14,18 @@ constexpr int kRuntimeError = 1;
 constexpr int kConfigError = 78;
 }  // namespace
 
+namespace {
+/// Passwords and keys are in memory. 1, not 0: the kernel hands cores to a program such as
+/// systemd-coredump whatever the limit is, but for this one.
+void forbid_cores() noexcept {
+    const rlimit one{1, 1};
+    setrlimit(RLIMIT_CORE, &one);
+}
+}  // namespace
+
 int main(int argc, char** argv) {
     using namespace pgweir;
+    forbid_cores();
     const auto line = server::parse_command_line(argc, argv);
     if (line.exit_code) return *line.exit_code;
     const auto loaded = config::load_config(line.config_file, server::process_environment());

@@ -2,10 +2,7 @@
 // rights in the console and over HTTP. Numbers in names: the list of security cases.
 #include <doctest/doctest.h>
 
-#include <unistd.h>
-
-#include "pgweir/base/bytes.hpp"
-#include "support/mock_server.hpp"
+#include "support/certificates.hpp"
 #include "support/proxy.hpp"
 #include "support/raw_client.hpp"
 #include "support/run.hpp"
@@ -18,46 +15,6 @@ ProxyOptions options(std::map<std::string, std::string> sections,
                      std::map<std::string, std::string> files = {}) {
     return {std::move(sections), std::move(files), {}, 0};
 }
-
-void openssl(const std::string& arguments) {
-    const auto r = run({"sh", "-c", "openssl " + arguments});
-    REQUIRE_MESSAGE(r.status == 0, r.err);
-}
-
-/// An authority, and certificates of it for server (localhost), app and other; a stranger's, too.
-struct Certificates {
-    TempDir dir{"pgweir-doors"};
-    std::string d = dir.path() + "/";
-
-    Certificates() {
-        for (const char* ca : {"ca", "foreign"})
-            openssl("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=" + std::string(ca) +
-                    " -keyout " + d + ca + ".key -out " + d + ca + ".pem");
-        for (const auto& [name, ca] :
-             {std::pair("server", "ca"), {"app", "ca"}, {"other", "ca"}, {"fake", "foreign"}})
-            make(name, ca);
-        run({"sh", "-c", "chmod 755 " + dir.path() + "; chmod 600 " + d + "*.key"});
-    }
-    void make(const std::string& name, const std::string& ca) {
-        const auto n = d + name;
-        write_file(n + ".ext", "subjectAltName=DNS:localhost,IP:127.0.0.1\n");
-        openssl("req -newkey rsa:2048 -nodes -subj /CN=" + name + " -keyout " + n + ".key -out " +
-                n + ".csr");
-        openssl("x509 -req -days 2 -in " + n + ".csr -CA " + d + ca + ".pem -CAkey " + d + ca +
-                ".key -CAcreateserial -extfile " + n + ".ext -out " + n + ".pem");
-    }
-    std::string listen(const std::string& mode, const std::string& more = "") const {
-        return "{host: 127.0.0.1, port: {port}" + more + ", tls: {mode: " + mode +
-               ", cert_file: " + d + "server.pem, key_file: " + d + "server.key, ca_file: " + d +
-               "ca.pem}}";
-    }
-    std::string as(const std::string& name) const {
-        return "sslmode=require sslcert=" + d + name + ".pem sslkey=" + d + name + ".key ";
-    }
-    std::string nobody() const {
-        return "sslmode=require sslcert=" + d + "none sslkey=" + d + "none ";
-    }
-};
 
 Certificates& certificates() {
     static Certificates c;

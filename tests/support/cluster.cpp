@@ -130,6 +130,11 @@ void Cluster::reload() const {
     sleep_for(Seconds(0.2));
 }
 
+void Cluster::set_ident(const std::string& text) const {
+    write_file(data() + "/pg_ident.conf", text);
+    reload();
+}
+
 void Cluster::set_hba(const std::string& text) const {
     write_file(data() + "/pg_hba.conf", text);
     reload();

@@ -48,6 +48,7 @@ class Cluster {
     }
     void reload() const;
     void set_hba(const std::string& text) const;
+    void set_ident(const std::string& text) const;
     bool running() const noexcept { return pid_ > 0; }
 
     /// Number of connections of this user's pool (never the direct ones).
