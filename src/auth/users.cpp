@@ -168,6 +168,18 @@ base::Result<UserStorePtr> UserStore::load(const std::string& path, const UserSt
     return parse(text, path, previous);
 }
 
+base::Result<UserStorePtr> UserStore::one(const std::string& user, std::string text) {
+    auto secret = read_secret(user, std::move(text), nullptr);
+    if (!secret) return base::Error{secret.error()};
+    auto store = std::make_shared<UserStore>();
+    store->has_md5_ = !secret->md5.empty();
+    if (secret->scram) store->scram_iterations_ = secret->scram->iterations;
+    store->users_.emplace(user, *std::move(secret));
+    return UserStorePtr(std::move(store));
+}
+
+UserStorePtr UserStore::nobody() { return std::make_shared<const UserStore>(); }
+
 const UserSecret* UserStore::find(std::string_view user) const noexcept {
     const auto it = users_.find(user);
     return it == users_.end() ? nullptr : &it->second;

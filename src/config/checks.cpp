@@ -120,7 +120,7 @@ class Checker {
         if (method == AuthMethod::hba && c_.auth.hba_file.empty())
             add("auth.method", "has no rules to go by; expected auth.hba_file");
         const bool secrets = method == AuthMethod::scram_sha_256 || method == AuthMethod::md5;
-        if (secrets && c_.auth.users_file.empty())
+        if (secrets && c_.auth.users_file.empty() && c_.auth.query_login.user.empty())
             add("auth.method", "has no users to check; expected auth.users_file");
         const bool remote = !is_loopback(c_.listen.host) || !c_.listen.proxy_protocol.empty();
         if (method == AuthMethod::trust && remote && !c_.auth.allow_remote_trust)
@@ -249,6 +249,7 @@ void check_global(const Config& config, const Where& where, Problems& problems) 
     checker.slow_log();
     checker.admin();
     checker.credentials(config.control, "control.user", "control.password_file");
+    checker.credentials(config.auth.query_login, "auth.query_user", "auth.query_password_file");
 }
 
 void check_database(const Config& config, const Database& database, const Where& where,

@@ -39,6 +39,7 @@ void compare_global(std::vector<Difference>& out, const Config& old, const Confi
         if (was != is) add(out, o, std::string(name), was, is);
     }
     compare_secret(out, "control.password_file", old.control, now.control);
+    compare_secret(out, "auth.query_password_file", old.auth.query_login, now.auth.query_login);
 }
 
 void compare_database(std::vector<Difference>& out, const Config& old, const Config& now,

@@ -147,6 +147,22 @@ constexpr Option kOptions[] = {
     {"auth.ident_file", file, "", "", false, "",
      "Name maps in the form of pg_ident.conf, for methods cert and peer.",
      TEXT(t.config->auth.ident_file)},
+    {"auth.query_user", text, "", "", false, "",
+     "User of the proxy's own connections that ask the server for the secrets of users who are not "
+     "in users_file; empty: nobody is asked for.",
+     TEXT(t.config->auth.query_login.user)},
+    {"auth.query_password_file", secret, "", "", false, "", "File that holds that user's password.",
+     SECRET(t.config->auth.query_login)},
+    {"auth.query", statement, "", "", false, "",
+     "The question: $1 is the user; name, secret and perhaps the seconds it is still valid come "
+     "back. Empty: pg_authid is asked, VALID UNTIL heeded.",
+     TEXT(t.config->auth.query)},
+    {"auth.query_database", text, "", "", false, "",
+     "Database that is asked; empty: the one the client wants.",
+     TEXT(t.config->auth.query_database)},
+    {"auth.query_ttl", duration, "1min", "", false, "0..1d",
+     "How long an answer is remembered; that there is no such user, at most 5 s.",
+     TIME(t.config->auth.query_ttl)},
     {"auth.allow_remote_trust", boolean, "false", "", false, "",
      "Lets trust, as method or in a rule, be used on addresses beyond loopback: whoever connects "
      "is believed.",

@@ -182,8 +182,22 @@ std::optional<std::string> Connection::query(std::string_view sql, const RowCall
                                              base::Nanos limit) {
     if (!usable()) return fail(error_.empty() ? "not connected" : error_);
     const auto deadline = base::monotonic_now() + (limit > 0 ? limit : limits_.statement);
-    if (PQsendQuery(conn_, std::string(sql).c_str()) == 0 || PQsetSingleRowMode(conn_) == 0)
-        return fail(one_line(PQerrorMessage(conn_)));
+    return read_results(PQsendQuery(conn_, std::string(sql).c_str()) != 0, row, deadline);
+}
+
+std::optional<std::string> Connection::query_one(const std::string& sql,
+                                                 const std::string& parameter,
+                                                 const RowCallback& row) {
+    if (!usable()) return fail(error_.empty() ? "not connected" : error_);
+    const char* value = parameter.c_str();
+    const bool sent =
+        PQsendQueryParams(conn_, sql.c_str(), 1, nullptr, &value, nullptr, nullptr, 0) != 0;
+    return read_results(sent, row, base::monotonic_now() + limits_.statement);
+}
+
+std::optional<std::string> Connection::read_results(bool sent, const RowCallback& row,
+                                                    base::Nanos deadline) {
+    if (!sent || PQsetSingleRowMode(conn_) == 0) return fail(one_line(PQerrorMessage(conn_)));
     std::optional<std::string> failed;
     while (true) {
         pg_result* raw = nullptr;

@@ -20,7 +20,7 @@ bool listens_beyond_loopback(const config::Config& config) {
 std::string missing_for(const auth::HbaRule& rule, const config::Config& config,
                         const session::Doors& doors) {
     using auth::HbaMethod;
-    if (rule.needs_users() && doors.users == nullptr)
+    if (rule.needs_users() && doors.users == nullptr && config.auth.query_login.user.empty())
         return "method " + std::string(name(rule.method)) +
                " has no users to check; expected auth.users_file";
     if (rule.needs_certificates() && (doors.tls == nullptr || config.listen.tls.ca_file.empty()))

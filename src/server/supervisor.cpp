@@ -6,6 +6,7 @@
 
 #include "doors.hpp"
 #include "pgweir/base/log.hpp"
+#include "secret_files.hpp"
 
 namespace pgweir::server {
 
@@ -17,6 +18,10 @@ constexpr base::Nanos kHousekeeping = 10 * base::kSecond;
 unsigned worker_count(const config::Config& config) {
     if (config.workers != 0) return config.workers;
     return std::clamp(std::thread::hardware_concurrency(), 1u, kMaxAutoWorkers);
+}
+
+control::UserLookup::Options lookup_options(const config::Config& config) {
+    return {config.auth.query, config.auth.query_ttl, config.timeouts.connect};
 }
 
 control::ControlOptions control_options(const config::Config& config) {
@@ -49,6 +54,7 @@ Supervisor::Supervisor(config::ConfigPtr config)
 Supervisor::~Supervisor() {
     http_.reset();
     if (control_) control_->stop();
+    user_lookup_.reset();
     for (auto& w : workers_) w->stop_and_join();
     workers_.clear();
     console_.reset();
@@ -58,6 +64,7 @@ Supervisor::~Supervisor() {
 void Supervisor::open_doors(session::DoorsPtr doors, const config::Config& config) {
     address_limits_.connections.set_limit(config.limits.connections_per_address, base::kSecond);
     address_limits_.failures.set_limit(config.limits.failed_logins_per_address, 60 * base::kSecond);
+    if (user_lookup_) user_lookup_->configure(lookup_options(config));
     const std::scoped_lock lock(doors_mutex_);
     doors_ = std::move(doors);
 }
@@ -109,6 +116,7 @@ std::string Supervisor::start() {
     control_ = std::make_unique<control::ControlThread>(
         control_options(*config), [this](const control::CatalogEvent& e) { on_catalog(e); });
     control_->start();
+    user_lookup_ = std::make_unique<control::UserLookup>(lookup_options(*config));
     for (auto& w : workers_) w->start();
     warm_named_pools(*config);
     base::log_info("pgweir " PGWEIR_VERSION " listens on " + config->listen.host + ":" +
@@ -160,6 +168,7 @@ int Supervisor::run() {
         }
         run_main_tasks();
         retry_catalogs();
+        look_at_secret_files();
         if (base::monotonic_now() >= housekeeping_at) {
             housekeeping();
             housekeeping_at = base::monotonic_now() + kHousekeeping;
@@ -197,6 +206,23 @@ void Supervisor::run_main_tasks() {
         tasks.swap(main_tasks_);
     }
     for (auto& t : tasks) t();
+}
+
+/// Renewed passwords and certificates come into force by themselves. A configuration that is being
+/// edited does not: it waits for whoever edits it.
+void Supervisor::look_at_secret_files() {
+    const auto config = directory_.config();
+    auto now = secret_files_stamp(*config);
+    if (secret_files_.empty()) {
+        secret_files_ = std::move(now);
+        config_file_ = config_file_stamp(*config);
+        return;
+    }
+    if (now == secret_files_) return;
+    secret_files_ = std::move(now);
+    if (config_file_stamp(*config) != config_file_) return;
+    base::log_info("a file with passwords or certificates has changed");
+    for (const auto& error : reload()) base::log_error("reload: " + error);
 }
 
 void Supervisor::housekeeping() {

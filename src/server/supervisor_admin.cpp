@@ -7,6 +7,7 @@
 #include "pgweir/config/loader.hpp"
 #include "pgweir/server/environment.hpp"
 #include "pgweir/server/supervisor.hpp"
+#include "secret_files.hpp"
 
 namespace pgweir::server {
 
@@ -147,6 +148,8 @@ std::vector<std::string> Supervisor::reload() {
     auto loaded = config::load_config(old->file, process_environment());
     if (!loaded.config) return loaded.errors;
     auto now = loaded.config;
+    const auto secret_files = secret_files_stamp(*now);
+    const auto config_file = config_file_stamp(*now);
     auto doors = load_doors(*now, this->doors().get());
     for (auto& error : directory_.check(*now)) doors.errors.push_back(std::move(error));
     if (!doors.errors.empty()) return doors.errors;
@@ -157,6 +160,8 @@ std::vector<std::string> Supervisor::reload() {
         base::log_info("reload: " + change.text +
                        (change.needs_restart ? " (takes effect after a restart)" : ""));
     open_doors(std::move(doors.doors), *now);
+    secret_files_ = secret_files;
+    config_file_ = config_file;
     slow_log_->reconfigure(slow_log_options(*now));
     slow_log_->reopen();
     cache_->set_limits(now->cache.max_size, now->cache.max_entry);

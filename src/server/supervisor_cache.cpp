@@ -4,6 +4,42 @@
 
 namespace pgweir::server {
 
+namespace {
+
+void set_tls(control::Target& target, const config::Database& db) {
+    target.tls_mode = db.tls.mode;
+    target.tls_ca_file = db.tls.ca_file;
+    target.tls_cert_file = db.tls.cert_file;
+    target.tls_key_file = db.tls.key_file;
+    target.require_channel_binding =
+        db.tls.channel_binding == config::ChannelBindingOption::require;
+}
+
+}  // namespace
+
+std::optional<control::Target> Supervisor::lookup_target(const config::Config& config,
+                                                         const std::string& database) {
+    const auto& login = config.auth.query_login;
+    if (login.user.empty()) return std::nullopt;
+    const auto* db = config.find_database(database);
+    if (db == nullptr && !config.databases.empty()) db = &config.databases.front();  // console
+    if (db == nullptr) return std::nullopt;
+    control::Target t;
+    t.host = db->host;
+    t.port = db->port;
+    t.dbname = !config.auth.query_database.empty() ? config.auth.query_database
+               : !db->dbname.empty()               ? db->dbname
+               : db->name == "*"                   ? database
+                                                   : db->name;
+    if (db->name == "*" && (database == config.admin.database || database == "pgbouncer") &&
+        config.auth.query_database.empty())
+        t.dbname = "postgres";
+    t.user = login.user;
+    t.password = login.password;
+    set_tls(t, *db);
+    return t;
+}
+
 bool Supervisor::control_target(const pool::PoolConfig& pool_config, const pool::SharedPool& pool,
                                 control::Target& target) const {
     const auto config = directory_.config();
@@ -11,12 +47,7 @@ bool Supervisor::control_target(const pool::PoolConfig& pool_config, const pool:
     target.host = db.host;
     target.port = db.port;
     target.dbname = pool_config.dbname;
-    target.tls_mode = db.tls.mode;
-    target.tls_ca_file = db.tls.ca_file;
-    target.tls_cert_file = db.tls.cert_file;
-    target.tls_key_file = db.tls.key_file;
-    target.require_channel_binding =
-        db.tls.channel_binding == config::ChannelBindingOption::require;
+    set_tls(target, db);
     for (const auto* own : {&db.control, &config->control, &db.login}) {
         if (own->user.empty()) continue;
         target.user = own->user;

@@ -293,6 +293,22 @@ std::uint32_t Worker::cancel_pid(const session::ClientConnection& client) noexce
     return (number_ + 1) << kSlotBits | (client.slot & ((1u << kSlotBits) - 1));
 }
 
+bool Worker::look_up_user(const std::string& database, const std::string& user, UserAnswer answer) {
+    auto target = supervisor_.lookup_target(*config_, database);
+    if (!target) return false;
+    // Always by post: an answer from memory must not come before this has returned.
+    supervisor_.user_lookup().find(
+        *target, user, [this, answer = std::move(answer)](base::Result<auth::UserStorePtr> found) {
+            post([answer, found = std::move(found)](Worker&) { answer(found); });
+        });
+    return true;
+}
+
+void Worker::forget_user(const std::string& database, const std::string& user) {
+    if (const auto target = supervisor_.lookup_target(*config_, database))
+        supervisor_.user_lookup().forget(*target, user);
+}
+
 session::AddressLimits& Worker::address_limits() noexcept { return supervisor_.address_limits(); }
 
 void Worker::route_cancel(session::ClientConnection& canceller, std::uint32_t pid, std::string key,

@@ -122,7 +122,33 @@ void ClientConnection::start_exchange(ClientMethod method) {
         start_forward();
         return;
     }
-    auth::ClientLoginOptions options{method, user_, host_.doors().users, {}};
+    const auto users = host_.doors().users;
+    if (users != nullptr && users->find(user_) != nullptr) {
+        begin_exchange(method, users);
+        return;
+    }
+    phase_ = Phase::proving;
+    o.looked_up = host_.look_up_user(
+        database_, user_,
+        [this, method,
+         alive = std::weak_ptr<bool>(alive_)](base::Result<auth::UserStorePtr> found) {
+            if (alive.expired() || phase_ != Phase::proving) return;
+            if (found) {
+                begin_exchange(method, *std::move(found));
+                return;
+            }
+            base::log_warning("the secret of a user cannot be looked up: " +
+                              base::printable(found.error()));
+            refuse(wire::sqlstate::kCannotConnect, "users cannot be looked up now");
+        });
+    if (!o.looked_up) begin_exchange(method, users);
+}
+
+void ClientConnection::begin_exchange(ClientMethod method, auth::UserStorePtr users) {
+    auto& o = *opening_;
+    phase_ = Phase::authenticating;
+    o.users = std::move(users);
+    auth::ClientLoginOptions options{method, user_, o.users, {}};
     if (auto* tls = socket_.tls(); tls != nullptr)
         options.channel_binding = tls->server_end_point();
     o.login = std::make_unique<auth::ClientLogin>();

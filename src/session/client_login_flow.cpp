@@ -122,7 +122,7 @@ void ClientConnection::hand_on_secret() {
         return;
     auto& shared = *o.target.pool->shared();
     auto known = shared.credentials();
-    const auto users = host_.doors().users;
+    const auto users = o.users ? o.users : host_.doors().users;
     const auto* secret = users ? users->find(user_) : nullptr;
     if (secret == nullptr) return;
     const auto password = secret->password.value_or("");
@@ -227,6 +227,7 @@ void ClientConnection::on_login_step(const auth::ClientLoginStep& step) {
         case auth::ClientLoginStatus::rejected: {
             const auto why = opening_->login->failure();
             note_failure();
+            if (opening_->looked_up) host_.forget_user(database_, user_);
             refuse(why.sqlstate, why.message, why.detail);
             return;
         }

@@ -27,8 +27,8 @@ Certificates::Certificates() {
 void Certificates::make(const std::string& name, const std::string& ca) const {
     const auto n = d + name;
     write_file(n + ".ext", "subjectAltName=DNS:localhost,IP:127.0.0.1\n");
-    shell("openssl req -newkey rsa:2048 -nodes -subj /CN=" + name + " -keyout " + n +
-          ".key -out " + n + ".csr");
+    shell("openssl req -newkey rsa:2048 -nodes -subj /CN=" + name + " -keyout " + n + ".key -out " +
+          n + ".csr");
     shell("openssl x509 -req -days 2 -in " + n + ".csr -CA " + d + ca + ".pem -CAkey " + d + ca +
           ".key -CAcreateserial -extfile " + n + ".ext -out " + n + ".pem");
     shell("chmod 600 " + n + ".key");

@@ -37,6 +37,10 @@ class UserStore {
     static base::Result<UserStorePtr> load(const std::string& path,
                                            const UserStore* previous = nullptr);
 
+    /// With one user, whose secret is in one of the forms the file has; with none.
+    static base::Result<UserStorePtr> one(const std::string& user, std::string secret);
+    static UserStorePtr nobody();
+
     /// Null when there is no such user.
     const UserSecret* find(std::string_view user) const noexcept;
     std::size_t size() const noexcept { return users_.size(); }

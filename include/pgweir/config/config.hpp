@@ -104,6 +104,9 @@ struct Config {
     struct {
         AuthMethod method = AuthMethod::forward;
         std::string users_file, hba_file, ident_file;
+        Credentials query_login;  // who looks up other users' secrets; user empty: nobody does
+        std::string query, query_database;
+        base::Nanos query_ttl = 60 * base::kSecond;
         bool allow_remote_trust = false;
     } auth;
     PoolSettings pool;

@@ -81,6 +81,9 @@ class Connection {
     /// row.
     std::optional<std::string> query(std::string_view sql, const RowCallback& row,
                                      base::Nanos limit = 0);
+    /// The same for one statement with one parameter, which is sent apart from it.
+    std::optional<std::string> query_one(const std::string& sql, const std::string& parameter,
+                                         const RowCallback& row);
     std::optional<std::string> run(std::string_view sql);
     /// First column of the first row; empty text for none.
     base::Result<std::string> value(std::string_view sql);
@@ -95,6 +98,8 @@ class Connection {
   private:
     std::optional<std::string> fail(std::string text);
     std::optional<std::string> wait(short events, base::Nanos deadline);
+    std::optional<std::string> read_results(bool sent, const RowCallback& row,
+                                            base::Nanos deadline);
     std::optional<std::string> next_result(base::Nanos deadline, pg_result** result);
 
     pg_conn* conn_ = nullptr;

@@ -18,6 +18,7 @@
 #include "pgweir/admin/snapshot.hpp"
 #include "pgweir/cache/store.hpp"
 #include "pgweir/control/control_thread.hpp"
+#include "pgweir/control/user_lookup.hpp"
 #include "pgweir/server/directory.hpp"
 #include "pgweir/server/worker.hpp"
 
@@ -46,6 +47,10 @@ class Supervisor final : public admin::SnapshotSource {
     unsigned least_loaded(unsigned self, unsigned slack) const noexcept;
     session::DoorsPtr doors() const;
     session::AddressLimits& address_limits() noexcept { return address_limits_; }
+    control::UserLookup& user_lookup() noexcept { return *user_lookup_; }
+    /// Where a user who wants `database` is looked up; nothing: nobody is to be asked.
+    static std::optional<control::Target> lookup_target(const config::Config& config,
+                                                        const std::string& database);
     const std::shared_ptr<session::StatementTable>& statements() const noexcept {
         return statements_;
     }
@@ -78,6 +83,7 @@ class Supervisor final : public admin::SnapshotSource {
     void drain(bool at_once);
     bool all_quiet();
     void housekeeping();
+    void look_at_secret_files();
 
     Directory directory_;
     mutable std::mutex doors_mutex_;
@@ -88,6 +94,7 @@ class Supervisor final : public admin::SnapshotSource {
     std::unique_ptr<cache::ResultCache> cache_;
     std::unique_ptr<admin::SlowLogWriter> slow_log_;
     std::unique_ptr<control::ControlThread> control_;
+    std::unique_ptr<control::UserLookup> user_lookup_;
     std::unique_ptr<admin::Console> console_;
     std::unique_ptr<admin::HttpServer> http_;
     std::vector<std::unique_ptr<Worker>> workers_;
@@ -100,6 +107,7 @@ class Supervisor final : public admin::SnapshotSource {
     std::mutex main_mutex_;
     std::vector<std::function<void()>> main_tasks_;  // for the main thread, woken by SIGUSR2
     std::mutex reload_mutex_;
+    std::string secret_files_, config_file_;  // their stamps, as last read
     std::int64_t started_wall_us_ = 0;
 };
 

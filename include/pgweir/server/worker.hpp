@@ -61,6 +61,9 @@ class Worker final : public session::Environment,
     io::Loop& loop() noexcept override { return loop_; }
     const session::Doors& doors() noexcept override { return *doors_; }
     session::AddressLimits& address_limits() noexcept override;
+    bool look_up_user(const std::string& database, const std::string& user,
+                      UserAnswer answer) override;
+    void forget_user(const std::string& database, const std::string& user) override;
     session::LoginTarget find_target(const std::string& database, const std::string& user) override;
     session::IdentityPtr identity(const std::string& database, const std::string& user,
                                   pool::Pool& pool, pool::ProfilePtr profile) override;

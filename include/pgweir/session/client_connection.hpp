@@ -66,6 +66,13 @@ class ClientHost {
     virtual io::Loop& loop() noexcept = 0;
     virtual const Doors& doors() noexcept = 0;
     virtual AddressLimits& address_limits() noexcept = 0;
+    /// Asks the server for a user's secret; the answer comes on this thread, perhaps at once.
+    /// False: nobody is to be asked.
+    using UserAnswer = std::function<void(base::Result<auth::UserStorePtr>)>;
+    virtual bool look_up_user(const std::string& database, const std::string& user,
+                              UserAnswer answer) = 0;
+    /// What was looked up did not fit: ask again the next time.
+    virtual void forget_user(const std::string& database, const std::string& user) = 0;
     virtual LoginTarget find_target(const std::string& database, const std::string& user) = 0;
     virtual IdentityPtr identity(const std::string& database, const std::string& user,
                                  pool::Pool& pool, pool::ProfilePtr profile) = 0;
@@ -157,6 +164,7 @@ class ClientConnection final : public io::Watcher,
     void start_login();
     void start_by_rule();
     void start_exchange(auth::ClientMethod method);
+    void begin_exchange(auth::ClientMethod method, auth::UserStorePtr users);
     bool certificate_allows(const auth::HbaRule& rule);
     void start_peer(const std::string& map);
     void let_in();
@@ -210,6 +218,8 @@ class ClientConnection final : public io::Watcher,
         LoginTarget target;
         IdentityPtr identity;
         std::unique_ptr<auth::ClientLogin> login;
+        auth::UserStorePtr users;  // that the exchange goes by
+        bool looked_up = false;    // they are the server's word
         std::unique_ptr<SettingsProbe> probe;
         pool::ServerConnection* proof = nullptr;
         std::string password;

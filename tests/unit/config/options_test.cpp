@@ -46,8 +46,11 @@ std::vector<std::string> fields_of(const Config& c) {
     const auto& [host, port, unix_dir, balancers, tls] = listen;
     const auto& [mode, cert, key, ca] = tls;
     f.all(host, port, unix_dir, balancers, mode, cert, key, ca, workers, control);
-    const auto& [method, users_file, hba_file, ident_file, remote_trust] = auth;
-    f.all(method, users_file, hba_file, ident_file, remote_trust, pool);
+    const auto& [method, users_file, hba_file, ident_file, query_login, question, query_database,
+                 query_ttl, remote_trust] = auth;
+    const auto& [query_user, query_file, query_password] = query_login;
+    f.all(method, users_file, hba_file, ident_file, query_user, query_file + "|" + query_password,
+          question, query_database, query_ttl, remote_trust, pool);
     const auto& [query, connect, shutdown, login] = timeouts;
     f.all(query, connect, shutdown, login);
     const auto& [clients, logins, rate, failures, servers, per_client, per_server, message,
