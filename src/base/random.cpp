@@ -5,11 +5,14 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <string_view>
 
 namespace pgweir::base {
 
-void random_bytes(std::span<char> out) noexcept {
+namespace {
+
+void from_kernel(std::span<char> out) noexcept {
     std::size_t done = 0;
     while (done < out.size()) {
         const auto n = getrandom(out.data() + done, out.size() - done, 0);
@@ -17,6 +20,28 @@ void random_bytes(std::span<char> out) noexcept {
         if (n < 0) std::abort();
         done += static_cast<std::size_t>(n);
     }
+}
+
+/// The kernel's bytes, fetched for several small wishes at once. What is given is wiped here, so
+/// no key can be read from the store afterwards.
+struct Store {
+    char bytes[256];
+    std::size_t left = 0;
+};
+thread_local Store g_store;
+
+}  // namespace
+
+void random_bytes(std::span<char> out) noexcept {
+    auto& s = g_store;
+    if (out.size() > sizeof s.bytes / 4) return from_kernel(out);
+    if (s.left < out.size()) {
+        from_kernel(s.bytes);
+        s.left = sizeof s.bytes;
+    }
+    s.left -= out.size();
+    std::memcpy(out.data(), s.bytes + s.left, out.size());
+    explicit_bzero(s.bytes + s.left, out.size());
 }
 
 std::uint64_t random_u64() noexcept {

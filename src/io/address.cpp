@@ -32,7 +32,15 @@ std::string Address::host() const {
     char text[INET6_ADDRSTRLEN] = "";
     switch (storage.ss_family) {
         case AF_UNIX: return "unix";
-        case AF_INET: inet_ntop(AF_INET, &as_v4(storage)->sin_addr, text, sizeof text); return text;
+        case AF_INET: {  // inet_ntop() would format with printf, at each login
+            const auto address = ntohl(as_v4(storage)->sin_addr.s_addr);
+            std::string dotted;
+            for (int shift = 24; shift >= 0; shift -= 8) {
+                if (!dotted.empty()) dotted += '.';
+                dotted += std::to_string((address >> shift) & 0xff);
+            }
+            return dotted;
+        }
         case AF_INET6:
             inet_ntop(AF_INET6, &as_v6(storage)->sin6_addr, text, sizeof text);
             return text;

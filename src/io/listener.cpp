@@ -9,11 +9,12 @@
 #include <cerrno>
 #include <cstring>
 
+#include "pgweir/io/socket.hpp"
+
 namespace pgweir::io {
 
 namespace {
 constexpr int kBacklog = 1024;
-constexpr int kAcceptsPerTurn = 64;
 constexpr base::Nanos kRetry = 100 * base::kMillisecond;
 
 bool is_stale_unix_socket(const Address& at) noexcept {
@@ -54,6 +55,7 @@ base::Result<std::unique_ptr<Listener>> Listener::open(Loop& loop, const Address
     const int on = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (shared) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    tune_socket(fd, 0);  // who is accepted inherits it (Linux, tcp(7))
     if (at.is_unix() && is_stale_unix_socket(at)) unlink(unix_path(at));
     const auto failed = [fd](const char* what) {
         const std::string why = std::string(what) + ": " + std::strerror(errno);
@@ -105,23 +107,17 @@ void Listener::pause() {
     });
 }
 
+/// One for each event: the socket stays readable while more wait, and nearly always none does, so a
+/// second try would be a system call for nothing.
 void Listener::on_ready(bool, bool) noexcept {
-    for (int i = 0; i < kAcceptsPerTurn; ++i) {
-        Address peer;
-        peer.size = sizeof peer.storage;
-        const int fd = accept4(fd_, reinterpret_cast<sockaddr*>(&peer.storage), &peer.size,
-                               SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            on_accept_(fd, peer);
-            continue;
-        }
-        if (errno == EMFILE || errno == ENFILE) {
-            if (refuse_one()) continue;
-            pause();
-            return;
-        }
-        if (errno != ECONNABORTED && errno != EINTR) return;
-    }
+    Address peer;
+    peer.size = sizeof peer.storage;
+    const int fd = accept4(fd_, reinterpret_cast<sockaddr*>(&peer.storage), &peer.size,
+                           SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0)
+        on_accept_(fd, peer);
+    else if ((errno == EMFILE || errno == ENFILE) && !refuse_one())
+        pause();
 }
 
 }  // namespace pgweir::io

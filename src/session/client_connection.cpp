@@ -29,7 +29,6 @@ ClientConnection::ClientConnection(ClientHost& host, std::uint64_t id)
 ClientConnection::~ClientConnection() { drop_proof(); }
 
 bool ClientConnection::open(int fd, const io::Address& peer) {
-    io::tune_socket(fd, 0);
     connected_at_ = host_.loop().now();
     connected_wall_us_ = base::wall_now_us();
     const auto& balancers = host_.doors().balancers;

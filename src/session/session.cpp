@@ -13,8 +13,6 @@ namespace {
 
 /// Unread bytes kept of a client that waits or is ahead of its server; then it is no longer read.
 constexpr std::size_t kInputBound = 256 * 1024;
-/// Bytes queued towards one peer at which the other is no longer read.
-constexpr std::size_t kHighWater = 256 * 1024;
 
 struct HeldFences final : pool::Held {
     std::vector<cache::WriteFence> fences;

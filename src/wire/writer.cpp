@@ -56,9 +56,15 @@ void write_command_complete(std::string& out, std::string_view tag) {
 }
 
 void write_parameter_status(std::string& out, std::string_view name, std::string_view value) {
-    const MessageScope scope(out, be::kParameterStatus);
-    append_cstring(out, name);
-    append_cstring(out, value);
+    // Some fifteen of them at each login, so they are written in one go.
+    const auto at = out.size();
+    const auto size = 4 + name.size() + 1 + value.size() + 1;
+    out.resize(at + 1 + size);
+    char* to = out.data() + at;
+    *to = be::kParameterStatus;
+    base::store_u32(to + 1, static_cast<std::uint32_t>(size));
+    name.copy(to + 5, name.size());
+    value.copy(to + 5 + name.size() + 1, value.size());  // resize() has left the NULs
 }
 
 void write_authentication(std::string& out, std::uint32_t code, std::string_view rest) {
