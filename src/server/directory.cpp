@@ -59,7 +59,7 @@ std::shared_ptr<io::TlsContext> Directory::tls_context(const config::Database& d
     return tls_[key] = *made;
 }
 
-std::vector<std::string> Directory::check(const config::Config& config) const {
+std::vector<std::string> Directory::check(const config::Config& config) {
     std::vector<std::string> errors;
     for (const auto& database : config.databases) {
         if (database.tls.mode == config::TlsMode::disable) continue;

@@ -34,6 +34,9 @@ int main(int argc, char** argv) {
         return kConfigError;
     }
     if (line.check_config) {
+        const auto errors = server::Supervisor::check(*loaded.config);
+        for (const auto& error : errors) std::fprintf(stderr, "%s\n", error.c_str());
+        if (!errors.empty()) return kConfigError;
         std::printf("%s: configuration is good\n",
                     line.config_file.empty() ? "defaults" : line.config_file.c_str());
         return 0;

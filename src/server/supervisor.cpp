@@ -103,6 +103,12 @@ void Supervisor::block_signals() {
     std::signal(SIGPIPE, SIG_IGN);
 }
 
+std::vector<std::string> Supervisor::check(const config::Config& config) {
+    auto errors = load_doors(config, nullptr).errors;
+    for (auto& error : Directory::check(config)) errors.push_back(std::move(error));
+    return errors;
+}
+
 std::string Supervisor::start() {
     const auto config = directory_.config();
     auto loaded = load_doors(*config, nullptr);

@@ -109,6 +109,47 @@ TEST_CASE("a file of rules with an error is refused whole: at start, and at relo
     CHECK(!connect_error(p.dsn("app", "app", "password=simple")).empty());
 }
 
+TEST_CASE("--check-config reads the rules, users and certificates, too (S43)") {
+    const TempDir dir("pgweir-check");
+    const auto check = [&](const std::string& hba) {
+        write_file(dir.path() + "/hba.conf", hba);
+        write_file(dir.path() + "/c.yaml",
+                   "auth: {method: hba, hba_file: hba.conf}\nlisten: {port: 6999}\n");
+        return run({Proxy::binary(), "--check-config", "--config", dir.path() + "/c.yaml"});
+    };
+    CHECK(check("local all all peer\n").status == 0);
+    const auto bad = check("local all all peer\nlocal all all pear\nhost all all all md5\n");
+    CHECK(bad.status == 78);
+    CHECK(contains(bad.err, "hba.conf:2: \"pear\" is no method"));
+    CHECK(contains(check("host all all all md5\n").err, "hba.conf:1: method md5 has no users"));
+}
+
+TEST_CASE("names of any length and content are an error or a login, and harm nobody (S12, S35)") {
+    Proxy p(Cluster::shared(), options({{"auth", "{method: trust}"}}));
+    const auto before = p.pid();
+    for (const std::size_t size : {1u, 63u, 64u, 127u, 128u, 1000u, 9000u, 64000u})
+        for (const std::string& name :
+             {std::string(size, 'x'), std::string(size, '\n'), std::string(size, '\xff')}) {
+            for (const auto& start :
+                 {startup(name), startup("app", name),
+                  msg::startup({{"user", "app"}, {"database", "app"}, {"options", name}}),
+                  msg::startup(
+                      {{"user", "app"}, {"database", "app"}, {"application_name", name}})}) {
+                RawClient c(p.port());
+                c.send(start + msg::terminate());
+                (void)c.read_rest();
+            }
+        }
+    CHECK(p.connect().value("SELECT 1") == "1");
+    CHECK(p.pid() == before);
+    const auto log = p.log();
+    for (std::size_t at = 0; at < log.size();) {  // each line is one of ours
+        CHECK(log.compare(at, 2, "20") == 0);
+        const auto end = log.find('\n', at);
+        at = end == std::string::npos ? log.size() : end + 1;
+    }
+}
+
 TEST_CASE("rules that need what is not configured, or trust the world, are refused at start") {
     const auto refused = [](const std::string& rule, const std::string& listen,
                             const std::string& why) {
@@ -249,8 +290,9 @@ TEST_CASE("direct TLS needs the ALPN name; without TLS configured it is no start
     write_file(p.directory() + "/startup", startup("app") + msg::query("SELECT 4200 + 42"));
     const auto speak = [&](const std::string& alpn) {
         return run({"sh", "-c",
-                    "(cat " + p.directory() + "/startup; sleep 1) | openssl s_client -quiet " +
-                        alpn + " -connect 127.0.0.1:" + std::to_string(p.port()) + " 2>&1"})
+                    "(cat " + p.directory() +
+                        "/startup; sleep 1) | timeout 3 openssl s_client -quiet " + alpn +
+                        " -connect 127.0.0.1:" + std::to_string(p.port()) + " 2>&1"})
             .out;
     };
     CHECK(contains(speak("-alpn postgresql"), "4242"));

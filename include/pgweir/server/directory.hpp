@@ -36,7 +36,7 @@ class Directory {
 
     config::ConfigPtr config() const;
     /// What stands in the way of logging in to servers as a configuration says: unreadable keys.
-    std::vector<std::string> check(const config::Config& config) const;
+    static std::vector<std::string> check(const config::Config& config);
     /// Swaps the configuration and gives every pool its new settings.
     void set_config(config::ConfigPtr config);
 

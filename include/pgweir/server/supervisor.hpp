@@ -31,6 +31,8 @@ class Supervisor final : public admin::SnapshotSource {
 
     /// To be called before any thread is made: all inherit it, and only run() takes signals.
     static void block_signals();
+    /// What is wrong with the files that decide who may come in, and with keys towards servers.
+    static std::vector<std::string> check(const config::Config& config);
     /// Opens sockets and starts all threads; an error text when something cannot be had.
     std::string start();
     /// Until a signal ends it; the exit code.
