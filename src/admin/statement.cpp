@@ -26,10 +26,10 @@ class Lexer {
             } else if (!token()) {
                 break;
             }
-            if (script_.statements.size() > kMaxConsoleStatements) fail("too many statements");
-            if (!script_.error.empty()) break;
+            if (script_.statements.size() > kMaxConsoleStatements || !script_.error.empty()) break;
         }
         end_statement();
+        if (script_.statements.size() > kMaxConsoleStatements) fail("too many statements");
         if (!script_.error.empty()) script_.statements.clear();
         return std::move(script_);
     }

@@ -120,11 +120,11 @@ void ClientConnection::hand_on_secret() {
     if (o.target.pool == nullptr || o.target.database == nullptr ||
         !o.target.database->login.user.empty())
         return;
-    auto& shared = *o.target.pool->shared();
-    auto known = shared.credentials();
     const auto users = o.users ? o.users : host_.doors().users;
     const auto* secret = users ? users->find(user_) : nullptr;
     if (secret == nullptr) return;
+    auto& shared = *o.target.pool->shared();
+    auto known = shared.credentials();
     const auto password = secret->password.value_or("");
     const auto* proven = o.login && o.login->client_keys() ? &*o.login->client_keys() : nullptr;
     const bool same_keys = proven == nullptr || (known.keys && known.keys->salt == proven->salt &&
