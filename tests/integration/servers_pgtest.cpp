@@ -264,3 +264,24 @@ TEST_CASE(
     CHECK(eventually([&] { return login("found", "changed").empty(); }));
     CHECK(!login("found", "secret").empty());
 }
+
+TEST_CASE("direct TLS is spoken to a server that understands it, and to no other") {
+    auto& cert = certificates();
+    Certificates own;  // PostgreSQL's user has the other's key
+    Proxy server(cluster(), {{{"listen", own.listen("require")}}, {}, {}, 0});
+    const auto through = [&](std::uint16_t port, const std::string& ca) {
+        Proxy p(cluster(), {{{"databases", "{app: {host: 127.0.0.1, port: " + std::to_string(port) +
+                                               ", tls: {mode: verify-full, negotiation: direct, "
+                                               "ca_file: " +
+                                               ca + "ca.pem}}}"},
+                             {"control", ""},
+                             {"timeouts", "{connect: 2s}"}},
+                            {},
+                            {},
+                            0});
+        return connect_error(p.dsn("postgres"));
+    };
+    CHECK(through(server.port(), own.d).empty());
+    CHECK(contains(through(server.port(), cert.d), "could not connect to the server"));
+    CHECK(contains(through(cluster().port(), cert.d), "could not connect to the server"));
+}
