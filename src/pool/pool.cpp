@@ -35,6 +35,11 @@ Pool::~Pool() {
 ServerLink* Pool::acquire(Waiter& waiter) {
     const auto now = this->now();
     if (waiters_.empty() && shared_->waiting_workers.load() == 0) {
+        if (auto* own =
+                waiter.preferred_server != 0 ? find_idle(waiter.preferred_server) : nullptr) {
+            lease(*own, waiter.server_user());
+            return own;
+        }
         while (auto* server = idle_.back()) {  // the last used is the warmest
             if (!reusable(*server)) {
                 remove(*server, "its settings are no longer current");
@@ -53,6 +58,16 @@ ServerLink* Pool::acquire(Waiter& waiter) {
     open_if_needed();
     if (waiter.wait_link.linked()) ask_others_for_idle();
     return nullptr;
+}
+
+ServerConnection* Pool::find_idle(std::uint32_t process) {
+    ServerConnection* found = nullptr;
+    idle_.for_each([&](ServerConnection& s) {
+        if (s.process_id() == process && reusable(s) && fit_for_lease(s, now()) &&
+            s.cancels_in_flight == 0)
+            found = &s;
+    });
+    return found;
 }
 
 void Pool::cancel_wait(Waiter& waiter) {
@@ -138,6 +153,8 @@ void Pool::on_cleaned(ServerConnection& server, bool ok) {
         server.unnamed_statement = 0;
         server.profile = empty_profile();
         server.application_name.clear();
+        server.last_session = 0;
+        server.foreign_sequences = false;
         server.dirty = false;
     }
     server.set_since(now());

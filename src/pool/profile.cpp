@@ -79,9 +79,7 @@ ProfilePtr intern_profile(Settings settings) {
     return made;
 }
 
-namespace {
-
-/// E'' with quotes and backslashes doubled means the same whatever standard_conforming_strings is.
+// E'' with quotes and backslashes doubled means the same whatever standard_conforming_strings is.
 void append_literal(std::string& sql, std::string_view value) {
     sql += "E'";
     for (const char c : value) {
@@ -90,6 +88,8 @@ void append_literal(std::string& sql, std::string_view value) {
     }
     sql += '\'';
 }
+
+namespace {
 
 void append_set_config(std::string& sql, std::string_view name, std::string_view value) {
     sql += "SELECT pg_catalog.set_config(";
@@ -102,6 +102,10 @@ void append_set_config(std::string& sql, std::string_view name, std::string_view
 void append_reset(std::string& sql, std::string_view name) {
     // Dotted names are two identifiers.
     sql += "RESET ";
+    if (name == "session_authorization") {
+        sql += "SESSION AUTHORIZATION;";
+        return;
+    }
     std::size_t start = 0;
     while (true) {
         const auto dot = name.find('.', start);
@@ -120,12 +124,34 @@ void append_reset(std::string& sql, std::string_view name) {
 
 }  // namespace
 
+namespace {
+
+/// Whose rights the session has. Settings are changed with those of the login.
+constexpr std::string_view kIdentity[] = {"session_authorization", "role"};
+
+bool is_identity(std::string_view name) noexcept {
+    return name == kIdentity[0] || name == kIdentity[1];
+}
+
+/// Also not when one is empty and the other is not there.
+bool same(std::string_view a, std::string_view b) noexcept {
+    return (a.data() == nullptr) == (b.data() == nullptr) && a == b;
+}
+
+}  // namespace
+
 void append_settings_sql(std::string& sql, const Profile& from, const Profile& to) {
     if (from.id == to.id) return;
+    for (const auto name : kIdentity)
+        if (from.find(name).data() != nullptr) append_reset(sql, name);
     for (const auto& [name, value] : from.settings)
-        if (to.find(name).data() == nullptr) append_reset(sql, name);
+        if (!is_identity(name) && to.find(name).data() == nullptr) append_reset(sql, name);
     for (const auto& [name, value] : to.settings)
-        if (from.find(name) != value) append_set_config(sql, name, value);
+        if (!is_identity(name) && !same(from.find(name), value))
+            append_set_config(sql, name, value);
+    for (const auto name : kIdentity)
+        if (const auto value = to.find(name); value.data() != nullptr)
+            append_set_config(sql, name, value);
 }
 
 void append_setting_sql(std::string& sql, std::string_view name, std::string_view value) {

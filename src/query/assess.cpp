@@ -50,6 +50,7 @@ Assessor::Assessor(const ResolveContext& context) {
     verdict_ = {.kind = Kind::empty,
                 .pin = PinReason::none,
                 .may_leave_state = false,
+                .opaque = false,
                 .may_end_transaction = false,
                 .writes = Writes::nothing,
                 .not_cached = NotCached::none,
@@ -102,6 +103,7 @@ void Assessor::flags(const pgw_statement& statement) {
     if (has(PGW_WRITES_DATABASE)) writes_database();
     if (has(PGW_WRITES_ALL)) verdict_.writes = Writes::all_databases;
     verdict_.may_leave_state = verdict_.may_leave_state || has(PGW_LEAVES_STATE);
+    verdict_.may_end_state = verdict_.may_end_state || has(PGW_ENDS_STATE);
     verdict_.may_end_transaction = verdict_.may_end_transaction || has(PGW_ENDS_TRANSACTION);
     verdict_.isolation_changed = verdict_.isolation_changed || has(PGW_ISOLATION);
     verdict_.literal_dependent = verdict_.literal_dependent || has(PGW_LITERAL_DEPENDENT);
@@ -116,6 +118,7 @@ void Assessor::fact(const pgw_fact& f, const pgw_statement& statement) {
             return write(f.schema, f.name,
                          (f.flags & PGW_FACT_CASCADE) != 0 ? Link::truncates : Link::writes);
         case PGW_CALL: return call(f, planned_only);
+        case PGW_SETTING: return setting(f.name);
         case PGW_FIELD: return field(f.name, true);
         case PGW_COLUMN: return field(f.name, (statement.flags & PGW_FROM_FUNCTION) != 0);
         case PGW_OPERATOR: return operation(f.schema, f.name);
@@ -254,6 +257,7 @@ void Assessor::session(std::string_view function, unsigned flags, bool harmless)
         writes_database();
         refuse(NotCached::function_not_immutable);
     }
+    if (function == "nextval" || function == "setval") verdict_.moves_sequence = true;
     const SessionEffect* effect = session_effect(function);
     if (effect == nullptr) {
         if (!harmless) verdict_.may_leave_state = true;
@@ -267,10 +271,17 @@ void Assessor::session(std::string_view function, unsigned flags, bool harmless)
     pin(effect->pin);
 }
 
+/// The server lists what was set but for names with a dot that no extension has declared.
+void Assessor::setting(std::string_view name) {
+    if (name.empty()) verdict_.opaque = true;
+    if (name.find('.') != std::string_view::npos) verdict_.custom_settings.emplace_back(name);
+}
+
 /// x.name is a call of name(x) where x has no such column. A relation's row can only be given to
 /// functions that take any row, which of pg_catalog's are constant or named pg_...; the value of a
 /// function in FROM, or of an expression, to all.
 void Assessor::field(std::string_view name, bool any_function) {
+    if (any_function && name == "set_config") setting("");
     if (!names_) {
         if (any_function && session_effect(name) != nullptr) session(name, 0, true);
         return;

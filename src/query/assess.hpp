@@ -34,6 +34,7 @@ class Assessor {
     void call(const pgw_fact& fact, bool planned_only);
     CallMatch match_call(std::string_view schema, std::string_view name) const;
     void session(std::string_view function, unsigned flags, bool harmless);
+    void setting(std::string_view name);
     void field(std::string_view name, bool any_function);
     void operation(std::string_view schema, std::string_view name);
     void type(std::string_view schema, std::string_view name, unsigned flags);

@@ -18,6 +18,7 @@ typedef enum {
     PGW_FIELD,    /* (expression).name: a field or a call */
     PGW_COLUMN,   /* relation.name: a column or, if there is none, a call */
     PGW_OPERATOR, /* schema may be empty */
+    PGW_SETTING,  /* set for the session by SET or set_config; "" when it is computed */
     PGW_TYPE,     /* a cast or a column definition of a function in FROM */
 } pgw_what;
 
@@ -80,6 +81,7 @@ enum {
     PGW_ISOLATION = 1u << 12,
     PGW_LITERAL_DEPENDENT = 1u << 13,
     PGW_FACTS_PLANNED_ONLY = 1u << 14, /* plain EXPLAIN: nothing found runs */
+    PGW_ENDS_STATE = 1u << 15, /* DROP, CLOSE, UNLISTEN ...: what pins may be gone after it */
 };
 
 typedef struct {

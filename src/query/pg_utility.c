@@ -41,10 +41,28 @@ static void look_transaction(pgw_walk* w, const TransactionStmt* s) {
                        PGW_ENDS_TRANSACTION | PGW_WRITES_DATABASE});
 }
 
+/* SET of a setting by which texts are read, to something under which this parser may read them
+ * otherwise than the server does: then a text can hide what it changes. */
+static bool changes_reading(const VariableSetStmt* s) {
+    const A_Const* value;
+    if (s->name == NULL || !pgw_reading_setting(s->name)) return false;
+    if (s->kind == VAR_RESET || s->kind == VAR_SET_DEFAULT) return false;
+    if (list_length(s->args) != 1 || !IsA(linitial(s->args), A_Const)) return true;
+    value = (const A_Const*)linitial(s->args);
+    return value->isnull || !IsA(&value->val.node, String) ||
+           !pgw_plain_reading(s->name, value->val.sval.sval);
+}
+
 static void look_set(pgw_walk* w, const VariableSetStmt* s) {
     const bool transaction = s->kind == VAR_SET_MULTI && strncmp(s->name, "TRANSACTION", 11) == 0;
     now_is(w, (effect){PGW_KIND_SET, s->is_local || transaction ? PGW_PIN_NONE : PGW_PIN_SET,
                        PGW_LITERAL_DEPENDENT});
+    if (changes_reading(s)) {
+        w->now->pin = PGW_PIN_SET;
+        pgw_fact_add(w, PGW_SETTING, 0, NULL, "");
+    }
+    if (s->name != NULL && s->kind != VAR_SET_MULTI && !s->is_local)
+        pgw_fact_add(w, PGW_SETTING, 0, NULL, s->name);
     if (s->name != NULL && (s->kind == VAR_SET_MULTI || strstr(s->name, "transaction") != NULL))
         w->now->flags |= PGW_ISOLATION;
 }
@@ -152,20 +170,24 @@ static bool look_private(pgw_walk* w, const Node* s) {
         case T_VariableShowStmt: e.kind = PGW_KIND_SHOW; break;
         case T_ListenStmt: e.pin = PGW_PIN_LISTEN; break;
         case T_UnlistenStmt:
+        case T_ClosePortalStmt: e.flags = PGW_ENDS_STATE; break;
         case T_NotifyStmt:
         case T_FetchStmt:
-        case T_ClosePortalStmt:
         case T_LockStmt:
         case T_CheckPointStmt:
         case T_ConstraintsSetStmt: break;
         case T_VacuumStmt: e.flags = PGW_ENDS_TRANSACTION; break;
         case T_LoadStmt: e.pin = PGW_PIN_LOAD; break;
         case T_PrepareStmt: e.pin = PGW_PIN_PREPARE; break;
-        case T_DeallocateStmt: e.kind = PGW_KIND_DEALLOCATE; break;
+        case T_DeallocateStmt:
+            e.kind = PGW_KIND_DEALLOCATE;
+            e.flags = PGW_ENDS_STATE;
+            break;
         case T_DiscardStmt:
+            e.flags = PGW_ENDS_STATE;
             if (((const DiscardStmt*)s)->target == DISCARD_ALL) {
                 e.kind = PGW_KIND_DISCARD_ALL;
-                e.flags = PGW_ENDS_TRANSACTION;
+                e.flags |= PGW_ENDS_TRANSACTION;
             }
             break;
         default: return false;
@@ -198,6 +220,7 @@ static bool look_plain_ddl(pgw_walk* w, const Node* s) {
     }
     now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_NONE,
                        PGW_WRITES_DATABASE | (concurrently(s) ? PGW_ENDS_TRANSACTION : 0)});
+    if (IsA(s, DropStmt)) w->now->flags |= PGW_ENDS_STATE;
     /* CREATE SCHEMA may create temporary tables inside, in theory. */
     if (IsA(s, CreateSchemaStmt) && ((const CreateSchemaStmt*)s)->schemaElts != NIL)
         w->now->flags |= PGW_LEAVES_STATE;

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <nodes/nodeFuncs.h>
 
@@ -205,9 +206,46 @@ static bool is_true(const Node* node) {
     }
 }
 
+bool pgw_reading_setting(const char* name) {
+    return strcasecmp(name, "standard_conforming_strings") == 0 ||
+           strcasecmp(name, "client_encoding") == 0;
+}
+
+bool pgw_plain_reading(const char* name, const char* value) {
+    static const char* const plain[] = {"UTF8", "UTF-8", "UNICODE", "SQL_ASCII", "LATIN1"};
+    if (strcasecmp(name, "standard_conforming_strings") == 0)
+        return strcasecmp(value, "on") == 0 || strcasecmp(value, "true") == 0;
+    for (size_t i = 0; i < lengthof(plain); i++)
+        if (strcasecmp(value, plain[i]) == 0) return true;
+    return false;
+}
+
+static const char* text_argument(const FuncCall* call, int at) {
+    const A_Const* c;
+    if (list_length(call->args) <= at || !IsA(list_nth(call->args, at), A_Const)) return NULL;
+    c = (const A_Const*)list_nth(call->args, at);
+    return !c->isnull && IsA(&c->val.node, String) ? c->val.sval.sval : NULL;
+}
+
+/* Which setting a call of set_config changes. What it changes for the transaction only leaves
+ * nothing behind, but for how the rest of the transaction is read. */
+static void look_set_config(pgw_walk* w, const FuncCall* call, unsigned* flags) {
+    const Node* last = (const Node*)llast(call->funcname);
+    const char* name = text_argument(call, 0);
+    const char* value = text_argument(call, 1);
+    if (!IsA(last, String) || strcmp(strVal(last), "set_config") != 0) return;
+    if (name == NULL ||
+        (pgw_reading_setting(name) && (value == NULL || !pgw_plain_reading(name, value)))) {
+        *flags &= ~(unsigned)PGW_FACT_LOCAL;
+        name = "";
+    }
+    if ((*flags & PGW_FACT_LOCAL) == 0) pgw_fact_add(w, PGW_SETTING, 0, NULL, name);
+}
+
 static void look_call(pgw_walk* w, FuncCall* call) {
     unsigned flags = 0;
     if (list_length(call->args) == 3 && is_true((Node*)lthird(call->args))) flags |= PGW_FACT_LOCAL;
+    look_set_config(w, call, &flags);
     named(w, PGW_CALL, flags, call->funcname);
 }
 

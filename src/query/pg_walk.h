@@ -43,6 +43,9 @@ void pgw_push(pgw_walk* w, Node* node, const pgw_scope* scope);
 void pgw_fact_add(pgw_walk* w, pgw_what what, unsigned flags, const char* schema, const char* name);
 void pgw_relation(pgw_walk* w, pgw_what what, const RangeVar* relation);
 bool pgw_temporary(const RangeVar* relation);
+/* A setting on which the lexing of texts depends, and a value that leaves it as it is here. */
+bool pgw_reading_setting(const char* name);
+bool pgw_plain_reading(const char* name, const char* value);
 /* Walks everything under `node` into the current statement. */
 void pgw_walk_tree(pgw_walk* w, Node* node);
 /* Classifies one top-level statement and walks what it runs. */

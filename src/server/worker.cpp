@@ -259,18 +259,42 @@ session::IdentityPtr Worker::identity(const std::string& database, const std::st
     made->mode = pool_config->database.pool.mode;
     made->profile = std::move(profile);
     made->shared_pool = shared;
-    made->context = {supervisor_.next_context_id(), state, made->user, path};
+    made->context = judge_context(*state, *made->profile, made->user, path);
     made->server_address = server;
     if (!known_to_the_cache(*made->profile)) made->not_cached = query::NotCached::unknown_setting;
     const auto scs = made->profile->find("standard_conforming_strings");
-    if (!scs.empty() && scs != "on" && scs != "true" && scs != "1")
+    if (!scs.empty() && scs != "on" && scs != "true" && scs != "1") {
         made->not_cached = query::NotCached::unknown_setting;
-    if (ascii_inside_characters(made->profile->find("client_encoding")))
+        made->opaque_text = true;
+    }
+    if (ascii_inside_characters(made->profile->find("client_encoding"))) {
         made->not_cached = query::NotCached::client_encoding;
+        made->opaque_text = true;
+    }
     slot = made;
     if (identities_.size() > 4096)
         std::erase_if(identities_, [](const auto& e) { return e.second.expired(); });
     return made;
+}
+
+session::IdentityPtr Worker::with_profile(const session::Identity& of, pool::ProfilePtr profile) {
+    return identity(of.database, of.user, pool(of.shared_pool), std::move(profile));
+}
+
+/// Verdicts depend on who asks and where names are looked for, and on no other setting: sessions
+/// that are alike in this share them.
+session::JudgeContext Worker::judge_context(cache::DatabaseState& state,
+                                            const pool::Profile& profile, const std::string& login,
+                                            const std::vector<std::string>& path) {
+    std::string user = login;
+    for (const auto* name : {"session_authorization", "role"})
+        if (const auto other = profile.find(name); !other.empty() && other != "none") user = other;
+    std::string key = std::to_string(state.cache_id()) + '\0' + user;
+    for (const auto& p : path) key += '\0' + p;
+    if (contexts_.size() > 4096) contexts_.clear();
+    auto& id = contexts_[key];
+    if (id == 0) id = supervisor_.next_context_id();
+    return {id, &state, user, path};
 }
 
 void Worker::tick() {

@@ -1,12 +1,17 @@
 // See exchange.hpp.
 #include "pgweir/session/exchange.hpp"
 
+#include "inspection.hpp"
+
 namespace pgweir::session {
 
 namespace {
 /// A text longer than this is not kept for the next statement.
 constexpr std::size_t kKeptText = 4096;
 }  // namespace
+
+Exchange::Exchange() = default;
+Exchange::~Exchange() = default;
 
 void Exchange::reset() {
     expects.clear();
@@ -28,7 +33,11 @@ void Exchange::reset() {
     part_started = 0;
     part_rows = part_bytes = 0;
     error.clear();
-    wrote = may_leave_state = unpin_at_ready = false;
+    wrote = may_leave_state = unpin_at_ready = suspect = false;
+    suspicion = lasting = query::PinReason::none;
+    reset_after_look = false;
+    custom_settings.clear();
+    inspection.reset();
     commit_in_flight = copy_ended = unsynced = reset_settings = false;
     reset_name.clear();
     forgotten.clear();

@@ -128,6 +128,12 @@ void Session::begin_lease() {
     exchange_->wait = now - wait_started_;
     counters_.wait_time_us.add(static_cast<std::uint64_t>(exchange_->wait / base::kMicrosecond));
     copy_in_ = fatal_seen_ = false;
+    if (server_->last_session != session_id) meet_server();
+    match_settings();
+}
+
+/// Brings the server to the session's settings where they differ.
+void Session::match_settings() {
     if (server_->profile->id == identity_->profile->id &&
         server_->application_name == application_name_) [[likely]]
         return;
@@ -148,6 +154,7 @@ void Session::inject(std::string_view sql) {
     std::string message;
     wire::write_query(message, sql);
     turn_->server.copy(message);
+    server_->unnamed_statement = 0;  // a simple Query destroys it
     exchange_->expects.push({.kind = Expect::Kind::query, .swallow = true});
     ++exchange_->ready_expected;
 }
@@ -207,8 +214,20 @@ void Session::maybe_release() {
     if (!x.expects.empty() || x.unsynced || tx_ != TxStatus::idle || reply_left_ > 0 ||
         held_ != nullptr || client_left_ > 0)
         return;
-    if (identity_->mode == config::PoolMode::session || pin_ != query::PinReason::none) return;
-    if (copy_in_) return;
+    if (identity_->mode == config::PoolMode::session || copy_in_ || pin_lasts_) return;
+    if (x.suspect) {
+        inspect();
+        return;
+    }
+    if (x.inspection != nullptr) {
+        if (!conclude()) {
+            match_settings();
+            consume_buffer();
+            return;
+        }
+    } else if (pin_ != query::PinReason::none) {
+        return;
+    }
     turn_->server.flush();
     turn_->client.flush();
     give_back({.how = x.may_leave_state ? pool::Release::How::reset : pool::Release::How::clean});
@@ -240,7 +259,8 @@ void Session::leave_server() {
                            !x.may_leave_state && identity_->mode != config::PoolMode::session &&
                            client_left_ == 0 && reply_left_ == 0 && held_ == nullptr;
         how.how = clean ? pool::Release::How::clean : pool::Release::How::reset;
-        if (client_left_ > 0 || reply_left_ > 0 || held_ != nullptr || copy_in_)
+        if (client_left_ > 0 || pin_ == query::PinReason::load || reply_left_ > 0 ||
+            held_ != nullptr || copy_in_)
             how.how = pool::Release::How::close;
     } else {
         how = {pool::Release::How::abandon, x.ready_expected,
@@ -340,7 +360,8 @@ void Session::on_cancel_request(pool::CancelToken settled) noexcept {
                          "canceling statement due to user request", "", false});
         return;
     }
-    if (server_ != nullptr && exchange_ && !exchange_->expects.empty() && !preparing_)
+    const bool own = exchange_ && exchange_->expects.size() == 1 && exchange_->expects[0].inspect;
+    if (server_ != nullptr && exchange_ && !exchange_->expects.empty() && !preparing_ && !own)
         leaser_.cancel(*server_, std::move(settled));
 }
 

@@ -10,26 +10,28 @@ using query::PinReason;
 using query::Writes;
 
 MemoPtr Session::judge(std::string_view text, const query::TextScan& scan) {
-    return env_.memo.judge(identity_->context, text, scan);
-}
-
-void Session::pin(PinReason reason) {
-    if (pin_ != PinReason::none || identity_->mode == config::PoolMode::session) return;
-    pin_ = reason;
-    env_.counters().pins[static_cast<std::size_t>(reason)].add(1);
-    base::log_info("session " + std::to_string(session_id) + " " +
-                   base::printable(identity_->user) + "@" + base::printable(identity_->database) +
-                   " is pinned: " + std::string(query::name(reason)));
+    if (!identity_->opaque_text) return env_.memo.judge(identity_->context, text, scan);
+    static const auto nothing_known = [] {
+        auto entry = std::make_shared<MemoEntry>();
+        entry->verdict = std::make_shared<const query::Verdict>();
+        return MemoPtr(entry);
+    }();
+    return nothing_known;
 }
 
 void Session::apply_effects(const MemoEntry& memo) {
     const auto& v = *memo.verdict;
     auto& x = *exchange_;
     x.timed = x.timed || v.timed;
-    if (v.pin != PinReason::none) pin(v.pin);
-    if (v.may_leave_state) x.may_leave_state = true;
+    if (v.may_leave_state) {
+        suspect(v);
+    } else if (v.may_end_state && (pin_ != PinReason::none || x.suspicion != PinReason::none)) {
+        x.suspect = true;
+    }
+    if (v.moves_sequence || v.pin == PinReason::sequence) use_sequences(v);
     if (v.kind == Kind::discard_all) {
-        x.unpin_at_ready = true;
+        x.unpin_at_ready = x.reset_settings = true;
+        x.reset_name.clear();
         forget_all_statements();
     }
     if (v.may_end_transaction) x.may_end_transaction = true;
@@ -59,8 +61,7 @@ void Session::apply_effects(const MemoEntry& memo) {
 
 void Session::unknown_effects(PinReason reason) {
     auto& x = *exchange_;
-    if (reason != PinReason::none) pin(reason);
-    x.may_leave_state = true;
+    suspect_lasting(reason);
     x.may_end_transaction = true;
     x.written.add_schema(*identity_->context.database);
     x.wrote = x.commit_in_flight = true;
@@ -79,8 +80,10 @@ void Session::raise_fence() {
     x.written = {};
 }
 
-void Session::settle_at_ready(wire::TxStatus status) {
+void Session::settle_at_ready(wire::TxStatus before) {
     auto& x = *exchange_;
+    const auto status = tx_;
+    if (status == wire::TxStatus::idle) settle_suspicion(before);
     x.forgotten.clear();
     x.may_end_transaction = false;
     if (status != wire::TxStatus::idle || x.ready_expected > 0) return;
@@ -93,11 +96,10 @@ void Session::settle_at_ready(wire::TxStatus status) {
     x.notify_catalog = false;
     if (x.unpin_at_ready) {
         x.unpin_at_ready = false;
-        pin_ = PinReason::none;
         // DISCARD ALL took the client's own settings too: they are applied again for the next
         // lease.
-        server_->profile = pool::empty_profile();
-        server_->application_name.clear();
+        unpin();
+        x.suspect = true;
     }
 }
 

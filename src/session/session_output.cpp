@@ -1,6 +1,7 @@
 // Session: frames from the server. Looks at type and length, passes runs of bytes on as they are,
 // takes out what the proxy asked for itself, puts in what it answers itself, and counts what is
 // owed.
+#include "inspection.hpp"
 #include "pgweir/base/log.hpp"
 #include "pgweir/session/session.hpp"
 #include "pgweir/wire/error_fields.hpp"
@@ -86,7 +87,7 @@ void Session::on_server_bytes(std::string_view bytes) noexcept {
             if (local_is_next()) local_replies(run);
             continue;
         }
-        if (frame.status == FrameStatus::partial && streamable(frame.type)) {
+        if (frame.status == FrameStatus::partial && streamable(frame.type) && !inspecting()) {
             if (exchange_->expects.empty()) {
                 server_violation("the server sent data nobody asked for");
                 return;
@@ -188,6 +189,12 @@ bool Session::whole_answer(Run& run) {
     return true;
 }
 
+/// What comes is for the proxy, and is looked at whole.
+bool Session::inspecting() const noexcept {
+    const auto& expects = exchange_->expects;
+    return !expects.empty() && expects.front().inspect;
+}
+
 bool Session::local_is_next() const noexcept {
     const auto& expects = exchange_->expects;
     return !expects.empty() &&
@@ -234,7 +241,7 @@ std::size_t Session::complete_held(Run&, std::string_view bytes) {
         held_->append(bytes.substr(taken, n));
         taken += n;
         const auto now = wire::scan_frame(*held_);
-        if (now.status == FrameStatus::partial && streamable(now.type)) {
+        if (now.status == FrameStatus::partial && streamable(now.type) && !inspecting()) {
             // A row whose header was cut: pass on what is here and stream the rest.
             reply_left_ = now.size - held_->size();
             reply_swallowed_ = !exchange_->expects.empty() && exchange_->expects.front().swallow;
@@ -275,8 +282,8 @@ Session::Reply Session::on_server_frame(Run& run, char type, std::string_view bo
     auto& x = *exchange_;
     const bool asked = !x.expects.empty();
     switch (type) {
+        case be::kNotificationResponse: tee(whole); return Reply::forward;  // whenever it is
         case be::kNoticeResponse:
-        case be::kNotificationResponse:
         case be::kParameterStatus:
             // What RESET undid and we set again is news to the client.
             if (asked && x.expects.front().swallow && !x.expects.front().quiet)
@@ -294,6 +301,10 @@ Session::Reply Session::on_server_frame(Run& run, char type, std::string_view bo
     const bool swallow = x.expects.front().swallow;
     switch (type) {
         case be::kDataRow:
+            if (x.expects.front().inspect) {
+                x.inspection->take_row(body, identity_->user);
+                return Reply::swallow;
+            }
             ++x.rows;
             tee(whole);
             return swallow ? Reply::swallow : Reply::forward;
@@ -320,10 +331,10 @@ Session::Reply Session::on_server_frame(Run& run, char type, std::string_view bo
     return swallow ? Reply::swallow : Reply::forward;
 }
 
-/// PostgreSQL tells of a reload with the next answer. A session that is not pinned and not in a
-/// transaction has changed nothing itself.
+/// PostgreSQL tells of a reload with the next answer. A session that is not pinned, not in a
+/// transaction and not suspected has changed nothing itself.
 void Session::note_parameter(std::string_view body) {
-    if (pin_ != query::PinReason::none || tx_ != wire::TxStatus::idle ||
+    if (exchange_->suspect || pin_ != query::PinReason::none || tx_ != wire::TxStatus::idle ||
         identity_->mode == config::PoolMode::session)
         return;
     base::ByteReader r(body);
@@ -391,7 +402,8 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
     if (x.expects.empty()) return Reply::forward;
     const auto front = x.expects.front();
     if (front.kind == Kind::query && front.swallow) {
-        if (front.quiet) return Reply::swallow;
+        if (front.inspect) x.inspection->failed = true;
+        if (front.quiet || front.inspect) return Reply::swallow;
         // Our own settings were refused. The client gets the server's words in place of an answer.
         lease_failure_ = std::make_unique<pool::ServerFailure>(
             pool::ServerFailure{std::string(fields.sqlstate), std::string(fields.message),
@@ -407,6 +419,7 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
     if (fields.sqlstate == wire::sqlstate::kFeatureNotSupported && x.statement != nullptr &&
         fields.message == "cached plan must not change result type")
         env_.statements->forget(x.statement->id);
+    x.unpin_at_ready = x.reset_settings = false;
     if (front.kind == Kind::query && x.forgotten.size() > 0) statements_ = std::move(x.forgotten);
     if (front.kind == Kind::query || front.kind == Kind::sync || front.kind == Kind::function_call)
         return Reply::forward;
@@ -468,7 +481,8 @@ Session::Reply Session::on_ready_for_query(Run& run, std::string_view body) {
     x.expects.pop();
     --x.ready_expected;
     if (front.work != 0 && x.sqlstate.empty()) x.work = front.work;
-    if (front.quiet) return Reply::swallow;
+    if (front.inspect) preparing_ = false;
+    if (front.quiet || front.inspect) return Reply::swallow;
     if (front.swallow) {
         if (lease_failure_ != nullptr) {
             settings_refused();
@@ -490,6 +504,7 @@ Session::Reply Session::on_ready_for_query(Run& run, std::string_view body) {
 /// The server is ready after what the client asked.
 void Session::ready(wire::TxStatus status) {
     auto& x = *exchange_;
+    const auto before = tx_;
     tx_ = status;
     server_->tx = tx_;
     copy_in_ = false;
@@ -502,7 +517,7 @@ void Session::ready(wire::TxStatus status) {
         }
         x.fills.clear();
     }
-    settle_at_ready(tx_);
+    settle_at_ready(before);
     if (tx_ == wire::TxStatus::idle) counters_.xact_count.add(1);
     finish_statement(now);
     x.parsed.clear();
@@ -529,12 +544,12 @@ void Session::reapply_settings() {
     if (tx_ == wire::TxStatus::failed) return;
     std::string sql;
     if (x.reset_name.empty()) {
-        pool::append_settings_sql(sql, *pool::empty_profile(), *identity_->profile);
-        pool::append_application_name_sql(sql, application_name_);
-    } else if (const auto value = identity_->profile->find(x.reset_name); value.data() != nullptr) {
+        pool::append_settings_sql(sql, *pool::empty_profile(), *start().profile);
+        pool::append_application_name_sql(sql, start_application_name());
+    } else if (const auto value = start().profile->find(x.reset_name); value.data() != nullptr) {
         pool::append_setting_sql(sql, x.reset_name, value);
     } else if (x.reset_name == "application_name") {
-        pool::append_application_name_sql(sql, application_name_);
+        pool::append_application_name_sql(sql, start_application_name());
     }
     x.reset_name.clear();
     if (sql.empty()) return;

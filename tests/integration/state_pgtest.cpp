@@ -219,6 +219,86 @@ TEST_CASE("sessions pinned to their server connections do not shut the others ou
     for (int i = 0; i < 3; ++i) CHECK(ask(c, "SELECT 'free'") == "free");
 }
 
+TEST_CASE("settings and roles are carried: more sessions than server connections, and no pin" *
+          doctest::skip(Proxy::direct())) {
+    Cluster::shared().connect().run("CREATE ROLE carried_low; GRANT carried_low TO app");
+    struct Owner {
+        RawClient client;
+        std::string tag;
+    };
+    std::vector<Owner> owners;
+    const auto pins = [] {
+        double sum = 0;
+        for (const char* reason : {"set", "function", "not_understood"})
+            sum += proxy().metric("pgweir_pins_total{reason=\"" + std::string(reason) + "\"}");
+        return sum;
+    };
+    const auto before = pins();
+    for (int i = 0; i < 8; ++i) {
+        auto& o = owners.emplace_back(Owner{login(), "tag" + std::to_string(i)});
+        ask(o.client, "SET work_mem = '" + std::to_string(100 + i) + "kB'");
+        ask(o.client, "SET own.tag = '" + o.tag + "'");
+        ask(o.client, "SELECT set_config('search_path', '" + o.tag + ", public', false)");
+        ask(o.client, "SET application_name = '" + o.tag + "'");
+        if (i % 2 == 1) ask(o.client, "SET ROLE carried_low");
+    }
+    for (int round = 0; round < 6; ++round)
+        for (std::size_t i = 0; i < owners.size(); ++i) {
+            auto& o = owners[(i * 5 + static_cast<std::size_t>(round)) % owners.size()];
+            const auto at = std::stoi(o.tag.substr(3));
+            CHECK(ask(o.client, "SHOW work_mem") == std::to_string(100 + at) + "kB");
+            CHECK(ask(o.client, "SHOW own.tag") == o.tag);
+            CHECK(ask(o.client, "SHOW search_path") == o.tag + ", public");
+            CHECK(ask(o.client, "SHOW application_name") == o.tag);
+            CHECK(ask(o.client, "SELECT current_user") == (at % 2 == 1 ? "carried_low" : "app"));
+        }
+    auto fresh = login();
+    CHECK(ask(fresh, "SELECT coalesce(current_setting('own.tag', true), '')").empty());
+    CHECK(ask(fresh, "SHOW work_mem") == "4MB");
+    CHECK(pins() == before);
+    CHECK(Cluster::shared().backends() <= 3);
+}
+
+TEST_CASE("SET SESSION AUTHORIZATION is carried, and ends with RESET or DISCARD ALL") {
+    for (const char* end : {"RESET SESSION AUTHORIZATION", "DISCARD ALL"}) {
+        auto c = login({}, "postgres");
+        std::vector<RawClient> others;
+        ask(c, "SET work_mem = '77kB'");
+        ask(c, "SET SESSION AUTHORIZATION app");
+        for (int i = 0; i < 4; ++i) {
+            auto& other = others.emplace_back(login({}, "postgres"));
+            CHECK(ask(c, "SELECT session_user || current_user") == "appapp");
+            CHECK(ask(other, "SELECT session_user || current_user") == "postgrespostgres");
+            CHECK(ask(c, "DELETE FROM pg_class") == "42501");
+        }
+        ask(c, end);
+        for (int i = 0; i < 4; ++i) CHECK(ask(c, "SELECT session_user") == "postgres");
+    }
+}
+
+TEST_CASE("a pin ends when its state is gone" * doctest::skip(Proxy::direct())) {
+    struct Pin {
+        const char* begin;
+        const char* end;
+    };
+    const auto pins = {Pin{"CREATE TEMP TABLE gone (n int)", "DROP TABLE gone"},
+                       Pin{"LISTEN gone", "UNLISTEN *"},
+                       Pin{"DECLARE gone CURSOR WITH HOLD FOR SELECT 1", "CLOSE gone"},
+                       Pin{"PREPARE gone AS SELECT 1", "DEALLOCATE gone"},
+                       Pin{"SELECT pg_advisory_lock(909)", "SELECT pg_advisory_unlock(909)"},
+                       Pin{"BEGIN; CREATE TEMP TABLE gone (n int) ON COMMIT DROP; COMMIT", ""}};
+    for (const auto& pin : pins) {
+        INFO(std::string(pin.begin));
+        std::vector<RawClient> clients;  // more than there are server connections
+        for (int i = 0; i < 5; ++i) {
+            auto& c = clients.emplace_back(login());
+            CHECK(error_of(c.ask(msg::query(pin.begin))).sqlstate.empty());
+            if (*pin.end != '\0') CHECK(error_of(c.ask(msg::query(pin.end))).sqlstate.empty());
+        }
+        for (auto& c : clients) CHECK(ask(c, "SELECT 'free'") == "free");
+    }
+}
+
 TEST_CASE("DISCARD ALL ends a pin" * doctest::skip(Proxy::direct())) {
     std::vector<RawClient> clients;
     for (int i = 0; i < 6; ++i) {

@@ -27,6 +27,8 @@ class Waiter {
 
     base::ListLink wait_link;
     base::Nanos waiting_since = 0;
+    /// Process of the server connection it would rather have, if that is idle; 0: any.
+    std::uint32_t preferred_server = 0;
 
   protected:
     ~Waiter() = default;
@@ -142,6 +144,7 @@ class Pool final : public Leaser {
     ServerConnection* open(LoginObserver* observer, const Credentials& credentials);
     void open_if_needed();
     void give_or_idle(ServerConnection& server);
+    ServerConnection* find_idle(std::uint32_t process);
     bool give_to_waiter(ServerConnection& server);
     bool donate(ServerConnection& server);
     void ask_others_for_idle();

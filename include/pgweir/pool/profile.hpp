@@ -28,9 +28,12 @@ ProfilePtr intern_profile(Settings settings);
 ProfilePtr empty_profile();
 
 /// Appends the SQL that takes a server session from the settings of `from` to those of `to`;
-/// nothing when there is no difference. set_config() is used rather than SET, because SET would
-/// read the value of a list such as search_path as one quoted name.
+/// nothing when there is no difference. The identity (session_authorization, role) comes last, so
+/// that no setting needs a right that the session has given up. set_config() is used rather than
+/// SET, because SET would read the value of a list such as search_path as one quoted name.
 void append_settings_sql(std::string& sql, const Profile& from, const Profile& to);
+/// A string literal that means the same under every setting.
+void append_literal(std::string& sql, std::string_view value);
 void append_setting_sql(std::string& sql, std::string_view name, std::string_view value);
 void append_application_name_sql(std::string& sql, std::string_view name);
 

@@ -52,7 +52,7 @@ inline constexpr std::array<ReasonInfo, static_cast<std::size_t>(PinReason::coun
     {"not_understood", "the statement could not be parsed"},
     {"statement_too_large", "the statement is longer than limits.statement_buffer"},
     {"function_call", "a FunctionCall message may change session state"},
-    {"replication", "a replication connection is never shared"},
+    {"replication", "replication, a backup or a slot is bound to this connection"},
 }};
 
 /// Why a statement is neither answered from the cache nor stored in it.

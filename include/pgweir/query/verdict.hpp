@@ -66,6 +66,13 @@ struct Verdict {
     /// The connection must be reset before another session uses it, though this session need not
     /// keep it.
     bool may_leave_state = true;
+    /// With a pin: the server cannot be asked for all that it may have changed.
+    bool opaque = true;
+    /// Settings with a dot in their names that it may change: the server does not list them.
+    std::vector<std::string> custom_settings;
+    bool moves_sequence = false;  // calls nextval or setval in so many words
+    /// Of a session that is pinned: it may take away what pins it.
+    bool may_end_state = false;
     /// May end the current transaction by itself (COMMIT, CALL, DO, several, unknown ...).
     bool may_end_transaction = true;
     Writes writes = Writes::database;

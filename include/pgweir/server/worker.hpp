@@ -65,6 +65,8 @@ class Worker final : public session::Environment,
                       UserAnswer answer) override;
     void forget_user(const std::string& database, const std::string& user) override;
     session::LoginTarget find_target(const std::string& database, const std::string& user) override;
+    session::IdentityPtr with_profile(const session::Identity& of,
+                                      pool::ProfilePtr profile) override;
     session::IdentityPtr identity(const std::string& database, const std::string& user,
                                   pool::Pool& pool, pool::ProfilePtr profile) override;
     std::unique_ptr<session::ConsolePort> open_console(session::ClientConnection& client,
@@ -91,6 +93,9 @@ class Worker final : public session::Environment,
     void on_accept(int fd, const io::Address& peer, bool distribute);
     void tick();
     bool make_room_for_stranger();
+    session::JudgeContext judge_context(cache::DatabaseState& state, const pool::Profile& profile,
+                                        const std::string& login,
+                                        const std::vector<std::string>& path);
     std::vector<std::string> search_path_of(const pool::Profile& profile, const std::string& user,
                                             const cache::DatabaseState& database) const;
 
@@ -111,6 +116,7 @@ class Worker final : public session::Environment,
         strangers_;  // not logged in, by arrival
     std::vector<std::uint32_t> free_slots_;
     std::unordered_map<std::string, std::weak_ptr<const session::Identity>> identities_;
+    std::unordered_map<std::string, std::uint64_t> contexts_;  // numbers of JudgeContexts
 };
 
 }  // namespace pgweir::server

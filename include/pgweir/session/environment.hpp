@@ -39,12 +39,15 @@ struct Identity {
     std::string database;  // as the client named it
     std::string user;
     config::PoolMode mode = config::PoolMode::transaction;
-    pool::ProfilePtr profile;
+    pool::ProfilePtr profile;  // the settings in force, for as long as they are
     std::shared_ptr<pool::SharedPool> shared_pool;
     JudgeContext context;
     /// none: the cache may be asked; else why never for this session.
     query::NotCached not_cached = query::NotCached::none;
     std::string server_address;
+    /// Under its settings the server may read a text otherwise than the judgement does, so a text
+    /// could hide what it changes: nothing it says is believed.
+    bool opaque_text = false;
 };
 using IdentityPtr = std::shared_ptr<const Identity>;
 
@@ -62,6 +65,12 @@ class Environment {
     /// The outcome of what `held` stands for is unknown until the server process is gone.
     virtual void hold_until_gone(const Identity& identity, std::uint32_t server_pid,
                                  std::unique_ptr<pool::Held> held) = 0;
+
+    /// The identity of a session of `of` that has other settings now.
+    virtual IdentityPtr with_profile(const Identity& of, pool::ProfilePtr profile) = 0;
+
+    /// Some session has asked for currval or lastval: from now on none finds another's values.
+    bool sequences_read = false;
 
     ExchangeStore exchanges;
     std::shared_ptr<StatementTable> statements;  // of all workers

@@ -18,6 +18,8 @@
 
 namespace pgweir::session {
 
+struct Inspection;
+
 /// One answer the server owes, or that the proxy gives itself when its turn comes.
 struct Expect {
     enum class Kind : std::uint8_t {
@@ -37,6 +39,7 @@ struct Expect {
     bool swallow = false;      // asked by the proxy, not by the client
     bool quiet = false;        // and a failure of it is nobody's business
     bool behind_copy = false;  // sync: sent behind CopyDone or CopyFail, so not ignored by COPY
+    bool inspect = false;      // the answer says what the session has left on the server
     bool own_error = false;    // sent to make the server fail; `statement` is the index in errors
     std::uint16_t fill = 0;    // which of Exchange::fills collects the answer, from 1; 0: none
     std::uint64_t statement = 0;
@@ -62,6 +65,7 @@ class ExpectQueue {
     std::size_t size() const noexcept { return items_.size() - head_; }
     Expect& front() noexcept { return items_[head_]; }
     const Expect& front() const noexcept { return items_[head_]; }
+    Expect& back() noexcept { return items_.back(); }
     Expect& operator[](std::size_t i) noexcept { return items_[head_ + i]; }
     void push(Expect e) { items_.push_back(e); }
     void pop() noexcept {
@@ -150,11 +154,17 @@ struct Exchange {
     cache::WriteFence written;              // collected in this transaction, not raised yet
     bool wrote = false;                     // something in flight may write
     bool may_leave_state = false;           // reset the server before another session uses it
-    bool commit_in_flight = false;          // what was sent may have committed something
-    bool copy_ended = false;                // CopyDone or CopyFail was sent since the last Execute
-    bool unsynced = false;                  // extended messages were sent, and no Sync behind them
-    bool reset_settings = false;            // RESET went by: the client's own settings come back
-    std::string reset_name;                 // the one that was reset; empty: all
+    bool suspect = false;                   // look at what is left before it goes back
+    query::PinReason suspicion = query::PinReason::none;  // why, if the look fails
+    query::PinReason lasting = query::PinReason::none;    // pins once its transaction commits
+    bool reset_after_look = false;                        // the look does not see everything
+    std::vector<std::string> custom_settings;             // that may have been set
+    std::unique_ptr<Inspection> inspection;               // what was found, until it is acted on
+    bool commit_in_flight = false;   // what was sent may have committed something
+    bool copy_ended = false;         // CopyDone or CopyFail was sent since the last Execute
+    bool unsynced = false;           // extended messages were sent, and no Sync behind them
+    bool reset_settings = false;     // RESET went by: the client's own settings come back
+    std::string reset_name;          // the one that was reset; empty: all
     NamedStatements forgotten;       // by DISCARD ALL or DEALLOCATE ALL, until it has succeeded
     std::vector<ParsedName> parsed;  // names given by Parse since the last Sync
     std::vector<OwnError> errors;    // said in place of the server's
@@ -164,6 +174,8 @@ struct Exchange {
     std::vector<cache::Fill> fills;    // one for each answer that is to be stored
     std::uint16_t current_fill = 0;    // of the portal bound last
 
+    Exchange();
+    ~Exchange();
     void reset();
 };
 

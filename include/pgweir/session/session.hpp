@@ -29,6 +29,7 @@
 namespace pgweir::session {
 
 class BatchPlan;
+struct Inspection;
 
 class Session final : public pool::ServerUser, public pool::Waiter {
   public:
@@ -85,6 +86,11 @@ class Session final : public pool::ServerUser, public pool::Waiter {
         Session& session;
     };
     struct PendingFills;
+    /// What the client logged in with, kept once its settings have changed: RESET goes back to it.
+    struct Start {
+        IdentityPtr identity;
+        std::string application_name;
+    };
     enum class Reply : std::uint8_t { forward, swallow, violation };
 
     // session.cpp: buffers, leases, ends
@@ -93,6 +99,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void bound_input() noexcept;
     bool want_server();
     void begin_lease();
+    void match_settings();
     void inject(std::string_view sql);
     void maybe_release();
     void give_back(pool::Release how);
@@ -143,9 +150,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     MemoPtr judge(std::string_view text, const query::TextScan& scan);
     void apply_effects(const MemoEntry& memo);
     void unknown_effects(query::PinReason reason);
-    void pin(query::PinReason reason);
     void raise_fence();
-    void settle_at_ready(wire::TxStatus status);
+    void settle_at_ready(wire::TxStatus before);
     void finish_statement(base::Nanos now);
 
     // session_report.cpp: statistics and the slow log
@@ -160,6 +166,21 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void describe_client(metrics::SlowQuery& query) const;
     void log_idle(base::Nanos now);
     void log_refused(std::string_view text, const pool::ServerFailure& why);
+
+    // session_state.cpp: what is left on the server, carried or pinned
+    void suspect(const query::Verdict& verdict);
+    void suspect_lasting(query::PinReason reason);
+    void settle_suspicion(wire::TxStatus before);
+    void inspect();
+    void meet_server();
+    void use_sequences(const query::Verdict& verdict);
+    void forget_sequences();
+    bool conclude();
+    void carry(Inspection& found);
+    void pin(query::PinReason reason);
+    void unpin() noexcept;
+    const Identity& start() const noexcept;
+    const std::string& start_application_name() const noexcept;
 
     // session_cache.cpp
     query::NotCached cache_verdict(const MemoEntry& memo,
@@ -195,6 +216,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::size_t complete_held(Run& run, std::string_view bytes);
     void local_replies(Run& run);
     bool local_is_next() const noexcept;
+    bool inspecting() const noexcept;
     std::size_t pass_usual(std::string_view bytes);
     [[gnu::always_inline]] inline bool take_usual(char type);
     bool whole_answer(Run& run);
@@ -213,8 +235,9 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     ClientLink& client_;
     pool::Leaser& leaser_;
     metrics::PoolCounters& counters_;  // the pool's
-    IdentityPtr identity_;
-    std::string application_name_;
+    IdentityPtr identity_;             // with the settings the session has now
+    std::string application_name_;     // as it is now
+    std::unique_ptr<Start> changed_;
     pool::ServerLink* server_ = nullptr;
     Turn* turn_ = nullptr;
     std::unique_ptr<Exchange> exchange_;
@@ -236,10 +259,12 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     query::NotCached not_cached_ =
         query::NotCached::none;      // the latest answer of the cache's rules
     std::uint32_t stats_group_ = 0;  // 0: not asked for yet
+    bool pin_lasts_ = false;         // until DISCARD ALL or the end: nothing can be asked
+    std::uint32_t pins_told_ = 0;    // a bit for each reason that was logged and counted
     bool ended_ = false;
     bool waiting_ = false;
     bool consuming_ = false;
-    bool preparing_ = false;  // settings are being applied; the client's bytes wait
+    bool preparing_ = false;  // settings are applied, or looked at; the client's bytes wait
     bool skip_until_sync_ = false;
     bool discarding_ = false;  // client_left_ bytes go nowhere
     bool copy_in_ = false;

@@ -277,56 +277,56 @@ TEST_CASE("views and policies are harmless where the catalog has looked through 
 }
 
 TEST_CASE("session state pins with its reason") {
-    check_pins(
-        {{"SET x = 1", PinReason::set, true},
-         {"SET SESSION x TO 1", PinReason::set, true},
-         {"SET ROLE a", PinReason::set, true},
-         {"SET SESSION AUTHORIZATION a", PinReason::set, true},
-         {"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE", PinReason::set,
-          true},
-         {"RESET x", PinReason::set, true},
-         {"RESET ALL", PinReason::set, true},
-         {"RESET ROLE", PinReason::set, true},
-         {"SET TIME ZONE 'UTC'", PinReason::set, true},
-         {"SELECT set_config('a.b', 'c', false)", PinReason::set, true},
-         {"SELECT pg_catalog.set_config('search_path', '', false)", PinReason::set, true},
-         {"SELECT set_config('a.b', 'c', $1)", PinReason::set, true},
-         {"PREPARE s AS SELECT 1", PinReason::prepare, true},
-         {"EXECUTE s", PinReason::prepare, true},
-         {"LISTEN a", PinReason::listen, true},
-         {"CREATE TEMP TABLE x (a int)", PinReason::temporary, true},
-         {"CREATE TEMPORARY TABLE x AS SELECT 1", PinReason::temporary, true},
-         {"CREATE LOCAL TEMP TABLE x (a int)", PinReason::temporary, true},
-         {"CREATE TABLE pg_temp.x (a int)", PinReason::temporary, true},
-         {"CREATE TEMP VIEW x AS SELECT 1", PinReason::temporary, true},
-         {"CREATE TEMP SEQUENCE x", PinReason::temporary, true},
-         {"SELECT * INTO TEMP x FROM t", PinReason::temporary, true},
-         {"SELECT * INTO pg_temp.x FROM t", PinReason::temporary, true},
-         {"SELECT pg_advisory_lock(1)", PinReason::advisory_lock, true},
-         {"SELECT pg_try_advisory_lock(1, 2)", PinReason::advisory_lock, true},
-         {"SELECT pg_advisory_unlock(1)", PinReason::advisory_lock, true},
-         {"SELECT * FROM t WHERE pg_try_advisory_lock(id)", PinReason::advisory_lock, true},
-         {"DECLARE c CURSOR WITH HOLD FOR SELECT 1", PinReason::hold_cursor, true},
-         {"LOAD 'auto_explain'", PinReason::load, true},
-         {"SELECT currval('s')", PinReason::sequence, true},
-         {"SELECT lastval()", PinReason::sequence, true},
-         {"INSERT INTO t VALUES (currval('s'))", PinReason::sequence, true},
-         {"SELECT setseed(0.5)", PinReason::seed, true},
-         {"SELECT (0.5).setseed", PinReason::seed, true},
-         {"SELECT x.setseed FROM abs(0.5) x", PinReason::seed, true},
-         {"SELECT pg_backend_pid()", PinReason::backend_pid, true},
-         {"SELECT own_setter()", PinReason::function, true},
-         {"SELECT public.own_anything()", PinReason::function, true},
-         {"SELECT unknown_function()", PinReason::function, true},
-         {"SELECT query_to_xml('select 1', true, true, '')", PinReason::function, true},
-         {"SELECT pg_create_logical_replication_slot('a', 'b', true)", PinReason::function, true},
-         {"DO $$begin end$$", PinReason::do_block, true},
-         {"CALL p(1)", PinReason::do_block, true},
-         {"nonsense", PinReason::not_understood, true},
-         {"SELECT 1; SET x = 1; LISTEN a", PinReason::set, true},
-         {"LISTEN a; SET x = 1", PinReason::listen, true},
-         {"EXPLAIN ANALYZE SELECT setseed(1)", PinReason::seed, true},
-         {"COPY (SELECT pg_advisory_lock(1)) TO STDOUT", PinReason::advisory_lock, true}});
+    check_pins({{"SET x = 1", PinReason::set, true},
+                {"SET SESSION x TO 1", PinReason::set, true},
+                {"SET ROLE a", PinReason::set, true},
+                {"SET SESSION AUTHORIZATION a", PinReason::set, true},
+                {"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+                 PinReason::set, true},
+                {"RESET x", PinReason::set, true},
+                {"RESET ALL", PinReason::set, true},
+                {"RESET ROLE", PinReason::set, true},
+                {"SET TIME ZONE 'UTC'", PinReason::set, true},
+                {"SELECT set_config('a.b', 'c', false)", PinReason::set, true},
+                {"SELECT pg_catalog.set_config('search_path', '', false)", PinReason::set, true},
+                {"SELECT set_config('a.b', 'c', $1)", PinReason::set, true},
+                {"PREPARE s AS SELECT 1", PinReason::prepare, true},
+                {"EXECUTE s", PinReason::prepare, true},
+                {"LISTEN a", PinReason::listen, true},
+                {"CREATE TEMP TABLE x (a int)", PinReason::temporary, true},
+                {"CREATE TEMPORARY TABLE x AS SELECT 1", PinReason::temporary, true},
+                {"CREATE LOCAL TEMP TABLE x (a int)", PinReason::temporary, true},
+                {"CREATE TABLE pg_temp.x (a int)", PinReason::temporary, true},
+                {"CREATE TEMP VIEW x AS SELECT 1", PinReason::temporary, true},
+                {"CREATE TEMP SEQUENCE x", PinReason::temporary, true},
+                {"SELECT * INTO TEMP x FROM t", PinReason::temporary, true},
+                {"SELECT * INTO pg_temp.x FROM t", PinReason::temporary, true},
+                {"SELECT pg_advisory_lock(1)", PinReason::advisory_lock, true},
+                {"SELECT pg_try_advisory_lock(1, 2)", PinReason::advisory_lock, true},
+                {"SELECT pg_advisory_unlock(1)", PinReason::advisory_lock, true},
+                {"SELECT * FROM t WHERE pg_try_advisory_lock(id)", PinReason::advisory_lock, true},
+                {"DECLARE c CURSOR WITH HOLD FOR SELECT 1", PinReason::hold_cursor, true},
+                {"LOAD 'auto_explain'", PinReason::load, true},
+                {"SELECT currval('s')", PinReason::sequence, true},
+                {"SELECT lastval()", PinReason::sequence, true},
+                {"INSERT INTO t VALUES (currval('s'))", PinReason::sequence, true},
+                {"SELECT setseed(0.5)", PinReason::seed, true},
+                {"SELECT (0.5).setseed", PinReason::seed, true},
+                {"SELECT x.setseed FROM abs(0.5) x", PinReason::seed, true},
+                {"SELECT pg_backend_pid()", PinReason::backend_pid, true},
+                {"SELECT own_setter()", PinReason::function, true},
+                {"SELECT public.own_anything()", PinReason::function, true},
+                {"SELECT unknown_function()", PinReason::function, true},
+                {"SELECT query_to_xml('select 1', true, true, '')", PinReason::function, true},
+                {"SELECT pg_create_logical_replication_slot('a', 'b', true)",
+                 PinReason::replication, true},
+                {"DO $$begin end$$", PinReason::do_block, true},
+                {"CALL p(1)", PinReason::do_block, true},
+                {"nonsense", PinReason::not_understood, true},
+                {"SELECT 1; SET x = 1; LISTEN a", PinReason::set, true},
+                {"LISTEN a; SET x = 1", PinReason::listen, true},
+                {"EXPLAIN ANALYZE SELECT setseed(1)", PinReason::seed, true},
+                {"COPY (SELECT pg_advisory_lock(1)) TO STDOUT", PinReason::advisory_lock, true}});
 }
 
 TEST_CASE("what ends with the transaction or changes nothing does not pin and leaves nothing") {
@@ -467,5 +467,41 @@ TEST_CASE("a verdict that looked at a literal holds for its text only") {
         const std::string text = sql;
         CAPTURE(text);
         CHECK_FALSE(judged(sql).literal_dependent);
+    }
+}
+
+TEST_CASE("settings the server does not list are named, and what may set any is opaque") {
+    struct Case {
+        const char* sql;
+        std::vector<std::string> custom;
+        bool opaque;
+    };
+    const Case cases[] = {
+        {"SET a.b = 'x'", {"a.b"}, false},
+        {"RESET a.b", {"a.b"}, false},
+        {"SET LOCAL a.b = 'x'", {}, false},
+        {"SET work_mem = '1MB'", {}, false},
+        {"SELECT set_config('a.b', $1, false)", {"a.b"}, false},
+        {"SELECT set_config('a.b', 'x', true)", {}, false},
+        {"SELECT set_config('a' || '.b', 'x', false)", {}, true},
+        {"SELECT set_config($1, 'x', false)", {}, true},
+        {"SELECT set_config($1, 'x', true)", {}, true},
+        {"SET standard_conforming_strings = off", {}, true},
+        {"SET LOCAL standard_conforming_strings = off", {}, true},
+        {"SET standard_conforming_strings = on", {}, false},
+        {"SELECT set_config('Standard_Conforming_Strings', 'off', true)", {}, true},
+        {"SET client_encoding TO 'UTF8'", {}, false},
+        {"SET NAMES 'SJIS'", {}, true},
+        {"SET LOCAL client_encoding = GBK", {}, true},
+        {"SELECT 1", {}, false},
+    };
+    for (const Case& c : cases) {
+        const std::string text = c.sql;
+        CAPTURE(text);
+        for (const Verdict& v : {judged(c.sql), judged_without_catalog(c.sql)}) {
+            CHECK(v.custom_settings == c.custom);
+            CHECK(v.opaque == c.opaque);
+            if (c.opaque) CHECK(v.pin == PinReason::set);
+        }
     }
 }

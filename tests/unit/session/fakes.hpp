@@ -83,6 +83,11 @@ struct FakeEnvironment final : Environment {
     metrics::SlowQuerySink* slow_log() noexcept override { return nullptr; }
     cache::ResultCache* result_cache() noexcept override { return cache.get(); }
     void catalog_may_have_changed(cache::DatabaseState&) override { ++catalog_notices; }
+    IdentityPtr with_profile(const Identity& of, pool::ProfilePtr profile) override {
+        auto identity = std::make_shared<Identity>(of);
+        identity->profile = std::move(profile);
+        return identity;
+    }
     void hold_until_gone(const Identity&, std::uint32_t, std::unique_ptr<pool::Held> h) override {
         held.push_back(std::move(h));
     }
@@ -191,6 +196,29 @@ inline std::string rows() {
     wire::write_row_description(m, columns);
     wire::write_data_row(m, values);
     return m + complete("SELECT 1");
+}
+/// A server's answer to the question what joe's session has left: `states` are the five answers
+/// about temporary objects, locks, statements, cursors and channels.
+inline std::string looked(
+    std::string_view states = "fffff",
+    std::initializer_list<std::pair<std::string_view, std::string_view>> settings = {},
+    std::string_view role = "none") {
+    std::string m;
+    const std::string_view state[] = {"joe",
+                                      role,
+                                      "joe",
+                                      states.substr(0, 1),
+                                      states.substr(1, 1),
+                                      states.substr(2, 1),
+                                      states.substr(3, 1),
+                                      states.substr(4, 1)};
+    wire::write_data_row(m, state);
+    m += complete("SELECT 1");
+    for (const auto& [name, value] : settings) {
+        const std::string_view row[] = {name, value};
+        wire::write_data_row(m, row);
+    }
+    return m + complete("SELECT 0") + ready();
 }
 /// The types of the messages in `bytes`, one letter each.
 inline std::string types(std::string_view bytes) {

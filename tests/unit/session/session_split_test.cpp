@@ -23,10 +23,13 @@ std::vector<Step> conversation() {
         {ask("begin"), complete("BEGIN") + ready('T')},
         {bind("", "nosuch") + execute() + end_batch(), error("26000", "no statement") + ready('E')},
         {ask("rollback"), complete("ROLLBACK") + ready()},
+        {"", looked()},
         {ask("copy t from stdin"), message('G', std::string_view("\0\0\0", 3))},
         {message('d', "1\n") + message('c'), complete("COPY 1") + ready()},
+        {"", looked()},
         {ask("set work_mem = '4MB'"),
          message('S', std::string_view("TimeZone\0UTC\0", 13)) + complete("SET") + ready()},
+        {"", looked("fffff", {{"work_mem", "4096"}})},
         {ask("select 2"), rows() + ready()},
     };
 }

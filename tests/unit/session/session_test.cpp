@@ -142,15 +142,78 @@ TEST_CASE("a cancel for an idle session reaches nobody") {
     CHECK(s.pool.cancels == 1);
 }
 
-TEST_CASE("SET pins the session to its server") {
-    Stage s;
+TEST_CASE("SET is carried: the next server is brought to it before the client's bytes go there") {
+    Stage s(2);
     s.start().on_client_bytes(ask("set work_mem = '1MB'"));
+    s.server_got();
     s.reply(complete("SET") + ready());
-    CHECK(s.server().leased);
-    CHECK(s.session->pin() == query::PinReason::set);
-    s.session->on_client_gone();
+    CHECK(types(s.client_got()) == "CZ");
+    CHECK(types(s.server_got()) == "Q");  // what is left?
+    s.reply(looked("fffff", {{"work_mem", "1024"}}));
+    CHECK(s.client_got().empty());
+    CHECK(s.session->pin() == query::PinReason::none);
     REQUIRE(s.pool.releases.size() == 1);
-    CHECK(s.pool.releases[0].how == pool::Release::How::reset);
+    CHECK(s.pool.releases[0].how == pool::Release::How::clean);
+    CHECK(s.server(0).profile->find("work_mem") == "1024");
+    s.server(0).leased = true;  // taken by somebody else
+    s.session->on_client_bytes(ask("select 1"));
+    const auto got = s.server_got(1);
+    CHECK(types(got) == "Q");
+    CHECK(got.find("set_config(E'work_mem', E'1024'") != std::string::npos);
+    s.reply(ready());
+    CHECK(s.server_got(1) == ask("select 1"));
+}
+
+TEST_CASE("what the server cannot be asked for pins for good, but not when it was rolled back") {
+    Stage s;
+    s.start().on_client_bytes(ask("do 'begin end'"));
+    s.reply(error("22012", "no") + ready());  // a DO block may have committed something
+    CHECK(s.session->pin() == query::PinReason::do_block);
+    s.session->on_client_bytes(ask("discard all"));
+    s.reply(complete("DISCARD ALL") + ready());
+    s.reply(rows() + ready());  // its application_name is put back
+    s.reply(looked());
+    CHECK(s.session->pin() == query::PinReason::none);
+    CHECK_FALSE(s.server().leased);
+    s.session->on_client_bytes(ask("select set_config('a' || 'b', 'x', false)"));
+    s.reply(error("22023", "no") + ready());
+    s.reply(looked());
+    CHECK_FALSE(s.server().leased);
+    s.session->on_client_bytes(ask("selec"));
+    s.reply(error("42601", "no") + ready());
+    s.reply(looked());
+    CHECK_FALSE(s.server().leased);
+}
+
+TEST_CASE("a pin ends when what pinned is gone") {
+    Stage s;
+    s.start().on_client_bytes(ask("create temp table t (n int)"));
+    s.reply(complete("CREATE TABLE") + ready());
+    s.reply(looked("tffff"));
+    CHECK(s.session->pin() == query::PinReason::temporary);
+    CHECK(s.server().leased);
+    s.session->on_client_bytes(ask("drop table t"));
+    s.reply(complete("DROP TABLE") + ready());
+    s.reply(looked());
+    CHECK(s.session->pin() == query::PinReason::none);
+    CHECK_FALSE(s.server().leased);
+}
+
+TEST_CASE("a look that fails or makes no sense pins") {
+    for (const auto& answer :
+         {error("57014", "canceled") + ready(), complete("SELECT 0") + ready(), rows() + ready()}) {
+        Stage s;
+        s.start().on_client_bytes(ask("set work_mem = '1MB'"));
+        s.reply(complete("SET") + ready());
+        s.client_got();
+        s.reply(answer);
+        CHECK(s.session->pin() == query::PinReason::set);
+        CHECK(s.server().leased);
+        CHECK(s.client_got().empty());
+        s.session->on_client_gone();
+        REQUIRE(s.pool.releases.size() == 1);
+        CHECK(s.pool.releases[0].how == pool::Release::How::reset);
+    }
 }
 
 TEST_CASE("late COPY data of a failed COPY goes nowhere") {
@@ -159,6 +222,7 @@ TEST_CASE("late COPY data of a failed COPY goes nowhere") {
     s.reply(message('G', std::string_view("\0\0\0", 3)));
     s.session->on_client_bytes(message('d', "1\n"));
     s.reply(error("22P02", "bad") + ready());
+    s.reply(looked());
     CHECK_FALSE(s.server().leased);
     s.server_got();
     s.session->on_client_bytes(message('d', "2\n") + message('c') + ask("select 1"));
@@ -173,6 +237,7 @@ TEST_CASE("a Sync sent behind a COPY's Execute is not owed an answer") {
     s.session->on_client_bytes(message('d', "1\n") + message('c') + end_batch());
     s.reply(complete("COPY 1") + ready());
     CHECK(types(s.client_got()) == "12GCZ");
+    s.reply(looked());
     CHECK_FALSE(s.server().leased);
 }
 

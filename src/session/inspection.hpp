@@ -1,0 +1,31 @@
+// What the server says of the state a session has left on it (sql/inspect.sql), read row by row.
+// Invariant: a row that does not look as expected makes the inspection a failed one, and then the
+// session stays pinned. Thread: the worker's.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "pgweir/pool/profile.hpp"
+#include "pgweir/query/reasons.hpp"
+
+namespace pgweir::session {
+
+struct Inspection {
+    bool failed = false;
+    bool complete = false;  // the row of state has come
+    /// What keeps the session on this connection; none: nothing but settings was found.
+    query::PinReason found = query::PinReason::none;
+    pool::Settings settings;  // in force beside the server's defaults, application_name apart
+    bool has_application_name = false;
+    std::string application_name;
+
+    /// The body of a DataRow. `login` is the user the server connection was opened as.
+    void take_row(std::string_view body, std::string_view login);
+
+  private:
+    void take_state(const std::string_view* values, std::string_view login);
+    void take_setting(std::string_view name, std::string_view value);
+};
+
+}  // namespace pgweir::session

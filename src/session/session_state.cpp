@@ -1,0 +1,272 @@
+// Session: what it has left on its server connection. Settings and identity are carried: the
+// session's profile changes, and the next server connection is brought to it before anything of
+// the client's runs there. What cannot be carried pins, for as long as it is there. The server
+// itself is asked, once, after whatever may have changed something: so functions, rollbacks and
+// computed values need no understanding here.
+#include <algorithm>
+
+#include "inspection.hpp"
+#include "pgweir/base/bytes.hpp"
+#include "pgweir/base/log.hpp"
+#include "pgweir/session/session.hpp"
+#include "pgweir/wire/sqlstate.hpp"
+#include "session_sql.hpp"
+#include "turn.hpp"
+
+namespace pgweir::session {
+
+using query::PinReason;
+
+namespace {
+
+/// More settings of its own than this pin a session.
+constexpr std::size_t kMostCustom = 256;
+
+/// Nothing can be asked about others: they last until the end of the session, or DISCARD ALL.
+bool lasting(PinReason reason) noexcept {
+    switch (reason) {
+        case PinReason::set:
+        case PinReason::prepare:
+        case PinReason::listen:
+        case PinReason::temporary:
+        case PinReason::advisory_lock:
+        case PinReason::hold_cursor: return false;
+        default: return true;
+    }
+}
+
+void append_question(std::string& sql, std::string_view name) {
+    sql += "SELECT ";
+    pool::append_literal(sql, name);
+    sql += ", pg_catalog.current_setting(";
+    pool::append_literal(sql, name);
+    sql += ", true);";
+}
+
+/// What is written in another encoding cannot be sent while a server is in yet another one.
+bool plain_ascii(std::string_view value) noexcept {
+    return std::all_of(value.begin(), value.end(),
+                       [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+}  // namespace
+
+void Inspection::take_row(std::string_view body, std::string_view login) {
+    constexpr unsigned kMost = 8;
+    std::string_view values[kMost];
+    base::ByteReader r(body);
+    const unsigned count = r.u16();
+    if (count != kMost && count != 2) {
+        failed = true;
+        return;
+    }
+    for (unsigned i = 0; i < count; ++i) {
+        const auto length = r.i32();
+        if (length >= 0) values[i] = r.bytes(static_cast<std::size_t>(length));
+    }
+    if (!r.done())
+        failed = true;
+    else if (count == kMost)
+        take_state(values, login);
+    else
+        take_setting(values[0], values[1]);
+}
+
+void Inspection::take_state(const std::string_view* values, std::string_view login) {
+    complete = true;
+    if (values[0] != login) take_setting("session_authorization", values[0]);
+    if (values[1] != "none") take_setting("role", values[1]);
+    constexpr PinReason kReasons[] = {PinReason::temporary, PinReason::advisory_lock,
+                                      PinReason::prepare, PinReason::hold_cursor,
+                                      PinReason::listen};
+    for (std::size_t i = std::size(kReasons); i-- > 0;)
+        if (values[3 + i] != "f") found = kReasons[i];
+}
+
+void Inspection::take_setting(std::string_view name, std::string_view value) {
+    if (value.data() == nullptr) return;  // there is no such setting
+    if (!plain_ascii(name) || !plain_ascii(value)) found = PinReason::set;
+    if (name == "application_name") {
+        has_application_name = true;
+        application_name = value;
+        return;
+    }
+    settings.emplace_back(name, value);
+}
+
+/// Something may be left on the server connection: it is looked at before the connection goes back.
+void Session::suspect(const query::Verdict& verdict) {
+    auto& x = *exchange_;
+    x.may_leave_state = x.suspect = true;
+    if (x.suspicion == PinReason::none) x.suspicion = verdict.pin;
+    for (const auto& name : verdict.custom_settings) {
+        if (std::find(x.custom_settings.begin(), x.custom_settings.end(), name) ==
+            x.custom_settings.end())
+            x.custom_settings.push_back(name);
+    }
+    if (verdict.pin == PinReason::none)
+        x.reset_after_look = true;
+    else if (lasting(verdict.pin) || verdict.opaque || x.custom_settings.size() > kMostCustom)
+        x.lasting = verdict.pin;
+}
+
+void Session::suspect_lasting(PinReason reason) {
+    auto& x = *exchange_;
+    x.may_leave_state = x.suspect = x.reset_after_look = true;
+    if (reason != PinReason::none) x.suspicion = x.lasting = reason;
+}
+
+/// At the end of a transaction that began `before`. What was rolled back has set nothing; locks and
+/// the like that outlive a rollback are seen by the look.
+void Session::settle_suspicion(wire::TxStatus before) {
+    auto& x = *exchange_;
+    if (x.lasting == PinReason::none) return;
+    const bool failed = !x.sqlstate.empty() && before == wire::TxStatus::idle;
+    const bool not_parsed = failed && x.lasting == PinReason::not_understood &&
+                            x.sqlstate == wire::sqlstate::kSyntaxError;
+    const bool undone = before == wire::TxStatus::failed || (failed && !x.may_end_transaction);
+    if (x.ready_expected == 0 && (undone || not_parsed)) {
+        x.lasting = PinReason::none;
+        return;
+    }
+    pin(x.lasting);
+    pin_lasts_ = identity_->mode != config::PoolMode::session;
+    x.lasting = PinReason::none;
+}
+
+/// Another session held this server before: its currval and lastval are not this one's.
+void Session::meet_server() {
+    const bool used = server_->last_session != 0;
+    server_->last_session = session_id;
+    server_->foreign_sequences = used;
+    if (used && env_.sequences_read) {
+        inject("DISCARD SEQUENCES");
+        server_->foreign_sequences = false;
+        exchange_->expects.back().quiet = true;
+    }
+}
+
+/// Before a statement that names nextval, setval, currval or lastval: what it finds afterwards is
+/// this session's own. It comes back to this server connection while that is free, and once it has
+/// asked for currval or lastval it keeps it.
+void Session::use_sequences(const query::Verdict& verdict) {
+    if (identity_->mode == config::PoolMode::session) return;
+    preferred_server = server_->process_id();
+    if (verdict.pin == PinReason::sequence) env_.sequences_read = true;
+    if (!server_->foreign_sequences || tx_ == wire::TxStatus::failed) return;
+    server_->foreign_sequences = false;
+    forget_sequences();
+}
+
+/// In the protocol the client is using: a simple Query in the middle of a batch would end it.
+void Session::forget_sequences() {
+    constexpr std::string_view kName = "pgweir_0s";
+    auto& x = *exchange_;
+    if (!x.unsynced) {
+        inject("DISCARD SEQUENCES");
+        x.expects.back().quiet = true;
+        return;
+    }
+    std::string m;
+    wire::write_parse(m, kName, "DISCARD SEQUENCES", {});
+    std::string body;
+    base::append_cstring(body, "");
+    base::append_cstring(body, kName);
+    body.append(6, '\0');
+    wire::write_message(m, wire::fe::kBind, body);
+    wire::write_message(m, wire::fe::kExecute, std::string_view("\0\0\0\0\0", 5));
+    wire::write_close(m, 'S', kName);
+    turn_->server.copy(m);
+    using Kind = Expect::Kind;
+    for (const auto kind : {Kind::parse, Kind::bind, Kind::execute, Kind::close})
+        x.expects.push({.kind = kind, .swallow = true});
+}
+
+void Session::inspect() {
+    auto& x = *exchange_;
+    x.suspect = false;
+    preparing_ = true;
+    x.inspection = std::make_unique<Inspection>();
+    server_->unnamed_statement = 0;  // a simple Query destroys it
+    std::string text(sql::inspect);
+    for (const auto& [name, value] : identity_->profile->settings)
+        if (name.find('.') != std::string::npos) append_question(text, name);
+    for (const auto& name : x.custom_settings) append_question(text, name);
+    std::string message;
+    wire::write_query(message, text);
+    turn_->server.copy(message);
+    x.expects.push({.kind = Expect::Kind::query, .swallow = true, .inspect = true});
+    ++x.ready_expected;
+}
+
+const Identity& Session::start() const noexcept {
+    return changed_ != nullptr ? *changed_->identity : *identity_;
+}
+
+const std::string& Session::start_application_name() const noexcept {
+    return changed_ != nullptr ? changed_->application_name : application_name_;
+}
+
+/// Takes over what the server has said: true when nothing of it keeps the session here.
+bool Session::conclude() {
+    auto& x = *exchange_;
+    const auto found = std::move(x.inspection);
+    if (found->failed || !found->complete) {
+        pin(x.suspicion == PinReason::none ? PinReason::function : x.suspicion);
+        return false;
+    }
+    carry(*found);
+    if (found->found != PinReason::none) {
+        pin(found->found);
+        return false;
+    }
+    x.may_leave_state = x.reset_after_look;
+    x.suspicion = pin_ = PinReason::none;
+    raw_names_.clear();
+    return true;
+}
+
+/// The session's settings are those it was found with, and those it began with where it has none
+/// any more: RESET goes back to them.
+void Session::carry(Inspection& found) {
+    if (changed_ == nullptr) {
+        changed_ = std::make_unique<Start>();
+        changed_->identity = identity_;
+        changed_->application_name = application_name_;
+    }
+    auto wanted = found.settings;
+    const auto actual = pool::intern_profile(std::move(found.settings));
+    for (const auto& s : start().profile->settings)
+        if (actual->find(s.first).data() == nullptr) wanted.push_back(s);
+    const auto profile = pool::intern_profile(std::move(wanted));
+    server_->profile = actual;
+    server_->application_name = found.application_name;
+    application_name_ =
+        found.has_application_name ? found.application_name : start_application_name();
+    if (profile->id == identity_->profile->id) return;
+    identity_ = profile->id == start().profile->id ? changed_->identity
+                                                   : env_.with_profile(start(), profile);
+}
+
+void Session::pin(PinReason reason) {
+    if (pin_ == reason || pin_lasts_ || identity_->mode == config::PoolMode::session) return;
+    pin_ = reason;
+    const auto bit = std::uint32_t{1} << static_cast<unsigned>(reason);
+    if ((pins_told_ & bit) != 0) return;
+    pins_told_ |= bit;
+    env_.counters().pins[static_cast<std::size_t>(reason)].add(1);
+    base::log_info("session " + std::to_string(session_id) + " " +
+                   base::printable(identity_->user) + "@" + base::printable(identity_->database) +
+                   " is pinned: " + std::string(query::name(reason)));
+}
+
+/// After DISCARD ALL, which does not unload what LOAD has loaded.
+void Session::unpin() noexcept {
+    auto& x = *exchange_;
+    if (pin_ == PinReason::load) return;
+    pin_ = x.suspicion = PinReason::none;
+    pin_lasts_ = x.reset_after_look = false;
+    x.custom_settings.clear();
+}
+
+}  // namespace pgweir::session
