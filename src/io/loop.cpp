@@ -52,6 +52,7 @@ Loop::Loop() : scratch_(new char[kScratchSize]) {
 }
 
 Loop::~Loop() {
+    deferred_.clear();
     graveyard_.clear();
     uv_.reset();
     end_turn();
@@ -119,6 +120,11 @@ void Loop::run_tasks() noexcept {
 }
 
 void Loop::end_turn() noexcept {
+    while (!deferred_.empty()) {
+        const auto tasks = std::move(deferred_);
+        deferred_.clear();
+        for (const auto& t : tasks) t();
+    }
     while (!graveyard_.empty()) {
         const auto dead = std::move(graveyard_);
         graveyard_.clear();

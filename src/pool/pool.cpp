@@ -230,7 +230,11 @@ bool Pool::donate(ServerConnection& server) {
     auto taken = std::make_shared<std::unique_ptr<ServerConnection>>(take_out(server));
     (*taken)->detach();
     set_idle_count();
-    host_.post_to_pool(*other, shared_, [taken](Pool& pool) { pool.adopt(std::move(*taken)); });
+    // Not at once: a call of the connection's own may be on the stack, and would go on with it
+    // while the other worker does.
+    host_.loop().at_end_of_turn([&host = host_, shared = shared_, other = *other, taken] {
+        host.post_to_pool(other, shared, [taken](Pool& pool) { pool.adopt(std::move(*taken)); });
+    });
     return true;
 }
 

@@ -252,7 +252,8 @@ void ServerConnection::read_some() {
                 consume_cleaning();
                 break;
         }
-    } while (socket_.is_open() && socket_.reading() && socket_.may_have_more());
+        // One that was handed over to another worker in that call is no longer watched here.
+    } while (socket_.is_watched() && socket_.reading() && socket_.may_have_more());
 }
 
 void ServerConnection::consume_login() {

@@ -138,10 +138,13 @@ void ClientConnection::read_some() {
         if (r.state != io::IoState::ok) {
             const bool waits =
                 r.state == io::IoState::closed && session_ && !eof_ && session_->busy();
-            if (waits) {
+            if (waits || (session_ && session_->must_finish())) {
                 eof_ = true;
                 eof_at_ = host_.loop().now();
-                socket_.set_reading(false);
+                if (r.state == io::IoState::closed)
+                    socket_.set_reading(false);
+                else
+                    socket_.close();
                 return;
             }
             if (session_) session_->on_client_gone();
@@ -329,7 +332,8 @@ void ClientConnection::tick(base::Nanos now) {
         return;
     }
     if (session_) {
-        if (eof_ && (!session_->busy() || now - eof_at_ >= kHalfClosedGrace)) {
+        const bool given_up = now - eof_at_ >= kHalfClosedGrace && !session_->must_finish();
+        if (eof_ && (!session_->busy() || given_up)) {
             session_->on_client_gone();
             host_.forget(*this);
             return;

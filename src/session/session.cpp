@@ -14,6 +14,10 @@ namespace {
 /// Unread bytes kept of a client that waits or is ahead of its server; then it is no longer read.
 constexpr std::size_t kInputBound = 256 * 1024;
 
+/// A read whose client has said good-bye is given this long to be answered; a write is given all
+/// the time it takes.
+constexpr base::Nanos kTerminatedGrace = base::kSecond;
+
 struct HeldFences final : pool::Held {
     std::vector<cache::WriteFence> fences;
 };
@@ -81,7 +85,7 @@ void Session::consume_buffer() {
 std::size_t Session::consume(std::string_view view) {
     consuming_ = true;
     std::size_t done = 0;
-    while (done < view.size() && !ended_ && !waiting_ && !preparing_) {
+    while (done < view.size() && !ended_ && !waiting_ && !preparing_ && !terminating_) {
         const auto rest = view.substr(done);
         const auto n = server_ != nullptr ? forward_frame(rest) : take_unit(rest);
         if (n == 0) {
@@ -211,6 +215,7 @@ std::size_t Session::skip_frame(std::string_view view, const wire::Frame& frame)
 void Session::maybe_release() {
     if (server_ == nullptr || ended_ || consuming_) return;
     auto& x = *exchange_;
+    if (terminating_ && x.expects.empty()) return end();
     if (!x.expects.empty() || x.unsynced || tx_ != TxStatus::idle || reply_left_ > 0 ||
         held_ != nullptr || client_left_ > 0)
         return;
@@ -277,6 +282,17 @@ void Session::leave_server() {
         server_->held = std::move(held);
     }
     give_back(how);
+}
+
+/// The server reads Terminate after what was sent before it, and so does PostgreSQL: that is still
+/// answered. Without a Sync behind them, extended messages come to nothing there, too.
+std::size_t Session::take_terminate(std::string_view view) {
+    if (exchange_ && !exchange_->expects.empty() && !exchange_->unsynced && !copy_in_) {
+        terminating_ = true;
+        return view.size();
+    }
+    end();
+    return 0;
 }
 
 void Session::end() {
@@ -369,6 +385,10 @@ void Session::tick(base::Nanos now) noexcept {
     if (!ended_ && exchange_ && exchange_->idle_since != 0) log_idle(now);
     if (ended_ || !exchange_ || server_ == nullptr || exchange_->sent == 0) return;
     auto& x = *exchange_;
+    if (terminating_ && !must_finish() && now - x.sent > kTerminatedGrace) {
+        const TurnScope scope(*this);
+        return end();
+    }
     const auto limit = env_.config().timeouts.query;
     if (limit == 0 || !x.timed || own_timeout_ || x.expects.empty() || client_.queued() > 0) return;
     constexpr base::Nanos kCancelWait = 5 * base::kSecond;

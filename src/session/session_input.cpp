@@ -159,7 +159,7 @@ std::size_t Session::forward_frame(std::string_view view) {
         case fe::kFlush:
             return frame.status == FrameStatus::complete ? forward_whole(view, frame) : 0;
         case fe::kFunctionCall: return forward_function_call(view, frame);
-        case fe::kTerminate: end(); return 0;
+        case fe::kTerminate: return take_terminate(view);
         case fe::kCopyDone:
         case fe::kCopyFail: exchange_->copy_ended = true; return stream_frame(view, frame);
         case fe::kCopyData:  // copy messages outside COPY: the server ignores them
@@ -200,7 +200,7 @@ std::size_t Session::forward_copy(std::string_view view, const Frame& frame) {
         case fe::kCopyData: return stream_frame(view, frame);
         case fe::kCopyDone:
         case fe::kCopyFail: copy_in_ = false; return stream_frame(view, frame);
-        case fe::kTerminate: end(); return 0;
+        case fe::kTerminate: return take_terminate(view);
         default:
             return stream_frame(view, frame);  // Flush and Sync are ignored in COPY, others end it
     }

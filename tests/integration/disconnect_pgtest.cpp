@@ -143,6 +143,7 @@ TEST_CASE(
 
 TEST_CASE("a client that half-closes still gets the answer it asked for") {
     auto c = login();
+    c.ask(msg::query("SELECT 1"));  // a server is ready: what vanished looks the same in the queue
     c.send(msg::query("SELECT 'last wish'"));
     c.half_close();
     const auto m = c.read_to_end();
@@ -180,4 +181,37 @@ TEST_CASE("thousands of comers and goers leave no file open and little memory (I
     CHECK(eventually([&] { return proxy().open_files() <= files + 8; }));
     CHECK(proxy().resident_kib() - memory < 4 * 1024);
     check_clean();
+}
+
+TEST_CASE("what was sent before Terminate is still done and answered, as PostgreSQL does") {
+    auto setup = login();
+    setup.ask(msg::query("CREATE TABLE farewells (n int)"));
+    for (const bool extended : {false, true}) {
+        const auto wrap = [&](const std::string& sql) {
+            return extended ? msg::unnamed(sql) + msg::sync() : msg::query(sql);
+        };
+        auto reader = login();
+        reader.send(wrap("SELECT 'bye'") + msg::terminate());
+        const auto all = reader.read_to_end();
+        CHECK(first_value(all) == "bye");
+        CHECK(ready_status(all) == 'I');
+        // A write outlives even the connection, however long it takes.
+        auto writer = login();
+        writer.send(wrap("INSERT INTO farewells SELECT 1 FROM pg_sleep(2)") + msg::terminate());
+        writer.close();
+    }
+    // All in one segment, the start-up packet too.
+    RawClient hasty(port());
+    hasty.send(msg::startup({{"user", "app"}, {"database", "app"}}) + msg::query("SELECT 'hasty'") +
+               msg::terminate());
+    CHECK(first_value(hasty.read_to_end()) == "hasty");
+    CHECK(eventually(
+        [&] { return first_value(setup.ask(msg::query("SELECT count(*) FROM farewells"))) == "2"; },
+        Seconds(15)));
+    // Of a batch without its Sync nothing is left.
+    auto half = login();
+    half.send(msg::unnamed("INSERT INTO farewells VALUES (9)") + msg::terminate());
+    half.read_to_end();
+    CHECK(first_value(setup.ask(msg::query("SELECT count(*) FROM farewells"))) == "2");
+    setup.ask(msg::query("DROP TABLE farewells"));
 }

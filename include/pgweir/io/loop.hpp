@@ -68,6 +68,9 @@ class Loop {
     /// on elsewhere); otherwise the caller closes it, which does the same.
     void unwatch(int fd, Watch* watch, bool keep_open) noexcept;
 
+    /// Runs `task` at the end of the turn, when no call of a connection's is on the stack. For what
+    /// hands something over to another thread.
+    void at_end_of_turn(std::function<void()> task) { deferred_.push_back(std::move(task)); }
     void bury(std::unique_ptr<Buried> dead) { graveyard_.push_back(std::move(dead)); }
 
     uv_loop_s* uv() noexcept { return uv_.get(); }
@@ -93,6 +96,7 @@ class Loop {
     base::Nanos timer_due_ = 0;  // until then libuv needs no look
     std::unique_ptr<char[]> scratch_;
     std::vector<Watch*> retired_;
+    std::vector<std::function<void()>> deferred_;
     std::vector<std::unique_ptr<Buried>> graveyard_;
     std::mutex tasks_mutex_;
     std::vector<std::function<void()>> tasks_;

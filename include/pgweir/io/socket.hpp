@@ -37,6 +37,7 @@ class Socket {
     /// then.
     bool open(Loop& loop, int fd, Watcher* watcher, bool readable, bool writable);
     bool is_open() const noexcept { return fd_ >= 0; }
+    bool is_watched() const noexcept { return watch_ != nullptr; }
     int fd() const noexcept { return fd_; }
 
     /// One read. With TLS, call again while may_have_more().

@@ -63,6 +63,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool waiting() const noexcept { return waiting_; }
     /// Something is owed to the client or by it: not to be ended politely yet.
     bool busy() const noexcept;
+    /// The client has ended it with a write under way, which PostgreSQL would finish.
+    bool must_finish() const noexcept { return terminating_ && exchange_ && exchange_->wrote; }
     bool in_transaction() const noexcept { return tx_ != wire::TxStatus::idle; }
     query::PinReason pin() const noexcept { return pin_; }
     pool::ServerLink* server() noexcept { return server_; }
@@ -110,6 +112,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void leave_server();
     void hold_fences();
     std::size_t send_error_and_ready(const wire::Frame& frame, const wire::Report& report);
+    std::size_t take_terminate(std::string_view view);
     std::size_t skip_frame(std::string_view view, const wire::Frame& frame);
 
     // session_input.cpp: frames from the client
@@ -266,7 +269,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool consuming_ = false;
     bool preparing_ = false;  // settings are applied, or looked at; the client's bytes wait
     bool skip_until_sync_ = false;
-    bool discarding_ = false;  // client_left_ bytes go nowhere
+    bool terminating_ = false;  // Terminate has come, and an answer is still owed
+    bool discarding_ = false;   // client_left_ bytes go nowhere
     bool copy_in_ = false;
     bool reply_swallowed_ = false;
     bool own_timeout_ = false;  // the client set statement_timeout: the proxy's gives way
