@@ -144,6 +144,8 @@ void add_caches(Families& to, const Snapshot& snapshot) {
         {Metric::cache_fills, &CacheRow::fills},
         {Metric::cache_invalidations, &CacheRow::invalidations},
         {Metric::cache_evictions, &CacheRow::evictions},
+        {Metric::cache_verified, &CacheRow::verified},
+        {Metric::cache_mismatches, &CacheRow::mismatches},
         {Metric::cache_entries, &CacheRow::entries},
         {Metric::cache_bytes, &CacheRow::bytes},
     };

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "pgweir/base/plants.hpp"
+
 namespace pgweir::cache {
 
 std::string_view name(Rung rung) noexcept {
@@ -188,7 +190,9 @@ void WriteFence::add(RelationState& state) {
     if (std::find(states_.begin(), states_.end(), &state) != states_.end()) return;
     if (states_.size() >= kMaxStates && &state.wider() != &state) return add(state.wider());
     states_.push_back(&state);
-    if (raised_) state.raise();
+    const bool raising = !base::planted(base::Plant::no_invalidation) &&
+                         !base::planted(base::Plant::invalidate_at_answer);
+    if (raised_ && raising) state.raise();
 }
 
 void WriteFence::add_schema(DatabaseState& database) {
@@ -199,10 +203,19 @@ void WriteFence::add_schema(DatabaseState& database) {
 void WriteFence::raise() noexcept {
     if (raised_) return;
     raised_ = true;
+    if (base::planted(base::Plant::no_invalidation)) return;
+    if (base::planted(base::Plant::invalidate_at_answer)) return;
     for (auto* state : states_) state->raise();
+    base::hold(base::Hold::after_fence);
 }
 
 void WriteFence::settle() noexcept {
+    if (base::planted(base::Plant::no_invalidation)) raised_ = false;
+    if (raised_) base::hold(base::Hold::before_settle);
+    if (raised_ && base::planted(base::Plant::invalidate_at_answer)) {
+        for (auto* state : states_) state->bump();
+        raised_ = false;
+    }
     if (raised_)
         for (auto* state : states_) state->settle();
     raised_ = false;

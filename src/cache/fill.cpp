@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "pgweir/base/bytes.hpp"
+#include "pgweir/base/plants.hpp"
 #include "pgweir/wire/frame.hpp"
 #include "pgweir/wire/messages.hpp"
 
@@ -26,11 +27,39 @@ std::size_t run_of_rows(std::string_view bytes, std::uint64_t& rows) noexcept {
     }
 }
 
+/// A sum that does not depend on the order of the messages.
+std::uint64_t rows_in_any_order(std::string_view bytes) noexcept {
+    std::uint64_t sum = bytes.size();
+    while (!bytes.empty()) {
+        const auto frame = wire::scan_frame(bytes);
+        if (frame.status != wire::FrameStatus::complete) break;
+        sum += base::hash64(bytes.substr(0, frame.size));
+        bytes.remove_prefix(frame.size);
+    }
+    return sum;
+}
+
 bool is_one_message(std::string_view message, char type) noexcept {
     const auto frame = wire::scan_frame(message);
     return frame.status == wire::FrameStatus::complete && frame.type == type &&
            frame.size == message.size();
 }
+
+#ifdef PGWEIR_PLANTS
+/// Format codes of all columns become text.
+void plant_text_formats(std::string& description) {
+    base::ByteReader r(
+        std::string_view(description).substr(std::min<std::size_t>(5, description.size())));
+    for (auto columns = r.u16(); columns > 0 && r.ok(); --columns) {
+        r.cstring();
+        r.bytes(16);
+        if (!r.ok()) return;
+        const auto at = description.size() - r.rest().size();
+        description[at] = description[at + 1] = '\0';
+        r.u16();
+    }
+}
+#endif
 
 base::Nanos expiry(const FillOptions& o) noexcept {
     return o.ttl >= kNever - std::max<base::Nanos>(o.sent, 0) ? kNever : o.sent + o.ttl;
@@ -142,18 +171,18 @@ Fill::Target Fill::judge_message(char type) {
             parameter_description_.clear();
             return Target::parameter_description;
         case be::kRowDescription:
-            if (complete_) return mark_unfit(Unfit::several_results), Target::none;
+            if (complete_) return another_result(), Target::none;
             if (rows_ != 0) return mark_unfit(Unfit::malformed), Target::none;
             // A statement's description says text for every column, whatever Bind asked for.
             if (after_statement && !options_.text_results) return Target::none;
             row_description_.clear();
             return Target::row_description;
         case be::kDataRow:
-            if (complete_) return mark_unfit(Unfit::several_results), Target::none;
+            if (complete_) return another_result(), Target::none;
             ++rows_;
             return Target::rows;
         case be::kCommandComplete:
-            if (complete_) return mark_unfit(Unfit::several_results), Target::none;
+            if (complete_) return another_result(), Target::none;
             tag_at_ = data_.size() + sizeof header_;
             return Target::rows;
         case be::kReadyForQuery: return Target::status;
@@ -161,7 +190,11 @@ Fill::Target Fill::judge_message(char type) {
         case be::kNoticeResponse:
         case be::kNotificationResponse: return mark_unfit(Unfit::notice), Target::none;
         case be::kParameterStatus: return mark_unfit(Unfit::parameter_change), Target::none;
-        case be::kPortalSuspended: return mark_unfit(Unfit::suspended), Target::none;
+        case be::kPortalSuspended:
+            if constexpr (base::kPlants)
+                if (base::planted(base::Plant::suspended_portal))
+                    return plant_completion(), Target::none;
+            return mark_unfit(Unfit::suspended), Target::none;
         case be::kNoData:
         case be::kEmptyQueryResponse: return mark_unfit(Unfit::not_select), Target::none;
         default: return mark_unfit(Unfit::malformed), Target::none;
@@ -180,11 +213,13 @@ void Fill::take(std::string_view bytes) {
 
 void Fill::end_message() {
     header_size_ = 0;
-    if (header_[0] == wire::be::kCommandComplete) {
+    if (header_[0] == wire::be::kCommandComplete && target_ == Target::rows) {
         complete_ = true;
         if (!tag_agrees()) mark_unfit(Unfit::not_select);
     } else if (header_[0] == wire::be::kReadyForQuery) {
-        if (status_ != static_cast<char>(wire::TxStatus::idle)) mark_unfit(Unfit::transaction);
+        const bool anywhere = base::planted(base::Plant::fill_in_transaction);
+        if (status_ != static_cast<char>(wire::TxStatus::idle) && !anywhere)
+            mark_unfit(Unfit::transaction);
     }
 }
 
@@ -228,18 +263,51 @@ void Fill::complete(std::string_view message) {
     append(message);
 }
 
+void Fill::another_result() {
+    if (!base::planted(base::Plant::several_as_one)) mark_unfit(Unfit::several_results);
+}
+
+#ifdef PGWEIR_PLANTS
+/// Makes the rows so far a whole answer.
+void Fill::plant_completion() {
+    std::string message = "SELECT " + std::to_string(rows_);
+    message.push_back('\0');
+    std::string whole(1, wire::be::kCommandComplete);
+    base::append_u32(whole, static_cast<std::uint32_t>(message.size() + 4));
+    store(data_, whole + message);
+    complete_ = true;
+}
+#endif
+
 FillEnd Fill::publish(base::Nanos now) {
     if (cache_ == nullptr) return end_;
     const auto end = collecting() ? publish_entry(now) : end_;
     give_up(end);
-    if (end != FillEnd::published) database_->stats().count(Event::fill_refused);
+    const bool compared = end == FillEnd::verified || end == FillEnd::differs;
+    if (end != FillEnd::published && !compared) database_->stats().count(Event::fill_refused);
     cache_ = nullptr;
     return end;
 }
 
+bool Fill::agrees(const Entry& entry) const {
+    const bool described = !row_description_.empty() && !entry.row_description().empty();
+    if (described && row_description_ != entry.row_description()) return false;
+    return data_ == entry.data() || rows_in_any_order(data_) == rows_in_any_order(entry.data());
+}
+
 FillEnd Fill::publish_entry(base::Nanos now) {
     if (!complete_ || header_size_ != 0) return FillEnd::incomplete;
+    base::hold(base::Hold::before_publish);
+#ifdef PGWEIR_PLANTS
+    if (base::planted(base::Plant::fill_after_invalidation)) snapshot_.plant_refresh();
+    if (base::planted(base::Plant::text_description)) plant_text_formats(row_description_);
+#endif
     if (!snapshot_.still_valid()) return FillEnd::stale;
+    if (options_.verify) {
+        const bool same = agrees(*options_.verify);
+        database_->stats().count(same ? Event::verified : Event::mismatch);
+        return same ? FillEnd::verified : FillEnd::differs;
+    }
     EntryParts parts;
     parts.database = database_;
     parts.hash = hash_;

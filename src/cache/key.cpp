@@ -4,6 +4,8 @@
 #include <cstring>
 #include <type_traits>
 
+#include "pgweir/base/plants.hpp"
+
 namespace pgweir::cache {
 
 namespace {
@@ -41,7 +43,24 @@ bool all_text(std::string_view formats) noexcept {
     return formats.find_first_not_of('\0') == std::string_view::npos;
 }
 
+#ifdef PGWEIR_PLANTS
+namespace {
+/// Keys that lack something: see base/plants.hpp.
+KeyParts plant_key(KeyParts parts) {
+    using base::Plant;
+    if (base::planted(Plant::key_without_user)) parts.session_user = parts.role = "";
+    if (base::planted(Plant::key_without_settings)) parts.settings = 0;
+    if (base::planted(Plant::key_without_search_path)) parts.settings = 0;
+    if (base::planted(Plant::key_without_formats)) parts.result_formats = "";
+    return parts;
+}
+}  // namespace
+
+void build_key(std::string& out, const KeyParts& whole) {
+    const KeyParts parts = plant_key(whole);
+#else
 void build_key(std::string& out, const KeyParts& parts) {
+#endif
     const auto formats = folded(parts.parameter_formats);
     const auto results = folded(parts.result_formats);
     const Header header{.database = parts.database,

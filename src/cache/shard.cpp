@@ -1,11 +1,23 @@
 // Index and eviction queue of one shard.
 #include "shard.hpp"
 
+#include <cstring>
+
+#include "pgweir/base/plants.hpp"
+
 namespace pgweir::cache {
 
 namespace {
 constexpr std::size_t kMinBuckets = 16;
+
+/// With the bug planted, times to live are measured by a clock that is set back two seconds after
+/// the start.
+base::Nanos plant_clock(base::Nanos now) noexcept {
+    if (!base::planted(base::Plant::wall_clock_ttl)) return now;
+    static const base::Nanos start = now;
+    return now - start > 2 * base::kSecond ? now - 3600 * base::kSecond : now;
 }
+}  // namespace
 
 Shard::Dropped::~Dropped() {
     while (first_ != nullptr) {
@@ -14,20 +26,44 @@ Shard::Dropped::~Dropped() {
     }
 }
 
+#ifdef PGWEIR_PLANTS
+/// As if another entry had got the memory of one that is being sent.
+void Shard::plant_reuse(const Entry& entry) noexcept {
+    const auto data = entry.data();
+    if (data.size() > 12) std::memset(const_cast<char*>(data.data()) + 11, '7', 1);
+}
+#endif
+
 EntryPtr Shard::lookup(const base::Hash128& hash, std::string_view key, base::Nanos now) {
     Dropped dropped;
     const std::lock_guard lock(mutex_);
     Entry* entry = find(hash, key);
     if (entry == nullptr) return {};
     const bool valid = entry->valid();
-    if (valid && !entry->expired(now)) {
+    if (valid && !entry->expired(plant_clock(now))) {
         entry->visited_ = true;
+        entry->hits_.store(entry->hits_.load(std::memory_order_relaxed) + 1,
+                           std::memory_order_relaxed);
+#ifdef PGWEIR_PLANTS
+        if (base::planted(base::Plant::freed_while_sent) && ++plant_lookups_ % 32 == 0) {
+            EntryPtr sent(entry);
+            remove(entry);
+            dropped.add(entry);
+            plant_reuse(*sent);
+            return sent;
+        }
+#endif
         return EntryPtr(entry);
     }
     entry->database().stats().count(valid ? Event::expiry : Event::invalidation);
     remove(entry);
     dropped.add(entry);
     return {};
+}
+
+EntryPtr Shard::peek(const base::Hash128& hash, std::string_view key) const {
+    const std::lock_guard lock(mutex_);
+    return EntryPtr(find(hash, key));
 }
 
 Publish Shard::publish(EntryPtr pointer) {
@@ -93,7 +129,8 @@ Entry*& Shard::bucket_of(const Entry& entry) noexcept {
 Entry* Shard::find(const base::Hash128& hash, std::string_view key) const noexcept {
     if (buckets_.empty()) return nullptr;
     Entry* entry = buckets_[hash.low & (buckets_.size() - 1)];
-    while (entry != nullptr && !(entry->hash() == hash && entry->key() == key))
+    const bool any_key = base::planted(base::Plant::hash_only);
+    while (entry != nullptr && !(entry->hash() == hash && (any_key || entry->key() == key)))
         entry = entry->bucket_next_;
     return entry;
 }

@@ -21,6 +21,7 @@ class Shard {
     ~Shard() { clear(); }
 
     EntryPtr lookup(const base::Hash128& hash, std::string_view key, base::Nanos now);
+    EntryPtr peek(const base::Hash128& hash, std::string_view key) const;
     Publish publish(EntryPtr entry);
     /// Drops entries until they sum to `bytes` or none is left; gives their sum.
     std::uint64_t evict(std::uint64_t bytes);
@@ -51,13 +52,15 @@ class Shard {
     Entry* victim() noexcept;
     void grow();
     void halve() noexcept;
+    static void plant_reuse(const Entry& entry) noexcept;
 
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     std::vector<Entry*> buckets_;  // a power of two, or none
     std::size_t count_ = 0;
     Entry* newest_ = nullptr;
     Entry* oldest_ = nullptr;
     Entry* hand_ = nullptr;  // null: start at the oldest
+    unsigned plant_lookups_ = 0;
 };
 
 }  // namespace pgweir::cache

@@ -36,6 +36,10 @@ EntryPtr ResultCache::lookup(DatabaseState& database, const base::Hash128& hash,
     return entry;
 }
 
+EntryPtr ResultCache::peek(const base::Hash128& hash, std::string_view key) {
+    return shard_of(hash).peek(hash, key);
+}
+
 EntryPtr ResultCache::make(const EntryParts& parts) {
     const auto bytes = Entry::bytes_for(parts);
     if (bytes > max_entry()) return {};

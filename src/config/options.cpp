@@ -245,7 +245,7 @@ constexpr Option kOptions[] = {
      "How often the catalog is looked at for changes from elsewhere.",
      TIME(t.config->cache.catalog_poll)},
     {"cache.verify_ratio", fraction, "0", "", false, "",
-     "Share of hits that are run again on the server and compared; has no effect yet.",
+     "Share of hits that are run again on the server and compared.",
      [](const T& t, const V& v) { t.config->cache.verify_ratio = v.fraction; },
      [](const T& t) { return plain(t.config->cache.verify_ratio); }},
     {"slow_log.threshold", threshold, "1s", "SLOW_QUERY_THRESHOLD", false, "0..365d",

@@ -38,6 +38,7 @@ bool CallGraph::has(Node node, Effect effect) const noexcept {
 void CallGraph::settle() {
     spread(Effect::state);
     spread(Effect::writes);
+    spread(Effect::defines);
 }
 
 void CallGraph::spread(Effect effect) {

@@ -13,7 +13,8 @@
 
 namespace pgweir::control {
 
-enum class Effect : std::uint8_t { state, writes };
+/// Leaves session state, writes rows, changes the catalog.
+enum class Effect : std::uint8_t { state, writes, defines, count_ };
 using Node = std::uint32_t;
 
 class CallGraph {
@@ -49,7 +50,7 @@ class CallGraph {
 
     Index functions_, readings_, writings_;
     std::vector<std::vector<Node>> callers_;
-    std::array<std::vector<bool>, 2> marked_;
+    std::array<std::vector<bool>, static_cast<std::size_t>(Effect::count_)> marked_;
 };
 
 }  // namespace pgweir::control

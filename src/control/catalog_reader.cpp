@@ -9,6 +9,7 @@
 #include "body_words.hpp"
 #include "builtins.hpp"
 #include "call_graph.hpp"
+#include "pgweir/base/plants.hpp"
 #include "pgweir/query/verdict.hpp"
 #include "sql.hpp"
 #include "view_query.hpp"
@@ -255,6 +256,7 @@ void Reader::add_function(const Row& r) {
         if (known_extension_function(r.text(6), name)) effects = {false, false};
     }
     if (effects.may_write) graph_.mark(node, Effect::writes);
+    if (effects.may_write) graph_.mark(node, Effect::defines);
     if (effects.may_write) write_sets_.unknown(f.oid);
     if (effects.leaves_state) graph_.mark(node, Effect::state);
     if (!f.builtin || effects.may_write || effects.leaves_state)
@@ -305,6 +307,7 @@ std::optional<std::string> Reader::read_hidden_calls() {
     const Node writer = graph_.function(0xffffffff);
     const Node setter = graph_.function(0xfffffffe);
     graph_.mark(writer, Effect::writes);
+    graph_.mark(writer, Effect::defines);
     graph_.mark(setter, Effect::state);
     return each(text, [&](const Row& r) {
         if (r.flag(2)) {
@@ -392,6 +395,7 @@ std::optional<std::string> Reader::read_bodies() {
     for (const Oid f : bodies_due_) {
         graph_.mark(graph_.function(f), Effect::state);
         graph_.mark(graph_.function(f), Effect::writes);
+        graph_.mark(graph_.function(f), Effect::defines);
         write_sets_.unknown(f);
     }
     return error;
@@ -423,6 +427,7 @@ void Reader::add_body(Oid oid, std::string_view body, const RelationNames& relat
     });
     if (facts.leaves_state || facts.runs_text) graph_.mark(function, Effect::state);
     if (facts.runs_text || defines) graph_.mark(function, Effect::writes);
+    if (facts.runs_text || defines) graph_.mark(function, Effect::defines);
     if (facts.runs_text || defines) write_sets_.unknown(oid);
     if (facts.writes_rows) {
         graph_.mark(function, Effect::writes);
@@ -453,13 +458,15 @@ void Reader::conclude() {
             const Node node = graph_.function(f.oid);
             f.session_harmless = !graph_.has(node, Effect::state) && (f.builtin || !ambient_state);
             f.may_write = graph_.has(node, Effect::writes) || (!f.builtin && ambient_writes);
+            f.may_define = f.may_write && (ambient_writes || graph_.has(node, Effect::defines));
         }
     }
     for (auto& [oid, relation] : relations_) {
         conclude_relation(*relation);
         conclude_writes(*relation);
         if (ambient_state) relation->session_harmless = false;
-        if (ambient_writes && relation->kind != 'S') relation->reading_may_write = true;
+        if (ambient_writes && relation->kind != 'S')
+            relation->reading_may_write = relation->reading_may_define = true;
     }
     conclude_partitions();
     catalog_->any_harmful_trigger = graph_.has(graph_.triggers(), Effect::state);
@@ -469,12 +476,13 @@ void Reader::conclude_relation(query::Relation& relation) {
     relation.generated_or_default_functions = default_calls_.contains(relation.oid);
     if (relation.kind == 'f') return;  // what a wrapper does is not known
     if (!graph_.knows_relation(relation.oid)) {
-        relation.reading_may_write = false;
+        relation.reading_may_write = relation.reading_may_define = false;
         relation.session_harmless = true;
         return;
     }
     const Node reading = graph_.reading(relation.oid);
     relation.reading_may_write = graph_.has(reading, Effect::writes);
+    relation.reading_may_define = graph_.has(reading, Effect::defines);
     relation.session_harmless = !graph_.has(reading, Effect::state) &&
                                 !graph_.has(graph_.writing(relation.oid), Effect::state);
 }
@@ -505,6 +513,7 @@ void Reader::conclude_partitions() {
             if (upper.writes_also.size() > WriteSets::kMostRelations) upper.writes_unknown = true;
         }
     }
+    if (base::planted(base::Plant::child_only)) return;
     for (const auto& [part, parent] : parents_) {
         relations_.at(part)->reads_also.push_back(parent);
         relations_.at(part)->writes_also.push_back(parent);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "functions.hpp"
+#include "pgweir/base/plants.hpp"
 
 namespace pgweir::query {
 
@@ -53,6 +54,7 @@ Assessor::Assessor(const ResolveContext& context) {
                 .opaque = false,
                 .may_end_transaction = false,
                 .writes = Writes::nothing,
+                .may_define = false,
                 .not_cached = NotCached::none,
                 .literal_dependent = false};
     if (context.catalog == nullptr) return;
@@ -74,6 +76,8 @@ void Assessor::pin(PinReason reason) {
 void Assessor::add(const pgw_statement& statement, const pgw_fact* facts) {
     ++statements_;
     verdict_.kind = statements_ == 1 ? kKinds[statement.kind] : Kind::several;
+    const auto kind = kKinds[statement.kind];
+    if (kind != Kind::select && kind != Kind::dml && kind != Kind::copy) verdict_.may_define = true;
     if (verdict_.kind != Kind::select)
         refuse(statements_ == 1 ? NotCached::not_a_read : NotCached::several_statements);
     flags(statement);
@@ -100,7 +104,10 @@ void Assessor::flags(const pgw_statement& statement) {
         if ((statement.flags & flag) != 0) refuse(reason);
     }
     const auto has = [&](unsigned flag) { return (statement.flags & flag) != 0; };
-    if (has(PGW_WRITES_DATABASE)) writes_database();
+    if (has(PGW_WRITES_DATABASE)) {
+        writes_database();
+        verdict_.may_define = true;
+    }
     if (has(PGW_WRITES_ALL)) verdict_.writes = Writes::all_databases;
     verdict_.may_leave_state = verdict_.may_leave_state || has(PGW_LEAVES_STATE);
     verdict_.may_end_state = verdict_.may_end_state || has(PGW_ENDS_STATE);
@@ -128,7 +135,10 @@ void Assessor::fact(const pgw_fact& f, const pgw_statement& statement) {
 
 /// Views, policies, defaults, casts call functions that are not in the text.
 void Assessor::hidden_code(const Relation& r) {
-    if (r.reading_may_write) writes_database();
+    if (r.reading_may_write) {
+        writes_database();
+        verdict_.may_define = verdict_.may_define || r.reading_may_define;
+    }
     if (!r.session_harmless) verdict_.may_leave_state = true;
 }
 
@@ -200,7 +210,7 @@ void Assessor::writable(const Relation& r, Link link) {
     bool unknown = all.empty();
     bool triggers = unknown;
     for (const Relation* relation : all) {
-        unknown = unknown || relation->writes_unknown;
+        unknown = unknown || (relation->writes_unknown && !base::planted(base::Plant::no_cascade));
         triggers = triggers || unknown || relation->has_user_triggers;
         verdict_.written.push_back(relation->oid);
         hidden_code(*relation);
@@ -242,19 +252,27 @@ void Assessor::call(const pgw_fact& f, bool planned_only) {
         if (cast) return type(f.schema, name, 0);
         refuse(NotCached::function_not_immutable);
         pin(PinReason::function);
+        verdict_.may_define = true;
         return writes_database();
     }
+    if (base::planted(base::Plant::writing_function_cached)) return;
     if (!match.constant)
         refuse(tells_time(name) ? NotCached::time_dependent : NotCached::function_not_immutable);
     if (match.builtin) session(name, f.flags, match.builtin_harmless);
     if (!match.harmless) pin(PinReason::function);
-    if (match.may_write) writes_database();
+    if (match.may_write) calls_writer(match);
+}
+
+void Assessor::calls_writer(const CallMatch& match) {
+    writes_database();
+    verdict_.may_define = verdict_.may_define || match.may_define;
 }
 
 void Assessor::session(std::string_view function, unsigned flags, bool harmless) {
     if (runs_sql_text(function)) {
         pin(PinReason::function);
         writes_database();
+        verdict_.may_define = true;
         refuse(NotCached::function_not_immutable);
     }
     if (function == "nextval" || function == "setval") verdict_.moves_sequence = true;
@@ -292,7 +310,7 @@ void Assessor::field(std::string_view name, bool any_function) {
         refuse(NotCached::function_not_immutable);
     if (match.builtin && any_function) session(name, 0, match.builtin_harmless);
     if (!match.harmless) verdict_.may_leave_state = true;
-    if (match.may_write) writes_database();
+    if (match.may_write) calls_writer(match);
 }
 
 void Assessor::operation(std::string_view schema, std::string_view name) {
@@ -300,7 +318,9 @@ void Assessor::operation(std::string_view schema, std::string_view name) {
     const OperatorMatch match = names_->operation(schema, name);
     if (!match.constant) refuse(NotCached::operator_not_immutable);
     if (!match.found || match.foreign) verdict_.may_leave_state = true;
-    if (!match.found || match.may_write) writes_database();
+    if (match.found && !match.may_write) return;
+    writes_database();
+    verdict_.may_define = true;
 }
 
 void Assessor::type(std::string_view schema, std::string_view name, unsigned flags) {
@@ -312,15 +332,32 @@ void Assessor::type(std::string_view schema, std::string_view name, unsigned fla
         refuse(NotCached::type_not_proven);
 }
 
+#ifdef PGWEIR_PLANTS
+/// See base/plants.hpp.
+void Assessor::plant() {
+    using base::Plant;
+    using base::planted;
+    auto& v = verdict_;
+    if (planted(Plant::first_table_only) && v.reads.size() > 1) v.reads.resize(1);
+    if (planted(Plant::two_phase_writes_nothing) && v.kind == Kind::prepared_tx)
+        v.writes = Writes::nothing;
+    if (planted(Plant::several_as_one) && v.not_cached == NotCached::several_statements)
+        v.not_cached = NotCached::none;
+}
+#endif
+
 Verdict Assessor::finish() {
     if (statements_ == 0) refuse(NotCached::not_a_read);
     if (!names_ && verdict_.kind == Kind::select) {
         verdict_.not_cached = NotCached::no_catalog;
     }
-    if (statements_ > 1) {
+    if (statements_ > 1 && !base::planted(base::Plant::several_as_one)) {
         verdict_.not_cached = NotCached::several_statements;
         verdict_.may_end_transaction = true;
     }
+#ifdef PGWEIR_PLANTS
+    plant();
+#endif
     sort_unique(verdict_.reads);
     sort_unique(verdict_.written);
     if (verdict_.reads.size() > kMostReads) refuse(NotCached::too_complex);

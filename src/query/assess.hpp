@@ -35,9 +35,11 @@ class Assessor {
     CallMatch match_call(std::string_view schema, std::string_view name) const;
     void session(std::string_view function, unsigned flags, bool harmless);
     void setting(std::string_view name);
+    void calls_writer(const CallMatch& match);
     void field(std::string_view name, bool any_function);
     void operation(std::string_view schema, std::string_view name);
     void type(std::string_view schema, std::string_view name, unsigned flags);
+    void plant();
     void hidden_code(const Relation& relation);
     void pin(PinReason reason);
     void writes_database() { verdict_.writes = std::max(verdict_.writes, Writes::database); }

@@ -209,6 +209,7 @@ Verdict judge_by_tokens(std::string_view sql, const ResolveContext& context) {
     verdict.kind = reads && !suspicion.writes_word ? Kind::select : Kind::dml;
     verdict.pin = suspicion.pin;
     verdict.may_end_transaction = false;
+    verdict.may_define = suspicion.pin != PinReason::none;
     verdict.timed = true;
     return verdict;
 }

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "pgweir/base/plants.hpp"
+
 namespace pgweir::query {
 
 namespace {
@@ -25,6 +27,8 @@ bool follow(const Catalog& catalog, const std::vector<Oid>& links, std::size_t m
 std::vector<const Relation*> closure(const Catalog& catalog, const Relation& from, Link link,
                                      std::size_t most) {
     std::vector<const Relation*> set{&from};
+    if (link == Link::writes && base::planted(base::Plant::no_cascade)) return set;
+    if (from.kind == 'v' && base::planted(base::Plant::no_view_dependency)) return set;
     for (std::size_t i = 0; i < set.size(); ++i) {
         const Relation& r = *set[i];
         if (!follow(catalog, link == Link::reads ? r.reads_also : r.writes_also, most, set))

@@ -1,11 +1,14 @@
 // The way of a text to its verdict: PostgreSQL's parser where it can be used, tokens where not.
 // Invariant: no input makes this throw, crash or take more than linear time.
+#include <algorithm>
+#include <initializer_list>
 #include <new>
 #include <string>
 
 #include "assess.hpp"
 #include "by_tokens.hpp"
 #include "pg_facts.h"
+#include "pgweir/base/plants.hpp"
 #include "pgweir/query/verdict.hpp"
 
 namespace pgweir::query {
@@ -49,6 +52,24 @@ Verdict judge_long(std::string_view sql, const ResolveContext& context) {
     return verdict;
 }
 
+#ifdef PGWEIR_PLANTS
+/// See base/plants.hpp.
+void plant(std::string_view sql, Verdict& verdict) {
+    using base::Plant;
+    const auto starts = [sql](std::initializer_list<std::string_view> words) {
+        return std::any_of(words.begin(), words.end(),
+                           [sql](std::string_view w) { return sql.starts_with(w); });
+    };
+    const bool forgotten =
+        (base::planted(Plant::copy_truncate_merge_read) && starts({"COPY", "TRUNCATE", "MERGE"})) ||
+        (base::planted(Plant::recreated_table) && starts({"CREATE", "DROP"})) ||
+        (base::planted(Plant::revoke_ignored) && starts({"REVOKE"}));
+    if (!forgotten) return;
+    verdict.writes = Writes::nothing;
+    verdict.written.clear();
+}
+#endif
+
 Verdict judge_any(std::string_view sql, const ResolveContext& context) {
     const TextScan scan = scan_text(sql);
     Verdict verdict;
@@ -62,6 +83,9 @@ Verdict judge_any(std::string_view sql, const ResolveContext& context) {
         verdict.not_cached = NotCached::special_date_input;
     if (verdict.not_cached != NotCached::none) verdict.reads.clear();
     if (!scan.lexed || (reads && scan.special_datetime)) verdict.literal_dependent = true;
+#ifdef PGWEIR_PLANTS
+    plant(sql, verdict);
+#endif
     return verdict;
 }
 

@@ -80,6 +80,7 @@ CallMatch Names::call(std::string_view schema, std::string_view name) const {
             bool& harmless = f.builtin ? match.builtin_harmless : match.harmless;
             harmless = harmless && f.session_harmless;
             match.may_write = match.may_write || f.may_write;
+            match.may_define = match.may_define || f.may_define;
         }
     }
     match.constant = match.constant && match.found;

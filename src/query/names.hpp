@@ -26,6 +26,7 @@ struct CallMatch {
     bool harmless = true;  // no candidate that is not built in changes the session
     bool builtin_harmless = true;  // nor one that is
     bool may_write = false;        // some candidate may write
+    bool may_define = false;       // some candidate may run DDL
 };
 
 struct OperatorMatch {

@@ -106,6 +106,8 @@ void Supervisor::describe_process(admin::Snapshot& s) {
         row.fills = stats[cache::Event::fill];
         row.invalidations = stats[cache::Event::invalidation];
         row.evictions = stats[cache::Event::eviction];
+        row.verified = stats[cache::Event::verified];
+        row.mismatches = stats[cache::Event::mismatch];
         s.caches.push_back(std::move(row));
     });
 }

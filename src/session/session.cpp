@@ -1,5 +1,6 @@
 // Session: buffers, leases and ends. See session.hpp.
 #include "pgweir/session/session.hpp"
+#include "pgweir/base/plants.hpp"
 
 #include "pgweir/base/log.hpp"
 #include "pgweir/wire/sqlstate.hpp"
@@ -346,6 +347,7 @@ void Session::on_server_drained() noexcept {
 /// is gone.
 void Session::hold_fences() {
     if (!exchange_ || exchange_->fences.empty()) return;
+    if (base::planted(base::Plant::lost_commit_is_rollback)) return exchange_->fences.clear();
     auto held = std::make_unique<HeldFences>();
     held->fences = std::move(exchange_->fences);
     exchange_->fences.clear();

@@ -2,6 +2,7 @@
 // statements whose answers are all in the cache. The frames are walked a second time here, each
 // portal looked up at its Execute; what is missing is noted to be stored when it passes.
 #include "batch_plan.hpp"
+#include "pgweir/base/plants.hpp"
 #include "pgweir/session/session.hpp"
 #include "turn.hpp"
 
@@ -58,6 +59,7 @@ struct Session::BatchLookup {
     StatementPtr unnamed;
     unsigned parses = 0;
     bool misses = false;
+    bool verify = false;  // hits are to be compared with the server's answers
 
     // The portal at work.
     StatementPtr statement;
@@ -113,6 +115,7 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
     }
     BatchLookup lookup(env_.batch_entries);
     env_.batch_works.clear();
+    lookup.verify = verifies();
     lookup.unnamed = unnamed_;
     if (!look_up_batch(lookup, batch)) return false;
     next_unnamed_ = lookup.unnamed;
@@ -213,15 +216,16 @@ NotCached Session::look_up_portal(BatchLookup& lookup, unsigned bind) {
     cache::build_key(key, parts);
     const auto hash = cache::hash_key(key);
     auto entry = env_.result_cache()->lookup(*identity_->context.database, hash, key, env_.now());
+    if (base::planted(base::Plant::suspended_portal)) lookup.max_rows = 0;
     const bool suspends = entry && lookup.max_rows > 0 &&
                           entry->rows() >= static_cast<std::uint64_t>(lookup.max_rows);
     if (suspends || (entry && lookup.described && entry->row_description().empty())) entry.reset();
     if (suspends) reason = NotCached::row_limit;
-    if (!entry) {
+    if (!entry || lookup.verify) {
         lookup.misses = true;
         not_cached_ = reason;
         if (!lookup.pending) lookup.pending = std::make_unique<PendingFills>();
-        lookup.pending->items.push_back({bind, key, hash, memo});
+        lookup.pending->items.push_back({bind, key, hash, memo, entry});
     }
     lookup.entries.push_back(std::move(entry));
     return reason;

@@ -1,6 +1,10 @@
 // Session: answers from the result cache, and the beginnings of entries. Only while no server is
 // leased: then every earlier message of the session has been answered and applied, so the identity
 // in the key is the one this statement would run under.
+#include <random>
+
+#include "pgweir/base/log.hpp"
+#include "pgweir/base/random.hpp"
 #include "pgweir/cache/key.hpp"
 #include "pgweir/session/session.hpp"
 #include "turn.hpp"
@@ -71,7 +75,8 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
     const auto hash = cache::hash_key(key);
     auto& database = *identity_->context.database;
     const auto entry = cache->lookup(database, hash, key, env_.now());
-    if (entry && !entry->row_description().empty()) {
+    const bool answers = entry && !entry->row_description().empty();
+    if (answers && !verifies()) {
         turn_->client.view(entry->answer());
         turn_->client.view(kReadyIdle);
         turn_->client.flush();  // the entry is held for this long only
@@ -82,8 +87,25 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
     }
     not_cached_ = NotCached::none;
     pending_fills_ = std::make_unique<PendingFills>();
-    pending_fills_->items.push_back({0, key, hash, judged_});
+    pending_fills_->items.push_back({0, key, hash, judged_, answers ? entry : cache::EntryPtr()});
     return false;
+}
+
+/// Some hits go to the server all the same, and what it says is compared.
+bool Session::verifies() const noexcept {
+    const auto ratio = env_.config().cache.verify_ratio;
+    if (ratio <= 0) return false;
+    thread_local std::minstd_rand random(static_cast<unsigned>(base::random_u64()));
+    return ratio >= 1 || std::generate_canonical<double, 24>(random) < ratio;
+}
+
+void Session::end_fill(cache::Fill& fill, base::Nanos now) {
+    if (fill.publish(now) != cache::FillEnd::differs) return;
+    const auto& x = *exchange_;
+    const auto& text = x.extended && x.statement ? x.statement->text : x.text;
+    base::log_warning("cache: an entry was not what the server answers, for user " +
+                      base::printable(identity_->user) + " of database " +
+                      base::printable(identity_->database) + ": " + base::printable(text, 500));
 }
 
 /// Captures the epochs of all answers at once, before the first message of the batch is sent: in
@@ -97,12 +119,15 @@ void Session::begin_fills() {
         return pending->items.clear();
     auto& database = *identity_->context.database;
     const auto ttl = env_.config().cache.default_ttl;
-    const cache::FillOptions options{.sent = env_.now(), .ttl = ttl == 0 ? cache::kNever : ttl};
+    cache::FillOptions options{.sent = env_.now(), .ttl = ttl == 0 ? cache::kNever : ttl};
     x.cache_word = "miss";
     for (auto& item : pending->items) {
         const auto& memo = *item.memo;
         auto snapshot =
             cache::Snapshot::capture(database, std::span(memo.reads), memo.catalog_version);
+        // Compared with what the server answers from now on: so it must be valid still.
+        options.verify = std::move(item.verify);
+        if (options.verify && !options.verify->valid()) options.verify.reset();
         if (snapshot && !memo.verdict->may_leave_state)
             x.fills.emplace_back(*cache, database, item.key, item.hash, std::move(*snapshot),
                                  options);

@@ -1,5 +1,6 @@
 // Session: what statements do beyond their answer: pins, fences, counters.
 #include "pgweir/base/log.hpp"
+#include "pgweir/base/plants.hpp"
 #include "pgweir/session/session.hpp"
 #include "turn.hpp"
 
@@ -23,6 +24,8 @@ void Session::apply_effects(const MemoEntry& memo) {
     const auto& v = *memo.verdict;
     auto& x = *exchange_;
     x.timed = x.timed || v.timed;
+    if (base::planted(base::Plant::savepoint_drops_writes) && v.kind == Kind::savepoint)
+        x.written = {};
     if (v.may_leave_state) {
         suspect(v);
     } else if (v.may_end_state && (pin_ != PinReason::none || x.suspicion != PinReason::none)) {
@@ -43,8 +46,7 @@ void Session::apply_effects(const MemoEntry& memo) {
             break;
         case Writes::database:
         case Writes::all_databases: {
-            const bool dml = v.kind == Kind::dml || v.kind == Kind::copy;
-            if (dml) {
+            if (!v.may_define) {
                 x.written.add(database.whole());
                 break;
             }
@@ -55,6 +57,11 @@ void Session::apply_effects(const MemoEntry& memo) {
         }
     }
     x.wrote = true;
+    if (base::planted(base::Plant::invalidate_at_statement) &&
+        tx_ == wire::TxStatus::in_transaction) {
+        x.written.raise();
+        x.written.settle();
+    }
     // Without a catalog a read counts as a write for the cache, but not for what a client is told.
     if (v.kind != Kind::select || v.catalog_version != 0) x.commit_in_flight = true;
 }
@@ -75,6 +82,7 @@ void Session::raise_fence() {
     // only when nothing is in flight.
     const bool inside = tx_ == wire::TxStatus::in_transaction && x.ready_expected == 0;
     if (inside && !x.may_end_transaction) return;
+    x.written.note(session_id, env_.now());
     x.written.raise();
     x.fences.push_back(std::move(x.written));
     x.written = {};

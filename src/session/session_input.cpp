@@ -1,6 +1,7 @@
 // Session: frames from the client. take_* run while no server is leased, forward_* while one is;
 // each gives the number of bytes it has dealt with, 0 when more must come first.
 #include "batch_plan.hpp"
+#include "pgweir/base/plants.hpp"
 #include "pgweir/session/session.hpp"
 #include "pgweir/wire/sqlstate.hpp"
 #include "turn.hpp"
@@ -77,6 +78,10 @@ std::size_t Session::take_query(std::string_view view, const Frame& frame) {
         return 0;
     }
     const auto text = frame.body.substr(0, frame.body.size() - 1);
+    if (const auto query = explains_cache(text)) {
+        explain_cache(*query);
+        return frame.size;
+    }
     const auto scan = query::scan_text(text);
     judged_ = judge(text, scan);
     pending_fills_.reset();
@@ -270,10 +275,17 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     }
     const auto text = frame.body.substr(0, frame.body.size() - 1);
     const bool alone = x.expects.empty();
+    if (const auto query = explains_cache(text); query && alone) {
+        explain_cache(*query);
+        return frame.size;
+    }
     x.unsynced = x.copy_ended = false;
     MemoPtr memo = std::move(judged_);
     judged_.reset();
     if (!memo) memo = judge(text, query::scan_text(text));
+#ifdef PGWEIR_PLANTS
+    if (alone && plant_in_transaction(text, memo)) return frame.size;
+#endif
     begin_statement(false);
     if (alone || x.text.empty()) x.text.assign(text.substr(0, kLoggedText));
     if (memo->verdict->kind == query::Kind::set || memo->verdict->kind == query::Kind::several)
@@ -283,7 +295,8 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     apply_effects(*memo);
     if (memo->verdict->may_end_transaction || tx_ == wire::TxStatus::idle || !alone) raise_fence();
     x.current_fill = 0;
-    const auto fill = alone && view.size() == frame.size ? next_fill() : std::uint16_t{0};
+    auto fill = alone && view.size() == frame.size ? next_fill() : std::uint16_t{0};
+    if (base::planted(base::Plant::fill_in_transaction) && x.fills.size() == 1) fill = 1;
     pending_fills_.reset();
     unnamed_.reset();  // a simple Query destroys the unnamed statement
     server_->unnamed_statement = 0;

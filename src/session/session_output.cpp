@@ -3,6 +3,7 @@
 // owed.
 #include "inspection.hpp"
 #include "pgweir/base/log.hpp"
+#include "pgweir/base/plants.hpp"
 #include "pgweir/session/session.hpp"
 #include "pgweir/wire/error_fields.hpp"
 #include "pgweir/wire/sqlstate.hpp"
@@ -397,6 +398,7 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
     const auto fields = wire::parse_error_fields(body);
     if (fields.severity == "FATAL" || fields.severity == "PANIC") fatal_seen_ = true;
     copy_in_ = false;
+    if (base::planted(base::Plant::failed_statement_drops_writes)) x.written = {};
     for (auto& fill : x.fills) fill.mark_unfit(cache::Unfit::error);
     counters_.errors.add(1);
     if (x.expects.empty()) return Reply::forward;
@@ -513,7 +515,8 @@ void Session::ready(wire::TxStatus status) {
         const char message[] = {be::kReadyForQuery, 0, 0, 0, 5, static_cast<char>(status)};
         for (auto& fill : x.fills) {
             fill.append({message, sizeof message});
-            if (tx_ == wire::TxStatus::idle && !x.wrote) fill.publish(now);
+            const bool anywhere = base::planted(base::Plant::fill_in_transaction);
+            if ((tx_ == wire::TxStatus::idle && !x.wrote) || anywhere) end_fill(fill, now);
         }
         x.fills.clear();
     }

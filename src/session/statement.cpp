@@ -1,5 +1,6 @@
 // See statement.hpp.
 #include "pgweir/session/statement.hpp"
+#include "pgweir/base/plants.hpp"
 
 #include <atomic>
 
@@ -75,6 +76,10 @@ const StatementPtr* NamedStatements::find(std::string_view name) const noexcept 
 
 void NamedStatements::set(std::string_view name, StatementPtr statement) {
     if (!map_) map_ = std::make_unique<Map>();
+    if (base::planted(base::Plant::stale_statement_name)) {
+        const std::string hidden = std::string(name) + " (closed)";
+        if (const auto it = map_->find(hidden); it != map_->end()) statement = it->second;
+    }
     map_->insert_or_assign(std::string(name), std::move(statement));
 }
 
@@ -82,7 +87,9 @@ bool NamedStatements::erase(std::string_view name) {
     if (!map_) return false;
     const auto it = map_->find(name);
     if (it == map_->end()) return false;
-    map_->erase(it);
+    if (base::planted(base::Plant::stale_statement_name))
+        map_->insert_or_assign(std::string(name) + " (closed)", it->second);
+    map_->erase(map_->find(name));
     if (map_->empty()) map_.reset();
     return true;
 }

@@ -43,6 +43,7 @@ struct Session::PendingFills {
         std::string key;
         base::Hash128 hash;
         MemoPtr memo;
+        cache::EntryPtr verify = {};  // the hit that is to be compared with the server's answer
     };
     std::vector<Item> items;
     unsigned next_bind = 0;

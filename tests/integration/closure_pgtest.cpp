@@ -3,6 +3,9 @@
 // read, and entries it has nothing to do with must survive it.
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "support/cache_client.hpp"
 
 using namespace pgweir::testing;
@@ -133,4 +136,22 @@ TEST_CASE("C1, C2, C7: cascades and triggers invalidate what they write, and no 
     const auto before = ask(reader, read);
     ask(writer, "COMMIT");
     CHECK(ask(reader, read) == std::to_string(std::stoi(before) + 1));
+}
+
+TEST_CASE("a changed catalog comes into force while reads go on without a pause") {
+    setup("CREATE TABLE IF NOT EXISTS busy (n int)");
+    std::atomic<bool> over{false};
+    std::vector<std::thread> readers;
+    for (int i = 0; i < 4; ++i)
+        readers.emplace_back([&] {
+            auto c = RawClient::login(proxy().port());
+            while (!over) ask(c, "SELECT count(*) FROM busy, pg_class WHERE relname = 'x'");
+        });
+    auto c = RawClient::login(proxy().port());
+    for (int i = 0; i < 3; ++i) {
+        setup("CREATE TABLE made_" + std::to_string(i) + " (n int)");
+        CHECK(becomes_cached(proxy(), c, "SELECT count(*) FROM made_" + std::to_string(i)));
+    }
+    over = true;
+    for (auto& t : readers) t.join();
 }

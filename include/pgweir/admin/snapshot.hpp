@@ -94,6 +94,8 @@ struct CacheRow {
     std::uint64_t fills = 0;
     std::uint64_t invalidations = 0;
     std::uint64_t evictions = 0;
+    std::uint64_t verified = 0;
+    std::uint64_t mismatches = 0;
 };
 
 /// Counts that SHOW LISTS gives and that cannot be had from the rows.

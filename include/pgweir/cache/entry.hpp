@@ -80,6 +80,8 @@ class Entry {
     base::Nanos filled() const noexcept { return filled_; }
     base::Nanos expires() const noexcept { return expires_; }
     base::Nanos cost() const noexcept { return cost_; }
+    /// How often it was given; for people, so read without the shard's mutex.
+    std::uint64_t hits() const noexcept { return hits_.load(std::memory_order_relaxed); }
     /// Everything, with overheads.
     std::uint64_t bytes() const noexcept { return bytes_; }
 
@@ -107,6 +109,7 @@ class Entry {
     Entry* newer_ = nullptr;
     Entry* older_ = nullptr;
     bool visited_ = false;
+    std::atomic<std::uint32_t> hits_{0};  // written under the shard's mutex
 };
 
 /// Shared ownership of an entry; may be moved to and dropped by any thread.

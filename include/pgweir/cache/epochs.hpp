@@ -33,6 +33,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "pgweir/base/clock.hpp"
 #include "pgweir/cache/stats.hpp"
 #include "pgweir/query/catalog.hpp"
 
@@ -54,10 +55,18 @@ class RelationState {
     /// visible.
     void bump() noexcept { epoch_.fetch_add(1, std::memory_order_seq_cst); }
     RelationState& wider() noexcept { return wider_ != nullptr ? *wider_ : *this; }
+    /// For people: which session's write invalidated it last, and when; 0: none has. Not exact
+    /// where two write at once.
+    std::uint64_t changed_by() const noexcept { return by_.load(std::memory_order_relaxed); }
+    base::Nanos changed_at() const noexcept { return at_.load(std::memory_order_relaxed); }
 
   private:
     friend class WriteFence;
     friend class OrphanFence;
+    void note(std::uint64_t by, base::Nanos at) noexcept {
+        by_.store(by, std::memory_order_relaxed);
+        at_.store(at, std::memory_order_relaxed);
+    }
     void raise() noexcept {
         fence_.fetch_add(1, std::memory_order_seq_cst);
         epoch_.fetch_add(1, std::memory_order_seq_cst);
@@ -69,6 +78,8 @@ class RelationState {
 
     std::atomic<std::uint64_t> epoch_{0};
     std::atomic<std::uint32_t> fence_{0};
+    std::atomic<std::uint64_t> by_{0};
+    std::atomic<base::Nanos> at_{0};
     RelationState* wider_ = nullptr;
 };
 
@@ -103,6 +114,10 @@ class Snapshot {
     /// Never true of a default-constructed one, which has seen nothing.
     bool still_valid() const noexcept { return !dependencies_.empty() && unchanged(dependencies_); }
     std::span<const Dependency> dependencies() const noexcept { return dependencies_; }
+    /// A bug for test builds: see base/plants.hpp.
+    void plant_refresh() noexcept {
+        for (auto& d : dependencies_) d.epoch = d.state->epoch();
+    }
 
   private:
     friend class DatabaseState;
@@ -255,6 +270,10 @@ class WriteFence {
     /// For DDL and all that may be DDL: the database, and its catalog must be read again.
     void add_schema(DatabaseState& database);
     void raise() noexcept;
+    /// For people: whose write it is. To be called before raise().
+    void note(std::uint64_t session, base::Nanos now) noexcept {
+        for (auto* state : states_) state->note(session, now);
+    }
     /// Epochs up, fences down, set empty. Without raise(): only forgets the set (a rollback).
     void settle() noexcept;
     /// The connection was lost with the commit in flight. Afterwards this is empty and not raised;

@@ -22,6 +22,8 @@ enum class FillEnd : std::uint8_t {
     unfit,       // see Unfit
     incomplete,  // publish() before the answer was complete
     older,       // an entry filled later is there already
+    verified,    // the answer is that of FillOptions::verify
+    differs,     // it is not, though nothing changed in between
 };
 
 enum class Unfit : std::uint8_t {
@@ -40,6 +42,9 @@ enum class Unfit : std::uint8_t {
 struct FillOptions {
     base::Nanos sent = 0;      // now, before the query is sent
     base::Nanos ttl = kNever;  // from `sent`
+    /// An entry that was valid when this fill's snapshot was captured: the answer is compared with
+    /// it. Rows may come in another order, which is legal where the query asks for none.
+    EntryPtr verify = {};
     /// All results are text, so that Describe of the statement gives the portal's description, too.
     bool text_results = true;
 };
@@ -87,7 +92,10 @@ class Fill {
     Target judge_message(char type);
     void end_message();
     bool tag_agrees() const;
+    void another_result();
+    void plant_completion();
     FillEnd publish_entry(base::Nanos now);
+    bool agrees(const Entry& entry) const;
 
     ResultCache* cache_ = nullptr;
     DatabaseState* database_ = nullptr;

@@ -20,6 +20,8 @@ enum class Event : std::uint8_t {
     invalidation,  // an entry dropped because a dependency changed
     expiry,        // an entry dropped because its time was over
     eviction,      // a valid entry dropped for room
+    verified,      // a hit that was run on the server as well, with the same answer
+    mismatch,      // ... with another
     count_
 };
 inline constexpr std::size_t kEvents = static_cast<std::size_t>(Event::count_);

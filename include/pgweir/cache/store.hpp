@@ -30,6 +30,8 @@ class ResultCache {
     /// invalid or expired are dropped.
     EntryPtr lookup(DatabaseState& database, const base::Hash128& hash, std::string_view key,
                     base::Nanos now);
+    /// The same for people: counts and drops nothing.
+    EntryPtr peek(const base::Hash128& hash, std::string_view key);
     /// Charges and builds an entry, evicting for it; null when too large or there is no room.
     EntryPtr make(const EntryParts& parts);
     /// Takes the place of an entry of the same key unless that is valid and was filled later.

@@ -49,6 +49,8 @@ struct Relation {
     /// Reading it may call a function that may write: through the view's query or a policy, however
     /// deep.
     bool reading_may_write = true;
+    /// ... or one that may run DDL.
+    bool reading_may_define = true;
     /// A view: its stored query was looked through, and everything it computes is constant but for
     /// the rows of reads_also.
     bool query_proven = false;
@@ -86,6 +88,8 @@ struct Function {
     /// count. True also for a stable function whose body reaches a volatile one: PostgreSQL lets it
     /// write.
     bool may_write = true;
+    /// May run DDL, or is not known not to.
+    bool may_define = true;
 };
 
 /// All operators of one name and schema together.

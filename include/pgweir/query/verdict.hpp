@@ -76,6 +76,10 @@ struct Verdict {
     /// May end the current transaction by itself (COMMIT, CALL, DO, several, unknown ...).
     bool may_end_transaction = true;
     Writes writes = Writes::database;
+    /// With Writes::database or more: may change the catalog, too. Not so a SELECT or DML whose
+    /// functions only write rows, nor one judged without a catalog: what its functions define is
+    /// then seen when the catalog is polled.
+    bool may_define = true;
     std::vector<Oid> written;  // with Writes::relations
     NotCached not_cached = NotCached::not_understood;
     std::vector<Oid> reads;  // with not_cached == none: all relations the result depends on

@@ -194,6 +194,9 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     cache::KeyParts key_parts(std::string_view text) const;
     void begin_fills();
     std::uint16_t next_fill();
+    bool verifies() const noexcept;
+    void end_fill(cache::Fill& fill, base::Nanos now);
+    bool plant_in_transaction(std::string_view text, const MemoPtr& memo);  // plants.cpp
 
     // session_batch.cpp
     struct BatchLookup;
@@ -206,6 +209,10 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     StatementPtr unnamed_for(std::string_view text, std::string_view raw_types);
     void count_not_cached(query::NotCached reason);
     void count_hit();
+
+    // explain.cpp: EXPLAIN CACHE
+    static std::optional<std::string_view> explains_cache(std::string_view text) noexcept;
+    void explain_cache(std::string_view query);
 
     // session_output.cpp: frames from the server
     struct Run;

@@ -3,7 +3,7 @@
 
 namespace pgweir::admin {
 
-const std::array<wire::Column, 10> kCacheColumns{{
+const std::array<wire::Column, 12> kCacheColumns{{
     {"database", kTextType},
     {"enabled", kTextType},
     {"guarantee", kTextType},
@@ -14,13 +14,15 @@ const std::array<wire::Column, 10> kCacheColumns{{
     {"fills", kInt8Type},
     {"invalidations", kInt8Type},
     {"evictions", kInt8Type},
+    {"verified", kInt8Type},
+    {"mismatches", kInt8Type},
 }};
 
 void show_cache(const CommandInput& input, RowWriter& row) {
     for (const auto& c : input.snapshot.caches) {
         row.text(c.database).text(c.enabled ? "yes" : "no").text(c.guarantee);
-        for (const auto n :
-             {c.entries, c.bytes, c.hits, c.misses, c.fills, c.invalidations, c.evictions})
+        for (const auto n : {c.entries, c.bytes, c.hits, c.misses, c.fills, c.invalidations,
+                             c.evictions, c.verified, c.mismatches})
             row.number(n);
         row.end();
     }

@@ -105,7 +105,7 @@ extern const std::array<wire::Column, 2> kStateColumns;
 void show_state(const CommandInput& input, RowWriter& row);
 extern const std::array<wire::Column, 9> kHbaColumns;
 void show_hba(const CommandInput& input, RowWriter& row);
-extern const std::array<wire::Column, 10> kCacheColumns;
+extern const std::array<wire::Column, 12> kCacheColumns;
 void show_cache(const CommandInput& input, RowWriter& row);
 extern const std::array<wire::Column, 5> kMemColumns;
 void show_mem(const CommandInput& input, RowWriter& row);

@@ -88,7 +88,8 @@ TEST_CASE("every SHOW has PgBouncer's columns and types, and Describe says the s
         {"SHOW STATE", "key value", "ss"},
         {"SHOW MEM", "name size used free memtotal", "siiii"},
         {"SHOW CACHE",
-         "database enabled guarantee entries bytes hits misses fills invalidations evictions",
+         "database enabled guarantee entries bytes hits misses fills invalidations evictions "
+         "verified mismatches",
          "sssqqqqqqq"},
         {"SHOW datestyle", "DateStyle", "s"},
     };

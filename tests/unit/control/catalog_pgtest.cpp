@@ -40,7 +40,7 @@ std::string flags(const query::Relation& r) {
 
 std::string flags(const query::Function& f) {
     return std::string(1, static_cast<char>(f.volatility)) + (f.builtin ? "b" : "") +
-           (f.may_write ? "W" : "") + (f.session_harmless ? "" : "H");
+           (f.may_write ? "W" : "") + (f.may_define ? "D" : "") + (f.session_harmless ? "" : "H");
 }
 
 /// Their names, sorted.
@@ -289,7 +289,7 @@ TEST_CASE("functions are harmless only when all that they reach is") {
                                                                     {"calls_sets", "vH"},
                                                                     {"calls_calls", "sH"},
                                                                     {"reads_view", "sH"},
-                                                                    {"dynamic", "sWH"},
+                                                                    {"dynamic", "sWDH"},
                                                                     {"with_default", "sH"},
                                                                     {"sneaky", "sW"},
                                                                     {"standard", "s"},
@@ -301,19 +301,19 @@ TEST_CASE("functions are harmless only when all that they reach is") {
                                                                     {"total", "i"},
                                                                     {"bad_total", "iH"},
                                                                     {"locks", "vH"},
-                                                                    {"long_one", "sWH"},
+                                                                    {"long_one", "sWDH"},
                                                                     {"gen_salt", "v"},
                                                                     {"similarity", "i"},
-                                                                    {"set_limit", "vWH"},
-                                                                    {"dblink", "vWH"},
+                                                                    {"set_limit", "vWDH"},
+                                                                    {"dblink", "vWDH"},
                                                                     {"lower", "ib"},
                                                                     {"now", "sb"},
                                                                     {"random", "vb"},
                                                                     {"nextval", "vb"},
                                                                     {"set_config", "vbH"},
                                                                     {"pg_advisory_lock", "vbH"},
-                                                                    {"query_to_xml", "vbWH"},
-                                                                    {"table_to_xml", "sbWH"},
+                                                                    {"query_to_xml", "vbWDH"},
+                                                                    {"table_to_xml", "sbWDH"},
                                                                     {"pg_sleep", "vb"}})
         CHECK_MESSAGE(flags(function_of(*c, name)) == expected, std::string(name));
     CHECK(flags(relation_of(*c, "t")) == "rp");

@@ -118,6 +118,20 @@ TEST_CASE("C1, C2, C3, C7: a write counts for all that cascades, views and trigg
     check_written("UPDATE parted SET a = 1", {103});
 }
 
+TEST_CASE("only what may run DDL has the catalog read again") {
+    for (const char* sql : {"SELECT own_writer()", "CREATE TABLE n (a int)", "CALL p()",
+                            "SELECT 1 INTO n", "SELECT unknown_function()", "COMMIT PREPARED 'a'",
+                            "INSERT INTO t VALUES (1); CREATE TABLE n (a int)", "nonsense"})
+        CHECK_MESSAGE(judged(sql).may_define, std::string(sql));
+    for (const char* sql : {"INSERT INTO triggered VALUES (1)", "SELECT * FROM nosuch",
+                            "UPDATE t SET a = 1; DELETE FROM u", "COPY t FROM STDIN"})
+        CHECK_MESSAGE(!judged(sql).may_define, std::string(sql));
+    // Without a catalog every read is a write to the cache; it must not keep the catalog away.
+    CHECK(!judge("SELECT * FROM t", {})->may_define);
+    CHECK(!judge("SELECT f(a) FROM t", {})->may_define);
+    CHECK(judge("SELECT * FROM t", {})->writes == Writes::database);
+}
+
 TEST_CASE("a write that may reach other tables counts for the whole database") {
     check_writes(Writes::database,
                  {"INSERT INTO checked VALUES (1)",

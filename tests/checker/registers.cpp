@@ -1,0 +1,131 @@
+// See registers.hpp.
+#include "checker/registers.hpp"
+
+namespace pgweir::checker {
+
+std::string schema() {
+    std::string sql =
+        "CREATE TABLE reg (id int PRIMARY KEY, ver bigint);"
+        "INSERT INTO reg SELECT n, 0 FROM generate_series(0, 9) n;";
+    for (const char* table : {"ra", "rb", "trig_t", "papa", "vbase", "fn_t", "tr", "cp", "mg", "tp",
+                              "def_t", "ddl_t", "do_t", "cut_t", "ttl_t", "other"})
+        sql += std::string("CREATE TABLE ") + table + " AS SELECT 0::bigint AS ver;";
+    sql +=
+        "CREATE TABLE cmd (ver bigint); CREATE FUNCTION by_cmd() RETURNS trigger LANGUAGE plpgsql "
+        "AS $$BEGIN UPDATE trig_t SET ver = NEW.ver; RETURN NULL; END$$;"
+        "CREATE TRIGGER t AFTER INSERT ON cmd FOR EACH ROW EXECUTE FUNCTION by_cmd();"
+        "CREATE TABLE casc_p (ver bigint PRIMARY KEY); INSERT INTO casc_p VALUES (0);"
+        "CREATE TABLE casc_c (ver bigint REFERENCES casc_p ON UPDATE CASCADE);"
+        "INSERT INTO casc_c VALUES (0);"
+        "CREATE TABLE part_root (id int, ver bigint) PARTITION BY RANGE (id);"
+        "CREATE TABLE part_low PARTITION OF part_root FOR VALUES FROM (0) TO (10);"
+        "CREATE TABLE part_high PARTITION OF part_root FOR VALUES FROM (10) TO (20);"
+        "INSERT INTO part_root VALUES (0, 0);"
+        "CREATE TABLE kid () INHERITS (papa); DELETE FROM papa; INSERT INTO kid VALUES (0);"
+        "CREATE VIEW vview AS SELECT ver FROM vbase; CREATE VIEW vview2 AS TABLE vview;"
+        "CREATE FUNCTION wf(v bigint) RETURNS bigint LANGUAGE sql AS 'UPDATE fn_t SET ver = v "
+        "RETURNING ver';"
+        "CREATE TABLE late (ver bigint); CREATE FUNCTION by_late() RETURNS trigger LANGUAGE "
+        "plpgsql AS $$BEGIN UPDATE def_t SET ver = NEW.ver; RETURN NULL; END$$;"
+        "CREATE CONSTRAINT TRIGGER t AFTER INSERT ON late DEFERRABLE INITIALLY DEFERRED FOR EACH "
+        "ROW EXECUTE FUNCTION by_late();"
+        "CREATE TABLE slow (ver bigint); CREATE FUNCTION by_slow() RETURNS trigger LANGUAGE "
+        "plpgsql AS $$BEGIN UPDATE cut_t SET ver = NEW.ver; PERFORM pg_sleep(0.25); RETURN NULL; "
+        "END$$; CREATE CONSTRAINT TRIGGER t AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED FOR "
+        "EACH ROW EXECUTE FUNCTION by_slow();"
+        "CREATE TABLE lst (k int PRIMARY KEY, a bigint[]); INSERT INTO lst VALUES (0, '{}');"
+        "CREATE TABLE accounts (id int PRIMARY KEY, v bigint);"
+        "INSERT INTO accounts SELECT n, 100 FROM generate_series(0, 9) n;"
+        "CREATE TABLE counter AS SELECT 0::bigint AS n;";
+    return sql;
+}
+
+namespace {
+
+/// A row of table reg, with the ways that matter for it.
+Register row(int id, std::string name, std::vector<Way> ways) {
+    const auto where = " WHERE id = " + std::to_string(id);
+    for (auto& way : ways) {
+        for (auto& step : way.steps) {
+            if (step == "write") step = "UPDATE reg SET ver = %v" + where;
+            if (step == "=read") step = "=SELECT ver FROM reg" + where;
+        }
+    }
+    return {std::move(name),
+            {"SELECT ver FROM reg" + where, "SELECT ver AS v FROM public.reg" + where,
+             "SELECT max(ver) FROM reg" + where},
+            std::move(ways)};
+}
+
+Register table(const std::string& name, std::vector<Way> ways, bool disturbs = false) {
+    return {name,
+            {"SELECT ver FROM " + name, "SELECT max(ver) FROM " + name},
+            std::move(ways),
+            disturbs};
+}
+
+std::vector<Register> plain_registers() {
+    return {
+        row(0, "direct", {{{"write"}}}),
+        row(1, "transaction",
+            {{{"BEGIN", "write", "=read", "COMMIT"}}, {{"BEGIN", "write", "SELECT 1", "COMMIT"}}}),
+        row(2, "rollback",
+            {{{"BEGIN", "write", "=read", "ROLLBACK"}, Outcome::aborted},
+             {{"BEGIN", "write", "!SELECT 1/0", "COMMIT"}, Outcome::aborted},
+             {{"BEGIN", "write", "=read", "COMMIT"}}}),
+        row(3, "savepoint",
+            {{{"BEGIN", "write", "SAVEPOINT s", "UPDATE other SET ver = %v", "ROLLBACK TO s",
+               "COMMIT"}},
+             {{"BEGIN", "SAVEPOINT s", "write", "ROLLBACK TO s", "COMMIT"}, Outcome::aborted}}),
+        row(4, "failed statement",
+            {{{"BEGIN", "write", "SAVEPOINT s", "!SELECT 1/0", "ROLLBACK TO s", "COMMIT"}}}),
+        {"join a", {"SELECT ra.ver FROM ra, rb"}, {{{"UPDATE ra SET ver = %v"}}}},
+        {"join b",
+         {"SELECT rb.ver FROM ra, rb", "SELECT (SELECT ver FROM rb) + 0 * ver FROM ra"},
+         {{{"UPDATE rb SET ver = %v"}}}},
+    };
+}
+
+}  // namespace
+
+std::vector<Register> registers() {
+    auto all = plain_registers();
+    const std::vector<Register> more{
+        table("trig_t", {{{"INSERT INTO cmd VALUES (%v)"}}}),
+        table("casc_c", {{{"UPDATE casc_p SET ver = %v"}}}),
+        {"partition",
+         {"SELECT ver FROM part_root", "SELECT ver FROM part_low",
+          "SELECT ver FROM part_root WHERE id = 0"},
+         {{{"UPDATE part_low SET ver = %v"}}, {{"UPDATE part_root SET ver = %v"}}}},
+        {"heir",
+         {"SELECT ver FROM papa", "SELECT ver FROM kid"},
+         {{{"UPDATE kid SET ver = %v"}}, {{"UPDATE papa SET ver = %v"}}}},
+        {"view",
+         {"SELECT ver FROM vview", "SELECT ver FROM vview2", "SELECT ver FROM vbase"},
+         {{{"UPDATE vbase SET ver = %v"}}, {{"UPDATE vview SET ver = %v"}}}},
+        {"tr",
+         {"SELECT max(ver) FROM tr"},
+         {{{"BEGIN", "TRUNCATE tr", "INSERT INTO tr VALUES (%v)", "COMMIT"}}}},
+        {"cp", {"SELECT max(ver) FROM cp"}, {{{"copy:COPY cp FROM STDIN\n%v"}}}},
+        table("mg", {{{"MERGE INTO mg USING (VALUES (%v)) s (v) ON true WHEN MATCHED THEN UPDATE "
+                       "SET ver = s.v"}}}),
+        table("def_t", {{{"BEGIN", "INSERT INTO late VALUES (%v)", "COMMIT"}}}),
+        table("cut_t",
+              {{{"BEGIN", "INSERT INTO slow VALUES (%v)", "COMMIT /*cut*/"}, Outcome::unknown}}),
+        table("tp",
+              {{{"BEGIN", "UPDATE tp SET ver = %v", "PREPARE TRANSACTION 'p%v'",
+                 "SELECT pg_sleep(0.03)", "COMMIT PREPARED 'p%v'"}}},
+              true),
+        table("fn_t", {{{"SELECT wf(%v)"}}}, true),
+        table("do_t", {{{"DO $$BEGIN UPDATE do_t SET ver = %v; END$$"}}}, true),
+        table("ddl_t",
+              {{{"BEGIN", "DROP TABLE IF EXISTS ddl_t",
+                 "CREATE TABLE ddl_t AS SELECT %v::bigint AS ver", "COMMIT"}}},
+              true),
+        {"outside", {"SELECT ver FROM ttl_t"}, {{{"UPDATE ttl_t SET ver = %v"}}}, false, true},
+    };
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+}
+
+}  // namespace pgweir::checker

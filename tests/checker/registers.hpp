@@ -1,0 +1,35 @@
+// The registers the checker reads and writes: each lives in tables of its own and is written in its
+// own way, so a way of writing that is forgotten shows as a stale read of that register. Thread:
+// immutable once made.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "checker/history.hpp"
+#include "support/raw_client.hpp"
+
+namespace pgweir::checker {
+
+/// One way to write: messages sent one after the other, each answered before the next. %v is the
+/// version. A step that begins with "!" must fail, with "=" must read the version, with "copy:" is
+/// a COPY of the line after the statement.
+struct Way {
+    std::vector<std::string> steps;
+    Outcome outcome = Outcome::committed;
+};
+
+struct Register {
+    std::string name;
+    std::vector<std::string> reads;  // texts whose one value is the version
+    std::vector<Way> ways;
+    /// Has the proxy read its catalog again, so it is written seldom.
+    bool disturbs = false;
+    bool outside = false;  // written past the proxy
+};
+
+/// DDL for all of them; run by the owner before the proxy starts.
+std::string schema();
+std::vector<Register> registers();
+
+}  // namespace pgweir::checker

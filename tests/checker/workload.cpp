@@ -1,0 +1,303 @@
+// See workload.hpp.
+#include "checker/workload.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <optional>
+#include <thread>
+
+#include "checker/clients.hpp"
+#include "checker/cutter.hpp"
+#include "checker/probes.hpp"
+#include "support/proxy.hpp"
+
+namespace pgweir::checker {
+
+using namespace testing;
+
+namespace {
+
+constexpr Time kTimeToLive = 1'000'000'000;
+/// Beyond the time to live: the machine may be busy.
+constexpr Time kSlack = 1'000'000'000;
+
+/// What readers do beside reading registers.
+struct Shared {
+    std::vector<Write> appends;
+    std::vector<ListRead> lists;
+};
+
+class Run {
+  public:
+    explicit Run(const RunOptions& options);
+    RunResult run();
+
+  private:
+    void choose_registers();
+    ProxyOptions proxy_options() const;
+    void writer(std::size_t which);
+    void reader(std::size_t which);
+    void read(Client& client, std::size_t which, std::vector<std::vector<Read>>& seen,
+              std::minstd_rand& random);
+    void bank(Client& client, std::minstd_rand& random);
+    void counter(Client& client, std::int64_t& last, std::minstd_rand& random);
+    void list(Client& client, Shared& shared, std::minstd_rand& random);
+    void prober();
+    void guard(const std::function<void()>& work);
+    void judge(RunResult& result);
+    bool over() const { return now() > end_ || failed_; }
+
+    RunOptions options_;
+    Cluster cluster_;
+    std::unique_ptr<Cutter> cutter_;
+    std::optional<Proxy> proxy_;
+    std::vector<Register> registers_;
+    std::vector<History> histories_;
+    std::vector<std::size_t> weights_;  // indices, hot ones often
+    std::vector<std::vector<std::vector<Read>>> seen_;
+    std::vector<Shared> shared_;
+    Complaints complaints_;
+    std::atomic<std::int64_t> element_{0};
+    std::atomic<std::int64_t> reads_{0};
+    std::atomic<bool> failed_{false};
+    Time end_ = 0;
+};
+
+constexpr std::size_t kWriters = 3;
+constexpr std::size_t kReaders = 3;
+
+Run::Run(const RunOptions& options)
+    : options_(options), cluster_({{"max_prepared_transactions = 20"}, ""}) {
+    cluster_.connect().run(probe_schema());
+    cluster_.connect("app").run(schema());
+    cutter_ = std::make_unique<Cutter>(cluster_.port());
+    choose_registers();
+    seen_.assign(kReaders, std::vector<std::vector<Read>>(registers_.size()));
+    shared_.resize(kReaders);
+}
+
+void Run::choose_registers() {
+    for (auto& r : registers()) {
+        const bool plain =
+            r.ways.size() > 0 && !r.disturbs && !r.outside &&
+            (r.reads[0].find(" reg ") != std::string::npos || r.name.starts_with("join"));
+        const bool wanted =
+            options_.profile == Profile::indirect || (options_.profile == Profile::hot && plain) ||
+            (options_.profile == Profile::contexts && (r.name == "direct" || r.outside));
+        if (wanted) registers_.push_back(std::move(r));
+    }
+    for (std::size_t i = 0; i < registers_.size(); ++i) {
+        histories_.push_back({registers_[i].name, {}, {}, 0});
+        if (registers_[i].outside) histories_.back().staleness = kTimeToLive + kSlack;
+        const int weight = registers_[i].disturbs ? 1 : 4;
+        for (int n = 0; n < weight; ++n) weights_.push_back(i);
+    }
+}
+
+ProxyOptions Run::proxy_options() const {
+    ProxyOptions o;
+    o.sections = {{"cache", "{exclusive_writer: true, default_ttl: 1s}"},
+                  {"pool", "{min_size: 0, max_size: 12}"},
+                  {"workers", std::to_string(options_.workers)}};
+    if (!options_.plant.empty()) o.environment.emplace_back("PGWEIR_PLANT", options_.plant);
+    if (options_.holds) o.environment.emplace_back("PGWEIR_HOLDS", "1");
+    o.server_port = cutter_->port();
+    return o;
+}
+
+void Run::guard(const std::function<void()>& work) {
+    try {
+        work();
+    } catch (const std::exception& e) {
+        complaints_.add(std::string("EXCEPTION ") + e.what());
+        failed_ = true;
+    }
+}
+
+void Run::writer(std::size_t which) {
+    Writer writer(proxy_->port(), cluster_.port(), options_.seed * 100 + which, complaints_);
+    std::minstd_rand random(static_cast<unsigned>(options_.seed * 10 + which));
+    Time disturb_at = now() + 500'000'000;
+    while (!over()) {
+        const auto i = weights_[random() % weights_.size()];
+        const auto& r = registers_[i];
+        const bool slow = r.ways[0].outcome == Outcome::unknown || r.outside;
+        const bool mine = slow ? which == 2 : i % 2 == which;
+        if (!mine) {
+            if (which == 2) sleep_for(Seconds(0.01));
+            continue;
+        }
+        if (r.disturbs && now() < disturb_at) continue;
+        writer.write(r, histories_[i]);
+        if (r.disturbs) disturb_at = now() + 1'200'000'000;
+        const unsigned longest = options_.profile == Profile::contexts ? 400'000 : 8'000;
+        sleep_for(Seconds(static_cast<double>(random() % longest) / 1e6));
+    }
+}
+
+void Run::read(Client& client, std::size_t which, std::vector<std::vector<Read>>& seen,
+               std::minstd_rand& random) {
+    const auto i = weights_[random() % weights_.size()];
+    const auto& texts = registers_[i].reads;
+    // The first text most often: entries of one key are what races are about.
+    const auto& text = texts[random() % 2 == 0 ? 0 : random() % texts.size()];
+    const auto dice = random() % 100;
+    const Mode mode = dice < 8    ? Mode::transaction
+                      : dice < 55 ? Mode::simple
+                      : dice < 70 ? Mode::unnamed
+                                  : Mode::named;
+    Read r;
+    r.invoked = now();
+    const auto answer = client.ask(text, mode);
+    r.returned = now();
+    ++reads_;
+    if (const auto version = version_of(answer)) {
+        r.version = *version;
+        seen[i].push_back(r);
+        return;
+    }
+    const auto error = error_of(answer);
+    // A table that is made anew while its plan is old; the statement of that name is gone then.
+    const bool remade =
+        error.sqlstate == "42P01" || error.sqlstate == "0A000" || error.sqlstate == "XX000";
+    if (!remade) complaints_.add("ERROR " + text + ": " + error.sqlstate + " " + error.message);
+    client.reconnect();
+    (void)which;
+}
+
+void Run::bank(Client& client, std::minstd_rand& random) {
+    if (random() % 10 == 0) {
+        const auto from = std::to_string(random() % 10), to = std::to_string(random() % 10);
+        // In the order of their numbers, or two transfers wait for each other.
+        const bool up = from < to;
+        client.raw().ask(msg::query("BEGIN"));
+        client.raw().ask(msg::query("UPDATE accounts SET v = v " + std::string(up ? "- " : "+ ") +
+                                    "1 WHERE id = " + (up ? from : to)));
+        client.raw().ask(msg::query("UPDATE accounts SET v = v " + std::string(up ? "+ " : "- ") +
+                                    "1 WHERE id = " + (up ? to : from)));
+        client.raw().ask(msg::query(random() % 5 == 0 ? "ROLLBACK" : "COMMIT"));
+        return;
+    }
+    ++reads_;
+    const auto sum = first_value(client.ask("SELECT sum(v) FROM accounts", Mode::simple));
+    if (sum != "1000") complaints_.add("SUM " + sum);
+}
+
+void Run::counter(Client& client, std::int64_t& last, std::minstd_rand& random) {
+    const bool counts = random() % 10 == 0;
+    const auto seen = version_of(
+        client.ask(counts ? "UPDATE counter SET n = n + 1 RETURNING n" : "SELECT n FROM counter",
+                   random() % 2 == 0 ? Mode::simple : Mode::unnamed));
+    ++reads_;
+    if (!seen || *seen < last)
+        complaints_.add("BACKWARDS " + std::to_string(seen.value_or(-1)) + " after " +
+                        std::to_string(last));
+    last = std::max(last, seen.value_or(0));
+}
+
+void Run::list(Client& client, Shared& shared, std::minstd_rand& random) {
+    if (random() % 10 == 0 && element_ < 3000) {
+        Write w;
+        w.version = ++element_;
+        w.invoked = now();
+        client.ask("UPDATE lst SET a = a || " + std::to_string(w.version) + "::bigint WHERE k = 0",
+                   Mode::simple);
+        w.acknowledged = now();
+        shared.appends.push_back(w);
+        return;
+    }
+    ListRead r;
+    r.invoked = now();
+    const auto text = first_value(client.ask("SELECT a FROM lst WHERE k = 0", Mode::simple));
+    r.returned = now();
+    ++reads_;
+    for (std::size_t at = 1; at + 1 < text.size();
+         at = std::min(text.find(',', at), text.size()) + 1)
+        r.elements.push_back(std::atoll(text.c_str() + at));
+    if (shared.lists.size() < 2000) shared.lists.push_back(std::move(r));
+}
+
+void Run::reader(std::size_t which) {
+    std::vector<Client> clients;
+    for (int i = 0; i < 2; ++i) clients.emplace_back(proxy_->port());
+    std::minstd_rand random(static_cast<unsigned>(options_.seed * 1000 + which));
+    std::vector<std::int64_t> last(clients.size());
+    while (!over()) {
+        const auto c = random() % clients.size();
+        const auto dice = random() % 100;
+        if (dice < 85)
+            read(clients[c], which, seen_[which], random);
+        else if (dice < 90)
+            bank(clients[c], random);
+        else if (dice < 95)
+            counter(clients[c], last[c], random);
+        else
+            list(clients[c], shared_[which], random);
+    }
+}
+
+void Run::prober() {
+    Probes probes(proxy_->port(), cluster_.port(), options_.seed, complaints_);
+    while (!over()) reads_ += probes.round();
+}
+
+void Run::judge(RunResult& result) {
+    Shared all;
+    for (std::size_t i = 0; i < histories_.size(); ++i) {
+        for (auto& seen : seen_)
+            histories_[i].reads.insert(histories_[i].reads.end(), seen[i].begin(), seen[i].end());
+        result.writes += static_cast<std::int64_t>(histories_[i].writes.size());
+        for (auto& line : check(histories_[i])) result.breaches.push_back(std::move(line));
+    }
+    for (auto& s : shared_) {
+        all.appends.insert(all.appends.end(), s.appends.begin(), s.appends.end());
+        all.lists.insert(all.lists.end(), s.lists.begin(), s.lists.end());
+    }
+    for (auto& line : check_list(all.appends, all.lists))
+        result.breaches.push_back(std::move(line));
+    for (auto& line : complaints_.take()) result.breaches.push_back(std::move(line));
+    result.reads = reads_;
+    const double least = options_.profile == Profile::indirect ? 0.1 : 0.3;
+    const double ratio = static_cast<double>(result.hits) /
+                         static_cast<double>(std::max<std::int64_t>(1, result.reads));
+    if (ratio < least)
+        result.invalid =
+            "only " + std::to_string(static_cast<int>(ratio * 100)) + " % of the reads were hits";
+    for (const auto& h : histories_)
+        if (h.writes.empty() || h.reads.empty())
+            result.invalid = "register " + h.name + " was not written or not read";
+}
+
+RunResult Run::run() {
+    proxy_.emplace(proxy_options());
+    RunResult result;
+    {
+        auto client = RawClient::login(proxy_->port());
+        if (!becomes_cached(*proxy_, client, registers_[0].reads[0])) {
+            result.invalid = "nothing is cached";
+            return result;
+        }
+    }
+    const auto hits = proxy_->cache_counter("hits");
+    end_ = now() + static_cast<Time>(options_.seconds * 1e9);
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < kWriters; ++i)
+        threads.emplace_back([this, i] { guard([&] { writer(i); }); });
+    for (std::size_t i = 0; i < kReaders; ++i)
+        threads.emplace_back([this, i] { guard([&] { reader(i); }); });
+    if (options_.profile == Profile::contexts)
+        threads.emplace_back([this] { guard([&] { prober(); }); });
+    for (auto& t : threads) t.join();
+    result.hits = proxy_->cache_counter("hits") - hits;
+    result.metrics = proxy_->http("/metrics");
+    judge(result);
+    proxy_.reset();
+    return result;
+}
+
+}  // namespace
+
+RunResult run(const RunOptions& options) { return Run(options).run(); }
+
+}  // namespace pgweir::checker

@@ -1,0 +1,40 @@
+// The clients: writers, readers and probes on threads of their own, for a time. Invariant: every
+// answer is judged, none is thrown away. Thread: run() makes and joins its own.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "checker/history.hpp"
+
+namespace pgweir::checker {
+
+/// hot: few registers, written and read as fast as it goes. indirect: every way of writing, DDL,
+/// lost connections. contexts: users, schemas, settings, formats and statement names that must not
+/// be mixed up.
+enum class Profile : std::uint8_t { hot, indirect, contexts };
+
+struct RunOptions {
+    Profile profile = Profile::hot;
+    double seconds = 5;
+    std::uint64_t seed = 1;
+    std::string plant;  // M01 ...: needs a build with planted bugs
+    bool holds = false;
+    unsigned workers = 2;
+};
+
+struct RunResult {
+    std::vector<std::string> breaches;
+    std::int64_t reads = 0;
+    std::int64_t writes = 0;
+    std::int64_t hits = 0;
+    std::int64_t fills = 0;
+    std::string metrics;  // of the proxy, at the end
+    std::string invalid;  // why the run proves nothing; empty: it does
+};
+
+RunResult run(const RunOptions& options);
+
+}  // namespace pgweir::checker
