@@ -90,7 +90,7 @@ TEST_CASE("every SHOW has PgBouncer's columns and types, and Describe says the s
         {"SHOW CACHE",
          "database enabled guarantee entries bytes hits misses fills invalidations evictions "
          "verified mismatches",
-         "sssqqqqqqq"},
+         "sssqqqqqqqqq"},
         {"SHOW datestyle", "DateStyle", "s"},
     };
     TestConsole t;
