@@ -40,6 +40,8 @@ Resolved resolve_show(const Statement& s) {
     if (words == 2 && command != nullptr && command->takes_arguments) {
         Resolved found{command, nullptr, {}};
         for (std::size_t i = 2; i < s.size(); ++i) found.arguments.push_back(s[i].text);
+        if (command->check != nullptr) found.error = command->check(found.arguments);
+        if (!found.error.empty()) found.command = nullptr;
         return found;
     }
     if (s.size() == words && s[1].kind == Token::Kind::word) {
@@ -62,6 +64,8 @@ Resolved resolve(const Statement& s) {
     if (verb.kind == Token::Kind::word) {
         if (verb.text == "show" || (verb.text == "select" && s.size() > 1)) return resolve_show(s);
         if (verb.text == "set" && s.size() > 1) return {find_verb(Verb::set), nullptr, {}};
+        if (verb.text == "reset" && s.size() == 2 && s[1].text == "queries")
+            return {find_verb(Verb::reset), nullptr, {}};
         if (verb.text == "reload" && s.size() == 1) return {find_verb(Verb::reload), nullptr, {}};
     }
     return {nullptr, nullptr, "unknown command \"" + base::printable(verb.text, 60) + "\""};
@@ -123,7 +127,10 @@ class Run : public std::enable_shared_from_this<Run> {
         }
         if (command.verb == Verb::reload) return reload();
         if (command.needs_snapshot && !snapshot_) return collect();
-        if (command.verb == Verb::set)
+        if (command.verb == Verb::reset) {
+            if (snapshot_->queries) snapshot_->queries->reset();
+            wire::write_command_complete(out_, "RESET");
+        } else if (command.verb == Verb::set)
             wire::write_command_complete(out_, "SET");
         else
             show(command);

@@ -194,18 +194,18 @@ void answer(Response& to, int status, std::string body, const char* type = kText
     to.set_content(std::move(body), type);
 }
 
-void metrics(SnapshotSource& source, Response& to) {
+void metrics(SnapshotSource& source, const Request&, Response& to) {
     const auto snapshot = collect_blocking(source, kSnapshotLimit);
     answer(to, 200, snapshot ? metrics_text(*snapshot) : metrics_text_down(),
            "text/plain; version=0.0.4; charset=utf-8");
 }
 
-void livez(SnapshotSource& source, Response& to) {
+void livez(SnapshotSource& source, const Request&, Response& to) {
     const bool alive = collect_blocking(source, kSnapshotLimit).has_value();
     answer(to, alive ? 200 : 503, alive ? "alive\n" : "the workers do not answer\n");
 }
 
-void healthz(SnapshotSource& source, Response& to) {
+void healthz(SnapshotSource& source, const Request&, Response& to) {
     const auto snapshot = collect_blocking(source, kSnapshotLimit);
     answer(to, snapshot ? 200 : 503,
            snapshot ? health_json(*snapshot, base::wall_now_us())
@@ -213,7 +213,7 @@ void healthz(SnapshotSource& source, Response& to) {
            "application/json");
 }
 
-void readyz(SnapshotSource& source, Response& to) {
+void readyz(SnapshotSource& source, const Request&, Response& to) {
     const auto snapshot = collect_blocking(source, kSnapshotLimit);
     if (!snapshot) return answer(to, 503, "the workers do not answer\n");
     if (snapshot->draining) return answer(to, 503, "shutting down\n");
@@ -222,17 +222,47 @@ void readyz(SnapshotSource& source, Response& to) {
     answer(to, 200, "ready\n");
 }
 
+/// ?last=hour&by=database&order=p95&limit=20 and so on, as words of SHOW QUERIES.
+void queries(SnapshotSource& source, const Request& request, Response& to, bool csv) {
+    QueryFilter filter;
+    filter.limit = 1000;
+    std::vector<std::string> words;
+    for (const auto& [name, value] : request.params) {
+        words.push_back(name);
+        words.push_back(value);
+    }
+    if (const auto error = read_query_filter(words, filter); !error.empty())
+        return answer(to, 400, error + "\n");
+    const auto snapshot = collect_blocking(source, kSnapshotLimit);
+    if (!snapshot || !snapshot->queries) return answer(to, 503, "the workers do not answer\n");
+    const auto rows = snapshot->queries->rows(filter, base::monotonic_now());
+    if (csv)
+        answer(to, 200, queries_csv(rows), "text/csv; charset=utf-8");
+    else
+        answer(to, 200, queries_json(rows), "application/json");
+}
+
+void queries_as_csv(SnapshotSource& source, const Request& request, Response& to) {
+    queries(source, request, to, true);
+}
+
+void queries_as_json(SnapshotSource& source, const Request& request, Response& to) {
+    queries(source, request, to, false);
+}
+
 /// What is asked of whoever wants a path. Paths that are not in the table are not there.
 enum class Access { open, token };
 
 struct Route {
     const char* path;
     Access access;
-    void (*handler)(SnapshotSource&, Response&);
+    void (*handler)(SnapshotSource&, const Request&, Response&);
 };
 constexpr Route kRoutes[] = {{"/metrics", Access::token, metrics},
                              {"/livez", Access::open, livez},
                              {"/healthz", Access::token, healthz},
+                             {"/queries.csv", Access::token, queries_as_csv},
+                             {"/queries.json", Access::token, queries_as_json},
                              {"/readyz", Access::open, readyz}};
 
 using TokenSource = std::function<std::string()>;
@@ -249,7 +279,7 @@ bool may_read(const Route& route, const TokenSource& token, const Request& reque
 void add_routes(httplib::Server& server, SnapshotSource& source, const TokenSource& token) {
     for (const auto& route : kRoutes)
         server.Get(route.path, [&source, &route, token](const Request& request, Response& to) {
-            if (may_read(route, token, request, to)) route.handler(source, to);
+            if (may_read(route, token, request, to)) route.handler(source, request, to);
         });
     server.set_pre_routing_handler([](const Request& request, Response& to) {
         if (request.method == "GET" || request.method == "HEAD")

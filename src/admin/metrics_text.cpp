@@ -203,6 +203,11 @@ void add_process(Families& to, const Snapshot& snapshot) {
     to.add(Metric::draining, snapshot.draining ? 1 : 0);
     to.add(Metric::slow_queries, real(snapshot.slow_queries_logged));
     to.add(Metric::slow_queries_lost, real(snapshot.slow_queries_lost));
+    const auto queries = snapshot.queries ? snapshot.queries->totals() : QueryTotals{};
+    to.add(Metric::queries_known, real(queries.queries));
+    to.add(Metric::queries_bytes, real(queries.bytes));
+    to.add(Metric::queries_forgotten, real(queries.forgotten));
+    to.add(Metric::query_executions_dropped, real(queries.dropped));
     to.add(Metric::log_lines_dropped, real(snapshot.log_lines_dropped));
 }
 

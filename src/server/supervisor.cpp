@@ -49,6 +49,7 @@ sigset_t handled_signals() {
 Supervisor::Supervisor(config::ConfigPtr config)
     : directory_(config, worker_count(*config)),
       cache_(std::make_unique<cache::ResultCache>(config->cache.max_size, config->cache.max_entry)),
+      query_stats_(std::make_shared<admin::QueryStats>(config->queries.max_memory)),
       started_wall_us_(base::wall_now_us()) {}
 
 Supervisor::~Supervisor() {

@@ -81,6 +81,7 @@ void Supervisor::describe_process(admin::Snapshot& s) {
     s.draining = draining_;
     s.slow_queries_logged = slow_log_->written();
     s.slow_queries_lost = slow_log_->lost();
+    s.queries = query_stats_;
     s.log_lines_dropped = base::log_dropped();
     bool any_pool = false, any_serving = false;
     for (const auto& pool : directory_.pools()) {
@@ -166,6 +167,7 @@ std::vector<std::string> Supervisor::reload() {
     config_file_ = config_file;
     slow_log_->reconfigure(slow_log_options(*now));
     slow_log_->reopen();
+    query_stats_->set_max_memory(now->queries.max_memory);
     cache_->set_limits(now->cache.max_size, now->cache.max_entry);
     if (!now->cache.enabled) cache_->clear();
     directory_.set_config(now);

@@ -24,6 +24,7 @@ Worker::Worker(Supervisor& supervisor, unsigned number)
       config_(supervisor.directory().config()),
       doors_(supervisor.doors()) {
     statements = supervisor.statements();
+    if (config_->queries.enabled) queries.use(supervisor_.query_stats());
 }
 
 Worker::~Worker() {
@@ -298,6 +299,7 @@ session::JudgeContext Worker::judge_context(cache::DatabaseState& state,
 }
 
 void Worker::tick() {
+    queries.flush();
     const auto now = loop_.now();
     std::vector<session::ClientConnection*> all;
     all.reserve(by_id_.size());
@@ -408,6 +410,7 @@ void Worker::hold_until_gone(const pool::SharedPool& pool, std::uint32_t server_
 
 void Worker::apply_config(config::ConfigPtr config) {
     config_ = std::move(config);
+    queries.use(config_->queries.enabled ? supervisor_.query_stats() : nullptr);
     doors_ = supervisor_.doors();
     identities_.clear();
     for (auto& [shared, p] : pools_) p->apply_config(p->shared()->config());

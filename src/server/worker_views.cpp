@@ -87,6 +87,7 @@ admin::ClientRow client_row(ClientConnection& c, base::Nanos now) {
 
 void Worker::collect(admin::Snapshot& into) {
     const auto now = loop_.now();
+    queries.flush();
     into.workers.add(counters_);
     for (auto& [shared, p] : pools_) {
         const auto counts = p->counts();

@@ -306,7 +306,7 @@ Session::Reply Session::on_server_frame(Run& run, char type, std::string_view bo
                 x.inspection->take_row(body, identity_->user);
                 return Reply::swallow;
             }
-            ++x.rows;
+            if (!swallow) ++x.rows;
             tee(whole);
             return swallow ? Reply::swallow : Reply::forward;
         case be::kReadyForQuery: return on_ready_for_query(run, body);

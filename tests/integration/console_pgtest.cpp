@@ -239,6 +239,71 @@ TEST_CASE("pins are counted with their reason") {
     CHECK(eventually([&] { return proxy().metric(name) == before + 1; }));
 }
 
+TEST_CASE("SHOW QUERIES counts executions by fingerprint, and hits of the cache" *
+          doctest::skip(Proxy::direct())) {
+    Proxy p(Cluster::shared(), {{{"cache", "{exclusive_writer: true}"}}, {}, {}, 0});
+    auto c = p.connect("app", "app", "application_name=counted");
+    for (int i = 0; i < 3; ++i) c.run("SELECT pg_sleep(0.01), " + std::to_string(i));
+    CHECK(!c.exec("SELECT 1/0").ok);
+    c.run("BEGIN");
+    for (int i = 0; i < 4; ++i)
+        c.exec_params("SELECT $1::int, generate_series(1, 5)", {std::to_string(i)});
+    c.run("COMMIT");
+    const auto rows = p.console("SHOW QUERIES BY database, user, application ORDER BY total");
+    REQUIRE(rows.ok);
+    CHECK(rows.at(0, "query") == "SELECT pg_sleep($1), $2");
+    CHECK(rows.at(0, "sample") == "SELECT pg_sleep(0.01), 0");
+    CHECK(rows.at(0, "calls") == "3");
+    CHECK(rows.at(0, "rows") == "3");
+    CHECK(std::stoll(rows.at(0, "min_time")) >= 10'000);
+    CHECK(std::stoll(rows.at(0, "total_time")) >= 30'000);
+    CHECK(rows.at(0, "database") == "app");
+    CHECK(rows.at(0, "application") == "counted");
+    std::map<std::string, std::size_t> by_query;
+    for (std::size_t i = 0; i < rows.rows.size(); ++i) by_query[rows.at(i, "query")] = i;
+    REQUIRE(by_query.count("SELECT $1::int, generate_series($2, $3)") == 1);
+    const auto series = by_query["SELECT $1::int, generate_series($2, $3)"];
+    CHECK(rows.at(series, "calls") == "4");
+    CHECK(rows.at(series, "rows") == "20");
+    CHECK(rows.at(by_query["SELECT $1/$2"], "errors") == "1");
+    CHECK(rows.at(by_query["BEGIN"], "calls") == "1");
+    CHECK(p.console("SHOW QUERIES LAST hour APPLICATION 'nobody'").rows.empty());
+    CHECK(!p.console("SHOW QUERIES LAST week").ok);
+    CHECK(p.http("/queries.csv?order=calls").find("generate_series") != std::string::npos);
+    CHECK(p.http("/queries.json?last=minute&by=user").find("\"user\":\"app\"") !=
+          std::string::npos);
+    CHECK(p.http("/queries.json?last=week").find("400") != std::string::npos);
+    CHECK(p.metric("pgweir_queries_known") >= 5);
+    CHECK(p.console("RESET QUERIES").ok);
+    CHECK(p.console("SHOW QUERIES").rows.empty());
+}
+
+TEST_CASE("a batch of several Executes counts each for its own query" *
+          doctest::skip(Proxy::direct())) {
+    Proxy p(Cluster::shared(), {});
+    auto c = p.connect();
+    REQUIRE(PQenterPipelineMode(c.raw()) == 1);
+    for (int i = 0; i < 3; ++i) {
+        PQsendQueryParams(c.raw(), "SELECT 1 AS first", 0, nullptr, nullptr, nullptr, nullptr, 0);
+        PQsendQueryParams(c.raw(), "SELECT 2 AS second FROM generate_series(1, 2)", 0, nullptr,
+                          nullptr, nullptr, nullptr, 0);
+        PQpipelineSync(c.raw());
+    }
+    int synced = 0;
+    while (synced < 3) {
+        auto* r = PQgetResult(c.raw());
+        if (r != nullptr && PQresultStatus(r) == PGRES_PIPELINE_SYNC) ++synced;
+        PQclear(r);
+    }
+    const auto rows = p.console("SHOW QUERIES ORDER BY rows");
+    REQUIRE(rows.rows.size() == 2);
+    CHECK(rows.at(0, "query") == "SELECT $1 AS second FROM generate_series($2, $3)");
+    CHECK(rows.at(0, "calls") == "3");
+    CHECK(rows.at(0, "rows") == "6");
+    CHECK(rows.at(1, "calls") == "3");
+    CHECK(rows.at(1, "rows") == "3");
+}
+
 TEST_CASE("errors, waits, silence in transactions and parameters are logged where asked for" *
           doctest::skip(Proxy::direct())) {
     Proxy p(Cluster::shared(),

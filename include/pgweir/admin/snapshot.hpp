@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "pgweir/admin/query_stats.hpp"
 #include "pgweir/base/clock.hpp"
 #include "pgweir/config/config.hpp"
 #include "pgweir/metrics/counters.hpp"
@@ -121,6 +122,7 @@ struct Snapshot {
     std::uint64_t slow_queries_logged = 0;
     std::uint64_t slow_queries_lost = 0;
     std::uint64_t log_lines_dropped = 0;
+    QueryStatsPtr queries;  // not a copy: the statistics per query themselves; may be null
 };
 
 class SnapshotSource {

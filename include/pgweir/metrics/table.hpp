@@ -103,6 +103,10 @@ enum class Metric : std::uint8_t {
     pins,
     slow_queries,
     slow_queries_lost,
+    queries_known,
+    queries_bytes,
+    queries_forgotten,
+    query_executions_dropped,
     log_lines_dropped,
     count_
 };
@@ -262,6 +266,14 @@ inline constexpr std::array<MetricInfo, kMetricCount> kMetrics{{
      "Statements written to the slow log"},
     {Metric::slow_queries_lost, "pgweir_slow_queries_lost_total", Type::counter, Labels::none,
      "Slow statements that could not be written"},
+    {Metric::queries_known, "pgweir_queries_known", Type::gauge, Labels::none,
+     "Queries in the statistics, counted per database, user and application"},
+    {Metric::queries_bytes, "pgweir_queries_bytes", Type::gauge, Labels::none,
+     "Memory of the statistics per query, in bytes"},
+    {Metric::queries_forgotten, "pgweir_queries_forgotten_total", Type::counter, Labels::none,
+     "Queries that the statistics forgot for room"},
+    {Metric::query_executions_dropped, "pgweir_query_executions_dropped_total", Type::counter,
+     Labels::none, "Executions that the statistics per query had no time for"},
     {Metric::log_lines_dropped, "pgweir_log_lines_dropped_total", Type::counter, Labels::none,
      "Lines of the program's log lost because its queue was full"},
 }};

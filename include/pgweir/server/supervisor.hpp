@@ -57,6 +57,7 @@ class Supervisor final : public admin::SnapshotSource {
         return statements_;
     }
     metrics::SlowQuerySink* slow_log() noexcept { return slow_log_.get(); }
+    metrics::QuerySink* query_stats() noexcept { return query_stats_.get(); }
     cache::ResultCache* result_cache() noexcept { return cache_.get(); }
     cache::DatabaseState* database_state(const pool::PoolConfig& config,
                                          const pool::SharedPool& pool);
@@ -95,6 +96,7 @@ class Supervisor final : public admin::SnapshotSource {
         std::make_shared<session::StatementTable>();
     std::unique_ptr<cache::ResultCache> cache_;
     std::unique_ptr<admin::SlowLogWriter> slow_log_;
+    admin::QueryStatsPtr query_stats_;  // always there; workers use it when queries.enabled
     std::unique_ptr<control::ControlThread> control_;
     std::unique_ptr<control::UserLookup> user_lookup_;
     std::unique_ptr<admin::Console> console_;

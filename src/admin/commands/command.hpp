@@ -43,7 +43,7 @@ struct CommandInput {
 using Columns = std::span<const wire::Column>;
 using MakeRows = void (*)(const CommandInput&, RowWriter&);
 
-enum class Verb : std::uint8_t { show, set, reload };
+enum class Verb : std::uint8_t { show, set, reload, reset };
 
 /// Whom the console lets do something. Who is in neither list has no console.
 enum class Right : std::uint8_t { stats, admin };
@@ -57,6 +57,8 @@ struct Command {
     Columns columns = {};
     MakeRows rows = nullptr;  // null: no rows, and Describe says NoData
     bool takes_arguments = false;
+    /// What is wrong with the arguments, or empty. Null: whatever they are, the rows say.
+    std::string (*check)(std::span<const std::string> arguments) = nullptr;
 };
 
 std::span<const Command> commands() noexcept;
@@ -109,6 +111,10 @@ extern const std::array<wire::Column, 12> kCacheColumns;
 void show_cache(const CommandInput& input, RowWriter& row);
 extern const std::array<wire::Column, 5> kMemColumns;
 void show_mem(const CommandInput& input, RowWriter& row);
+
+extern const std::array<wire::Column, 28> kQueriesColumns;
+void show_queries(const CommandInput& input, RowWriter& row);
+std::string check_queries(std::span<const std::string> arguments);
 
 /// The lists and counts behind SHOW LISTS, which /metrics shows, too.
 struct ListCounts {

@@ -20,7 +20,7 @@ constexpr std::size_t kMaxValue = 8192;  // bytes of one value in a row
 constexpr bool kFromWorkers = true;
 constexpr bool kAtHand = false;
 
-constexpr std::array<Command, 19> kCommands{{
+constexpr std::array<Command, 21> kCommands{{
     PGWEIR_SHOW("help", "what there is", kAtHand, {}, nullptr),
     PGWEIR_SHOW("config", "options in force", kAtHand, kConfigColumns, show_config),
     PGWEIR_SHOW("databases", "databases and where they are", kFromWorkers, kDatabasesColumns,
@@ -45,6 +45,9 @@ constexpr std::array<Command, 19> kCommands{{
     PGWEIR_SHOW("cache", "the result cache per database", kFromWorkers, kCacheColumns, show_cache),
     Command{Verb::show, "hba", "the rules, or with address, database and user the one that is met",
             kAtHand, Right::admin, kHbaColumns, show_hba, true},
+    Command{Verb::show, "queries", "statistics per query", kFromWorkers, Right::stats,
+            kQueriesColumns, show_queries, true, check_queries},
+    Command{Verb::reset, "queries", "forget the statistics per query", kFromWorkers, Right::admin},
     Command{Verb::set, "", "accepted for drivers' sake, without effect", kAtHand, Right::stats},
     Command{Verb::reload, "", "read the configuration file again", kAtHand, Right::admin},
 }};
@@ -69,7 +72,7 @@ std::string usage() {
     std::transform(topics.begin(), topics.end(), topics.begin(), [](char c) {
         return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
     });
-    return topics + "\nSET key = arg\nRELOAD";
+    return topics + "\nSET key = arg\nRELOAD\nRESET QUERIES";
 }
 
 RowWriter& RowWriter::raw(std::string_view value) {
