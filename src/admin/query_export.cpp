@@ -11,9 +11,9 @@ namespace pgweir::admin {
 namespace {
 
 constexpr std::string_view kWindows[] = {"all", "minute", "hour", "day"};
-constexpr std::string_view kOrders[] = {"total", "calls", "mean",   "p50",  "p95",
-                                        "p99",   "max",   "wait",   "server", "rows",
-                                        "bytes", "errors", "hits",  "saved", "last"};
+constexpr std::string_view kOrders[] = {"total", "calls",  "mean", "p50",    "p95",
+                                        "p99",   "max",    "wait", "server", "rows",
+                                        "bytes", "errors", "hits", "saved",  "last"};
 
 template <class E, std::size_t N>
 bool one_of(const std::string_view (&names)[N], const std::string& name, E& value) {
@@ -51,8 +51,8 @@ struct Figure {
 };
 std::vector<Figure> figures_of(const QueryRow& row) {
     const auto& f = row.figures;
-    std::vector<Figure> all{{"calls", f.calls}, {"errors", f.errors}, {"rows", f.rows},
-                            {"bytes", f.bytes}, {"hits", f.hits},     {"fills", f.fills},
+    std::vector<Figure> all{{"calls", f.calls},      {"errors", f.errors}, {"rows", f.rows},
+                            {"bytes", f.bytes},      {"hits", f.hits},     {"fills", f.fills},
                             {"saved_us", f.saved_us}};
     const auto span = [&all](const Span& s, std::initializer_list<std::string_view> names) {
         auto name = names.begin();
@@ -71,7 +71,8 @@ std::vector<Figure> figures_of(const QueryRow& row) {
 
 /// Quoted, and never read as a formula by a spreadsheet.
 std::string csv_text(std::string_view text) {
-    const bool formula = !text.empty() && std::string_view("=+-@").find(text[0]) != std::string::npos;
+    const bool formula =
+        !text.empty() && std::string_view("=+-@").find(text[0]) != std::string::npos;
     std::string out = formula ? "\"'" : "\"";
     for (const char c : clean_text(text, true)) {
         if (c == '"') out += c;

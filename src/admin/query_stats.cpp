@@ -90,7 +90,8 @@ struct Group {
     std::string database, user, application;
 };
 
-constexpr std::int64_t kEntryBytes = sizeof(Key) + sizeof(Entry) + 256;  // with the present histograms
+constexpr std::int64_t kEntryBytes =
+    sizeof(Key) + sizeof(Entry) + 256;  // with the present histograms
 constexpr std::int64_t kTextBytes = sizeof(Text) + 48;
 
 std::uint64_t value_of(const QueryRow& row, QueryOrder order) {
@@ -219,8 +220,7 @@ void QueryStats::State::forget() {
             all.push_back({static_cast<double>(e.time_us + 1) / (1 + idle), key});
         }
         const auto out = std::max<std::size_t>(all.size() / 8, 1);
-        std::nth_element(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(out - 1),
-                         all.end(),
+        std::nth_element(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(out - 1), all.end(),
                          [](const Worth& a, const Worth& b) { return a.value < b.value; });
         for (std::size_t i = 0; i < out; ++i) {
             const auto it = entries.find(all[i].key);
@@ -229,8 +229,8 @@ void QueryStats::State::forget() {
             ++forgotten;
             const auto text = texts.find(all[i].key.fingerprint);
             if (--text->second.entries > 0) continue;
-            bytes -= kTextBytes +
-                     static_cast<std::int64_t>(text->second.text.size() + text->second.sample.size());
+            bytes -= kTextBytes + static_cast<std::int64_t>(text->second.text.size() +
+                                                            text->second.sample.size());
             texts.erase(text);
             new_generation = true;
         }
@@ -299,8 +299,7 @@ QueryFigures QueryStats::State::figures(const Entry& e, QueryWindow window, base
 QueryStats::QueryStats(std::uint64_t max_memory, bool with_thread)
     : state_(std::make_unique<State>()) {
     state_->max_memory = max_memory;
-    if (with_thread)
-        state_->thread = std::thread([this] { state_->run(generation_); });
+    if (with_thread) state_->thread = std::thread([this] { state_->run(generation_); });
 }
 
 QueryStats::~QueryStats() {
@@ -383,8 +382,7 @@ std::vector<QueryRow> QueryStats::rows(const QueryFilter& filter, base::Nanos no
     }
     std::vector<QueryRow> out;
     for (auto& [name, row] : rows)
-        if (filter.fingerprint.empty() ||
-            filter.fingerprint == fingerprint_text(row.fingerprint))
+        if (filter.fingerprint.empty() || filter.fingerprint == fingerprint_text(row.fingerprint))
             out.push_back(std::move(row));
     std::sort(out.begin(), out.end(), [&](const QueryRow& a, const QueryRow& b) {
         const auto x = value_of(a, filter.order), y = value_of(b, filter.order);

@@ -14,6 +14,23 @@ namespace pgweir::query {
 
 namespace {
 
+constexpr std::string_view kConstantWords[] = {"null", "true", "false"};
+/// Behind AS these begin something else than a name.
+constexpr std::string_view kNotNames[] = {"select",       "with",  "values", "table",
+                                          "materialized", "not",   "insert", "update",
+                                          "delete",       "begin", "on",     "execute"};
+/// Types that may stand before a string instead of behind it.
+constexpr std::string_view kTypes[] = {
+    "bit",       "bool",        "boolean",  "box",   "bytea",   "circle", "date",
+    "float8",    "inet",        "interval", "json",  "jsonb",   "line",   "lseg",
+    "macaddr",   "numeric",     "path",     "point", "polygon", "text",   "time",
+    "timestamp", "timestamptz", "timetz",   "uuid",  "varbit",  "xml"};
+
+template <std::size_t N>
+bool among(const std::string_view (&words)[N], std::string_view word) {
+    return std::find(std::begin(words), std::end(words), word) != std::end(words);
+}
+
 /// Writes tokens in one form, and of equal neighbours in an IN list, an ARRAY[] or among the rows
 /// of VALUES only the first.
 class Folder {
@@ -25,8 +42,9 @@ class Folder {
                 out_.append("\x01");
                 break;
             }
-            token(t);
+            if (!is_alias(t)) token(t);
         }
+        if (as_waits_) append("as");
         while (!out_.empty() && (out_.back() == ';' || out_.back() == ' ')) out_.pop_back();
         while (!lists_.empty()) close();
         return std::move(out_);
@@ -38,13 +56,37 @@ class Folder {
         std::size_t before;  // where the item before it starts; npos: there is none
         bool collapses;
         bool rows;  // the rows of VALUES, which no bracket closes
+        bool cast = false;
+        bool plain = false;  // brackets that only group
     };
     static constexpr std::size_t kDeepest = 256;
+
+    /// The names of output columns and the like say nothing of what is done, as PostgreSQL sees it;
+    /// the type in CAST(x AS type) does.
+    bool is_alias(const Token& t) {
+        const bool after_as = std::exchange(as_waits_, false);
+        const bool name = t.kind == TokenKind::quoted ||
+                          (t.kind == TokenKind::word && !among(kNotNames, folded(t.text)));
+        if (after_as && name) return true;
+        if (after_as) append("as");
+        const bool in_cast = !lists_.empty() && lists_.back().cast;
+        as_waits_ = t.kind == TokenKind::word && !in_cast && folded(t.text) == "as";
+        if (as_waits_ && !lists_.empty() && lists_.back().rows && at_item_end_) close();
+        return as_waits_;
+    }
 
     void token(const Token& t) {
         if (!lists_.empty() && lists_.back().rows && at_item_end_ && !t.is(',')) close();
         at_item_end_ = false;
-        if (t.kind == TokenKind::literal || t.kind == TokenKind::param) return constant();
+        if (t.kind == TokenKind::literal || t.kind == TokenKind::param) {
+            // DATE '...' is '...'::date.
+            const bool typed = among(kTypes, last_word_) && out_.ends_with(" " + last_word_);
+            if (typed) out_.resize(out_.size() - last_word_.size() - 1);
+            const bool number = t.text[0] == '.' || (t.text[0] >= '0' && t.text[0] <= '9');
+            constant(number ? 'n' : t.kind == TokenKind::param ? 'p' : 's');
+            if (typed) append(": : " + last_word_);
+            return;
+        }
         if (t.is('(') || t.is('[')) return open(t.text[0]);
         if (t.is(')') || t.is(']')) return shut(t.text[0]);
         if (t.is(',')) return comma();
@@ -57,7 +99,16 @@ class Folder {
 
     void word(const Token& t) {
         const std::string low = folded(t.text);
+        // In EXTRACT(field FROM x) the field is a constant, and so are these, but behind IS.
+        const bool field = last_word_ == "extract" && out_.ends_with(" extract (");
+        const bool is = last_word_ == "is" || last_word_ == "not";
+        const bool follows_word = out_.ends_with(" " + last_word_);
+        if (field || (among(kConstantWords, low) && !(is && follows_word))) {
+            last_word_ = low;
+            return constant(low == "true" || low == "false" ? 'b' : 's');
+        }
         append(low);
+        last_word_ = low;
         after_in_ = low == "in" || low == "array";
         static constexpr std::string_view before_values[] = {
             "select", "in", "values", "limit",   "offset", "when",  "then", "else",
@@ -68,17 +119,24 @@ class Folder {
             lists_.push_back({out_.size(), std::string::npos, true, true});
     }
 
-    void constant() {
+    /// What a constant alone in a select list is decides the type of the column.
+    void constant(char kind) {
         if (sign_) out_.resize(out_.size() - 2);
         sign_ = false;
+        const bool column = out_.ends_with(" select");
         append("?");
+        if (column) out_ += kind;
         value_may_start_ = after_in_ = false;
     }
 
     void open(char bracket) {
+        const bool cast = last_word_ == "cast" && out_.ends_with(" cast");
+        const bool listed = !lists_.empty() && lists_.back().collapses;
+        const bool plain = !listed && bracket == '(' && value_may_start_ && !after_in_ &&
+                           !out_.ends_with(" " + last_word_);
         append({&bracket, 1});
         if (lists_.size() < kDeepest)
-            lists_.push_back({out_.size(), std::string::npos, after_in_, false});
+            lists_.push_back({out_.size(), std::string::npos, after_in_, false, cast, plain});
         else
             ++skipped_;
         value_may_start_ = true;
@@ -90,7 +148,14 @@ class Folder {
             --skipped_;
         } else {
             while (!lists_.empty() && lists_.back().rows) close();
-            if (!lists_.empty()) close();
+            if (!lists_.empty()) {
+                const bool plain = lists_.back().plain;
+                close();
+                if (plain && out_.ends_with(" ( ?")) {  // (-1) is -1
+                    out_.resize(out_.size() - 4);
+                    return constant('n');
+                }
+            }
         }
         append({&bracket, 1});
         at_item_end_ = skipped_ == 0 && !lists_.empty() && lists_.back().rows;
@@ -136,6 +201,8 @@ class Folder {
     bool sign_ = false;
     bool after_in_ = false;
     bool at_item_end_ = false;
+    bool as_waits_ = false;  // AS was read and is not written yet
+    std::string last_word_;
 };
 
 std::size_t first_free_parameter(std::string_view sql) {

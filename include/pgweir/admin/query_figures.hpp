@@ -13,8 +13,8 @@
 
 namespace pgweir::admin {
 
-/// Log-linear: eight buckets per doubling, so a percentile is off by at most a sixteenth. Holds only
-/// the range of buckets that was used.
+/// Log-linear: eight buckets per doubling, so a percentile is off by at most a sixteenth. Holds
+/// only the range of buckets that was used.
 class Histogram {
   public:
     void add(std::uint64_t value, std::uint32_t count = 1);

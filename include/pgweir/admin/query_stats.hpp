@@ -18,13 +18,27 @@ namespace pgweir::admin {
 
 enum class QueryWindow : std::uint8_t { all, minute, hour, day };
 enum class QueryOrder : std::uint8_t {
-    total, calls, mean, p50, p95, p99, max, wait, server, rows, bytes, errors, hits, saved, last
+    total,
+    calls,
+    mean,
+    p50,
+    p95,
+    p99,
+    max,
+    wait,
+    server,
+    rows,
+    bytes,
+    errors,
+    hits,
+    saved,
+    last
 };
 
 struct QueryFilter {
     QueryWindow window = QueryWindow::all;
-    std::string database, user, application;  // empty: any
-    std::string fingerprint;                  // 16 digits; empty: any
+    std::string database, user, application;                            // empty: any
+    std::string fingerprint;                                            // 16 digits; empty: any
     bool by_database = false, by_user = false, by_application = false;  // else added up
     QueryOrder order = QueryOrder::total;                               // the largest first
     std::size_t limit = 100;

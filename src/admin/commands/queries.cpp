@@ -6,15 +6,15 @@
 namespace pgweir::admin {
 
 const std::array<wire::Column, 28> kQueriesColumns{{
-    {"fingerprint", kTextType},   {"database", kTextType},       {"user", kTextType},
-    {"application", kTextType},   {"calls", kInt8Type},          {"errors", kInt8Type},
-    {"rows", kInt8Type},          {"bytes", kInt8Type},          {"total_time", kInt8Type},
-    {"min_time", kInt8Type},      {"mean_time", kInt8Type},      {"p50_time", kInt8Type},
-    {"p95_time", kInt8Type},      {"p99_time", kInt8Type},       {"max_time", kInt8Type},
-    {"wait_time", kInt8Type},     {"p95_wait", kInt8Type},       {"max_wait", kInt8Type},
-    {"server_time", kInt8Type},   {"p95_server", kInt8Type},     {"max_server", kInt8Type},
-    {"cache_hits", kInt8Type},    {"cache_fills", kInt8Type},    {"time_saved", kInt8Type},
-    {"first_seen", kTextType},    {"last_seen", kTextType},      {"query", kTextType},
+    {"fingerprint", kTextType}, {"database", kTextType},    {"user", kTextType},
+    {"application", kTextType}, {"calls", kInt8Type},       {"errors", kInt8Type},
+    {"rows", kInt8Type},        {"bytes", kInt8Type},       {"total_time", kInt8Type},
+    {"min_time", kInt8Type},    {"mean_time", kInt8Type},   {"p50_time", kInt8Type},
+    {"p95_time", kInt8Type},    {"p99_time", kInt8Type},    {"max_time", kInt8Type},
+    {"wait_time", kInt8Type},   {"p95_wait", kInt8Type},    {"max_wait", kInt8Type},
+    {"server_time", kInt8Type}, {"p95_server", kInt8Type},  {"max_server", kInt8Type},
+    {"cache_hits", kInt8Type},  {"cache_fills", kInt8Type}, {"time_saved", kInt8Type},
+    {"first_seen", kTextType},  {"last_seen", kTextType},   {"query", kTextType},
     {"sample", kTextType},
 }};
 

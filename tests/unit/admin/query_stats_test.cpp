@@ -249,23 +249,19 @@ TEST_CASE("several threads record while others read") {
 
 TEST_CASE("what is asked is read, and nonsense is refused") {
     QueryFilter f;
-    const std::string good[] = {"last", "hour",  "by", "database", ",",   "user", "order",
-                                "by",   "p95", "limit", "7", "database", "My App"};
+    const std::string good[] = {"last", "hour", "by",    "database", ",",        "user",  "order",
+                                "by",   "p95",  "limit", "7",        "database", "My App"};
     CHECK(read_query_filter(good, f).empty());
     CHECK(f.window == QueryWindow::hour);
     CHECK((f.by_database && f.by_user && !f.by_application));
     CHECK(f.order == QueryOrder::p95);
     CHECK(f.limit == 7);
     CHECK(f.database == "My App");
-    const std::vector<std::vector<std::string>> refused{{"last"},
-                                                {"last", "week"},
-                                                {"limit", "0"},
-                                                {"limit", "x"},
-                                                {"order", "by", "name"},
-                                                {"fingerprint", "12"},
-                                                        {"nonsense", "1"}};
-    for (const auto& bad : refused)
-        CHECK(!read_query_filter(bad, f).empty());
+    const std::vector<std::vector<std::string>> refused{
+        {"last"},         {"last", "week"},        {"limit", "0"},
+        {"limit", "x"},   {"order", "by", "name"}, {"fingerprint", "12"},
+        {"nonsense", "1"}};
+    for (const auto& bad : refused) CHECK(!read_query_filter(bad, f).empty());
 }
 
 TEST_CASE("exports are valid, with hostile text in them") {

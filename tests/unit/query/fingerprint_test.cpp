@@ -34,6 +34,25 @@ TEST_CASE("a fingerprint is the same for other constants, lists, rows, comments,
     CHECK(same("SELECT /* hint */ 1", "SELECT 1"));
 }
 
+TEST_CASE("a fingerprint does not look at names of columns, forms of constants and brackets") {
+    CHECK(same("SELECT a AS x FROM t AS u", "SELECT a AS \"Y\" FROM t AS v"));
+    CHECK(same("SELECT a AS x, b", "SELECT a AS y, b"));
+    CHECK(same("SELECT * FROM t WHERE a = NULL AND b = TRUE",
+               "SELECT * FROM t WHERE a = 1 AND b = false"));
+    CHECK(same("INSERT INTO t VALUES (1, NULL)", "INSERT INTO t VALUES (NULL, 'a'), (2, 'b')"));
+    CHECK(same("SELECT extract(year FROM a)", "SELECT EXTRACT (MONTH FROM a)"));
+    CHECK(same("SELECT a + DATE '2026-01-01'", "SELECT a + '2025-01-01'::date"));
+    CHECK(same("SELECT a ^ (-1)", "SELECT a ^ 2"));
+    CHECK_FALSE(same("SELECT CAST(a AS int)", "SELECT CAST(a AS text)"));
+    CHECK_FALSE(same("SELECT a IS NULL", "SELECT a IS TRUE"));
+    CHECK_FALSE(same("SELECT a IS NOT NULL", "SELECT a IS NULL"));
+    CHECK_FALSE(same("CREATE TABLE a AS SELECT 1", "CREATE TABLE a AS VALUES (1)"));
+    CHECK_FALSE(same("SELECT f(1)", "SELECT f 1"));
+    CHECK_FALSE(same("SELECT 1", "SELECT 'a'"));
+    CHECK_FALSE(same("WITH a AS (SELECT 1) SELECT * FROM a", "SELECT * FROM a"));
+    CHECK_FALSE(same("SELECT * FROM t AS", "SELECT * FROM t"));
+}
+
 TEST_CASE("a fingerprint tells different queries apart") {
     CHECK_FALSE(same("SELECT a FROM t", "SELECT b FROM t"));
     CHECK_FALSE(same("SELECT a FROM t", "SELECT a FROM \"T\""));
