@@ -235,6 +235,7 @@ void Supervisor::look_at_secret_files() {
 void Supervisor::housekeeping() {
     directory_.sweep();
     console_->sample();
+    log_advice();
 }
 
 }  // namespace pgweir::server

@@ -2,6 +2,7 @@
 #include <csignal>
 
 #include "doors.hpp"
+#include "pgweir/admin/advisor.hpp"
 #include "pgweir/base/log.hpp"
 #include "pgweir/config/difference.hpp"
 #include "pgweir/config/loader.hpp"
@@ -143,6 +144,23 @@ void Supervisor::describe_databases(admin::Snapshot& s, const config::Config& co
     own.port = config.listen.port;
     own.mode = config::PoolMode::statement;
     for (auto& [name, row] : rows) s.databases.push_back(std::move(row));
+}
+
+/// Once a minute, each finding once.
+void Supervisor::log_advice() {
+    constexpr std::size_t kMaxTold = 1000;
+    const auto config = directory_.config();
+    const auto now = base::monotonic_now();
+    if (!config->queries.enabled || !config->queries.advice || now < advice_at_) return;
+    advice_at_ = now + 60 * base::kSecond;
+    admin::QueryFilter filter;
+    filter.limit = kMaxTold;
+    for (const auto& a : admin::advise(query_stats_->rows(filter, now)))
+        if (advised_.size() < kMaxTold && advised_.emplace(a.rule, a.fingerprint).second)
+            base::log_info("advice: " + std::string(a.rule) + ": " +
+                           base::printable(a.evidence, 400) + "; " +
+                           base::printable(a.advice, 400) + "; it has cost " +
+                           std::to_string(a.time_us / 1000) + " ms: " + base::printable(a.query));
 }
 
 std::vector<std::string> Supervisor::reload() {

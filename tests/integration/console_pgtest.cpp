@@ -278,6 +278,21 @@ TEST_CASE("SHOW QUERIES counts executions by fingerprint, and hits of the cache"
     CHECK(p.console("SHOW QUERIES").rows.empty());
 }
 
+TEST_CASE("SHOW ADVICE and the log tell of deep OFFSET paging" * doctest::skip(Proxy::direct())) {
+    Proxy p(Cluster::shared(), {});
+    auto c = p.connect();
+    for (int i = 0; i < 12; ++i)
+        c.run("SELECT n FROM generate_series(1, 20000) n ORDER BY n LIMIT 10 OFFSET " +
+              std::to_string(5000 + i));
+    c.run("SELECT n FROM generate_series(1, 5) n ORDER BY n LIMIT 10 OFFSET 1");
+    const auto advice = p.console("SHOW ADVICE");
+    REQUIRE(advice.rows.size() == 1);
+    CHECK(advice.at(0, "rule") == "offset_paging");
+    CHECK(advice.at(0, "evidence").find("OFFSET 5000") == 0);
+    CHECK(advice.at(0, "advice").find("n > $last ORDER BY n LIMIT") != std::string::npos);
+    CHECK(p.logs("advice: offset_paging", Seconds(20)));
+}
+
 TEST_CASE("a batch of several Executes counts each for its own query" *
           doctest::skip(Proxy::direct())) {
     Proxy p(Cluster::shared(), {});

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -86,6 +87,7 @@ class Supervisor final : public admin::SnapshotSource {
     void drain(bool at_once);
     bool all_quiet();
     void housekeeping();
+    void log_advice();
     void look_at_secret_files();
 
     Directory directory_;
@@ -96,6 +98,8 @@ class Supervisor final : public admin::SnapshotSource {
         std::make_shared<session::StatementTable>();
     std::unique_ptr<cache::ResultCache> cache_;
     std::unique_ptr<admin::SlowLogWriter> slow_log_;
+    base::Nanos advice_at_ = 0;                                     // next time
+    std::set<std::pair<std::string_view, std::uint64_t>> advised_;  // rule and query, told already
     admin::QueryStatsPtr query_stats_;  // always there; workers use it when queries.enabled
     std::unique_ptr<control::ControlThread> control_;
     std::unique_ptr<control::UserLookup> user_lookup_;

@@ -113,6 +113,8 @@ extern const std::array<wire::Column, 5> kMemColumns;
 void show_mem(const CommandInput& input, RowWriter& row);
 
 extern const std::array<wire::Column, 28> kQueriesColumns;
+extern const std::array<wire::Column, 6> kAdviceColumns;
+void show_advice(const CommandInput& input, RowWriter& row);
 void show_queries(const CommandInput& input, RowWriter& row);
 std::string check_queries(std::span<const std::string> arguments);
 

@@ -20,7 +20,7 @@ constexpr std::size_t kMaxValue = 8192;  // bytes of one value in a row
 constexpr bool kFromWorkers = true;
 constexpr bool kAtHand = false;
 
-constexpr std::array<Command, 21> kCommands{{
+constexpr std::array<Command, 22> kCommands{{
     PGWEIR_SHOW("help", "what there is", kAtHand, {}, nullptr),
     PGWEIR_SHOW("config", "options in force", kAtHand, kConfigColumns, show_config),
     PGWEIR_SHOW("databases", "databases and where they are", kFromWorkers, kDatabasesColumns,
@@ -47,6 +47,8 @@ constexpr std::array<Command, 21> kCommands{{
             kAtHand, Right::admin, kHbaColumns, show_hba, true},
     Command{Verb::show, "queries", "statistics per query", kFromWorkers, Right::stats,
             kQueriesColumns, show_queries, true, check_queries},
+    PGWEIR_SHOW("advice", "what the rules find in the statistics per query", kFromWorkers,
+                kAdviceColumns, show_advice),
     Command{Verb::reset, "queries", "forget the statistics per query", kFromWorkers, Right::admin},
     Command{Verb::set, "", "accepted for drivers' sake, without effect", kAtHand, Right::stats},
     Command{Verb::reload, "", "read the configuration file again", kAtHand, Right::admin},

@@ -1,0 +1,25 @@
+// The words, constants and symbols of a statement, for what looks at texts without parsing them.
+// Thread: pure.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pgweir::query {
+
+struct TextToken {
+    enum class Kind : std::uint8_t { word, quoted, constant, parameter, symbol };
+    Kind kind = Kind::symbol;
+    std::string text;  // words in lower case, the others as they were written
+    bool is(std::string_view word) const noexcept {
+        return (kind == Kind::word || kind == Kind::symbol) && text == word;
+    }
+};
+
+/// At most `max` of them; comments and space are none. What cannot be read ends the list.
+std::vector<TextToken> text_tokens(std::string_view sql, std::size_t max = 2000);
+
+}  // namespace pgweir::query
