@@ -107,8 +107,8 @@ TEST_CASE("SHOW has the columns and types of PgBouncer 1.25.2") {
     const auto cache = proxy().console("SHOW CACHE");
     CHECK(
         cache.columns ==
-        split(
-            "database enabled guarantee entries bytes hits misses fills invalidations evictions"));
+        split("database enabled guarantee entries bytes hits misses fills invalidations evictions "
+              "verified mismatches"));
 }
 
 TEST_CASE("the console answers under both its names, in any case, with a semicolon") {
