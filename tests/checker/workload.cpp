@@ -21,6 +21,14 @@ namespace {
 constexpr Time kTimeToLive = 1'000'000'000;
 /// Beyond the time to live: the machine may be busy.
 constexpr Time kSlack = 1'000'000'000;
+/// On a slow machine writers wait for readers: with fewer reads to a write nothing would be a hit.
+constexpr std::int64_t kReadsPerWrite = 30;
+constexpr std::int64_t kFirstWrites = 50;
+/// What makes the cache forget everything comes after so long and so many reads.
+constexpr Time kCalm = 1'200'000'000;
+constexpr std::int64_t kCalmReads = 8'000;
+/// How long a run may last beyond its time until every register was written and read.
+constexpr Time kPatience = 120'000'000'000;
 
 /// What readers do beside reading registers.
 struct Shared {
@@ -46,7 +54,9 @@ class Run {
     void prober();
     void guard(const std::function<void()>& work);
     void judge(RunResult& result);
-    bool over() const { return now() > end_ || failed_; }
+    bool over() const { return failed_ || now() > latest_ || (now() > end_ && unseen_ == 0); }
+    std::size_t next_write(std::minstd_rand& random);
+    void done(std::size_t which, std::uint8_t what);
 
     RunOptions options_;
     Cluster cluster_;
@@ -60,10 +70,18 @@ class Run {
     Complaints complaints_;
     std::atomic<std::int64_t> element_{0};
     std::atomic<std::int64_t> reads_{0};
+    std::atomic<std::int64_t> writes_{0};
     std::atomic<bool> failed_{false};
+    /// What was done with a register, and how many registers were not both written and read. A
+    /// run goes on for them on a slow machine, or it would prove nothing.
+    std::vector<std::atomic<std::uint8_t>> did_;
+    std::atomic<std::size_t> unseen_{0};
     Time end_ = 0;
+    Time latest_ = 0;
 };
 
+constexpr std::uint8_t kWritten = 1;
+constexpr std::uint8_t kRead = 2;
 constexpr std::size_t kWriters = 3;
 constexpr std::size_t kReaders = 3;
 
@@ -93,6 +111,23 @@ void Run::choose_registers() {
         const int weight = registers_[i].disturbs ? 1 : 4;
         for (int n = 0; n < weight; ++n) weights_.push_back(i);
     }
+    did_ = std::vector<std::atomic<std::uint8_t>>(registers_.size());
+    unseen_ = registers_.size();
+}
+
+void Run::done(std::size_t which, std::uint8_t what) {
+    const auto before = did_[which].fetch_or(what);
+    if ((before | what) == (kWritten | kRead) && before != (kWritten | kRead)) --unseen_;
+}
+
+/// By weight; one that was never written is tried again and again as well, since those with little
+/// weight might never be met in a short run.
+std::size_t Run::next_write(std::minstd_rand& random) {
+    const auto i = weights_[random() % weights_.size()];
+    if (random() % 2 == 0) return i;
+    for (std::size_t n = 0; n < did_.size(); ++n)
+        if (const auto k = (i + n) % did_.size(); (did_[k] & kWritten) == 0) return k;
+    return i;
 }
 
 ProxyOptions Run::proxy_options() const {
@@ -119,8 +154,9 @@ void Run::writer(std::size_t which) {
     Writer writer(proxy_->port(), cluster_.port(), options_.seed * 100 + which, complaints_);
     std::minstd_rand random(static_cast<unsigned>(options_.seed * 10 + which));
     Time disturb_at = now() + 500'000'000;
+    std::int64_t disturb_after = kCalmReads / 2;
     while (!over()) {
-        const auto i = weights_[random() % weights_.size()];
+        const auto i = next_write(random);
         const auto& r = registers_[i];
         const bool slow = r.ways[0].outcome == Outcome::unknown || r.outside;
         const bool mine = slow ? which == 2 : i % 2 == which;
@@ -128,9 +164,16 @@ void Run::writer(std::size_t which) {
             if (which == 2) sleep_for(Seconds(0.01));
             continue;
         }
-        if (r.disturbs && now() < disturb_at) continue;
+        if (r.disturbs && (now() < disturb_at || reads_ < disturb_after)) continue;
+        while (!over() && (writes_ - kFirstWrites) * kReadsPerWrite > reads_)
+            sleep_for(Seconds(0.001));
+        ++writes_;
         writer.write(r, histories_[i]);
-        if (r.disturbs) disturb_at = now() + 1'200'000'000;
+        if (!histories_[i].writes.empty()) done(i, kWritten);
+        if (r.disturbs) {
+            disturb_at = now() + kCalm;
+            disturb_after = reads_ + kCalmReads;
+        }
         const unsigned longest = options_.profile == Profile::contexts ? 400'000 : 8'000;
         sleep_for(Seconds(static_cast<double>(random() % longest) / 1e6));
     }
@@ -155,6 +198,7 @@ void Run::read(Client& client, std::size_t which, std::vector<std::vector<Read>>
     if (const auto version = version_of(answer)) {
         r.version = *version;
         seen[i].push_back(r);
+        done(i, kRead);
         return;
     }
     const auto error = error_of(answer);
@@ -281,6 +325,7 @@ RunResult Run::run() {
     }
     const auto hits = proxy_->cache_counter("hits");
     end_ = now() + static_cast<Time>(options_.seconds * 1e9);
+    latest_ = end_ + kPatience;
     std::vector<std::thread> threads;
     for (std::size_t i = 0; i < kWriters; ++i)
         threads.emplace_back([this, i] { guard([&] { writer(i); }); });
