@@ -2,6 +2,8 @@
 // Invariant: what comes from outside can begin no line of its own, but inside CSV's quotes.
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "pgweir/query/verdict.hpp"
 #include "slow_line.hpp"
 
@@ -53,8 +55,14 @@ std::string command_tag(std::string_view text) {
     return tag;
 }
 
+/// A server says it, so it may be anything: what is no code is not written as one.
 std::string sql_code(const metrics::SlowQuery& q) {
-    return q.sqlstate.empty() ? "00000" : q.sqlstate;
+    if (q.sqlstate.empty()) return "00000";
+    const bool code =
+        q.sqlstate.size() == 5 && std::all_of(q.sqlstate.begin(), q.sqlstate.end(), [](char c) {
+            return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z');
+        });
+    return code ? q.sqlstate : "XX000";
 }
 
 /// PostgreSQL begins the further lines of an entry with a tab.

@@ -9,7 +9,19 @@ namespace pgweir::server {
 
 namespace {
 constexpr int kUsageError = 2;
+
+void add_report(CLI::App& app, CommandLine& line) {
+    auto* report = app.add_subcommand("report", "say what slow logs say, as text or as one page");
+    report->footer("Logs may be of any slow_log.format, also mixed, and cut; - is standard input.");
+    report->add_option("logs", line.report.files, "slow logs")->required()->type_name("FILE");
+    report->add_option("--html", line.report.html, "also write a page that opens offline")
+        ->type_name("FILE");
+    report->add_option("--top", line.report.top, "queries shown (20)")
+        ->check(CLI::Range(1, 10'000))
+        ->type_name("N");
+    report->callback([&line] { line.make_report = true; });
 }
+}  // namespace
 
 CommandLine parse_command_line(int argc, char** argv) {
     CommandLine line;
@@ -28,6 +40,7 @@ CommandLine parse_command_line(int argc, char** argv) {
         "Exit status: 0 success, 1 runtime error, 2 wrong usage, 78 bad configuration.");
     app.add_option("-c,--config", line.config_file, "configuration file (YAML)")->type_name("FILE");
     app.add_flag("-t,--check-config", line.check_config, "check the configuration and exit");
+    add_report(app, line);
     app.set_version_flag("-V,--version", "pgweir " PGWEIR_VERSION, "print the version and exit");
     try {
         app.parse(argc, argv);

@@ -1,6 +1,7 @@
 // The program: command line, configuration, supervisor. Exit codes: 0, 1 runtime, 2 usage, 78
 // configuration (sysexits.h).
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cstdio>
 
@@ -21,6 +22,19 @@ void forbid_cores() noexcept {
     const rlimit one{1, 1};
     setrlimit(RLIMIT_CORE, &one);
 }
+
+int report(pgweir::admin::ReportOptions options) {
+    options.progress = isatty(STDERR_FILENO) == 1;
+    const auto to = [](std::FILE* file, const char* end) {
+        return [file, end](const std::string& text) {
+            std::fputs((text + end).c_str(), file);
+            std::fflush(file);
+        };
+    };
+    const bool good =
+        pgweir::admin::run_report(options, to(stdout, ""), to(stderr, "\n"), to(stderr, ""));
+    return good && std::ferror(stdout) == 0 ? 0 : kRuntimeError;
+}
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -28,6 +42,7 @@ int main(int argc, char** argv) {
     forbid_cores();
     const auto line = server::parse_command_line(argc, argv);
     if (line.exit_code) return *line.exit_code;
+    if (line.make_report) return report(line.report);
     const auto loaded = config::load_config(line.config_file, server::process_environment());
     if (!loaded.config) {
         for (const auto& error : loaded.errors) std::fprintf(stderr, "%s\n", error.c_str());

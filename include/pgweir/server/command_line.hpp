@@ -4,11 +4,15 @@
 #include <optional>
 #include <string>
 
+#include "pgweir/admin/report.hpp"
+
 namespace pgweir::server {
 
 struct CommandLine {
     std::string config_file;
     bool check_config = false;
+    bool make_report = false;  // the subcommand: no server runs
+    admin::ReportOptions report;
     std::optional<int> exit_code;  // set: nothing is left to do (help, version, wrong usage)
 };
 

@@ -1,0 +1,93 @@
+// `pgweir report` on a slow log that a running pgweir wrote: its numbers and those of SHOW QUERIES.
+#include <doctest/doctest.h>
+
+#include <map>
+
+#include "support/proxy.hpp"
+#include "support/raw_client.hpp"
+#include "support/run.hpp"
+
+using namespace pgweir::testing;
+
+namespace {
+
+using Numbers = std::vector<std::string>;
+
+/// What the page says of each query, by fingerprint: the exact numbers of its row.
+std::map<std::string, Numbers> numbers_of(const std::string& page) {
+    std::map<std::string, Numbers> all;
+    const std::string row = "<tr class=figures id=q", value = "<data value=";
+    for (auto at = page.find(row); at != std::string::npos; at = page.find(row, at + 1)) {
+        auto& numbers = all[page.substr(at + row.size(), 16)];
+        const auto end = page.find("</tr>", at);
+        for (auto v = page.find(value, at); v < end; v = page.find(value, v + 1))
+            numbers.push_back(page.substr(v + value.size(), page.find('>', v) - v - value.size()));
+    }
+    return all;
+}
+
+void traffic(Proxy& proxy) {
+    auto a = proxy.connect();
+    auto b = proxy.connect("app", "app", "application_name=other");
+    for (int i = 0; i < 30; ++i) {
+        a.run("SELECT count(*) FROM generate_series(1, " + std::to_string(i * 1000) + ")");
+        b.run("SELECT '<b>' || g FROM generate_series(1, 5) g WHERE g > " + std::to_string(i % 7));
+    }
+    CHECK(!a.exec("SELECT 1 / 0").ok);
+    CHECK(!a.exec("SELECT nothing FROM nowhere").ok);
+    a.run("BEGIN");
+    b.run("SELECT pg_sleep(0.05)");
+    a.run("SELECT 1");
+    a.run("COMMIT");
+}
+
+}  // namespace
+
+TEST_CASE("the report's numbers are those of SHOW QUERIES, in every form of the log") {
+    for (const std::string form : {"json", "csv", "stderr"}) {
+        CAPTURE(form);
+        Proxy proxy(
+            Cluster::shared(),
+            {{{"slow_log", "{threshold: 0, errors: true, file: slow.log, format: " + form + "}"}},
+             {},
+             {},
+             0});
+        traffic(proxy);
+        const auto page = proxy.directory() + "/page.html";
+        Answer shown;
+        const auto same = [&] {
+            shown = proxy.console("SHOW QUERIES LIMIT 10000");
+            const auto r = run({Proxy::binary(), "report", proxy.directory() + "/slow.log",
+                                "--html", page, "--top", "10000"});
+            REQUIRE_MESSAGE(r.status == 0, r.err);
+            const auto wanted = numbers_of(read_file(page));
+            if (shown.rows.empty() || wanted.size() != shown.rows.size()) return false;
+            for (std::size_t i = 0; i < shown.rows.size(); ++i) {
+                Numbers row;
+                for (const char* column : {"total_time", "calls", "mean_time", "p95_time",
+                                           "max_time", "wait_time", "rows", "errors"})
+                    row.push_back(shown.at(i, column));
+                const auto it = wanted.find(shown.at(i, "fingerprint"));
+                if (it == wanted.end() || it->second != row) return false;
+            }
+            return true;
+        };
+        CHECK(eventually(same));
+        CHECK(shown.rows.size() >= 7);
+        CHECK(read_file(page).find("&lt;b&gt;") != std::string::npos);
+    }
+}
+
+TEST_CASE("the subcommand says what is wrong with its use and its files") {
+    const auto none = run({Proxy::binary(), "report"});
+    CHECK(none.status == 2);
+    const auto missing = run({Proxy::binary(), "report", "/nonexistent/slow.log"});
+    CHECK(missing.status == 1);
+    CHECK(missing.err.find("/nonexistent/slow.log: No such file") != std::string::npos);
+    RunOptions options;
+    options.input = "{\"cut";
+    const auto piped = run({Proxy::binary(), "report", "-"}, options);
+    CHECK(piped.status == 0);
+    CHECK(piped.out.find("1 cut or not understood") != std::string::npos);
+    CHECK(piped.err.empty());
+}
