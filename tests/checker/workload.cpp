@@ -100,9 +100,11 @@ void Run::choose_registers() {
         const bool plain =
             r.ways.size() > 0 && !r.disturbs && !r.outside &&
             (r.reads[0].find(" reg ") != std::string::npos || r.name.starts_with("join"));
-        const bool wanted =
-            options_.profile == Profile::indirect || (options_.profile == Profile::hot && plain) ||
-            (options_.profile == Profile::contexts && (r.name == "direct" || r.outside));
+        // In contexts, reads of relations nobody knows end the life of all entries before their
+        // time does, so that what is written outside is looked at in the others.
+        const bool wanted = options_.profile == Profile::indirect ||
+                            (options_.profile == Profile::hot && (plain || r.outside)) ||
+                            (options_.profile == Profile::contexts && r.name == "direct");
         if (wanted) registers_.push_back(std::move(r));
     }
     for (std::size_t i = 0; i < registers_.size(); ++i) {
