@@ -281,12 +281,22 @@ void Fill::plant_completion() {
 
 FillEnd Fill::publish(base::Nanos now) {
     if (cache_ == nullptr) return end_;
+    const auto bytes = data_.size();
     const auto end = collecting() ? publish_entry(now) : end_;
     give_up(end);
-    const bool compared = end == FillEnd::verified || end == FillEnd::differs;
-    if (end != FillEnd::published && !compared) database_->stats().count(Event::fill_refused);
+    count(end, bytes, now);
     cache_ = nullptr;
     return end;
+}
+
+void Fill::count(FillEnd end, std::uint64_t bytes, base::Nanos now) noexcept {
+    if (end == FillEnd::verified || end == FillEnd::differs) return;
+    if (end != FillEnd::published) database_->stats().count(Event::fill_refused);
+    if (end == FillEnd::too_large) {
+        cache_->ledger().note_too_large(hash_, now);
+        bytes = cache_->max_entry();
+    }
+    if (options_.row) options_.row->filled(bytes, end == FillEnd::published);
 }
 
 bool Fill::agrees(const Entry& entry) const {

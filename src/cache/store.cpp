@@ -18,7 +18,8 @@ std::size_t shards_for(std::uint64_t max_bytes) noexcept {
 
 ResultCache::ResultCache(std::uint64_t max_bytes, std::uint64_t max_entry)
     : account_(std::make_shared<MemoryAccount>(max_bytes)),
-      max_entry_(std::min(max_bytes, max_entry)) {
+      max_entry_(std::min(max_bytes, max_entry)),
+      ledger_(account_) {
     const auto n = shards_for(max_bytes);
     for (std::size_t i = 0; i < n; ++i) shards_.push_back(std::make_unique<Shard>());
 }
@@ -76,6 +77,7 @@ std::uint64_t ResultCache::evict(std::uint64_t bytes) {
 
 void ResultCache::set_limits(std::uint64_t max_bytes, std::uint64_t max_entry) {
     max_entry_.store(std::min(max_bytes, max_entry), std::memory_order_relaxed);
+    ledger_.forget_too_large();
     account_->set_limit(max_bytes);
     for (auto used = account_->used(); used > max_bytes; used = account_->used())
         if (evict(used - max_bytes) == 0) return;

@@ -166,8 +166,7 @@ bool Session::look_up_batch(BatchLookup& lookup, std::string_view batch) {
                 r.cstring();
                 lookup.max_rows = r.i32();
                 if (!r.done()) return false;
-                const auto reason = look_up_portal(lookup, bind++);
-                if (reason != NotCached::none) count_not_cached(reason);
+                look_up_portal(lookup, bind++);
                 break;
             }
             default: break;
@@ -190,8 +189,15 @@ bool Session::look_up_parse(BatchLookup& lookup, std::string_view body) {
     return true;
 }
 
+/// The portal at work is neither answered here nor stored.
+void Session::pass_by(BatchLookup& lookup, const MemoEntry& memo, NotCached reason) {
+    lookup.entries.emplace_back();
+    lookup.misses = true;
+    count_not_cached(reason, &memo);
+}
+
 /// Adds the portal's entry, or an empty one and, where it may be stored, what to store it under.
-NotCached Session::look_up_portal(BatchLookup& lookup, unsigned bind) {
+void Session::look_up_portal(BatchLookup& lookup, unsigned bind) {
     const auto& statement = *lookup.statement;
     const auto memo = judge(statement.text, statement.scan);
     if (env_.queries.on()) env_.batch_works.push_back({memo, lookup.statement, {}});
@@ -204,31 +210,31 @@ NotCached Session::look_up_portal(BatchLookup& lookup, unsigned bind) {
             return !text || !query::special_datetime_word(v);
         }))
         reason = NotCached::special_date_input;
-    if (reason != NotCached::none) {
-        lookup.entries.emplace_back();
-        lookup.misses = true;
-        return reason;
-    }
+    if (reason != NotCached::none) return pass_by(lookup, *memo, reason);
     auto parts = key_parts(statement.text);
     parts.types = statement.types;
     add_bind(parts, lookup.bind);
     auto& key = env_.key_buffer;
     cache::build_key(key, parts);
     const auto hash = cache::hash_key(key);
+    auto* row = ledger_row(*memo);
+    if (row != nullptr && !row->pays(hash, env_.now()))
+        return pass_by(lookup, *memo, NotCached::does_not_pay);
     auto entry = env_.result_cache()->lookup(*identity_->context.database, hash, key, env_.now());
     if (base::planted(base::Plant::suspended_portal)) lookup.max_rows = 0;
     const bool suspends = entry && lookup.max_rows > 0 &&
                           entry->rows() >= static_cast<std::uint64_t>(lookup.max_rows);
     if (suspends || (entry && lookup.described && entry->row_description().empty())) entry.reset();
-    if (suspends) reason = NotCached::row_limit;
+    if (suspends) return pass_by(lookup, *memo, NotCached::row_limit);
+    if (!entry && (reason = stores(hash)) != NotCached::none) return pass_by(lookup, *memo, reason);
+    if (entry && row != nullptr) row->hit(entry->cost());
     if (!entry || lookup.verify) {
         lookup.misses = true;
-        not_cached_ = reason;
+        not_cached_ = NotCached::none;
         if (!lookup.pending) lookup.pending = std::make_unique<PendingFills>();
         lookup.pending->items.push_back({bind, key, hash, memo, entry});
     }
     lookup.entries.push_back(std::move(entry));
-    return reason;
 }
 
 void Session::write_batch_hit(BatchLookup& lookup, std::string_view batch) {

@@ -51,9 +51,32 @@ NotCached Session::cache_verdict(const MemoEntry& memo,
     return NotCached::none;
 }
 
-void Session::count_not_cached(NotCached reason) {
+void Session::count_not_cached(NotCached reason, const MemoEntry* memo) {
     not_cached_ = reason;
     env_.counters().not_cached[static_cast<std::size_t>(reason)].add(1);
+    if (memo == nullptr || reason == NotCached::cache_off) return;
+    if (memo->verdict->kind != query::Kind::select) return;
+    if (auto* row = ledger_row(*memo)) row->note(reason);
+}
+
+/// Null: nothing is known, so it is stored.
+cache::LedgerRow* Session::ledger_row(const MemoEntry& memo) {
+    auto* cache = env_.result_cache();
+    if (cache == nullptr) return nullptr;
+    auto& ledger = cache->ledger();
+    if (memo.ledger_generation != ledger.generation()) {
+        memo.ledger = ledger.row(identity_->context.database->cache_id(), memo.fingerprint);
+        memo.ledger_generation = ledger.generation();
+    }
+    return memo.ledger.get();
+}
+
+/// Whether an answer that is not there is to be stored; else why not.
+NotCached Session::stores(const base::Hash128& hash) {
+    auto& cache = *env_.result_cache();
+    if (cache.ledger().too_large(hash, env_.now())) return NotCached::too_large;
+    if (cache.full() && !cache.ledger().asked_before(hash)) return NotCached::first_use;
+    return NotCached::none;
 }
 
 /// A hit takes less than the clock's grain: no time is counted.
@@ -65,14 +88,19 @@ void Session::count_hit() {
 bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& memo,
                                       const query::TextScan& scan) {
     auto* cache = env_.result_cache();
-    const auto reason = cache_verdict(memo, scan);
+    auto reason = cache_verdict(memo, scan);
     if (reason != NotCached::none || cache == nullptr) {
-        count_not_cached(reason);
+        count_not_cached(reason, &memo);
         return false;
     }
     auto& key = env_.key_buffer;
     cache::build_key(key, key_parts(text));
     const auto hash = cache::hash_key(key);
+    auto* row = ledger_row(memo);
+    if (row != nullptr && !row->pays(hash, env_.now())) {
+        count_not_cached(NotCached::does_not_pay, &memo);
+        return false;
+    }
     auto& database = *identity_->context.database;
     const auto entry = cache->lookup(database, hash, key, env_.now());
     const bool answers = entry && !entry->row_description().empty();
@@ -81,9 +109,14 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
         turn_->client.view(kReadyIdle);
         turn_->client.flush();  // the entry is held for this long only
         unnamed_.reset();
+        if (row != nullptr) row->hit(entry->cost());
         count_hit();
         if (env_.queries.on()) record_hit(memo, text, entry->answer().size());
         return true;
+    }
+    if (!answers && (reason = stores(hash)) != NotCached::none) {
+        count_not_cached(reason, &memo);
+        return false;
     }
     not_cached_ = NotCached::none;
     pending_fills_ = std::make_unique<PendingFills>();
@@ -128,6 +161,7 @@ void Session::begin_fills() {
         // Compared with what the server answers from now on: so it must be valid still.
         options.verify = std::move(item.verify);
         if (options.verify && !options.verify->valid()) options.verify.reset();
+        options.row = memo.ledger;
         if (snapshot && !memo.verdict->may_leave_state)
             x.fills.emplace_back(*cache, database, item.key, item.hash, std::move(*snapshot),
                                  options);

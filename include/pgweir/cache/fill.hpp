@@ -45,6 +45,8 @@ struct FillOptions {
     /// An entry that was valid when this fill's snapshot was captured: the answer is compared with
     /// it. Rows may come in another order, which is legal where the query asks for none.
     EntryPtr verify = {};
+    /// Where what this costs is counted; null: nowhere.
+    LedgerRowPtr row = {};
     /// All results are text, so that Describe of the statement gives the portal's description, too.
     bool text_results = true;
 };
@@ -96,6 +98,7 @@ class Fill {
     void plant_completion();
     FillEnd publish_entry(base::Nanos now);
     bool agrees(const Entry& entry) const;
+    void count(FillEnd end, std::uint64_t bytes, base::Nanos now) noexcept;
 
     ResultCache* cache_ = nullptr;
     DatabaseState* database_ = nullptr;

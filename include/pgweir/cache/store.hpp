@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "pgweir/cache/entry.hpp"
+#include "pgweir/cache/ledger.hpp"
 
 namespace pgweir::cache {
 
@@ -47,6 +48,13 @@ class ResultCache {
     /// All that is charged: entries, pinned entries, fills.
     std::uint64_t used() const noexcept { return account_->used(); }
 
+    /// So full that something has to go for what comes: only what is asked for twice is stored.
+    bool full() const noexcept {
+        const auto limit = account_->limit();
+        return account_->used() > limit - limit / 16;
+    }
+    Ledger& ledger() noexcept { return ledger_; }
+
     /// An empty charge on this cache's account.
     Charge charge() const { return Charge(account_); }
     /// Grows `charge`, evicting entries for it. False when readers and fills hold too much.
@@ -58,6 +66,7 @@ class ResultCache {
 
     std::shared_ptr<MemoryAccount> account_;
     std::atomic<std::uint64_t> max_entry_;
+    Ledger ledger_;
     std::atomic<std::size_t> next_victim_{0};
     std::vector<std::unique_ptr<Shard>> shards_;
 };

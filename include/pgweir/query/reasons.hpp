@@ -90,6 +90,8 @@ enum class NotCached : std::uint8_t {
     pipelined,
     batch_shape,
     too_complex,
+    does_not_pay,
+    first_use,
     count_
 };
 
@@ -128,6 +130,8 @@ inline constexpr std::array<ReasonInfo, static_cast<std::size_t>(NotCached::coun
         {"pipelined", "earlier batches of this session are not answered yet"},
         {"batch_shape", "a batch that is not one Bind and one Execute"},
         {"too_complex", "the statement is too deep or reads too many relations"},
+        {"does_not_pay", "storing its answers has cost more than hits saved; a sample is tried"},
+        {"first_use", "the cache is full: only what is asked for a second time is stored"},
     }};
 
 inline constexpr std::string_view name(PinReason r) {

@@ -12,6 +12,7 @@
 
 #include "pgweir/base/hash.hpp"
 #include "pgweir/cache/epochs.hpp"
+#include "pgweir/cache/ledger.hpp"
 #include "pgweir/query/verdict.hpp"
 
 namespace pgweir::session {
@@ -33,6 +34,9 @@ struct MemoEntry {
     std::uint64_t fingerprint = 0;
     /// The statistics' generation that was told the text; the worker's own, like the memo.
     mutable std::uint32_t introduced = 0;
+    /// What caching it costs and saves, once asked for; of that generation of the ledger.
+    mutable cache::LedgerRowPtr ledger;
+    mutable std::uint32_t ledger_generation = 0;
 };
 using MemoPtr = std::shared_ptr<const MemoEntry>;
 

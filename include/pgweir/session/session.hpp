@@ -204,10 +204,13 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool answer_batch_from_cache(const BatchPlan& plan, std::string_view batch);
     bool look_up_batch(BatchLookup& lookup, std::string_view batch);
     bool look_up_parse(BatchLookup& lookup, std::string_view body);
-    query::NotCached look_up_portal(BatchLookup& lookup, unsigned bind);
+    void look_up_portal(BatchLookup& lookup, unsigned bind);
+    void pass_by(BatchLookup& lookup, const MemoEntry& memo, query::NotCached reason);
     void write_batch_hit(BatchLookup& lookup, std::string_view batch);
     StatementPtr unnamed_for(std::string_view text, std::string_view raw_types);
-    void count_not_cached(query::NotCached reason);
+    void count_not_cached(query::NotCached reason, const MemoEntry* memo = nullptr);
+    cache::LedgerRow* ledger_row(const MemoEntry& memo);
+    query::NotCached stores(const base::Hash128& hash);
     void count_hit();
 
     // explain.cpp: EXPLAIN CACHE
