@@ -18,7 +18,7 @@ constexpr unsigned kSlotBits = 24;
 }  // namespace
 
 Worker::Worker(Supervisor& supervisor, unsigned number)
-    : session::Environment(loop_.clock()),  // an address only: the loop is made below
+    : session::Environment(loop_.clock()),
       supervisor_(supervisor),
       number_(number),
       config_(supervisor.directory().config()),

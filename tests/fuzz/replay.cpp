@@ -23,7 +23,9 @@ void add_target(Named target) { targets()[target.name] = target.run; }
 TEST_CASE("every input that was ever found to matter is dealt with, whole and cut") {
     constexpr std::size_t kCuts = 48;
     CHECK(targets().size() == 8);
-    for (const auto& [name, run] : targets()) {
+    for (const auto& target : targets()) {
+        const auto& name = target.first;
+        const auto& run = target.second;
         std::size_t inputs = 0;
         const std::filesystem::path folder = std::string(PGWEIR_CORPUS) + "/" + name;
         for (const auto& entry : std::filesystem::directory_iterator(folder)) {

@@ -33,7 +33,9 @@ void check(const std::vector<Pair>& pairs) {
     auto writer = RawClient::login(proxy().port());
     auto direct = RawClient::login(Cluster::shared().port());
     const std::string other = "SELECT count(*) FROM bystander";
-    for (const auto& [read, write, precise] : pairs) {
+    for (const auto& pair : pairs) {
+        const auto& read = pair.read;
+        const auto& write = pair.write;
         INFO(read, " | ", write);
         CHECK(becomes_cached(proxy(), reader, read));
         CHECK(becomes_cached(proxy(), reader, other));
@@ -43,7 +45,7 @@ void check(const std::vector<Pair>& pairs) {
         const auto after = ask(reader, read);
         CHECK(after == ask(direct, read));
         CHECK(after != before);
-        if (precise) CHECK(hits_of(proxy(), [&] { ask(reader, other); }) == 1);
+        if (pair.precise) CHECK(hits_of(proxy(), [&] { ask(reader, other); }) == 1);
     }
 }
 

@@ -62,7 +62,7 @@ TEST_CASE("EXPLAIN CACHE gives the reason of this session, role and place") {
              {"INSERT INTO e VALUES (1)", "not_a_read"},
              {"SELEC", "not_understood"},
              {"SELECT * FROM nosuch", "unknown_relation"}})
-        CHECK_MESSAGE(explain(c, sql)["reason"] == reason, sql);
+        CHECK(sql + ": " + explain(c, sql)["reason"] == sql + ": " + reason);
     ask(c, "BEGIN");
     ask(c, "SELECT 1");
     auto answer = c.ask(msg::query("explain\n cache SELECT n FROM e"));

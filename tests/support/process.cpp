@@ -15,10 +15,15 @@
 
 #include <array>
 #include <cerrno>
+#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <future>
+#include <mutex>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
@@ -118,6 +123,43 @@ bool pump(Pipe& in, Pipe& out, Pipe& err, std::string_view& input, CommandResult
     return true;
 }
 
+/// A thread that lives as long as the program and forks for all others: the kernel counts the
+/// thread that forked as the parent whose end ends the child (prctl(2), PR_SET_PDEATHSIG).
+class Launcher {
+  public:
+    static pid_t run(std::function<pid_t()> start) {
+        static auto* const launcher = new Launcher;
+        std::packaged_task<pid_t()> task(std::move(start));
+        auto result = task.get_future();
+        {
+            const std::lock_guard lock(launcher->mutex_);
+            launcher->tasks_.push_back(std::move(task));
+        }
+        launcher->some_.notify_one();
+        return result.get();
+    }
+
+  private:
+    Launcher() {
+        std::thread([this] { work(); }).detach();
+    }
+    [[noreturn]] void work() {
+        std::unique_lock lock(mutex_);
+        while (true) {
+            some_.wait(lock, [this] { return !tasks_.empty(); });
+            auto task = std::move(tasks_.front());
+            tasks_.pop_front();
+            lock.unlock();
+            task();
+            lock.lock();
+        }
+    }
+
+    std::mutex mutex_;
+    std::condition_variable some_;
+    std::deque<std::packaged_task<pid_t()>> tasks_;
+};
+
 }  // namespace
 
 pid_t spawn(const std::vector<std::string>& argv, const SpawnOptions& options) {
@@ -127,13 +169,14 @@ pid_t spawn(const std::vector<std::string>& argv, const SpawnOptions& options) {
     const auto env_pointers = pointers(environment);
     const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     const pid_t parent = getpid();
-    const pid_t pid = fork();
-    if (pid < 0) fail("fork");
-    if (pid == 0) {
+    const pid_t pid = Launcher::run([&] {
+        const pid_t child = fork();
+        if (child != 0) return child;
         become(options, null, parent);
         execvpe(arg_pointers[0], arg_pointers.data(), env_pointers.data());
         _exit(127);
-    }
+    });
+    if (pid < 0) fail("fork");
     setpgid(pid, pid);
     close(null);
     return pid;

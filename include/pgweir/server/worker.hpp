@@ -19,7 +19,13 @@ namespace pgweir::server {
 
 class Supervisor;
 
-class Worker final : public session::Environment,
+/// A base, so that the loop lives longer than the other bases, which keep its clock.
+struct WorkerLoop {
+    io::Loop loop_;
+};
+
+class Worker final : private WorkerLoop,
+                     public session::Environment,
                      public session::ClientHost,
                      public pool::PoolHost {
   public:
@@ -102,7 +108,6 @@ class Worker final : public session::Environment,
     std::shared_ptr<Worker*> self_ = std::make_shared<Worker*>(this);
     Supervisor& supervisor_;
     const unsigned number_;
-    io::Loop loop_;
     std::thread thread_;
     config::ConfigPtr config_;
     session::DoorsPtr doors_;
