@@ -173,7 +173,7 @@ class Run : public std::enable_shared_from_this<Run> {
     }
 
     void reload() {
-        hooks_.reload([self = shared_from_this()](std::vector<std::string> errors) {
+        hooks_.reload([self = shared_from_this()](const std::vector<std::string>& errors) {
             self->snapshot_.reset();  // what follows is to show what is so now
             self->reloaded(errors);
         });
@@ -257,7 +257,7 @@ std::string Console::describe(std::string_view sql) const {
 }
 
 void Console::sample() {
-    source_.collect([this](Snapshot snapshot) {
+    source_.collect([this](const Snapshot& snapshot) {
         history_.sample(stats_by_database(snapshot.pools), base::monotonic_now());
     });
 }

@@ -27,9 +27,9 @@ namespace {
 constexpr base::Nanos kSnapshotLimit = 2 * base::kSecond;
 constexpr base::Nanos kRequestLimit =
     5 * base::kSecond;  // from its first byte to the end of the answer
-constexpr base::Nanos kKeepAliveLimit = 2 * base::kSecond;  // between requests
-constexpr std::size_t kMaxRequestBytes = 16 * 1024;         // head and body
-constexpr std::size_t kMaxRequests = 100;                   // per connection
+constexpr base::Nanos kKeepAliveLimit = 2 * base::kSecond;        // between requests
+constexpr std::size_t kMaxRequestBytes = std::size_t{16} * 1024;  // head and body
+constexpr std::size_t kMaxRequests = 100;                         // per connection
 constexpr std::size_t kThreads = 4;
 constexpr std::size_t kMaxWaiting = 16;  // accepted connections; more wait in the kernel
 
@@ -189,9 +189,9 @@ using httplib::Response;
 
 constexpr const char* kText = "text/plain; charset=utf-8";
 
-void answer(Response& to, int status, std::string body, const char* type = kText) {
+void answer(Response& to, int status, const std::string& body, const char* type = kText) {
     to.status = status;
-    to.set_content(std::move(body), type);
+    to.set_content(body, type);
 }
 
 void metrics(SnapshotSource& source, const Request&, Response& to) {
@@ -295,7 +295,7 @@ void add_routes(httplib::Server& server, SnapshotSource& source, const TokenSour
         if (to.body.empty())
             to.set_content(to.status == 404 ? "not found\n" : "bad request\n", kText);
     });
-    server.set_exception_handler([](const Request&, Response& to, std::exception_ptr) {
+    server.set_exception_handler([](const Request&, Response& to, const std::exception_ptr&) {
         answer(to, 500, "internal error\n");
     });
     server.set_default_headers(
@@ -340,8 +340,7 @@ void HttpServer::State::run() {
     finished = true;
 }
 
-HttpServer::HttpServer(std::string listen, SnapshotSource& source,
-                       std::function<std::string()> token)
+HttpServer::HttpServer(std::string listen, SnapshotSource& source, const TokenSource& token)
     : state_(std::make_unique<State>(std::move(listen), source)) {
     add_routes(state_->server, source, token);
 }

@@ -37,7 +37,10 @@ std::string compact(const Json& json) {
 }
 
 /// Milliseconds with three digits: a whole number of microseconds prints without noise.
-double milliseconds(std::int64_t ns) { return static_cast<double>(ns / 1'000) / 1e3; }
+double milliseconds(std::int64_t ns) {
+    const auto microseconds = ns / 1'000;
+    return static_cast<double>(microseconds) / 1e3;
+}
 
 }  // namespace
 

@@ -14,7 +14,7 @@ namespace pgweir::admin {
 
 namespace {
 
-constexpr std::size_t kMaxText = 64 * 1024;  // bytes of a statement in the log
+constexpr std::size_t kMaxText = std::size_t{64} * 1024;  // bytes of a statement in the log
 constexpr std::size_t kMaxNormalised = 4096;
 constexpr std::size_t kMaxValue = 1024;  // bytes of a parameter
 constexpr std::size_t kMaxParameters = 256;

@@ -10,7 +10,7 @@
 
 namespace pgweir::admin {
 
-inline constexpr std::size_t kMaxConsoleText = 64 * 1024;  // bytes of one Query
+inline constexpr std::size_t kMaxConsoleText = std::size_t{64} * 1024;  // bytes of one Query
 inline constexpr std::size_t kMaxConsoleStatements = 32;
 
 struct Token {

@@ -103,9 +103,9 @@ std::optional<std::string> decode_base64(std::string_view text) {
     std::uint32_t bits = 0;
     unsigned held = 0;
     for (const char c : text.substr(0, text.size() - padding)) {
-        const int value = kValues[static_cast<unsigned char>(c)];
+        const std::int8_t value = kValues[static_cast<unsigned char>(c)];
         if (value < 0) return std::nullopt;
-        bits = (bits << 6 | static_cast<std::uint32_t>(value)) & 0xffffff;
+        bits = (bits << 6 | static_cast<std::uint8_t>(value)) & 0xffffff;
         held += 6;
         if (held >= 8) {
             held -= 8;

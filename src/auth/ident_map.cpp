@@ -53,7 +53,8 @@ IdentLoad IdentMap::parse(std::string_view text, const std::string& file) {
     auto made = std::make_shared<IdentMap>();
     for (const auto& line : split.lines) {
         const auto problem = [&](const std::string& what) {
-            out.errors.push_back(file + ":" + std::to_string(line.number) + ": " + what);
+            auto& error = out.errors.emplace_back(file);
+            error.append(":").append(std::to_string(line.number)).append(": ").append(what);
         };
         const bool single = std::all_of(line.fields.begin(), line.fields.end(),
                                         [](const RuleField& f) { return f.size() == 1; });

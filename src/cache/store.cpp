@@ -11,7 +11,7 @@ namespace pgweir::cache {
 namespace {
 /// Few shards for a small cache: a queue of a handful of entries cannot tell used from unused.
 std::size_t shards_for(std::uint64_t max_bytes) noexcept {
-    constexpr std::uint64_t kBytesPerShard = 4 * 1024 * 1024;
+    constexpr std::uint64_t kBytesPerShard = std::uint64_t{4} * 1024 * 1024;
     return std::bit_floor(std::clamp<std::uint64_t>(max_bytes / kBytesPerShard, 1, 64));
 }
 }  // namespace
@@ -51,7 +51,8 @@ EntryPtr ResultCache::make(const EntryParts& parts) {
 
 Publish ResultCache::publish(EntryPtr entry) {
     if (entry->bytes() > max_entry()) return Publish::too_large;
-    return shard_of(entry->hash()).publish(std::move(entry));
+    auto& shard = shard_of(entry->hash());
+    return shard.publish(std::move(entry));
 }
 
 bool ResultCache::grow(Charge& charge, std::uint64_t bytes) {

@@ -13,7 +13,7 @@ namespace pgweir::config {
 
 namespace {
 
-constexpr std::size_t kChunk = 64 * 1024;
+constexpr std::size_t kChunk = std::size_t{64} * 1024;
 
 base::Result<std::string> read_all(int fd, std::size_t limit) {
     std::string content;

@@ -51,31 +51,32 @@ E choice_of(const V& v) {
     return static_cast<E>(v.number);
 }
 
-#define TEXT(field) \
-    [](const T& t, const V& v) { field = v.text; }, [](const T& t) -> std::string { return field; }
+#define TEXT(field)                                   \
+    [](const T& t, const V& v) { (field) = v.text; }, \
+        [](const T& t) -> std::string { return (field); }
 #define FLAG(field) \
-    [](const T& t, const V& v) { field = v.flag; }, [](const T& t) { return yes_no(field); }
-#define COUNT(field, type)                                               \
-    [](const T& t, const V& v) { field = static_cast<type>(v.number); }, \
+    [](const T& t, const V& v) { (field) = v.flag; }, [](const T& t) { return yes_no(field); }
+#define COUNT(field, type)                                                 \
+    [](const T& t, const V& v) { (field) = static_cast<type>(v.number); }, \
         [](const T& t) { return std::to_string(field); }
-#define AUTO_COUNT(field)                                                         \
-    [](const T& t, const V& v) { field = static_cast<std::uint32_t>(v.number); }, \
-        [](const T& t) { return field == 0 ? std::string("auto") : std::to_string(field); }
-#define TIME(field)                                  \
-    [](const T& t, const V& v) { field = v.nanos; }, \
+#define AUTO_COUNT(field)                                                           \
+    [](const T& t, const V& v) { (field) = static_cast<std::uint32_t>(v.number); }, \
+        [](const T& t) { return (field) == 0 ? std::string("auto") : std::to_string(field); }
+#define TIME(field)                                    \
+    [](const T& t, const V& v) { (field) = v.nanos; }, \
         [](const T& t) { return base::duration_text(field); }
-#define BYTES(field)                                  \
-    [](const T& t, const V& v) { field = v.number; }, \
+#define BYTES(field)                                    \
+    [](const T& t, const V& v) { (field) = v.number; }, \
         [](const T& t) { return base::size_text(field); }
-#define WORD(field, type, words)                                \
-    [](const T& t, const V& v) { field = choice_of<type>(v); }, \
+#define WORD(field, type, words)                                  \
+    [](const T& t, const V& v) { (field) = choice_of<type>(v); }, \
         [](const T& t) { return word(words, static_cast<std::size_t>(field)); }
-#define SECRET(holder)                 \
-    [](const T& t, const V& v) {       \
-        holder.password_file = v.text; \
-        holder.password = v.secret;    \
-    },                                 \
-        [](const T& t) -> std::string { return holder.password_file; }
+#define SECRET(holder)                   \
+    [](const T& t, const V& v) {         \
+        (holder).password_file = v.text; \
+        (holder).password = v.secret;    \
+    },                                   \
+        [](const T& t) -> std::string { return (holder).password_file; }
 
 constexpr Option kOptions[] = {
     {"listen.host", text, "127.0.0.1", "", true, "",

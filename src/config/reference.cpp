@@ -168,10 +168,11 @@ is generated from the same table; a test fails when they differ.
         const auto name = replaced(o.name, ".*.", ".<name>.");
         const auto variables =
             o.variables.empty() ? "" : "`" + replaced(o.variables, " ", "` `") + "`";
-        out += "| `" + name + "` | `" + (o.standard.empty() ? "\"\"" : std::string(o.standard)) +
-               "` | " + values(o) + " | " + variables + " | " +
-               (o.needs_restart ? "restart" : "yes") + " | " + replaced(o.help, "<", "&lt;") +
-               " |\n";
+        out.append("| `").append(name).append("` | `");
+        out.append(o.standard.empty() ? "\"\"" : o.standard).append("` | ");
+        out.append(values(o)).append(" | ").append(variables).append(" | ");
+        out.append(o.needs_restart ? "restart" : "yes").append(" | ");
+        out.append(replaced(o.help, "<", "&lt;")).append(" |\n");
     }
     return out;
 }

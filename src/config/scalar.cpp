@@ -13,8 +13,9 @@ namespace pgweir::config {
 
 namespace {
 
-constexpr std::size_t kMaxText = 64 * 1024;       // bytes of a value after interpolation
-constexpr std::size_t kMaxSecret = 64 * 1024;     // bytes of a password; tokens can be long
+constexpr std::size_t kMaxText = std::size_t{64} * 1024;  // bytes of a value after interpolation
+constexpr std::size_t kMaxSecret =
+    std::size_t{64} * 1024;                       // bytes of a password; tokens can be long
 constexpr std::size_t kMaxNamedFile = 64u << 20;  // bytes of certificates, users, rules
 
 /// What is wrong with a value, without the value: read_value() says what it is called.

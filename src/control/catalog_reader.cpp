@@ -385,13 +385,12 @@ std::optional<std::string> Reader::read_bodies() {
     for (const auto& [oid, relation] : relations_)
         if (relation->kind != 'S') relation_names.emplace(relation->name, oid);
     const auto& text = connection_.server_version_num() >= 140000 ? sql::bodies : sql::bodies_13;
-    const auto error =
-        each(replaced(text, "$1", std::to_string(limits_.body_bytes)), [&](const Row& r) {
-            if (r.is_null(1)) return true;
-            bodies_due_.erase(r.number(0));
-            add_body(r.number(0), r.text(1), relation_names);
-            return true;
-        });
+    auto error = each(replaced(text, "$1", std::to_string(limits_.body_bytes)), [&](const Row& r) {
+        if (r.is_null(1)) return true;
+        bodies_due_.erase(r.number(0));
+        add_body(r.number(0), r.text(1), relation_names);
+        return true;
+    });
     for (const Oid f : bodies_due_) {
         graph_.mark(graph_.function(f), Effect::state);
         graph_.mark(graph_.function(f), Effect::writes);

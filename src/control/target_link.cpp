@@ -133,15 +133,15 @@ void TargetLink::look_for_processes() {
     for (const auto& callback : gone) callback();
 }
 
-void TargetLink::lose(std::string reason) {
-    // By value: the text may be the connection's own.
+void TargetLink::lose(const std::string& reason) {
+    // First: the text may be the connection's own.
+    const auto shown = base::printable(reason, 500);
     connection_.reset();
     state_ = State::waiting;
     fingerprint_.clear();
     const auto& o = *context_.options;
     retry_delay_ = std::clamp(retry_delay_ * 2, o.first_retry, o.last_retry);
     retry_at_ = base::monotonic_now() + retry_delay_;
-    const auto shown = base::printable(reason, 500);
     const bool news = catalog_ != nullptr || shown != reason_;
     catalog_ = nullptr;
     if (news) publish(shown);

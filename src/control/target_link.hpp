@@ -50,7 +50,7 @@ class TargetLink {
     void connected();
     void refresh(bool force);
     void look_for_processes();
-    void lose(std::string reason);
+    void lose(const std::string& reason);
     void publish(const std::string& reason);
     std::optional<std::string> read_facts();
 

@@ -38,7 +38,7 @@ void run_off_loop(Loop& loop, std::function<void()> work, std::function<void()> 
 }
 
 std::string system_user_name(unsigned uid) {
-    constexpr std::size_t kRoom = 64 * 1024;
+    constexpr std::size_t kRoom = std::size_t{64} * 1024;
     std::vector<char> room(kRoom);
     passwd entry{};
     passwd* found = nullptr;

@@ -18,7 +18,7 @@
 namespace pgweir::pool {
 
 namespace {
-constexpr std::size_t kMaxHeld = 1024 * 1024;
+constexpr std::size_t kMaxHeld = std::size_t{1024} * 1024;
 
 ServerFailure unreachable(std::string detail) {
     return {std::string(wire::sqlstate::kCannotConnect), "could not connect to the server",
@@ -339,7 +339,7 @@ void ServerConnection::keep_keys() {
     pool_->shared()->set_credentials(std::move(credentials));
 }
 
-void ServerConnection::fail_login(ServerFailure why) {
+void ServerConnection::fail_login(const ServerFailure& why) {
     if (state_ == ServerState::closed) return;
     state_ = ServerState::closed;
     secret_ = {};

@@ -16,7 +16,7 @@ namespace pgweir::query {
 namespace {
 
 /// Longer texts are not parsed: the parser's memory is some hundred times the text.
-constexpr std::size_t kLongestParsed = 64 * 1024;
+constexpr std::size_t kLongestParsed = std::size_t{64} * 1024;
 
 /// Closes the parser's memory whatever happens in between.
 class Parse {

@@ -46,7 +46,7 @@ sigset_t handled_signals() {
 
 }  // namespace
 
-Supervisor::Supervisor(config::ConfigPtr config)
+Supervisor::Supervisor(const config::ConfigPtr& config)
     : directory_(config, worker_count(*config)),
       cache_(std::make_unique<cache::ResultCache>(config->cache.max_size, config->cache.max_entry)),
       query_stats_(std::make_shared<admin::QueryStats>(config->queries.max_memory)),

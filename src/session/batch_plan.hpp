@@ -65,7 +65,8 @@ bool each_parameter(std::string_view parameters, F&& f) noexcept {
         if (length < 0) continue;
         const auto value = r.bytes(static_cast<std::size_t>(length));
         const unsigned which = formats == 1 ? 0 : i;
-        const bool text = formats == 0 || base::load_u16(codes.data() + 2 * which) == 0;
+        const bool text =
+            formats == 0 || base::load_u16(codes.data() + std::size_t{2} * which) == 0;
         if (r.ok() && !f(text, value)) return false;
     }
     return r.ok();

@@ -17,7 +17,7 @@ namespace pgweir::session {
 using wire::StartupKind;
 
 namespace {
-constexpr std::size_t kSmallRead = 16 * 1024;
+constexpr std::size_t kSmallRead = std::size_t{16} * 1024;
 /// A client that has closed its writing side may still be waiting for its last answer; one that has
 /// vanished looks the same. After this its query is cancelled.
 constexpr base::Nanos kHalfClosedGrace = 900 * base::kMillisecond;

@@ -13,7 +13,7 @@ using wire::TxStatus;
 namespace {
 
 /// Unread bytes kept of a client that waits or is ahead of its server; then it is no longer read.
-constexpr std::size_t kInputBound = 256 * 1024;
+constexpr std::size_t kInputBound = std::size_t{256} * 1024;
 
 /// A read whose client has said good-bye is given this long to be answered; a write is given all
 /// the time it takes.

@@ -14,9 +14,9 @@ using wire::FrameStatus;
 
 namespace {
 /// A batch is gathered up to this size to be looked at whole; a longer one is sent on as it comes.
-constexpr std::size_t kBatchBound = 64 * 1024;
+constexpr std::size_t kBatchBound = std::size_t{64} * 1024;
 /// No honest Execute is longer.
-constexpr std::size_t kLongestExecute = 256 * 1024;
+constexpr std::size_t kLongestExecute = std::size_t{256} * 1024;
 }  // namespace
 
 std::size_t Session::take_unit(std::string_view view) {
@@ -255,7 +255,7 @@ std::size_t Session::forward_function_call(std::string_view view, const Frame& f
 }
 
 std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
-    constexpr std::size_t kLoggedText = 64 * 1024;
+    constexpr std::size_t kLoggedText = std::size_t{64} * 1024;
     auto& x = *exchange_;
     if (frame.status != FrameStatus::complete) {
         if (frame.size <= env_.config().limits.statement_buffer) return 0;

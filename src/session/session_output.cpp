@@ -17,7 +17,7 @@ using Kind = Expect::Kind;
 
 namespace {
 /// Frames that must be seen whole are held up to this size; no honest server sends longer ones.
-constexpr std::size_t kHoldBound = 1024 * 1024;
+constexpr std::size_t kHoldBound = std::size_t{1024} * 1024;
 constexpr std::size_t kLoggedError = 4096;  // bytes of a message in the slow log
 constexpr std::size_t kReadySize = wire::kHeaderSize + 1;
 

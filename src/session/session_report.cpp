@@ -208,7 +208,7 @@ void Session::log_idle(base::Nanos now) {
 void Session::log_refused(std::string_view text, const pool::ServerFailure& why) {
     auto* log = env_.slow_log();
     if (!env_.config().slow_log.errors || log == nullptr) return;
-    constexpr std::size_t kLoggedText = 64 * 1024;
+    constexpr std::size_t kLoggedText = std::size_t{64} * 1024;
     SlowQuery q;
     describe_client(q);
     q.event = SlowEvent::error;

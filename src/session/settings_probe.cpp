@@ -10,7 +10,7 @@
 namespace pgweir::session {
 
 namespace {
-constexpr std::size_t kMaxAnswer = 1024 * 1024;
+constexpr std::size_t kMaxAnswer = std::size_t{1024} * 1024;
 
 void set_parameter(pool::Parameters& parameters, std::string_view name, std::string_view value) {
     for (auto& [n, v] : parameters)

@@ -8,7 +8,7 @@ namespace pgweir::session {
 
 /// Bytes queued towards one peer at which the other is no longer read. Two reads' worth: more costs
 /// memory for each slow client and makes nothing faster.
-inline constexpr std::size_t kHighWater = 128 * 1024;
+inline constexpr std::size_t kHighWater = std::size_t{128} * 1024;
 
 struct Session::Turn {
     explicit Turn(Session& s) noexcept : sink(s), client(s.client_), server(sink) {}

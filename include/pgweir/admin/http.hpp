@@ -17,7 +17,8 @@ class HttpServer {
   public:
     /// `listen` is "host:port", "[v6]:port" or ":port"; port 0 lets the kernel choose.
     /// `token` gives the one in force at each request; empty, or giving an empty one: none needed.
-    HttpServer(std::string listen, SnapshotSource& source, std::function<std::string()> token = {});
+    HttpServer(std::string listen, SnapshotSource& source,
+               const std::function<std::string()>& token = {});
     ~HttpServer();
     HttpServer(const HttpServer&) = delete;
     HttpServer& operator=(const HttpServer&) = delete;

@@ -63,7 +63,8 @@ class Charge {
 
 /// What an allocation of `size` bytes costs: the allocator's header and rounding.
 constexpr std::uint64_t allocation_bytes(std::uint64_t size) noexcept {
-    constexpr std::uint64_t kMapped = 128 * 1024;  // glibc gives larger ones pages of their own
+    constexpr std::uint64_t kMapped =
+        std::uint64_t{128} * 1024;  // glibc gives larger ones pages of their own
     return size + 16 < kMapped ? (size + 8 + 15) / 16 * 16 : (size + 16 + 4095) / 4096 * 4096;
 }
 

@@ -60,7 +60,7 @@ class Loop {
     const base::Nanos* clock() const noexcept { return &now_; }
     /// Shared by all connections of the loop: nothing stays in it between two events.
     std::span<char> scratch() noexcept { return {scratch_.get(), kScratchSize}; }
-    static constexpr std::size_t kScratchSize = 64 * 1024;
+    static constexpr std::size_t kScratchSize = std::size_t{64} * 1024;
 
     Watch* watch(int fd, Watcher* watcher, bool readable, bool writable);
     void rewatch(int fd, Watch* watch, bool readable, bool writable) noexcept;

@@ -120,7 +120,7 @@ class ServerConnection final : public ServerLink, public io::Watcher, public io:
     void consume_cleaning();
     void on_cleaning_frame(char type, std::string_view body);
     void keep_keys();
-    void fail_login(ServerFailure why);
+    void fail_login(const ServerFailure& why);
     void lost(std::string_view why);
 
     Pool* pool_;

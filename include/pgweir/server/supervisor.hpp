@@ -27,7 +27,7 @@ namespace pgweir::server {
 
 class Supervisor final : public admin::SnapshotSource {
   public:
-    explicit Supervisor(config::ConfigPtr config);
+    explicit Supervisor(const config::ConfigPtr& config);
     ~Supervisor();
 
     /// To be called before any thread is made: all inherit it, and only run() takes signals.
