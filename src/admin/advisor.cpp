@@ -2,8 +2,10 @@
 #include "pgweir/admin/advisor.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 
+#include "pgweir/query/reasons.hpp"
 #include "pgweir/query/tokens.hpp"
 #include "slow_line.hpp"
 
@@ -11,8 +13,10 @@ namespace pgweir::admin {
 
 namespace {
 
+using query::NotCached;
 using query::TextToken;
 using Tokens = std::vector<TextToken>;
+using Rows = std::vector<QueryRow>;
 using Kind = TextToken::Kind;
 
 constexpr std::uint64_t kFewCalls = 10;  // below: chance
@@ -20,6 +24,9 @@ constexpr std::uint64_t kDeepOffset = 1000;
 constexpr std::uint64_t kWideRow = 2000;     // bytes
 constexpr std::uint64_t kManyRows = 10'000;  // of one call
 constexpr std::uint64_t kSlowScan = 5'000;   // microseconds
+constexpr std::uint64_t kManyTimes = 5;      // that something was seen
+constexpr std::uint64_t kOften = 100;        // executions that a cache is worth its while for
+constexpr std::uint64_t kDear = 1'000;       // microseconds of each
 
 /// Calls f(index, token) for the tokens outside all brackets.
 template <class F>
@@ -65,7 +72,7 @@ std::string order_column(const Tokens& t, bool& descending) {
     return i < t.size() && (t[i].is("limit") || t[i].is("offset")) ? column : std::string();
 }
 
-bool offset_paging(const QueryRow& row, Advice& a) {
+bool offset_paging(const QueryRow& row, const Rows&, Advice& a) {
     const auto t = query::text_tokens(row.sample);
     const auto at = find_outer(t, "offset");
     if (!is_select(t) || at + 1 >= t.size() || t[at + 1].kind != Kind::constant) return false;
@@ -87,7 +94,7 @@ bool offset_paging(const QueryRow& row, Advice& a) {
     return true;
 }
 
-bool wide_star(const QueryRow& row, Advice& a) {
+bool wide_star(const QueryRow& row, const Rows&, Advice& a) {
     const auto t = query::text_tokens(row.sample);
     const bool star = is_select(t) && t.size() > 2 &&
                       (t[1].is("*") || (t.size() > 4 && t[2].is(".") && t[3].is("*")));
@@ -101,7 +108,7 @@ bool wide_star(const QueryRow& row, Advice& a) {
     return true;
 }
 
-bool unbounded(const QueryRow& row, Advice& a) {
+bool unbounded(const QueryRow& row, const Rows&, Advice& a) {
     const auto t = query::text_tokens(row.sample);
     const auto calls = executions(row);
     if (!is_select(t) || has_outer(t, "limit") || has_outer(t, "fetch") || calls < 3) return false;
@@ -112,7 +119,7 @@ bool unbounded(const QueryRow& row, Advice& a) {
     return true;
 }
 
-bool leading_wildcard(const QueryRow& row, Advice& a) {
+bool leading_wildcard(const QueryRow& row, const Rows&, Advice& a) {
     const auto t = query::text_tokens(row.sample);
     if (executions(row) < kFewCalls || row.figures.server.mean() < kSlowScan) return false;
     for (std::size_t i = 0; i + 1 < t.size(); ++i) {
@@ -132,6 +139,110 @@ bool leading_wildcard(const QueryRow& row, Advice& a) {
     return false;
 }
 
+bool n_plus_one(const QueryRow& row, const Rows& all, Advice& a) {
+    const auto& t = row.traits;
+    const auto tokens = query::text_tokens(row.sample);
+    if (!is_select(tokens) || t.fanouts < kManyTimes || t.fanout_calls * 2 < row.figures.calls)
+        return false;
+    a.evidence = std::to_string(t.fanouts) +
+                 " times the rows of a query were followed, in its session, by as many executions "
+                 "of this one, " +
+                 std::to_string(t.fanout_calls) + " in all; the query is " +
+                 fingerprint_text(t.fanout_parent);
+    for (const auto& other : all)
+        if (other.fingerprint == t.fanout_parent && !other.text.empty()) {
+            a.evidence += ": " + other.text;
+            break;
+        }
+    a.advice = "fetch for all rows at once: join it to that query, or ask once with = ANY($1)";
+    return true;
+}
+
+bool autocommit_loop(const QueryRow& row, const Rows&, Advice& a) {
+    const auto& t = row.traits;
+    const auto tokens = query::text_tokens(row.sample);
+    const bool writes = !tokens.empty() && (tokens[0].is("insert") || tokens[0].is("update") ||
+                                            tokens[0].is("delete"));
+    if (!writes || t.loops < 3 || t.loop_calls * 2 < row.figures.calls) return false;
+    a.evidence = std::to_string(t.loops) +
+                 " times a session executed it 100 times in a row or more without a transaction, " +
+                 std::to_string(t.loop_calls) + " in all: each commits, and waits for the disk";
+    a.advice =
+        tokens[0].is("insert")
+            ? "insert several rows by one statement or by COPY, or put BEGIN and COMMIT "
+              "around the loop"
+            : "put BEGIN and COMMIT around the loop, or join the table to the list of changes";
+    return true;
+}
+
+bool idle_in_transaction(const QueryRow& row, const Rows&, Advice& a) {
+    const auto& t = row.traits;
+    if (t.idles < kManyTimes) return false;
+    const auto seconds = [](std::uint64_t ms) {
+        return duration_ms_text(static_cast<std::int64_t>(ms) * 1'000'000) + " ms";
+    };
+    a.evidence = std::to_string(t.idles) +
+                 " times a session was silent for a second or more behind it with its transaction "
+                 "open, longest " +
+                 seconds(t.longest_idle_ms) + ", " + seconds(t.idle_ms) + " in all";
+    a.advice =
+        "COMMIT before waiting for anything else: the transaction holds its locks, a server "
+        "connection, and back VACUUM; idle_in_transaction_session_timeout ends such sessions";
+    return true;
+}
+
+bool varying_list(const QueryRow& row, const Rows&, Advice& a) {
+    const auto lengths = row.traits.list_lengths;
+    const auto count = static_cast<std::uint64_t>(std::popcount(lengths));
+    if (count < kManyTimes || executions(row) < kFewCalls) return false;
+    const auto most = 63 - std::countl_zero(lengths);
+    a.evidence = "IN lists of " + std::to_string(count) + " lengths, " +
+                 std::to_string(std::countr_zero(lengths)) + " to " + std::to_string(most) +
+                 (most == 63 ? " and more" : "") +
+                 ": each is a statement of its own to prepare and to plan";
+    a.advice = "pass the list as one array: = ANY($1)";
+    return true;
+}
+
+struct Remedy {
+    NotCached reason;
+    std::string_view advice;
+};
+/// Only where something can be done that does not change what the query is for.
+constexpr Remedy kRemedies[] = {
+    {NotCached::no_catalog, "let pgweir read the catalog: see control.user"},
+    {NotCached::several_statements, "send it in a Query message of its own"},
+    {NotCached::in_transaction, "run it before BEGIN, where it need not see that transaction"},
+    {NotCached::system_column, "name columns other than ctid, xmin and their kin"},
+    {NotCached::time_dependent,
+     "pass the time or the name as a parameter, rounded as far as the answer allows"},
+    {NotCached::unlogged_relation,
+     "ALTER TABLE ... SET LOGGED, where its rows have to last anyway"},
+    {NotCached::special_date_input, "write the date in place of 'now' or 'today'"},
+    {NotCached::client_encoding, "let the client use client_encoding UTF8"},
+    {NotCached::too_large, "ask for fewer rows or columns, or raise cache.max_entry"},
+    {NotCached::row_limit, "fetch all rows at once (a driver's fetch size 0)"},
+    {NotCached::batch_shape, "send one Bind and Execute before each Sync"},
+};
+
+bool cacheable_but(const QueryRow& row, const Rows&, Advice& a) {
+    const auto& t = row.traits;
+    const auto calls = executions(row);
+    const bool always = t.not_cached == calls && !t.several_reasons && row.figures.hits == 0;
+    if (!always || calls < kOften || row.figures.total.mean() < kDear) return false;
+    if (!is_select(query::text_tokens(row.sample))) return false;
+    for (const auto& remedy : kRemedies) {
+        if (static_cast<std::uint8_t>(remedy.reason) != t.reason) continue;
+        a.evidence = "none of " + std::to_string(calls) +
+                     " executions could be cached, always for " +
+                     std::string(query::name(remedy.reason)) + ": " +
+                     std::string(query::kNotCachedReasons[t.reason].help);
+        a.advice = remedy.advice;
+        return true;
+    }
+    return false;
+}
+
 }  // namespace
 
 const std::vector<AdviceRule>& advice_rules() {
@@ -146,6 +257,27 @@ const std::vector<AdviceRule>& advice_rules() {
          "LIKE '%...' in the sample and 5 ms on the server on average, 10 executions",
          "the pattern is a parameter, begins otherwise, or is answered faster (an index serves it)",
          leading_wildcard},
+        {"n_plus_one",
+         "5 times a query's n rows, 5 or more, were followed in its session by exactly n "
+         "executions "
+         "of this SELECT, which make half of its calls",
+         "the numbers differ, other statements are between, or half a second passes", n_plus_one},
+        {"autocommit_loop",
+         "3 times 100 executions or more in a row in a session, none in a transaction, which make "
+         "half of its calls",
+         "another statement or half a second is between, or the loop is in a transaction",
+         autocommit_loop},
+        {"idle_in_transaction",
+         "5 times a second or more of silence behind it with the transaction open",
+         "the client goes on sooner, or the transaction is over", idle_in_transaction},
+        {"varying_in_list",
+         "IN lists of constants or parameters of 5 different lengths, 10 executions",
+         "the lengths are fewer, or the list is a subquery, an array or expressions", varying_list},
+        {"cacheable_but",
+         "100 SELECTs of 1 ms or more, none of them cached, always for one reason that can be "
+         "mended",
+         "it was cached once, had two reasons, or the reason is what the query is for",
+         cacheable_but},
     };
     return rules;
 }
@@ -155,7 +287,7 @@ std::vector<Advice> advise(const std::vector<QueryRow>& rows) {
     for (const auto& row : rows)
         for (const auto& rule : advice_rules()) {
             Advice advice;
-            if (!rule.look(row, advice)) continue;
+            if (!rule.look(row, rows, advice)) continue;
             advice.rule = rule.name;
             advice.fingerprint = row.fingerprint;
             advice.time_us = row.figures.total.sum;

@@ -83,6 +83,7 @@ struct Entry {
 
 struct Text {
     std::string text, sample;
+    QueryTraits traits;
     std::uint32_t entries = 0;  // that use it
 };
 
@@ -138,6 +139,7 @@ struct QueryStats::State {
     std::mutex mutex;
     std::unordered_map<Key, Entry, KeyHash> entries;
     std::unordered_map<std::uint64_t, Text> texts;
+    SessionWatch watch;
     std::uint64_t max_memory = 0;
     std::int64_t bytes = 0;
     std::uint64_t calls = 0, forgotten = 0;
@@ -191,15 +193,27 @@ void QueryStats::State::add(const QueryRecord& r, base::Nanos at, std::int64_t w
 
 void QueryStats::State::learn(const metrics::QueryText& known) {
     const auto it = texts.find(known.fingerprint);
-    if (it == texts.end() || !it->second.sample.empty()) return;
+    if (it == texts.end()) return;
     auto& text = it->second;
+    text.traits.note_text(known.text);
+    if (!text.sample.empty()) return;
     text.sample = known.text.substr(0, kSample);
     text.text = query::normalise(known.text, kSample);
     bytes += static_cast<std::int64_t>(text.sample.size() + text.text.size());
 }
 
 void QueryStats::State::gather(const QueryBatch& batch) {
-    for (std::size_t i = 0; i < batch.size; ++i) add(batch.records[i], batch.at, batch.wall_us);
+    const auto traits = [this](std::uint64_t fingerprint) {
+        const auto it = texts.find(fingerprint);
+        return it == texts.end() ? nullptr : &it->second.traits;
+    };
+    for (std::size_t i = 0; i < batch.size; ++i) {
+        const auto& r = batch.records[i];
+        add(r, batch.at, batch.wall_us);
+        watch.observe(r, batch.at, traits);
+        if (r.not_cached != 0)
+            if (auto* t = traits(r.fingerprint)) t->note_reason(r.not_cached);
+    }
     for (const auto& text : batch.texts) learn(text);
     if (bytes > static_cast<std::int64_t>(max_memory)) forget();
 }
@@ -371,6 +385,7 @@ std::vector<QueryRow> QueryStats::rows(const QueryFilter& filter, base::Nanos no
             row.fingerprint = key.fingerprint;
             row.text = text->second.text;
             row.sample = text->second.sample;
+            row.traits = text->second.traits;
             row.database = std::move(g.database);
             row.user = std::move(g.user);
             row.application = std::move(g.application);
@@ -406,6 +421,7 @@ void QueryStats::reset() {
     s.drain();
     s.entries.clear();
     s.texts.clear();
+    s.watch = {};
     s.bytes = 0;
     s.calls = s.forgotten = 0;
     s.dropped = 0;

@@ -125,9 +125,11 @@ void Session::expect(Expect e) {
 
 void Session::begin_statement(bool extended) {
     auto& x = *exchange_;
-    if (x.sent != 0) return;  // pipelined behind one that is measured already
+    if (x.sent != 0) return;       // pipelined behind one that is measured already
+    const auto ended = x.started;  // of the statement before
     x.started = x.wait > 0 ? env_.now() - x.wait : env_.now();
     x.sent = env_.now();
+    x.idle_before = x.tx_statements > 0 ? x.sent - ended : 0;
     x.first_byte = x.idle_since = 0;
     x.rows = x.bytes = 0;
     x.extended = extended;

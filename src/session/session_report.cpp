@@ -83,6 +83,10 @@ void Session::record_query(base::Nanos now, std::uint64_t work, base::Nanos sinc
     if (x.cache_word == "miss") r.flags |= QueryRecord::filled;
     if (inside) r.flags |= QueryRecord::in_transaction;
     if (!first) r.flags |= QueryRecord::in_batch;
+    if (x.idle_before >= base::kSecond)
+        r.idle_cs = static_cast<std::uint16_t>(
+            std::min<base::Nanos>(x.idle_before / (10 * base::kMillisecond), 0xffff));
+    x.idle_before = 0;
     if (x.cache_word.empty())
         r.not_cached = static_cast<std::uint8_t>(passed_by(pin_, x.tx_statements > 0, not_cached_));
     env_.queries.record(r);

@@ -78,6 +78,64 @@ TEST_CASE("the report's numbers are those of SHOW QUERIES, in every form of the 
     }
 }
 
+namespace {
+
+/// Queries for which a rule fired.
+std::map<std::string, Numbers> advice_of(const Proxy& proxy) {
+    std::map<std::string, Numbers> found;
+    const auto a = proxy.console("SHOW ADVICE");
+    for (std::size_t i = 0; i < a.rows.size(); ++i)
+        found[a.at(i, "rule")].push_back(a.at(i, "query"));
+    return found;
+}
+
+void seed_fan_out(Db& db, int rows, int executions) {
+    db.run("SELECT g AS id FROM generate_series(1, " + std::to_string(rows) + ") g");
+    for (int i = 0; i < executions; ++i)
+        db.run("SELECT oid FROM pg_type WHERE oid = " + std::to_string(i));
+}
+
+}  // namespace
+
+TEST_CASE("advice from traffic: each seeded habit is found, and its likes are not") {
+    Proxy proxy(Cluster::shared());
+    auto db = proxy.connect();
+    for (int n = 5; n < 12; ++n) seed_fan_out(db, n, n);
+    db.run("CREATE TABLE IF NOT EXISTS advised (a int)");
+    for (int run = 0; run < 3; ++run) {
+        for (int i = 0; i < 110; ++i)
+            db.run("INSERT INTO advised VALUES (" + std::to_string(i) + ")");
+        db.run("BEGIN");
+        for (int i = 0; i < 110; ++i)
+            db.run("UPDATE advised SET a = 1 WHERE a = " + std::to_string(-i));
+        db.run("COMMIT");
+    }
+    std::string list = "1";
+    for (int i = 0; i < 12; ++i) {
+        db.run("SELECT relname FROM pg_class WHERE oid IN (" + list + ")");
+        db.run("SELECT relkind FROM pg_class WHERE oid = ANY ('{" + list + "}')");
+        list += ", " + std::to_string(i);
+    }
+    std::vector<Db> idle;
+    for (int i = 0; i < 5; ++i) {
+        idle.push_back(proxy.connect());
+        idle.back().run("BEGIN");
+        idle.back().run("SELECT 'held'::text AS held");
+    }
+    sleep_for(Seconds(1.1));  // what is looked for is silence
+    for (auto& session : idle) session.run("COMMIT");
+    std::map<std::string, Numbers> found;
+    CHECK(eventually([&] {
+        found = advice_of(proxy);
+        return found.size() >= 4;
+    }));
+    CHECK(found["n_plus_one"] == Numbers{"SELECT oid FROM pg_type WHERE oid = $1"});
+    CHECK(found["autocommit_loop"] == Numbers{"INSERT INTO advised VALUES ($1)"});
+    CHECK(found["varying_in_list"] == Numbers{"SELECT relname FROM pg_class WHERE oid IN ($1)"});
+    CHECK(found["idle_in_transaction"] == Numbers{"SELECT $1::text AS held"});
+    db.run("DROP TABLE advised");
+}
+
 TEST_CASE("the subcommand says what is wrong with its use and its files") {
     const auto none = run({Proxy::binary(), "report"});
     CHECK(none.status == 2);

@@ -29,7 +29,7 @@ struct AdviceRule {
     std::string_view fires;   // when
     std::string_view silent;  // when not
     /// True: it fires, and evidence and advice are set.
-    bool (*look)(const QueryRow& row, Advice& advice);
+    bool (*look)(const QueryRow& row, const std::vector<QueryRow>& all, Advice& advice);
 };
 const std::vector<AdviceRule>& advice_rules();
 

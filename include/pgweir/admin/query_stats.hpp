@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "pgweir/admin/query_figures.hpp"
+#include "pgweir/admin/query_traits.hpp"
 #include "pgweir/base/clock.hpp"
 #include "pgweir/metrics/query_record.hpp"
 
@@ -52,6 +53,7 @@ struct QueryRow {
     std::string text;                         // without constants, cut
     std::string sample;                       // as a client wrote it, cut
     QueryFigures figures;
+    QueryTraits traits;                                // of the fingerprint, whoever asks, ever
     std::int64_t first_wall_us = 0, last_wall_us = 0;  // ever
 };
 

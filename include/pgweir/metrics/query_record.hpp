@@ -37,7 +37,7 @@ struct QueryRecord {
     std::uint32_t group = 0;  // QuerySink::group()
     std::uint8_t flags = 0;
     std::uint8_t not_cached = 0;  // a query::NotCached
-    std::uint16_t spare = 0;
+    std::uint16_t idle_cs = 0;    // hundredths of a second of silence in its transaction before it
 };
 static_assert(sizeof(QueryRecord) == 64);
 

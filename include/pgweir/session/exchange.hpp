@@ -142,6 +142,7 @@ struct Exchange {
     base::Nanos tx_started = 0;       // of the transaction that is open
     std::uint32_t tx_statements = 0;  // completed in it
     base::Nanos idle_since = 0;       // inside it; 0: at work, or logged already
+    base::Nanos idle_before = 0;      // silence in the transaction before the present statement
     WorkQueue works;
     std::uint64_t work = 0;                       // completed last, or that failed
     std::uint64_t parts = 0;                      // Executes completed since the last ReadyForQuery

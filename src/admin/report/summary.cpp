@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "pgweir/base/hash.hpp"
+#include "pgweir/query/reasons.hpp"
 #include "pgweir/query/tokens.hpp"
 #include "pgweir/query/verdict.hpp"
 
@@ -38,6 +39,13 @@ void add_sums(Sums& into, const Sums& s) {
     into.wait_us += s.wait_us;
     into.server_us += s.server_us;
     into.transfer_us += s.transfer_us;
+}
+
+/// 0: none, or one that this version does not know.
+std::uint8_t reason_number(const std::string& name) {
+    for (std::size_t i = 1; i < query::kNotCachedReasons.size(); ++i)
+        if (query::kNotCachedReasons[i].name == name) return static_cast<std::uint8_t>(i);
+    return 0;
 }
 
 metrics::QueryRecord record_of(const LogEntry& e) {
@@ -159,6 +167,7 @@ void Summary::add(LogEntry&& e) {
         if (q == nullptr) return;
         ++q->idle;
         q->longest_idle_us = std::max(q->longest_idle_us, e.total_us);
+        if (e.total_us >= 1'000'000) q->row.traits.note_idle(e.total_us / 1000);
         return;
     }
     if (e.event == SlowEvent::error && q != nullptr) {
@@ -186,6 +195,8 @@ void Summary::add(LogEntry&& e) {
     if (!e.cache_reason.empty() &&
         (q->reasons.size() < kMaxReasons || q->reasons.count(e.cache_reason) > 0))
         q->reasons[e.cache_reason.substr(0, kMaxName)].add(e);
+    if (const auto reason = reason_number(e.cache_reason)) q->row.traits.note_reason(reason);
+    q->row.traits.note_text(std::string_view(e.text).substr(0, kSample));
     note_repeat(*q, e);
 }
 
