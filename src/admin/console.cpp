@@ -15,6 +15,7 @@ namespace pgweir::admin {
 namespace {
 
 constexpr std::string_view kConfigFileError = "F0000";  // PostgreSQL: config_file_error
+constexpr std::string_view kUndefinedTable = "42P01";
 
 /// What a statement asks for: a command, or a setting that is only pretended.
 struct Resolved {
@@ -37,6 +38,8 @@ Resolved resolve_show(const Statement& s) {
         words = 4;
     }
     const auto* command = s[1].kind == Token::Kind::word ? find_show(topic) : nullptr;
+    if (s.size() == 3 && command != nullptr && s[2].kind == Token::Kind::word)
+        if (const auto* two = find_show(topic + " " + s[2].text)) return {two, nullptr, {}};
     if (words == 2 && command != nullptr && command->takes_arguments) {
         Resolved found{command, nullptr, {}};
         for (std::size_t i = 2; i < s.size(); ++i) found.arguments.push_back(s[i].text);
@@ -50,6 +53,20 @@ Resolved resolve_show(const Statement& s) {
         if (const auto* faked = find_faked(topic)) return {nullptr, faked, {}};
     }
     return {nullptr, nullptr, "unknown topic \"" + base::printable(topic, 60) + "\""};
+}
+
+/// INVALIDATE <topic> with what the topic takes.
+Resolved resolve_invalidate(const Statement& s) {
+    const auto* command = s.size() > 1 && s[1].kind == Token::Kind::word
+                              ? find_command(Verb::invalidate, s[1].text)
+                              : nullptr;
+    if (command == nullptr || (!command->takes_arguments && s.size() > 2))
+        return {nullptr, nullptr, "INVALIDATE TABLE, QUERY or ALL"};
+    Resolved found{command, nullptr, {}};
+    for (std::size_t i = 2; i < s.size(); ++i) found.arguments.push_back(s[i].text);
+    if (command->check != nullptr) found.error = command->check(found.arguments);
+    if (!found.error.empty()) found.command = nullptr;
+    return found;
 }
 
 const Command* find_verb(Verb verb) noexcept {
@@ -66,6 +83,7 @@ Resolved resolve(const Statement& s) {
         if (verb.text == "set" && s.size() > 1) return {find_verb(Verb::set), nullptr, {}};
         if (verb.text == "reset" && s.size() == 2 && s[1].text == "queries")
             return {find_verb(Verb::reset), nullptr, {}};
+        if (verb.text == "invalidate") return resolve_invalidate(s);
         if (verb.text == "reload" && s.size() == 1) return {find_verb(Verb::reload), nullptr, {}};
     }
     return {nullptr, nullptr, "unknown command \"" + base::printable(verb.text, 60) + "\""};
@@ -127,15 +145,31 @@ class Run : public std::enable_shared_from_this<Run> {
         }
         if (command.verb == Verb::reload) return reload();
         if (command.needs_snapshot && !snapshot_) return collect();
+        if (command.verb == Verb::invalidate && !invalidates(command)) return;
         if (command.verb == Verb::reset) {
             if (snapshot_->queries) snapshot_->queries->reset();
             wire::write_command_complete(out_, "RESET");
         } else if (command.verb == Verb::set)
             wire::write_command_complete(out_, "SET");
-        else
+        else if (command.verb == Verb::show)
             show(command);
         ++at_;
         next();
+    }
+
+    /// False: it was answered by an error.
+    bool invalidates(const Command& command) {
+        const auto error = hooks_.cache == nullptr
+                               ? std::string("there is no cache")
+                               : invalidate(command.topic, arguments_, *hooks_.cache);
+        if (error.empty()) {
+            wire::write_command_complete(out_, "INVALIDATE");
+            return true;
+        }
+        wire::write_error(out_,
+                          {.severity = "ERROR", .sqlstate = kUndefinedTable, .message = error});
+        reply_(std::move(out_));
+        return false;
     }
 
     void collect() {
@@ -159,7 +193,7 @@ class Run : public std::enable_shared_from_this<Run> {
             RowWriter row(out_);
             const auto hba = hooks_.hba ? hooks_.hba() : nullptr;
             command.rows({snapshot_ ? *snapshot_ : kNone, *config, history_, base::monotonic_now(),
-                          hba.get(), arguments_},
+                          hba.get(), arguments_, hooks_.cache},
                          row);
         }
         wire::write_command_complete(out_, "SHOW");

@@ -69,6 +69,15 @@ RelationState& EpochDomain::relation(query::Oid oid) {
         .first->second;
 }
 
+std::vector<std::pair<query::Oid, const RelationState*>> EpochDomain::known() {
+    std::vector<std::pair<query::Oid, const RelationState*>> all;
+    for (auto& shard : shards_) {
+        const std::lock_guard lock(shard.mutex);
+        for (const auto& [oid, state] : shard.relations) all.emplace_back(oid, &state);
+    }
+    return all;
+}
+
 DatabaseState::DatabaseState(std::uint64_t id, std::string server, std::string dbname,
                              EpochDomain& domain, RelationState& everything, bool never_cached)
     : id_(id),

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <thread>
 
+#include "cache_view.hpp"
 #include "doors.hpp"
 #include "pgweir/base/log.hpp"
 #include "secret_files.hpp"

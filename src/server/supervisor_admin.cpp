@@ -1,6 +1,7 @@
 // Supervisor: console, HTTP, slow log, snapshots and reload.
 #include <csignal>
 
+#include "cache_view.hpp"
 #include "doors.hpp"
 #include "pgweir/admin/advisor.hpp"
 #include "pgweir/base/log.hpp"
@@ -52,6 +53,8 @@ std::string Supervisor::start_admin(const config::Config& config) {
         main_tasks_.push_back([this, done = std::move(done)] { done(reload()); });
         pthread_kill(main_thread_, SIGUSR2);
     };
+    cache_view_ = std::make_unique<CacheView>(directory_, *cache_);
+    hooks.cache = cache_view_.get();
     console_ = std::make_unique<admin::Console>(*this, std::move(hooks));
     if (config.http.listen.empty()) return {};
     http_ = std::make_unique<admin::HttpServer>(config.http.listen, *this,

@@ -100,10 +100,12 @@ std::string change_text(const MemoEntry& memo, cache::DatabaseState& database,
     for (std::size_t i = 0; i < memo.reads.size(); ++i) {
         if (memo.reads[i]->changed_at() <= last->changed_at()) continue;
         last = memo.reads[i];
-        name = names(catalog, {memo.verdict->reads[i]});
+        const auto& oids = memo.verdict->reads;
+        name = i < oids.size() ? names(catalog, {oids[i]}) : "this query";
     }
     if (last->changed_at() == 0) return "none since the start";
-    return name + " by session " + std::to_string(last->changed_by()) + ", " +
+    const auto by = last->changed_by();
+    return name + (by == 0 ? " by INVALIDATE" : " by session " + std::to_string(by)) + ", " +
            milliseconds(now - last->changed_at()) + " ago" + (last->fenced() ? ", under way" : "");
 }
 

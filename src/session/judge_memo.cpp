@@ -56,6 +56,8 @@ MemoPtr JudgeMemo::judge(const JudgeContext& context, std::string_view text,
     ++parses_;
     for (const auto oid : entry->verdict->reads)
         entry->reads.push_back(&context.database->relation(oid));
+    if (entry->verdict->not_cached == query::NotCached::none)
+        entry->reads.push_back(&context.database->query(entry->fingerprint));
     for (const auto oid : entry->verdict->written)
         entry->writes.push_back(&context.database->relation(oid));
     if (entry->verdict->literal_dependent)

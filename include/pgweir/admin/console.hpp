@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "pgweir/admin/cache_admin.hpp"
 #include "pgweir/admin/snapshot.hpp"
 #include "pgweir/admin/stats_history.hpp"
 #include "pgweir/auth/hba.hpp"
@@ -30,6 +31,7 @@ struct ConsoleHooks {
     /// now.
     std::function<void(std::function<void(std::vector<std::string>)> done)> reload;
     std::function<auth::HbaRulesPtr()> hba = {};  // empty, or giving null: no rules
+    CacheAdmin* cache = nullptr;                  // outlives the console; null: there is none
 };
 
 class Console {

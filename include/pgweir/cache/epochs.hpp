@@ -31,6 +31,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "pgweir/base/clock.hpp"
@@ -54,6 +55,11 @@ class RelationState {
     /// Every entry that depends on this is invalid from now on. For changes that are already
     /// visible.
     void bump() noexcept { epoch_.fetch_add(1, std::memory_order_seq_cst); }
+    /// The same by hand.
+    void invalidate(base::Nanos now) noexcept {
+        bump();
+        note(0, now);
+    }
     RelationState& wider() noexcept { return wider_ != nullptr ? *wider_ : *this; }
     /// For people: which session's write invalidated it last, and when; 0: none has. Not exact
     /// where two write at once.
@@ -140,6 +146,13 @@ class EpochDomain {
     RelationState& whole() noexcept { return whole_; }
     RelationState& schema() noexcept { return schema_; }
     RelationState& relation(query::Oid oid);
+    /// What every answer to a query depends on, shared by many queries, so that they can be
+    /// invalidated by hand.
+    RelationState& query(std::uint64_t fingerprint) noexcept {
+        return queries_[fingerprint % queries_.size()];
+    }
+    /// All that anybody has asked for; they stay where they are.
+    std::vector<std::pair<query::Oid, const RelationState*>> known();
 
   private:
     struct Shard {
@@ -148,6 +161,7 @@ class EpochDomain {
     };
     RelationState whole_;
     RelationState schema_;
+    std::array<RelationState, 64> queries_;
     std::atomic<std::size_t> count_{0};
     std::array<Shard, 16> shards_;
 };
@@ -171,6 +185,8 @@ class DatabaseState {
     RelationState& everything() noexcept { return everything_; }
     /// Stable address; locks a mutex, so remember it. Beyond kMaxRelations of a name: whole().
     RelationState& relation(query::Oid oid) { return domain_.relation(oid); }
+    RelationState& query(std::uint64_t fingerprint) noexcept { return domain_.query(fingerprint); }
+    std::vector<std::pair<query::Oid, const RelationState*>> known() { return domain_.known(); }
 
     /// To be called before the catalog is read; nothing while a commit that may change it is in
     /// flight.

@@ -25,6 +25,8 @@
 
 namespace pgweir::server {
 
+class CacheView;
+
 class Supervisor final : public admin::SnapshotSource {
   public:
     explicit Supervisor(const config::ConfigPtr& config);
@@ -97,6 +99,7 @@ class Supervisor final : public admin::SnapshotSource {
     std::shared_ptr<session::StatementTable> statements_ =
         std::make_shared<session::StatementTable>();
     std::unique_ptr<cache::ResultCache> cache_;
+    std::unique_ptr<CacheView> cache_view_;
     std::unique_ptr<admin::SlowLogWriter> slow_log_;
     base::Nanos advice_at_ = 0;                                     // next time
     std::set<std::pair<std::string_view, std::uint64_t>> advised_;  // rule and query, told already

@@ -28,7 +28,8 @@ struct JudgeContext {
 struct MemoEntry {
     query::VerdictPtr verdict;
     std::uint64_t catalog_version = 0;  // DatabaseState's, when it was judged; 0: without a catalog
-    std::vector<cache::RelationState*> reads;   // without the database's own state
+    /// Without the database's own state; the last is the query's.
+    std::vector<cache::RelationState*> reads;
     std::vector<cache::RelationState*> writes;  // Writes::relations
     bool may_name_statement = true;             // it may be EXECUTE or DEALLOCATE
     std::uint64_t fingerprint = 0;

@@ -38,19 +38,20 @@ struct CommandInput {
     base::Nanos now;                           // monotonic
     const auth::HbaRules* hba = nullptr;       // the rules in force, if there are any
     std::span<const std::string> arguments{};  // what stands behind the topic
+    CacheAdmin* cache = nullptr;
 };
 
 using Columns = std::span<const wire::Column>;
 using MakeRows = void (*)(const CommandInput&, RowWriter&);
 
-enum class Verb : std::uint8_t { show, set, reload, reset };
+enum class Verb : std::uint8_t { show, set, reload, reset, invalidate };
 
 /// Whom the console lets do something. Who is in neither list has no console.
 enum class Right : std::uint8_t { stats, admin };
 
 struct Command {
     Verb verb;
-    std::string_view topic;  // of SHOW, in lower case
+    std::string_view topic;  // of SHOW and INVALIDATE, in lower case
     std::string_view help;
     bool needs_snapshot = false;
     Right right = Right::admin;  // unless the table says otherwise
@@ -62,8 +63,11 @@ struct Command {
 };
 
 std::span<const Command> commands() noexcept;
-/// SHOW's command for a topic; null: there is none.
-const Command* find_show(std::string_view topic) noexcept;
+/// Null: there is none.
+const Command* find_command(Verb verb, std::string_view topic) noexcept;
+inline const Command* find_show(std::string_view topic) noexcept {
+    return find_command(Verb::show, topic);
+}
 
 /// A setting of a real server that drivers ask for after they have connected.
 struct FakedSetting {
@@ -109,6 +113,17 @@ extern const std::array<wire::Column, 9> kHbaColumns;
 void show_hba(const CommandInput& input, RowWriter& row);
 extern const std::array<wire::Column, 12> kCacheColumns;
 void show_cache(const CommandInput& input, RowWriter& row);
+extern const std::array<wire::Column, 11> kCacheQueriesColumns;
+void show_cache_queries(const CommandInput& input, RowWriter& row);
+extern const std::array<wire::Column, 6> kCacheRelationsColumns;
+void show_cache_relations(const CommandInput& input, RowWriter& row);
+extern const std::array<wire::Column, 5> kCacheGuaranteeColumns;
+void show_cache_guarantee(const CommandInput& input, RowWriter& row);
+std::string check_invalidate_table(std::span<const std::string> arguments);
+std::string check_invalidate_query(std::span<const std::string> arguments);
+/// Does what INVALIDATE <topic> says; the error, or empty. The arguments were checked.
+std::string invalidate(std::string_view topic, std::span<const std::string> arguments,
+                       CacheAdmin& cache);
 extern const std::array<wire::Column, 5> kMemColumns;
 void show_mem(const CommandInput& input, RowWriter& row);
 

@@ -20,7 +20,7 @@ constexpr std::size_t kMaxValue = 8192;  // bytes of one value in a row
 constexpr bool kFromWorkers = true;
 constexpr bool kAtHand = false;
 
-constexpr std::array<Command, 22> kCommands{{
+constexpr std::array<Command, 28> kCommands{{
     PGWEIR_SHOW("help", "what there is", kAtHand, {}, nullptr),
     PGWEIR_SHOW("config", "options in force", kAtHand, kConfigColumns, show_config),
     PGWEIR_SHOW("databases", "databases and where they are", kFromWorkers, kDatabasesColumns,
@@ -43,6 +43,31 @@ constexpr std::array<Command, 22> kCommands{{
     PGWEIR_SHOW("totals", "totals and averages of everything", kFromWorkers, kTotalsColumns,
                 show_totals),
     PGWEIR_SHOW("cache", "the result cache per database", kFromWorkers, kCacheColumns, show_cache),
+    PGWEIR_SHOW("cache queries", "what is cached, why not, and what it has saved", kFromWorkers,
+                kCacheQueriesColumns, show_cache_queries),
+    PGWEIR_SHOW("cache relations", "what was written to lately, and by whom", kAtHand,
+                kCacheRelationsColumns, show_cache_relations),
+    PGWEIR_SHOW("cache guarantee", "what a hit promises, per database", kAtHand,
+                kCacheGuaranteeColumns, show_cache_guarantee),
+    Command{Verb::invalidate,
+            "table",
+            "drop what depends on [[database.]schema.]table",
+            kAtHand,
+            Right::admin,
+            {},
+            nullptr,
+            true,
+            check_invalidate_table},
+    Command{Verb::invalidate,
+            "query",
+            "drop the answers to the query with this fingerprint",
+            kAtHand,
+            Right::admin,
+            {},
+            nullptr,
+            true,
+            check_invalidate_query},
+    Command{Verb::invalidate, "all", "drop everything in the cache", kAtHand, Right::admin},
     Command{Verb::show, "hba", "the rules, or with address, database and user the one that is met",
             kAtHand, Right::admin, kHbaColumns, show_hba, true},
     Command{Verb::show, "queries", "statistics per query", kFromWorkers, Right::stats,
@@ -60,9 +85,9 @@ constexpr std::array<Command, 22> kCommands{{
 
 std::span<const Command> commands() noexcept { return kCommands; }
 
-const Command* find_show(std::string_view topic) noexcept {
+const Command* find_command(Verb verb, std::string_view topic) noexcept {
     const auto at = std::find_if(kCommands.begin(), kCommands.end(), [&](const Command& c) {
-        return c.verb == Verb::show && c.topic == topic;
+        return c.verb == verb && c.topic == topic;
     });
     return at == kCommands.end() ? nullptr : &*at;
 }
@@ -74,7 +99,8 @@ std::string usage() {
     std::transform(topics.begin(), topics.end(), topics.begin(), [](char c) {
         return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
     });
-    return topics + "\nSET key = arg\nRELOAD\nRESET QUERIES";
+    return topics +
+           "\nSET key = arg\nRELOAD\nRESET QUERIES\nINVALIDATE TABLE name|QUERY fingerprint|ALL";
 }
 
 RowWriter& RowWriter::raw(std::string_view value) {

@@ -343,6 +343,67 @@ TEST_CASE("SHOW CONFIG has our options and the two numbers PgBouncer's exporter 
     CHECK(r.at(at["listen.port"], "changeable") == "no");
 }
 
+namespace {
+
+struct FakeCache final : CacheAdmin {
+    std::vector<std::string> done;
+
+    std::vector<CacheQueryRow> queries() override {
+        return {{0xabc, "app", "yes", "none", 1, 2, 3, 4, 5'000'000, 6000}};
+    }
+    std::vector<CacheRelationRow> relations() override {
+        return {{"app", "public.t", 4, 1, 7, 1}, {"app", "public.u", 2, 0, 0, 0}};
+    }
+    std::vector<CacheGuaranteeRow> guarantees() override {
+        return {{"app", "h:5432", "off", "why"}};
+    }
+    std::size_t invalidate_table(std::span<const std::string> name) override {
+        done.emplace_back("table");
+        for (const auto& part : name) done.back() += " " + part;
+        return name.back() == "none" ? 0 : 1;
+    }
+    void invalidate_query(std::uint64_t fingerprint) override {
+        done.push_back("query " + std::to_string(fingerprint));
+    }
+    void invalidate_all() override { done.emplace_back("all"); }
+};
+
+}  // namespace
+
+TEST_CASE("SHOW CACHE QUERIES, RELATIONS and GUARANTEE tell what the cache says") {
+    FakeSource source;
+    FakeCache cache;
+    const auto config = std::make_shared<const config::Config>();
+    Console console(source, {[&] { return config; }, {}, {}, &cache});
+    const auto run = [&](const std::string& sql, bool admin) {
+        std::string got;
+        console.execute(sql, {.admin = admin}, [&](std::string bytes) { got = std::move(bytes); });
+        return read_reply(got);
+    };
+    const auto queries = run("SHOW CACHE QUERIES", false);
+    CHECK(queries.at(0, "fingerprint") == "0000000000000abc");
+    CHECK(queries.at(0, "time_saved") == "5000");
+    CHECK(queries.at(0, "time_spent") == "6");
+    const auto relations = run("show cache relations", false);
+    CHECK(relations.at(0, "changed_by") == "session 7");
+    CHECK(relations.at(1, "changed_by") == "NULL");
+    const auto guarantee = run("SHOW CACHE GUARANTEE", false);
+    CHECK(guarantee.at(0, "promise") == "nothing is answered from the cache");
+    CHECK(guarantee.at(0, "reason") == "why");
+
+    CHECK(run("INVALIDATE ALL", false).error['C'] == "42501");
+    CHECK(cache.done.empty());
+    CHECK(run("INVALIDATE ALL", true).tags == std::vector<std::string>{"INVALIDATE"});
+    CHECK(run("invalidate table app.\"S\".t; invalidate query '00000000000000ff'", true)
+              .tags.size() == 2);
+    CHECK(cache.done == std::vector<std::string>{"all", "table app S t", "query 255"});
+    CHECK(run("INVALIDATE TABLE none", true).error['C'] == "42P01");
+    for (const char* wrong :
+         {"INVALIDATE", "INVALIDATE TABLE", "INVALIDATE TABLE a.", "INVALIDATE x",
+          "INVALIDATE TABLE a.b.c.d", "INVALIDATE ALL 1", "INVALIDATE QUERY 5"})
+        CHECK_MESSAGE(run(wrong, true).error['C'] == "42601", wrong);
+}
+
 TEST_CASE("SHOW DATABASES, CACHE, STATE and MEM tell what the snapshot says") {
     TestConsole t;
     DatabaseRow d;
