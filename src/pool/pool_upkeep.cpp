@@ -36,7 +36,7 @@ bool is_final(const ServerFailure& why) {
 
 }  // namespace
 
-ServerConnection* Pool::open(LoginObserver* observer, const Credentials& credentials) {
+ServerConnection* Pool::open(LoginObserver* observer, const Credentials* credentials) {
     auto permit = Permit::take(shared_);
     if (!permit) return nullptr;
     auto owned =
@@ -45,16 +45,16 @@ ServerConnection* Pool::open(LoginObserver* observer, const Credentials& credent
     servers_.emplace(server->id(), std::move(owned));
     starting_.push_back(*server);
     host_.counters().server_connects.add(1);
-    server->start(credentials, observer);
+    server->start(credentials != nullptr ? *credentials : shared_->credentials(), observer);
     return server;
 }
 
 ServerConnection* Pool::open_for_login(const Credentials& credentials, LoginObserver& observer) {
-    if (auto* server = open(&observer, credentials)) return server;
+    if (auto* server = open(&observer, &credentials)) return server;
     auto* oldest = idle_.front();
     if (oldest == nullptr) return nullptr;
     remove(*oldest, "a login needs its place");
-    return open(&observer, credentials);
+    return open(&observer, &credentials);
 }
 
 void Pool::open_if_needed() {
@@ -63,7 +63,7 @@ void Pool::open_if_needed() {
     while (starting_.size() + cleaning_.size() < waiters_.size()) {
         // After a failure one connection tries while the others wait for what it finds.
         if (connect_failures_ > 0 && !starting_.empty()) return;
-        if (open(nullptr, shared_->credentials()) == nullptr) return;
+        if (open(nullptr, nullptr) == nullptr) return;
         if (now < retry_at_) return;
     }
 }
@@ -196,7 +196,7 @@ void Pool::keep_warm(base::Nanos now) {
     const auto credentials = shared_->credentials();
     if (!named_user && credentials.state == Credentials::State::unknown) return;
     if (shared_->permits_used() < std::min(db.pool.min_size, db.pool.max_size))
-        open(nullptr, credentials);
+        open(nullptr, &credentials);
 }
 
 void Pool::tick(base::Nanos now) {

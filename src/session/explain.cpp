@@ -111,7 +111,7 @@ std::string change_text(const MemoEntry& memo, cache::DatabaseState& database,
 
 }  // namespace
 
-std::optional<std::string_view> Session::explains_cache(std::string_view text) noexcept {
+std::optional<std::string_view> Session::explained(std::string_view text) noexcept {
     if (!take_word(text, "explain") || !take_word(text, "cache")) return std::nullopt;
     while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
     return text;

@@ -54,7 +54,7 @@ void Session::on_client_bytes(std::string_view bytes) noexcept {
     if (in_ == nullptr) {
         const auto done = consume(bytes);
         turn_->server.flush();
-        if (done < bytes.size() && !ended_) in_ = std::make_unique<std::string>(bytes.substr(done));
+        if (done < bytes.size() && !ended_) in_ = env_.texts.take(bytes.substr(done));
     } else {
         in_->append(bytes);
         consume_buffer();
@@ -74,7 +74,7 @@ void Session::consume_buffer() {
     const auto done = consume(*in_);
     turn_->server.flush();  // it may hold views into the buffer
     if (done == in_->size())
-        in_.reset();
+        env_.texts.give(std::move(in_));
     else if (done > 0)
         in_->erase(0, done);
     if (in_ == nullptr || in_->size() <= kInputBound) {
@@ -174,7 +174,7 @@ void Session::on_lease_failed(const pool::ServerFailure& why) noexcept {
     if (in_ == nullptr) return;
     const auto done = fail_unit(*in_, why);
     in_->erase(0, done);
-    if (in_->empty()) in_.reset();
+    if (in_->empty()) env_.texts.give(std::move(in_));
     consume_buffer();
 }
 

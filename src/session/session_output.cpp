@@ -536,7 +536,7 @@ void Session::settings_refused() {
     if (in_ == nullptr) return;
     const auto done = fail_unit(*in_, *why);
     in_->erase(0, done);
-    if (in_->empty()) in_.reset();
+    if (in_->empty()) env_.texts.give(std::move(in_));
     consume_buffer();
 }
 

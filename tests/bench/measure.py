@@ -166,7 +166,8 @@ def instructions(environment, program, role, scenario, queries=4000):
         subprocess.run(["callgrind_control", flag, str(endpoint.pid)], check=True, timeout=60,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **endpoint.user)
 
-    arguments = [*scenario.load_arguments(), "-w", 1, "-n", queries]
+    # Under callgrind everything takes long, the first reading of the catalog too.
+    arguments = [*scenario.load_arguments(), "-w", 8, "-n", queries]
     try:
         with Load(program, endpoint, arguments, 180) as load:
             load.line()

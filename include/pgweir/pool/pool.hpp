@@ -141,7 +141,9 @@ class Pool final : public Leaser {
   private:
     using ServerList = base::IntrusiveList<ServerConnection, &ServerConnection::link>;
 
-    ServerConnection* open(LoginObserver* observer, const Credentials& credentials);
+    /// Nothing where all places are taken. Without credentials with the pool's, which are looked up
+    /// only when there is a place: every client that waits comes here.
+    ServerConnection* open(LoginObserver* observer, const Credentials* credentials);
     void open_if_needed();
     void give_or_idle(ServerConnection& server);
     ServerConnection* find_idle(std::uint32_t process);

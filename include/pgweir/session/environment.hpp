@@ -20,6 +20,7 @@
 #include "pgweir/session/gather.hpp"
 #include "pgweir/session/judge_memo.hpp"
 #include "pgweir/session/statement.hpp"
+#include "pgweir/session/text_store.hpp"
 
 namespace pgweir::session {
 
@@ -73,6 +74,7 @@ class Environment {
     bool sequences_read = false;
 
     ExchangeStore exchanges;
+    TextStore texts;
     std::shared_ptr<StatementTable> statements;  // of all workers
     JudgeMemo memo;
     std::string key_buffer;                      // for building one key at a time

@@ -214,7 +214,12 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void count_hit();
 
     // explain.cpp: EXPLAIN CACHE
-    static std::optional<std::string_view> explains_cache(std::string_view text) noexcept;
+    static std::optional<std::string_view> explained(std::string_view text) noexcept;
+    static std::optional<std::string_view> explains_cache(std::string_view text) noexcept {
+        // Almost no statement begins so; one look tells.
+        const char c = text.empty() ? 'x' : text.front();
+        return c <= ' ' || (c | 0x20) == 'e' ? explained(text) : std::nullopt;
+    }
     void explain_cache(std::string_view query);
 
     // session_output.cpp: frames from the server
