@@ -2,6 +2,7 @@
 #include "pgweir/pool/pool.hpp"
 
 #include "pgweir/base/log.hpp"
+#include "pgweir/base/plants.hpp"
 #include "pgweir/pool/cancel.hpp"
 #include "pgweir/wire/sqlstate.hpp"
 
@@ -174,7 +175,8 @@ void Pool::give_or_idle(ServerConnection& server) {
         open_if_needed();
         return;
     }
-    if (server.cancels_in_flight > 0) {  // a late cancel must not hit the next query
+    if (server.cancels_in_flight > 0 &&
+        !base::planted(base::Plant::late_cancel)) {  // a late cancel must not hit the next query
         cleaning_.push_back(server);
         server.unlease(now);
         set_idle_count();
@@ -203,6 +205,12 @@ bool Pool::give_to_waiter(ServerConnection& server) {
     counters_.server_assignment_count.add(1);
     server.lease_to(&waiter->server_user(), now());
     waiter->on_lease(server);
+    if (base::planted(base::Plant::two_waiters_woken) && server.user() == &waiter->server_user()) {
+        if (auto* second = waiters_.pop_front(); second != nullptr) {
+            server.lease_to(&second->server_user(), now());
+            second->on_lease(server);
+        }
+    }
     return true;
 }
 

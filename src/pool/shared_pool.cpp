@@ -1,6 +1,8 @@
 // See shared_pool.hpp.
 #include "pgweir/pool/shared_pool.hpp"
 
+#include "pgweir/base/plants.hpp"
+
 namespace pgweir::pool {
 
 namespace {
@@ -102,7 +104,7 @@ bool SharedPool::take() noexcept {
 
 void SharedPool::give() noexcept {
     host_->give();
-    used_.fetch_sub(1);
+    used_.fetch_sub(base::planted(base::Plant::closing_not_counted) ? 2 : 1);
 }
 
 Permit Permit::take(const std::shared_ptr<SharedPool>& pool) {

@@ -217,8 +217,11 @@ void Session::maybe_release() {
     if (server_ == nullptr || ended_ || consuming_) return;
     auto& x = *exchange_;
     if (terminating_ && x.expects.empty()) return end();
-    if (!x.expects.empty() || x.unsynced || tx_ != TxStatus::idle || reply_left_ > 0 ||
-        held_ != nullptr || client_left_ > 0)
+    const bool open_tx = base::planted(base::Plant::return_failed_transaction)
+                             ? tx_ == TxStatus::in_transaction
+                             : tx_ != TxStatus::idle;
+    if (!x.expects.empty() || x.unsynced || open_tx || reply_left_ > 0 || held_ != nullptr ||
+        client_left_ > 0)
         return;
     if (identity_->mode == config::PoolMode::session || copy_in_ || pin_lasts_) return;
     if (x.suspect) {
@@ -309,7 +312,7 @@ void Session::end() {
 
 void Session::fatal(const wire::Report& report) {
     if (ended_) return;
-    if (!fatal_seen_) {
+    if (!fatal_seen_ || base::planted(base::Plant::two_fatals)) {
         std::string out;
         wire::write_error(out, report);
         turn_->client.copy(out);
@@ -378,7 +381,8 @@ void Session::on_cancel_request(pool::CancelToken settled) noexcept {
                          "canceling statement due to user request", "", false});
         return;
     }
-    const bool own = exchange_ && exchange_->expects.size() == 1 && exchange_->expects[0].inspect;
+    const bool own = exchange_ && exchange_->expects.size() == 1 &&
+                     (exchange_->expects[0].inspect || exchange_->expects[0].quiet);
     if (server_ != nullptr && exchange_ && !exchange_->expects.empty() && !preparing_ && !own)
         leaser_.cancel(*server_, std::move(settled));
 }

@@ -174,7 +174,7 @@ bool Session::whole_answer(Run& run) {
     if (rest.size() != kReadySize || rest[0] != be::kReadyForQuery ||
         base::load_u32(rest.data() + 1) != kReadySize - 1)
         return false;
-    if (x.expects.size() != 1) return false;
+    if (x.expects.size() != 1 || x.reset_settings) return false;
     const auto& front = x.expects.front();
     if (front.swallow || (front.kind != Kind::query && front.kind != Kind::sync)) return false;
     const char status = rest[wire::kHeaderSize];
@@ -288,6 +288,8 @@ Session::Reply Session::on_server_frame(Run& run, char type, std::string_view bo
         case be::kParameterStatus:
             // What RESET undid and we set again is news to the client.
             if (asked && x.expects.front().swallow && !x.expects.front().quiet)
+                return Reply::swallow;
+            if (base::planted(base::Plant::no_parameter_status) && type == be::kParameterStatus)
                 return Reply::swallow;
             if (type == be::kParameterStatus) note_parameter(body);
             tee_to_all(whole);
@@ -484,6 +486,7 @@ Session::Reply Session::on_ready_for_query(Run& run, std::string_view body) {
     --x.ready_expected;
     if (front.work != 0 && x.sqlstate.empty()) x.work = front.work;
     if (front.inspect) preparing_ = false;
+    if (front.tells_ready) return Reply::forward;
     if (front.quiet || front.inspect) return Reply::swallow;
     if (front.swallow) {
         if (lease_failure_ != nullptr) {
@@ -499,8 +502,16 @@ Session::Reply Session::on_ready_for_query(Run& run, std::string_view body) {
         }
         return Reply::swallow;
     }
+    if (base::planted(base::Plant::return_at_first_ready)) {
+        x.expects.clear();
+        x.ready_expected = 0;
+    }
+    const bool alone = x.expects.empty();
     ready(static_cast<wire::TxStatus>(status));
-    return Reply::forward;
+    if (!alone || x.expects.empty()) return Reply::forward;
+    // The client's settings are coming back after RESET: it is told of them before it goes on.
+    x.expects.back().tells_ready = true;
+    return Reply::swallow;
 }
 
 /// The server is ready after what the client asked.

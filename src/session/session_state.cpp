@@ -8,6 +8,7 @@
 #include "inspection.hpp"
 #include "pgweir/base/bytes.hpp"
 #include "pgweir/base/log.hpp"
+#include "pgweir/base/plants.hpp"
 #include "pgweir/session/session.hpp"
 #include "pgweir/wire/sqlstate.hpp"
 #include "session_sql.hpp"
@@ -239,7 +240,7 @@ void Session::carry(Inspection& found) {
     for (const auto& s : start().profile->settings)
         if (actual->find(s.first).data() == nullptr) wanted.push_back(s);
     const auto profile = pool::intern_profile(std::move(wanted));
-    server_->profile = actual;
+    if (!base::planted(base::Plant::identity_forgotten)) server_->profile = actual;
     server_->application_name = found.application_name;
     application_name_ =
         found.has_application_name ? found.application_name : start_application_name();

@@ -44,12 +44,14 @@ void SettingsProbe::on_lease(pool::ServerLink& server) noexcept {
 
 void SettingsProbe::start() {
     parameters_ = pool_.shared()->parameters(0).value_or(pool::Parameters{});
-    std::string sql;
-    // From nothing, so that every parameter the profile changes is reported.
-    pool::append_settings_sql(sql, *server_->profile, *pool::empty_profile());
-    pool::append_settings_sql(sql, *pool::empty_profile(), *profile_);
-    std::string message;
-    wire::write_query(message, sql);
+    // From nothing, and as queries of their own: servers report at the end of a query, and only
+    // what differs from what they reported last.
+    std::string nothing, wanted, message;
+    pool::append_settings_sql(nothing, *server_->profile, *pool::empty_profile());
+    pool::append_settings_sql(wanted, *pool::empty_profile(), *profile_);
+    wire::write_query(message, nothing);
+    wire::write_query(message, wanted);
+    ready_expected_ = 2;
     const iovec part{message.data(), message.size()};
     server_->send({&part, 1});
 }
@@ -76,7 +78,7 @@ void SettingsProbe::on_server_bytes(std::string_view bytes) noexcept {
             failed_ = true;
             failure_ = {std::string(f.sqlstate), std::string(f.message), std::string(f.detail),
                         true};
-        } else if (frame.type == wire::be::kReadyForQuery) {
+        } else if (frame.type == wire::be::kReadyForQuery && --ready_expected_ == 0) {
             in_.clear();
             finish();
             return;

@@ -174,6 +174,29 @@ TEST_CASE("RESET goes back to what the session began with") {
     CHECK(ask(c, "SHOW DateStyle") == "German, DMY");
 }
 
+TEST_CASE("a client is told of its own settings before RESET is over, and at login always") {
+    Proxy one(Cluster::shared(), {{{"pool", "{min_size: 0, max_size: 1}"}}, {}, {}, 0});
+    const auto zone = [](const Messages& m) {
+        return parameter_status(m, "TimeZone").value_or("");
+    };
+    const auto tokyo = [&](const std::string& memory) {
+        return RawClient::login(one.port(), "app", "app",
+                                {{"TimeZone", "Asia/Tokyo"}, {"work_mem", memory}});
+    };
+    CHECK(zone(tokyo("5MB").greeting()) == "Asia/Tokyo");
+    // The server has that zone already when this one's other setting is tried.
+    auto c = tokyo("6MB");
+    CHECK(zone(c.greeting()) == "Asia/Tokyo");
+    for (const auto* sql : {"DISCARD ALL", "RESET ALL", "RESET TimeZone"}) {
+        CAPTURE(sql);
+        CHECK(zone(c.ask(msg::query("SET TimeZone = 'UTC'"))) == "UTC");
+        const auto m = c.ask(msg::query(sql));
+        CHECK(zone(m) == "Asia/Tokyo");
+        CHECK(count_type(m, 'Z') == 1);
+        CHECK(ask(c, "SHOW work_mem") == "6MB");
+    }
+}
+
 TEST_CASE("notifications reach the session that listens") {
     auto c = login();
     c.ask(msg::query("LISTEN bell"));

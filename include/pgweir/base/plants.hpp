@@ -1,8 +1,8 @@
-// Bugs planted on purpose, to prove that the consistency checker finds them, and places where a
-// test build waits now and then, so that rare interleavings become common. Only a build configured
-// with -Dplants=true contains any: elsewhere both functions are constants and leave no code.
-// Chosen when the program starts: PGWEIR_PLANT names one (M05), PGWEIR_HOLDS=1 switches the waits
-// on. Thread: any.
+// Bugs planted on purpose, to prove that the checkers of consistency (M) and of leaks (P) find
+// them, and places where a test build waits now and then, so that rare interleavings become common.
+// Only a build configured with -Dplants=true contains any: elsewhere both functions are constants
+// and leave no code. Chosen when the program starts: PGWEIR_PLANT names one (M05), PGWEIR_HOLDS=1
+// switches the waits on. Thread: any.
 #pragma once
 
 #include <array>
@@ -42,6 +42,16 @@ enum class Plant : std::uint8_t {
     hash_only,
     several_as_one,
     suspended_portal,
+    return_at_first_ready,
+    return_failed_transaction,
+    identity_forgotten,
+    late_cancel,
+    closing_not_counted,
+    two_waiters_woken,
+    forward_after_framing_error,
+    two_fatals,
+    no_parameter_status,
+    evicted_still_known,
     count_
 };
 
@@ -49,7 +59,8 @@ enum class Plant : std::uint8_t {
 inline constexpr std::array<std::string_view, static_cast<std::size_t>(Plant::count_)> kPlantNames{
     "",    "M01", "M02", "M03", "M04", "M05", "M06", "M07", "M08", "M09",
     "M10", "M11", "M12", "M13", "M14", "M17", "M18", "M19", "M20", "M21",
-    "M23", "M24", "M25", "M26", "M27", "M28", "M29", "M30", "M31", "M32"};
+    "M23", "M24", "M25", "M26", "M27", "M28", "M29", "M30", "M31", "M32",
+    "P01", "P02", "P03", "P04", "P05", "P06", "P07", "P08", "P09", "P10"};
 
 enum class Hold : std::uint8_t { before_fill_is_sent, before_publish, after_fence, before_settle };
 

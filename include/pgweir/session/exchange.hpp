@@ -38,6 +38,7 @@ struct Expect {
     Kind kind = Kind::query;
     bool swallow = false;      // asked by the proxy, not by the client
     bool quiet = false;        // and a failure of it is nobody's business
+    bool tells_ready = false;  // its end is what the client waits for
     bool behind_copy = false;  // sync: sent behind CopyDone or CopyFail, so not ignored by COPY
     bool inspect = false;      // the answer says what the session has left on the server
     bool own_error = false;    // sent to make the server fail; `statement` is the index in errors

@@ -37,6 +37,7 @@ class SettingsProbe final : public pool::Waiter, public pool::ServerUser {
     pool::ServerLink* server_ = nullptr;
     std::string in_;
     pool::Parameters parameters_;
+    unsigned ready_expected_ = 0;
     bool failed_ = false;
     pool::ServerFailure failure_;
 };
