@@ -25,6 +25,7 @@ std::string word(std::string_view words, std::size_t index) {
 }
 
 constexpr std::string_view kTls = "disable|allow|prefer|require|verify-ca|verify-full";
+constexpr std::string_view kReuse = "always|never";
 constexpr std::string_view kModes = "session|transaction|statement";
 constexpr std::string_view kMethods = "forward|trust|scram-sha-256|md5|hba";
 constexpr std::string_view kNegotiations = "postgres|direct";
@@ -170,6 +171,10 @@ constexpr Option kOptions[] = {
      FLAG(t.config->auth.allow_remote_trust)},
     {"pool.mode", choice, "transaction", "", false, kModes,
      "When a server connection goes back to the pool.", WORD(t.pool->mode, PoolMode, kModes)},
+    {"pool.reuse", choice, "always", "", false, kReuse,
+     "Session mode: never closes a server connection with its session, so that each session gets "
+     "one nobody has used.",
+     WORD(t.pool->reuse, PoolReuse, kReuse)},
     {"pool.min_size", integer, "5", "DB_POOL_MIN", false, "0..100000",
      "Server connections kept open.", COUNT(t.pool->min_size, std::uint32_t)},
     {"pool.max_size", integer, "20", "DB_POOL_SIZE DB_POOL_MAX", false, "1..100000",

@@ -93,12 +93,23 @@ void Pool::lease(ServerConnection& server, ServerUser& user) {
     counters_.server_assignment_count.add(1);
 }
 
+void Pool::hand_over(ServerLink& server, ServerUser& to) noexcept {
+    as_connection(server).lease_to(&to, now());
+}
+
 void Pool::release(ServerLink& link, Release how) {
     auto& server = as_connection(link);
     const auto now = this->now();
     server.unlease(now);
     server.pinned = false;
     if (server.state() == ServerState::closed) return;
+    const auto& settings = config_->database.pool;
+    if (settings.reuse == config::PoolReuse::never && settings.mode == config::PoolMode::session) {
+        if (how.how == Release::How::abandon) cancel(server);
+        remove(server, "pool.reuse is never");
+        open_if_needed();
+        return;
+    }
     switch (how.how) {
         case Release::How::clean:
             if (server.tx != wire::TxStatus::idle || server.dirty)

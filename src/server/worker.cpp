@@ -13,7 +13,7 @@ namespace {
 
 constexpr base::Nanos kTick = 100 * base::kMillisecond;
 /// The process number a client cancels with: worker and slot (its secret is elsewhere).
-constexpr unsigned kSlotBits = 24;
+constexpr unsigned kSlotBits = session::kCancelSlotBits;
 
 }  // namespace
 
@@ -349,6 +349,11 @@ void Worker::route_cancel(session::ClientConnection& canceller, std::uint32_t pi
     });
     const auto* address = reinterpret_cast<const sockaddr*>(&from.storage);
     if (!from.is_local() && address_limits().failures.exhausted(address, loop_.now())) return;
+    if (session::is_server_pid(pid))
+        return supervisor_.worker(0).post(
+            [pid, key, from, settled = std::move(settled)](Worker& w) {
+                w.cancel_by_server(pid, key, from, settled);
+            });
     const auto worker = (pid >> kSlotBits) - 1;
     if (worker >= supervisor_.workers()) return;
     const auto slot = pid & ((1u << kSlotBits) - 1);
@@ -367,6 +372,25 @@ void Worker::cancel(std::uint32_t slot, const std::string& key, const io::Addres
         if (client->session() != nullptr) client->session()->on_cancel_request(std::move(settled));
         return;
     }
+    note_wrong_key(from);
+}
+
+/// Sessions that keep their server connection are known by its process number. Looks here, then on
+/// the next worker.
+void Worker::cancel_by_server(std::uint32_t pid, const std::string& key, const io::Address& from,
+                              pool::CancelToken settled) {
+    for (auto& [id, client] : by_id_) {
+        if (client->server_pid() != pid || !client->cancel_key_matches(key)) continue;
+        if (client->session() != nullptr) client->session()->on_cancel_request(std::move(settled));
+        return;
+    }
+    if (number_ + 1 == supervisor_.workers()) return note_wrong_key(from);
+    supervisor_.worker(number_ + 1).post([pid, key, from, settled = std::move(settled)](Worker& w) {
+        w.cancel_by_server(pid, key, from, settled);
+    });
+}
+
+void Worker::note_wrong_key(const io::Address& from) {
     if (!from.is_local())  // who guesses keys is turned away like who guesses passwords
         address_limits().failures.take(reinterpret_cast<const sockaddr*>(&from.storage),
                                        loop_.now());

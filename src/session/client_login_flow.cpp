@@ -309,11 +309,12 @@ void ClientConnection::logged_in() {
         return;
     }
     o.identity = host_.identity(database_, user_, *o.target.pool, o.profile);
-    if (auto known = o.target.pool->shared()->parameters(o.profile->id)) {
-        start_session(*known);
+    const bool keeps = o.identity->mode == config::PoolMode::session;
+    if (auto known = o.target.pool->shared()->parameters(o.profile->id); known && !keeps) {
+        start_session(*known, nullptr);
         return;
     }
-    fetch_settings();
+    fetch_settings(keeps);
 }
 
 void ClientConnection::tell_accepted() {
@@ -324,14 +325,15 @@ void ClientConnection::tell_accepted() {
     send_now(out);
 }
 
-void ClientConnection::fetch_settings() {
+/// In session mode the server connection is the session's from here on.
+void ClientConnection::fetch_settings(bool keep) {
     phase_ = Phase::settings;
     opening_->probe = std::make_unique<SettingsProbe>(
         *opening_->target.pool, opening_->profile,
         [this](base::Result<pool::Parameters> p, const pool::ServerFailure& why) {
             on_settings(std::move(p), why);
         });
-    opening_->probe->begin();
+    opening_->probe->begin(keep);
 }
 
 void ClientConnection::on_settings(base::Result<pool::Parameters> parameters,
@@ -347,11 +349,13 @@ void ClientConnection::on_settings(base::Result<pool::Parameters> parameters,
     };
     auto later = std::make_unique<Later>();
     later->probe = std::move(opening_->probe);
+    auto* server = later->probe->take_server();
     host_.loop().bury(std::move(later));
-    start_session(*parameters);
+    start_session(*parameters, server);
 }
 
-void ClientConnection::start_session(const pool::Parameters& parameters) {
+/// With a server connection of its own, a session has that one's process number.
+void ClientConnection::start_session(const pool::Parameters& parameters, pool::ServerLink* server) {
     auto& o = *opening_;
     session_ = std::make_unique<Session>(host_.environment(), *this, *o.target.pool, o.identity,
                                          application_name_);
@@ -367,9 +371,16 @@ void ClientConnection::start_session(const pool::Parameters& parameters) {
     for (const auto& [name, value] : parameters)
         wire::write_parameter_status(out, name,
                                      name == "application_name" ? application_name_ : value);
-    wire::write_backend_key(out, host_.cancel_pid(*this), cancel_key_);
+    if (server != nullptr) server_pid_ = server->process_id();
+    if (!is_server_pid(server_pid_)) server_pid_ = 0;
+    wire::write_backend_key(out, server_pid_ != 0 ? server_pid_ : host_.cancel_pid(*this),
+                            cancel_key_);
     wire::write_ready(out, wire::TxStatus::idle);
     send_now(out);
+    if (server != nullptr) {
+        o.target.pool->hand_over(*server, *session_);
+        session_->adopt(*server);
+    }
     serve();
 }
 

@@ -127,6 +127,11 @@ void Session::on_lease(pool::ServerLink& server) noexcept {
     maybe_release();
 }
 
+void Session::adopt(pool::ServerLink& server) noexcept {
+    wait_started_ = env_.now();
+    on_lease(server);
+}
+
 void Session::begin_lease() {
     if (!exchange_) exchange_ = env_.exchanges.take();
     const auto now = env_.now();

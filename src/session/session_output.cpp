@@ -283,7 +283,7 @@ Session::Reply Session::on_server_frame(Run& run, char type, std::string_view bo
     auto& x = *exchange_;
     const bool asked = !x.expects.empty();
     switch (type) {
-        case be::kNotificationResponse: tee(whole); return Reply::forward;  // whenever it is
+        case be::kNotificationResponse: tee_to_all(whole); return Reply::forward;  // whenever it is
         case be::kNoticeResponse:
         case be::kParameterStatus:
             // What RESET undid and we set again is news to the client.

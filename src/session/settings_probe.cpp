@@ -30,7 +30,8 @@ SettingsProbe::~SettingsProbe() {
     if (server_ != nullptr) pool_.release(*server_, {.how = pool::Release::How::close});
 }
 
-void SettingsProbe::begin() {
+void SettingsProbe::begin(bool keep) {
+    keep_ = keep;
     if (auto* server = pool_.acquire(*this)) {
         server_ = server;
         start();
@@ -88,8 +89,7 @@ void SettingsProbe::on_server_bytes(std::string_view bytes) noexcept {
 }
 
 void SettingsProbe::finish() {
-    auto* server = server_;
-    server_ = nullptr;
+    auto* server = keep_ && !failed_ ? server_ : std::exchange(server_, nullptr);
     if (failed_) {
         pool_.release(*server, {.how = pool::Release::How::reset});
         const auto done = std::move(done_);
@@ -100,7 +100,7 @@ void SettingsProbe::finish() {
     if (profile_->id != 0) pool_.shared()->set_parameters(profile_->id, parameters_);
     const auto done = std::move(done_);
     const auto parameters = parameters_;
-    pool_.release(*server, {.how = pool::Release::How::clean});
+    if (!keep_) pool_.release(*server, {.how = pool::Release::How::clean});
     done(parameters, {});
 }
 

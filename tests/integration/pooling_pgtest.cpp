@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <set>
 #include <thread>
 
 #include "support/proxy.hpp"
@@ -250,6 +251,53 @@ TEST_CASE("session mode keeps one server connection for a session, and cleans it
     CHECK(ask(c, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == "0");
     CHECK(ask(c, "SELECT count(*) FROM pg_prepared_statements") == "0");
     CHECK(ask(c, "SELECT count(*) FROM pg_listening_channels()") == "0");
+}
+
+TEST_CASE("in session mode a client is told the real process, and cancels by it on any worker") {
+    auto o = options("{mode: session, min_size: 0, max_size: 4}");
+    o.sections["workers"] = "2";
+    Proxy p(Cluster::shared(), o);
+    std::vector<RawClient> clients;
+    for (int i = 0; i < 4; ++i) {
+        clients.push_back(RawClient::login(p.port(), "app", "app", {{"TimeZone", "Asia/Tokyo"}}));
+        auto& c = clients.back();
+        CHECK(ask(c, "SELECT pg_backend_pid()") == std::to_string(c.backend_pid()));
+        CHECK(ask(c, "SHOW TimeZone") == "Asia/Tokyo");
+    }
+    for (auto& c : clients) {
+        c.send(msg::query("SELECT pg_sleep(30)"));
+        REQUIRE(eventually([&] {
+            return Cluster::shared().value(
+                       "SELECT state || wait_event FROM pg_stat_activity WHERE "
+                       "pid = " +
+                       std::to_string(c.backend_pid())) == "activePgSleep";
+        }));
+        RawClient guesses(p.port());
+        guesses.send(msg::cancel_request(c.backend_pid(), "abcd"));
+        CHECK(guesses.read_to_end().empty());
+        RawClient canceller(p.port());
+        canceller.send(msg::cancel_request(c.backend_pid(), c.backend_key()));
+        CHECK(canceller.read_to_end().empty());
+        CHECK(error_of(c.read_until('Z')).sqlstate == "57014");
+    }
+    Cluster::shared().value("SELECT pg_terminate_backend(" +
+                            std::to_string(clients[0].backend_pid()) + ")");
+    const auto last = clients[0].read_to_end();
+    CHECK(count_type(last, 'E') == 1);
+    CHECK(error_of(last).sqlstate == "57P01");
+}
+
+TEST_CASE("pool.reuse never gives each session a server connection nobody has used") {
+    auto o = options("{mode: session, min_size: 1, max_size: 2, reuse: never}");
+    Proxy p(Cluster::shared(), o);
+    std::set<std::uint32_t> seen;
+    for (int i = 0; i < 6; ++i) {
+        auto c = RawClient::login(p.port());
+        CHECK(seen.insert(c.backend_pid()).second);
+        ask(c, "SELECT 1");
+        if (i % 2 == 0) c.send(msg::query("SELECT pg_sleep(0.1)"));  // leaves while it runs
+    }
+    CHECK(Cluster::shared().backends() <= 3);
 }
 
 TEST_CASE("statement mode refuses transactions with 0A000 and keeps the session") {

@@ -15,6 +15,7 @@
 namespace pgweir::config {
 
 enum class PoolMode : std::uint8_t { session, transaction, statement };
+enum class PoolReuse : std::uint8_t { always, never };
 /// libpq's sslmode.
 enum class TlsMode : std::uint8_t { disable, allow, prefer, require, verify_ca, verify_full };
 enum class AuthMethod : std::uint8_t { forward, trust, scram_sha_256, md5, hba };
@@ -49,6 +50,7 @@ struct Listen {
 
 struct PoolSettings {
     PoolMode mode = PoolMode::transaction;
+    PoolReuse reuse = PoolReuse::always;  // session mode only
     std::uint32_t min_size = 5;
     std::uint32_t max_size = 20;
     base::Nanos idle_timeout = 30 * base::kSecond;

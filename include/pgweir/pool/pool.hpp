@@ -107,6 +107,8 @@ class Pool final : public Leaser {
     void parameter_changed(ServerLink& server, std::string_view name,
                            std::string_view value) override;
 
+    /// Who leases it goes on as another: a login as the session it becomes.
+    void hand_over(ServerLink& server, ServerUser& to) noexcept;
     /// Opens a connection for a login that has to be proven; null when no permit is to be had.
     ServerConnection* open_for_login(const Credentials& credentials, LoginObserver& observer);
 

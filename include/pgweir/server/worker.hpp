@@ -47,6 +47,8 @@ class Worker final : private WorkerLoop,
     void apply_config(config::ConfigPtr config);
     void cancel(std::uint32_t slot, const std::string& key, const io::Address& from,
                 pool::CancelToken settled);
+    void cancel_by_server(std::uint32_t pid, const std::string& key, const io::Address& from,
+                          pool::CancelToken settled);
     void begin_drain();
     /// Ends everybody with 57P01.
     void end_all();
@@ -95,6 +97,7 @@ class Worker final : private WorkerLoop,
     metrics::WorkerCounters counters_;
 
   private:
+    void note_wrong_key(const io::Address& from);
     class Commands;
     void on_accept(int fd, const io::Address& peer, bool distribute);
     void tick();

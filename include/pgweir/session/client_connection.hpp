@@ -93,6 +93,11 @@ class ClientHost {
     ~ClientHost() = default;
 };
 
+/// A number a client cancels with is its worker's number from 1 above these bits, and its slot;
+/// below, it is that of a server process, which no system makes that large.
+inline constexpr unsigned kCancelSlotBits = 24;
+constexpr bool is_server_pid(std::uint32_t pid) noexcept { return pid >> kCancelSlotBits == 0; }
+
 class ClientConnection final : public io::Watcher,
                                public io::Buried,
                                public ClientLink,
@@ -132,6 +137,8 @@ class ClientConnection final : public io::Watcher,
                phase_ == Phase::authenticating;
     }
     bool cancel_key_matches(std::string_view key) const noexcept;
+    /// Of the server connection it keeps, which is what the client was told; 0: it keeps none.
+    std::uint32_t server_pid() const noexcept { return server_pid_; }
     void send_now(std::string_view bytes);
 
     Phase phase() const noexcept { return phase_; }
@@ -178,9 +185,9 @@ class ClientConnection final : public io::Watcher,
     void on_password(std::string password);
     void logged_in();
     void tell_accepted();
-    void fetch_settings();
+    void fetch_settings(bool keep);
     void on_settings(base::Result<pool::Parameters> parameters, const pool::ServerFailure& why);
-    void start_session(const pool::Parameters& parameters);
+    void start_session(const pool::Parameters& parameters, pool::ServerLink* server);
     void serve();
     void refuse(std::string_view sqlstate, std::string_view message, std::string_view detail = {});
     void refuse(const pool::ServerFailure& why);
@@ -197,6 +204,7 @@ class ClientConnection final : public io::Watcher,
     io::Socket socket_;
     Phase phase_ = Phase::opening;
     bool ssl_asked_ = false, gss_asked_ = false, eof_ = false, waiting_for_permit_ = false;
+    std::uint32_t server_pid_ = 0;
     bool local_ = false;
     bool direct_tls_ = false;
     io::Address peer_;

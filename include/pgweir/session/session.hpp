@@ -39,6 +39,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
+    /// Begins on a server connection that is leased to it already.
+    void adopt(pool::ServerLink& server) noexcept;
     void on_client_bytes(std::string_view bytes) noexcept;
     /// What was queued towards the client has gone out.
     void on_client_drained() noexcept;

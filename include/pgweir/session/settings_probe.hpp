@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "pgweir/base/result.hpp"
 #include "pgweir/pool/pool.hpp"
@@ -17,7 +18,10 @@ class SettingsProbe final : public pool::Waiter, public pool::ServerUser {
     using Done = std::function<void(base::Result<pool::Parameters>, const pool::ServerFailure&)>;
     SettingsProbe(pool::Pool& pool, pool::ProfilePtr profile, Done done);
     ~SettingsProbe();
-    void begin();
+    /// With `keep` the server connection is not given back: see take_server().
+    void begin(bool keep);
+    /// After success, once: the connection with the settings in force. The caller has the lease.
+    pool::ServerLink* take_server() noexcept { return std::exchange(server_, nullptr); }
 
     pool::ServerUser& server_user() noexcept override { return *this; }
     void on_lease(pool::ServerLink& server) noexcept override;
@@ -38,6 +42,7 @@ class SettingsProbe final : public pool::Waiter, public pool::ServerUser {
     std::string in_;
     pool::Parameters parameters_;
     unsigned ready_expected_ = 0;
+    bool keep_ = false;
     bool failed_ = false;
     pool::ServerFailure failure_;
 };
