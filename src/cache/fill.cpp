@@ -79,6 +79,12 @@ Fill::Fill(ResultCache& cache, DatabaseState& database, std::string_view key,
     store(key_, key);
 }
 
+void Fill::lead_with(Lead lead) {
+    lead.captured(snapshot_.dependencies());
+    lead_ = std::move(lead);
+    if (!collecting()) lead_.land();
+}
+
 bool Fill::make_capacity(std::string& buffer, std::size_t size) {
     if (size <= buffer.capacity()) return true;
     const auto limit = cache_->max_entry();
@@ -111,6 +117,7 @@ void Fill::give_up(FillEnd end) noexcept {
     for (auto* buffer : {&key_, &row_description_, &parameter_description_, &data_})
         std::string().swap(*buffer);
     charge_.reset();
+    lead_.land();
 }
 
 void Fill::mark_unfit(Unfit reason) {

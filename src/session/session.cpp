@@ -44,8 +44,8 @@ Session::Session(Environment& env, ClientLink& client, pool::Leaser& leaser, Ide
 Session::~Session() { leave_server(); }
 
 bool Session::busy() const noexcept {
-    return waiting_ || tx_ != TxStatus::idle || (exchange_ && !exchange_->expects.empty()) ||
-           in_ != nullptr;
+    return waiting_ || in_flight() || tx_ != TxStatus::idle ||
+           (exchange_ && !exchange_->expects.empty()) || in_ != nullptr;
 }
 
 void Session::on_client_bytes(std::string_view bytes) noexcept {
@@ -64,7 +64,7 @@ void Session::on_client_bytes(std::string_view bytes) noexcept {
 
 void Session::bound_input() noexcept {
     if (ended_ || in_ == nullptr) return;
-    const bool stuck = waiting_ || preparing_;
+    const bool stuck = waiting_ || preparing_ || in_flight();
     const auto bound = stuck ? kInputBound : kInputBound + env_.config().limits.statement_buffer;
     if (in_->size() > bound) client_.set_reading(false);
 }
@@ -86,7 +86,8 @@ void Session::consume_buffer() {
 std::size_t Session::consume(std::string_view view) {
     consuming_ = true;
     std::size_t done = 0;
-    while (done < view.size() && !ended_ && !waiting_ && !preparing_ && !terminating_) {
+    while (done < view.size() && !ended_ && !waiting_ && !preparing_ && !terminating_ &&
+           !in_flight()) {
         const auto rest = view.substr(done);
         const auto n = server_ != nullptr ? forward_frame(rest) : take_unit(rest);
         if (n == 0) {
@@ -259,6 +260,7 @@ void Session::give_back(pool::Release how) {
 }
 
 void Session::leave_server() {
+    leave_flight();
     if (waiting_) {
         leaser_.cancel_wait(*this);
         waiting_ = false;
@@ -386,6 +388,12 @@ void Session::on_cancel_request(pool::CancelToken settled) noexcept {
                          "canceling statement due to user request", "", false});
         return;
     }
+    if (in_flight()) {
+        leave_flight();
+        on_lease_failed({std::string(wire::sqlstate::kQueryCanceled),
+                         "canceling statement due to user request", "", false});
+        return;
+    }
     const bool own = exchange_ && exchange_->expects.size() == 1 &&
                      (exchange_->expects[0].inspect || exchange_->expects[0].quiet);
     if (server_ != nullptr && exchange_ && !exchange_->expects.empty() && !preparing_ && !own)
@@ -394,6 +402,7 @@ void Session::on_cancel_request(pool::CancelToken settled) noexcept {
 
 void Session::tick(base::Nanos now) noexcept {
     if (!ended_ && exchange_ && exchange_->idle_since != 0) log_idle(now);
+    if (!ended_) tick_flight(now);
     if (ended_ || !exchange_ || server_ == nullptr || exchange_->sent == 0) return;
     auto& x = *exchange_;
     if (terminating_ && !must_finish() && now - x.sent > kTerminatedGrace) {

@@ -60,6 +60,8 @@ struct Session::BatchLookup {
     unsigned parses = 0;
     bool misses = false;
     bool verify = false;  // hits are to be compared with the server's answers
+    bool alone = false;   // one portal only
+    PlacePtr woken;       // it has waited for another's answer
 
     // The portal at work.
     StatementPtr statement;
@@ -114,6 +116,8 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
         return false;
     }
     BatchLookup lookup(env_.batch_entries);
+    lookup.woken = std::exchange(flight_, nullptr);
+    lookup.alone = plan.binds == 1;
     env_.batch_works.clear();
     lookup.verify = verifies();
     lookup.unnamed = unnamed_;
@@ -228,11 +232,15 @@ void Session::look_up_portal(BatchLookup& lookup, unsigned bind) {
     if (suspends) return pass_by(lookup, *memo, NotCached::row_limit);
     if (!entry && (reason = stores(hash)) != NotCached::none) return pass_by(lookup, *memo, reason);
     if (entry && row != nullptr) row->hit(entry->cost());
-    if (!entry || lookup.verify) {
-        lookup.misses = true;
+    if (entry && lookup.woken) lookup.woken->lead.land();
+    cache::Lead lead;
+    if (!entry && lookup.alone) lead = board(lookup.woken, hash);
+    const bool missing = !entry || lookup.verify;
+    if (missing) lookup.misses = true;
+    if (missing && !in_flight()) {
         not_cached_ = NotCached::none;
         if (!lookup.pending) lookup.pending = std::make_unique<PendingFills>();
-        lookup.pending->items.push_back({bind, key, hash, memo, entry});
+        lookup.pending->items.push_back({bind, key, hash, memo, entry, std::move(lead)});
     }
     lookup.entries.push_back(std::move(entry));
 }

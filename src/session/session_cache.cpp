@@ -88,6 +88,7 @@ void Session::count_hit() {
 bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& memo,
                                       const query::TextScan& scan) {
     auto* cache = env_.result_cache();
+    const auto woken = std::exchange(flight_, nullptr);
     auto reason = cache_verdict(memo, scan);
     if (reason != NotCached::none || cache == nullptr) {
         count_not_cached(reason, &memo);
@@ -110,6 +111,7 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
         turn_->client.flush();  // the entry is held for this long only
         unnamed_.reset();
         if (row != nullptr) row->hit(entry->cost());
+        if (woken) woken->lead.land();
         count_hit();
         if (env_.queries.on()) record_hit(memo, text, entry->answer().size());
         return true;
@@ -119,8 +121,11 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
         return false;
     }
     not_cached_ = NotCached::none;
+    auto lead = answers ? cache::Lead() : board(woken, hash);
+    if (in_flight()) return false;
     pending_fills_ = std::make_unique<PendingFills>();
-    pending_fills_->items.push_back({0, key, hash, judged_, answers ? entry : cache::EntryPtr()});
+    pending_fills_->items.push_back(
+        {0, key, hash, judged_, answers ? entry : cache::EntryPtr(), std::move(lead)});
     return false;
 }
 
@@ -162,11 +167,14 @@ void Session::begin_fills() {
         options.verify = std::move(item.verify);
         if (options.verify && !options.verify->valid()) options.verify.reset();
         options.row = memo.ledger;
-        if (snapshot && !memo.verdict->may_leave_state)
+        if (snapshot && !memo.verdict->may_leave_state) {
             x.fills.emplace_back(*cache, database, item.key, item.hash, std::move(*snapshot),
                                  options);
-        else
+            if (item.lead) x.fills.back().lead_with(std::move(item.lead));
+        } else {
             x.fills.emplace_back();
+            item.lead.land();  // a write is on its way: nothing to wait for
+        }
     }
 }
 

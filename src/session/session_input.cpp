@@ -95,6 +95,7 @@ std::size_t Session::take_query(std::string_view view, const Frame& frame) {
         judged_.reset();
         return frame.size;
     }
+    if (in_flight()) return 0;
     return want_server() ? forward_query(view, frame) : 0;
 }
 
@@ -112,6 +113,7 @@ std::size_t Session::take_batch(std::string_view view) {
         if (answer_batch_here(plan, batch)) return size;
         if (identity_->mode != config::PoolMode::session && answer_batch_from_cache(plan, batch))
             return size;
+        if (in_flight()) return 0;
     }
     return want_server() ? forward_frame(view) : 0;
 }

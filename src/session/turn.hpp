@@ -36,6 +36,20 @@ struct Session::TurnScope {
     std::optional<Turn> turn;
 };
 
+/// A session that waits for what another one fetches, or was woken.
+struct Session::Place final : cache::FlightPlace {
+    Place(Environment& e, Session* s) noexcept : environment(e), session(s) {}
+    void wake(std::shared_ptr<FlightPlace> self) noexcept override {
+        environment.post_task([self = std::move(self)] {
+            auto& place = static_cast<Place&>(*self);
+            if (place.session != nullptr) place.session->on_flight_ended();
+        });
+    }
+    Environment& environment;
+    Session* session;  // the session's thread only; null: it has left, or does not wait
+    base::Nanos until = 0;
+};
+
 /// What is to be stored when the answers to the unit at the front of the input have come.
 struct Session::PendingFills {
     struct Item {
@@ -44,6 +58,7 @@ struct Session::PendingFills {
         base::Hash128 hash;
         MemoPtr memo;
         cache::EntryPtr verify = {};  // the hit that is to be compared with the server's answer
+        cache::Lead lead = {};        // others wait for it
     };
     std::vector<Item> items;
     unsigned next_bind = 0;

@@ -144,3 +144,99 @@ TEST_CASE("Execute with a row limit hits when the limit does not cut the answer"
         for (int i = 0; i < 2; ++i) CHECK(c.ask(batch(max_rows)) == direct.ask(batch(max_rows)));
     CHECK(hits([&] { c.ask(batch(6)); }) == 1);
 }
+
+namespace {
+
+/// Takes some tenths of a second.
+const std::string kSlow = "SELECT count(*) FROM many a, many b WHERE a.n + b.n = 7";
+const std::string kSlowBatch = msg::unnamed(kSlow) + msg::sync();
+
+/// Everything about it is known, and its entry is outdated.
+void slow_query_to_be_fetched() {
+    static bool made = false;
+    if (!made) {
+        setup("CREATE TABLE many AS SELECT n FROM generate_series(1, 1500) n; ANALYZE many");
+        auto c = login();
+        REQUIRE(becomes_cached(c, kSlow));
+    }
+    made = true;
+    setup("UPDATE many SET n = n WHERE n = 1");
+}
+
+/// Its lookup has been counted, so it has the server or waits for who has.
+void send_and_look(RawClient& c, const std::string& bytes) {
+    const auto before = proxy().cache_counter("misses");
+    c.send(bytes);
+    REQUIRE(eventually([&] { return proxy().cache_counter("misses") > before; }));
+}
+
+}  // namespace
+
+TEST_CASE("A10: many who miss the same answer ask the server once") {
+    slow_query_to_be_fetched();
+    // A second catalog read may come between, and then there are two; but never one for each.
+    std::int64_t fills = 0;
+    CHECK(eventually([&] {
+        setup("UPDATE many SET n = n WHERE n = 1");
+        const auto before = proxy().cache_counter("fills");
+        std::vector<RawClient> all;
+        for (int i = 0; i < 8; ++i) all.push_back(login());
+        for (std::size_t i = 0; i < all.size(); ++i)
+            all[i].send(i % 2 == 0 ? msg::query(kSlow) : kSlowBatch);
+        for (auto& c : all) CHECK(first_value(c.read_until('Z')) == "6");
+        fills = proxy().cache_counter("fills") - before;
+        return fills <= 2;  // the key of a batch that Describe names is the simple query's
+    }));
+}
+
+TEST_CASE("A10: a leader that leaves, is cancelled or fails leaves the others an answer") {
+    for (const bool batch : {false, true}) {
+        slow_query_to_be_fetched();
+        auto leader = login();
+        auto first = login(), second = login();
+        const auto bytes = batch ? kSlowBatch : msg::query(kSlow);
+        send_and_look(leader, bytes);
+        send_and_look(first, bytes);
+        send_and_look(second, bytes);
+        leader.reset();
+        CHECK(first_value(first.read_until('Z')) == "6");
+        CHECK(first_value(second.read_until('Z')) == "6");
+        CHECK(hits([&] { CHECK(ask(first, kSlow) == "6"); }) == 1);
+    }
+    slow_query_to_be_fetched();
+    auto leader = login(), waiter = login();
+    send_and_look(leader, msg::query(kSlow));
+    send_and_look(waiter, msg::query(kSlow));
+    RawClient(proxy().port()).send(msg::cancel_request(leader.backend_pid(), leader.backend_key()));
+    const auto told = error_of(leader.read_until('Z')).sqlstate;
+    CHECK((told == "57014" || told.empty()));  // it may have been done
+    CHECK(first_value(waiter.read_until('Z')) == "6");
+}
+
+TEST_CASE("A10: who waits for another's answer can be cancelled, and can leave") {
+    slow_query_to_be_fetched();
+    auto leader = login(), cancelled = login(), leaves = login();
+    send_and_look(leader, msg::query(kSlow));
+    send_and_look(cancelled, msg::query(kSlow) + msg::query("SELECT 'next'"));
+    send_and_look(leaves, kSlowBatch);
+    RawClient(proxy().port())
+        .send(msg::cancel_request(cancelled.backend_pid(), cancelled.backend_key()));
+    leaves.reset();
+    const auto answer = cancelled.read_until('Z');
+    const auto told = error_of(answer).sqlstate;
+    CHECK((told == "57014" || first_value(answer) == "6"));
+    CHECK(first_value(cancelled.read_until('Z')) == "next");
+    CHECK(first_value(leader.read_until('Z')) == "6");
+}
+
+TEST_CASE("A10: who joins after a write does not get what was fetched before it") {
+    slow_query_to_be_fetched();
+    auto leader = login(), writer = login(), reader = login();
+    send_and_look(leader, msg::query(kSlow));
+    // 6 pairs that sum to 7; without n = 6 there are 4.
+    CHECK(error_of(writer.ask(msg::query("DELETE FROM many WHERE n = 6"))).sqlstate.empty());
+    CHECK(ask(reader, kSlow) == "4");
+    leader.read_until('Z');
+    CHECK(ask(reader, kSlow) == "4");
+    setup("INSERT INTO many VALUES (6)");
+}

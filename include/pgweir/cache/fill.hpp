@@ -1,8 +1,7 @@
 // Collects a server's answer while it passes to the client, and publishes it as an entry.
 // Invariant: only a complete, plain answer to one SELECT, read under a Snapshot that is still
 // valid, is ever published; what is held is bounded by the cache's max_entry and counted in its
-// account. Thread: its session's. A later single flight would let other sessions wait for a Fill
-// whose captured epochs equal those at their arrival; nothing here stands in its way.
+// account. Thread: its session's.
 #pragma once
 
 #include <cstdint>
@@ -62,6 +61,9 @@ class Fill {
     Fill(Fill&&) noexcept = default;
     Fill& operator=(Fill&&) noexcept = default;
 
+    /// Others wait for what this collects: they are woken when it is stored or given up.
+    void lead_with(Lead lead);
+
     /// False: given up or never begun; more bytes are ignored.
     bool collecting() const noexcept { return end_ == FillEnd::collecting; }
     FillEnd end() const noexcept { return end_; }
@@ -110,6 +112,7 @@ class Fill {
     FillEnd end_ = FillEnd::incomplete;
     Unfit unfit_ = Unfit::none;
 
+    Lead lead_;
     std::string row_description_;
     std::string parameter_description_;
     std::string data_;

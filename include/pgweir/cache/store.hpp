@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "pgweir/cache/entry.hpp"
+#include "pgweir/cache/flights.hpp"
 #include "pgweir/cache/ledger.hpp"
 
 namespace pgweir::cache {
@@ -54,6 +55,7 @@ class ResultCache {
         return account_->used() > limit - limit / 16;
     }
     Ledger& ledger() noexcept { return ledger_; }
+    Flights& flights() noexcept { return flights_; }
 
     /// An empty charge on this cache's account.
     Charge charge() const { return Charge(account_); }
@@ -67,6 +69,7 @@ class ResultCache {
     std::shared_ptr<MemoryAccount> account_;
     std::atomic<std::uint64_t> max_entry_;
     Ledger ledger_;
+    Flights flights_;
     std::atomic<std::size_t> next_victim_{0};
     std::vector<std::unique_ptr<Shard>> shards_;
 };

@@ -63,6 +63,7 @@ class Worker final : private WorkerLoop,
     metrics::SlowQuerySink* slow_log() noexcept override;
     cache::ResultCache* result_cache() noexcept override;
     void catalog_may_have_changed(cache::DatabaseState& database) override;
+    void post_task(std::function<void()> task) override { loop_.post(std::move(task)); }
     void hold_until_gone(const session::Identity& identity, std::uint32_t server_pid,
                          std::unique_ptr<pool::Held> held) override;
     session::Environment& environment() noexcept override { return *this; }

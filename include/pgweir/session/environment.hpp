@@ -67,6 +67,9 @@ class Environment {
     virtual void hold_until_gone(const Identity& identity, std::uint32_t server_pid,
                                  std::unique_ptr<pool::Held> held) = 0;
 
+    /// Runs it on this worker's thread, later; any thread.
+    virtual void post_task(std::function<void()> task) = 0;
+
     /// The identity of a session of `of` that has other settings now.
     virtual IdentityPtr with_profile(const Identity& of, pool::ProfilePtr profile) = 0;
 

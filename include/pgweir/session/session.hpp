@@ -90,6 +90,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
         Session& session;
     };
     struct PendingFills;
+    struct Place;
+    using PlacePtr = std::shared_ptr<Place>;
     /// What the client logged in with, kept once its settings have changed: RESET goes back to it.
     struct Start {
         IdentityPtr identity;
@@ -197,6 +199,14 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void begin_fills();
     std::uint16_t next_fill();
     bool verifies() const noexcept;
+
+    // session_flight.cpp: waiting for what another session fetches
+    cache::Lead board(const PlacePtr& woken, const base::Hash128& hash);
+    bool in_flight() const noexcept;
+    void leave_flight() noexcept;
+    void on_flight_ended();
+    void look_again();
+    void tick_flight(base::Nanos now);
     void end_fill(cache::Fill& fill, base::Nanos now);
     bool plant_in_transaction(std::string_view text, const MemoPtr& memo);  // plants.cpp
 
@@ -270,6 +280,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     StatementPtr
         next_unnamed_;  // made while its batch was looked at, before its Parse is forwarded
     std::unique_ptr<PendingFills> pending_fills_;
+    PlacePtr flight_;  // waits, or was woken and is to look again
     std::unique_ptr<pool::ServerFailure> lease_failure_;
     base::Nanos wait_started_ = 0;
     std::uint64_t client_left_ = 0;  // bytes of the client's frame being streamed

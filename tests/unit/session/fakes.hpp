@@ -91,6 +91,8 @@ struct FakeEnvironment final : Environment {
     void hold_until_gone(const Identity&, std::uint32_t, std::unique_ptr<pool::Held> h) override {
         held.push_back(std::move(h));
     }
+    void post_task(std::function<void()> task) override { tasks.push_back(std::move(task)); }
+    std::vector<std::function<void()>> tasks;
     base::Nanos time = base::kSecond;
     config::Config settings;
     metrics::WorkerCounters worker_counters;
