@@ -94,8 +94,7 @@ void Flights::hand_on(const std::shared_ptr<Flight>& flight) noexcept {
             next->lead = Lead(*this, flight);
         } else {
             const auto found = shard.flights.find(flight->hash);
-            if (found != shard.flights.end() && found->second == flight)
-                shard.flights.erase(found);
+            if (found != shard.flights.end() && found->second == flight) shard.flights.erase(found);
         }
     }
     if (next != nullptr) next->wake(next);
