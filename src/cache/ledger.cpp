@@ -13,9 +13,8 @@ std::uint64_t seconds(base::Nanos now) noexcept {
 
 }  // namespace
 
-bool LedgerRow::sampled(const base::Hash128& hash, base::Nanos now) noexcept {
-    // Bits that neither shard nor bucket is chosen by.
-    const auto its = (hash.low >> 40) % kClasses;
+bool LedgerRow::sampled(std::uint64_t hash, base::Nanos now) noexcept {
+    const auto its = hash % kClasses;
     return its == 0 || its == seconds(now) % kClasses;
 }
 

@@ -218,12 +218,13 @@ void Session::look_up_portal(BatchLookup& lookup, unsigned bind) {
     auto parts = key_parts(statement.text);
     parts.types = statement.types;
     add_bind(parts, lookup.bind);
+    auto* row = ledger_row(*memo);
+    const auto question = parts.parameters == 0 ? parts.statement : parts.parameter_values;
+    if (row != nullptr && !row->pays(question, env_.now()))
+        return pass_by(lookup, *memo, NotCached::does_not_pay);
     auto& key = env_.key_buffer;
     cache::build_key(key, parts);
     const auto hash = cache::hash_key(key);
-    auto* row = ledger_row(*memo);
-    if (row != nullptr && !row->pays(hash, env_.now()))
-        return pass_by(lookup, *memo, NotCached::does_not_pay);
     auto entry = env_.result_cache()->lookup(*identity_->context.database, hash, key, env_.now());
     if (base::planted(base::Plant::suspended_portal)) lookup.max_rows = 0;
     const bool suspends = entry && lookup.max_rows > 0 &&

@@ -94,14 +94,14 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
         count_not_cached(reason, &memo);
         return false;
     }
-    auto& key = env_.key_buffer;
-    cache::build_key(key, key_parts(text));
-    const auto hash = cache::hash_key(key);
     auto* row = ledger_row(memo);
-    if (row != nullptr && !row->pays(hash, env_.now())) {
+    if (row != nullptr && !row->pays(text, env_.now())) {
         count_not_cached(NotCached::does_not_pay, &memo);
         return false;
     }
+    auto& key = env_.key_buffer;
+    cache::build_key(key, key_parts(text));
+    const auto hash = cache::hash_key(key);
     auto& database = *identity_->context.database;
     const auto entry = cache->lookup(database, hash, key, env_.now());
     const bool answers = entry && !entry->row_description().empty();

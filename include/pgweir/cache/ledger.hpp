@@ -39,9 +39,9 @@ class LedgerRow {
     LedgerRow(std::uint64_t database, std::uint64_t fingerprint, Charge charge) noexcept
         : database_(database), fingerprint_(fingerprint), charge_(std::move(charge)) {}
 
-    /// Whether this answer is to be looked up and stored.
-    bool pays(const base::Hash128& hash, base::Nanos now) const noexcept {
-        return !off_.load(std::memory_order_relaxed) || sampled(hash, now);
+    /// Whether the answer to this text, or to these parameters, is to be looked up and stored.
+    bool pays(std::string_view question, base::Nanos now) const noexcept {
+        return !off_.load(std::memory_order_relaxed) || sampled(base::hash64(question), now);
     }
     bool off() const noexcept { return off_.load(std::memory_order_relaxed); }
 
@@ -64,7 +64,7 @@ class LedgerRow {
     base::Nanos spent() const noexcept { return spent_.load(std::memory_order_relaxed); }
 
   private:
-    static bool sampled(const base::Hash128& hash, base::Nanos now) noexcept;
+    static bool sampled(std::uint64_t hash, base::Nanos now) noexcept;
     void judge(std::uint32_t window) noexcept;
 
     const std::uint64_t database_, fingerprint_;
