@@ -105,12 +105,12 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
     auto& database = *identity_->context.database;
     const auto entry = cache->lookup(database, hash, key, env_.now());
     const bool answers = entry && !entry->row_description().empty();
+    if (answers && row != nullptr) row->hit(entry->cost());
     if (answers && !verifies()) {
         turn_->client.view(entry->answer());
         turn_->client.view(kReadyIdle);
         turn_->client.flush();  // the entry is held for this long only
         unnamed_.reset();
-        if (row != nullptr) row->hit(entry->cost());
         if (woken) woken->lead.land();
         count_hit();
         if (env_.queries.on()) record_hit(memo, text, entry->answer().size());
