@@ -1,5 +1,7 @@
 // Session: frames from the client. take_* run while no server is leased, forward_* while one is;
 // each gives the number of bytes it has dealt with, 0 when more must come first.
+#include <array>
+
 #include "batch_plan.hpp"
 #include "pgweir/base/plants.hpp"
 #include "pgweir/session/session.hpp"
@@ -232,6 +234,36 @@ std::size_t Session::forward_sync(std::string_view view, const Frame& frame) {
     return forward_whole(view, frame);
 }
 
+namespace {
+
+/// The setting that a text in lower case resets, in any of the ways there are (RESET, SET TO
+/// DEFAULT, SET TIME ZONE LOCAL): "all" for all, empty for none.
+std::string name_reset(std::string_view lower) {
+    constexpr std::string_view kBetween = " \t\r\n;=";
+    std::array<std::string_view, 5> words;
+    std::size_t count = 0;
+    for (std::size_t at = 0; count < words.size(); ++count) {
+        at = lower.find_first_not_of(kBetween, at);
+        if (at == std::string_view::npos) break;
+        const auto end = std::min(lower.find_first_of(kBetween, at), lower.size());
+        words[count] = lower.substr(at, end - at);
+        at = end;
+    }
+    const auto zone = [&](std::size_t i) { return words[i] == "time" && words[i + 1] == "zone"; };
+    const std::size_t i = words[1] == "session" ? 2 : 1;
+    if (words[0] == "set" && zone(i))
+        return words[i + 2] == "default" || words[i + 2] == "local" ? "timezone" : "";
+    const bool to_default =
+        words[i + 1] == "default" || (words[i + 1] == "to" && words[i + 2] == "default");
+    if (words[0] != "reset" && (words[0] != "set" || !to_default)) return {};
+    if (words[0] == "reset" && zone(1)) return "timezone";
+    auto name = words[0] == "reset" ? words[1] : words[i];
+    if (name.size() > 1 && name.front() == '"') name = name.substr(1, name.size() - 2);
+    return std::string(name);
+}
+
+}  // namespace
+
 /// RESET goes back to what this client began with; its own statement_timeout beats the proxy's.
 void Session::note_settings(const query::Verdict& verdict, std::string_view text) {
     const bool several = verdict.kind == query::Kind::several;
@@ -244,13 +276,10 @@ void Session::note_settings(const query::Verdict& verdict, std::string_view text
         return;
     }
     if (lower.find("statement_timeout") != std::string::npos) own_timeout_ = true;
-    const auto at = lower.find_first_not_of(" \t\r\n");
-    if (at == std::string::npos || lower.compare(at, 6, "reset ") != 0) return;
-    const auto name = lower.find_first_not_of(" \t\r\n", at + 6);
-    const auto end = lower.find_first_of(" \t\r\n;", name);
+    auto name = name_reset(lower);
+    if (name.empty()) return;
     exchange_->reset_settings = true;
-    exchange_->reset_name = lower.substr(name, end == std::string::npos ? end : end - name);
-    if (exchange_->reset_name == "all") exchange_->reset_name.clear();
+    exchange_->reset_name = name == "all" ? std::string() : std::move(name);
 }
 
 std::size_t Session::forward_function_call(std::string_view view, const Frame& frame) {

@@ -193,6 +193,7 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
         if (ours && memo->verdict->kind == query::Kind::deallocate &&
             deallocates_all(statement->text))
             forget_all_statements();
+        if (memo->verdict->kind == query::Kind::set) note_settings(*memo->verdict, statement->text);
         apply_effects(*memo);
         x.works.push({memo, statement,
                       env_.config().slow_log.parameters ? std::string(r.rest()) : std::string()});

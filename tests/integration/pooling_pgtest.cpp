@@ -287,6 +287,25 @@ TEST_CASE("in session mode a client is told the real process, and cancels by it 
     CHECK(error_of(last).sqlstate == "57P01");
 }
 
+TEST_CASE("in session mode every form of RESET goes back to what the client began with") {
+    Proxy p(Cluster::shared(), options("{mode: session, min_size: 0, max_size: 1}"));
+    auto c = RawClient::login(p.port(), "app", "app", {{"TimeZone", "Asia/Tokyo"}});
+    for (const std::string sql : {"RESET TIME ZONE", "RESET timezone", "RESET \"TimeZone\"",
+                                  "SET TIME ZONE DEFAULT", "SET SESSION TIME ZONE LOCAL;",
+                                  "SET TimeZone TO DEFAULT", "SET SESSION timezone=default"}) {
+        CAPTURE(sql);
+        ask(c, "SET TimeZone = 'America/Lima'");
+        CHECK(parameter_status(c.ask(msg::query(sql)), "TimeZone") == "Asia/Tokyo");
+        CHECK(ask(c, "SHOW TimeZone") == "Asia/Tokyo");
+        ask(c, "SET TimeZone = 'America/Lima'");
+        CHECK(error_of(c.ask(msg::unnamed(sql) + msg::sync())).sqlstate == "");
+        CHECK(ask(c, "SHOW TimeZone") == "Asia/Tokyo");
+    }
+    ask(c, "SET TimeZone = 'America/Lima'");
+    ask(c, "SET LOCAL TimeZone TO DEFAULT");
+    CHECK(ask(c, "SHOW TimeZone") == "America/Lima");
+}
+
 TEST_CASE("pool.reuse never gives each session a server connection nobody has used") {
     auto o = options("{mode: session, min_size: 1, max_size: 2, reuse: never}");
     Proxy p(Cluster::shared(), o);
