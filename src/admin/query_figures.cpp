@@ -21,13 +21,6 @@ void Histogram::reach(std::size_t bucket) {
         buckets_.resize((bucket - first_) / kStep * kStep + kStep);
 }
 
-void Histogram::add(std::uint64_t value, std::uint32_t count) {
-    const auto at = bucket(value);
-    if (at < first_ || at >= first_ + buckets_.size()) reach(at);
-    buckets_[at - first_] += count;
-    count_ += count;
-}
-
 void Histogram::merge(const Histogram& other) {
     if (other.buckets_.empty()) return;
     reach(other.first_);
@@ -54,13 +47,6 @@ std::uint64_t Histogram::quantile(double share) const noexcept {
     return 0;
 }
 
-void Span::add(std::uint64_t us) {
-    sum += us;
-    least = std::min(least, us);
-    most = std::max(most, us);
-    histogram.add(us);
-}
-
 void Span::merge(const Span& other) {
     sum += other.sum;
     least = std::min(least, other.least);
@@ -70,23 +56,6 @@ void Span::merge(const Span& other) {
 
 std::uint64_t Span::quantile(double share) const noexcept {
     return std::clamp(histogram.quantile(share), min(), most);
-}
-
-void QueryFigures::add(const metrics::QueryRecord& r, std::uint64_t mean_us) {
-    using metrics::QueryRecord;
-    ++calls;
-    rows += r.rows;
-    bytes += r.bytes;
-    if ((r.flags & QueryRecord::failed) != 0) ++errors;
-    if ((r.flags & QueryRecord::filled) != 0) ++fills;
-    if ((r.flags & QueryRecord::hit) != 0) {
-        ++hits;
-        saved_us += mean_us;
-        return;
-    }
-    total.add(r.total_us);
-    wait.add(r.wait_us);
-    server.add(r.server_us);
 }
 
 void QueryFigures::merge(const QueryFigures& o) {

@@ -28,6 +28,7 @@ constexpr std::size_t kMaxGroups = 4096;
 constexpr std::size_t kMaxName = 256;
 constexpr std::size_t kSample = 1024;
 constexpr base::Nanos kMinute = 60 * base::kSecond;
+constexpr base::Nanos kPresent = kMinute / 6;
 
 /// Figures of the latest six slots of one width.
 class Ring {
@@ -71,20 +72,22 @@ struct KeyHash {
     }
 };
 
-struct Entry {
-    QueryFigures present;  // of the ten seconds that present_at lies in
-    base::Nanos present_at = 0;
-    QueryFigures all;  // before those
-    Ring minute{kMinute / 6}, hour{10 * kMinute}, day{240 * kMinute};
-    std::int64_t first_wall_us = 0, last_wall_us = 0;
-    std::uint64_t time_us = 0;  // of all
-    std::int64_t bytes = 0;     // held behind this
-};
-
 struct Text {
     std::string text, sample;
     QueryTraits traits;
     std::uint32_t entries = 0;  // that use it
+};
+
+struct Entry {
+    QueryFigures present;  // of the ten seconds that present_at lies in
+    base::Nanos present_at = 0;
+    std::int64_t present_slot = 0;  // which ten seconds
+    QueryFigures all;               // before those
+    Ring minute{kPresent}, hour{10 * kMinute}, day{240 * kMinute};
+    std::int64_t first_wall_us = 0, last_wall_us = 0;
+    std::uint64_t time_us = 0;  // of all
+    std::int64_t bytes = 0;     // held behind this
+    Text* text = nullptr;       // of its fingerprint
 };
 
 struct Group {
@@ -140,6 +143,11 @@ struct QueryStats::State {
     std::unordered_map<Key, Entry, KeyHash> entries;
     std::unordered_map<std::uint64_t, Text> texts;
     SessionWatch watch;
+    struct Near {
+        Key key;
+        Entry* entry = nullptr;
+    };
+    std::array<Near, 512> lately{};  // entries that were met lately; none of them is gone
     std::uint64_t max_memory = 0;
     std::int64_t bytes = 0;
     std::uint64_t calls = 0, forgotten = 0;
@@ -150,7 +158,8 @@ struct QueryStats::State {
     void drain();
     void gather(const QueryBatch& batch);
     void learn(const metrics::QueryText& text);
-    void add(const QueryRecord& record, base::Nanos at, std::int64_t wall_us);
+    Entry& entry_of(const QueryRecord& record, std::int64_t wall_us);
+    void add(const QueryRecord& record, const QueryBatch& batch, std::int64_t slot);
     void close(Entry& entry);
     void forget();
     Group group_of(std::uint32_t number);
@@ -170,25 +179,40 @@ void QueryStats::State::close(Entry& e) {
     bytes += more;
 }
 
-void QueryStats::State::add(const QueryRecord& r, base::Nanos at, std::int64_t wall_us) {
-    auto [it, made] = entries.try_emplace({r.fingerprint, r.group});
-    auto& e = it->second;
+/// The entry of who asks what; the latest are found without a look into the table.
+Entry& QueryStats::State::entry_of(const QueryRecord& r, std::int64_t wall_us) {
+    const Key key{r.fingerprint, r.group};
+    auto& near = lately[(r.fingerprint ^ r.group) % lately.size()];
+    if (near.entry != nullptr && near.key == key) return *near.entry;
+    auto [it, made] = entries.try_emplace(key);
+    near = {key, &it->second};
     if (made) {
         bytes += kEntryBytes;
-        e.first_wall_us = wall_us;
+        it->second.first_wall_us = wall_us;
         auto [text, new_text] = texts.try_emplace(r.fingerprint);
         if (new_text) bytes += kTextBytes;
         ++text->second.entries;
-    } else if (e.minute.slot(e.present_at) != e.minute.slot(at)) {
-        close(e);
+        it->second.text = &text->second;
     }
-    e.present_at = at;
-    e.last_wall_us = wall_us;
+    return it->second;
+}
+
+void QueryStats::State::add(const QueryRecord& r, const QueryBatch& batch, std::int64_t slot) {
+    auto& e = entry_of(r, batch.wall_us);
+    if (e.present_slot != slot) {
+        close(e);
+        e.present_slot = slot;
+    }
+    e.present_at = batch.at;
+    e.last_wall_us = batch.wall_us;
     e.time_us += r.total_us;
-    const auto executed = e.all.total.histogram.count() + e.present.total.histogram.count();
-    const auto mean = executed == 0 ? 0 : (e.all.total.sum + e.present.total.sum) / executed;
+    std::uint64_t mean = 0;
+    if ((r.flags & QueryRecord::hit) != 0) {
+        const auto executed = e.all.total.histogram.count() + e.present.total.histogram.count();
+        if (executed > 0) mean = (e.all.total.sum + e.present.total.sum) / executed;
+    }
     e.present.add(r, mean);
-    ++calls;
+    if (r.not_cached != 0) e.text->traits.note_reason(r.not_cached);
 }
 
 void QueryStats::State::learn(const metrics::QueryText& known) {
@@ -207,19 +231,19 @@ void QueryStats::State::gather(const QueryBatch& batch) {
         const auto it = texts.find(fingerprint);
         return it == texts.end() ? nullptr : &it->second.traits;
     };
+    const auto slot = batch.at / kPresent;
     for (std::size_t i = 0; i < batch.size; ++i) {
-        const auto& r = batch.records[i];
-        add(r, batch.at, batch.wall_us);
-        watch.observe(r, batch.at, traits);
-        if (r.not_cached != 0)
-            if (auto* t = traits(r.fingerprint)) t->note_reason(r.not_cached);
+        add(batch.records[i], batch, slot);
+        watch.observe(batch.records[i], batch.at, traits);
     }
+    calls += batch.size;
     for (const auto& text : batch.texts) learn(text);
     if (bytes > static_cast<std::int64_t>(max_memory)) forget();
 }
 
 /// The least valuable go: little time in all, halved for each ten minutes without a call.
 void QueryStats::State::forget() {
+    lately = {};
     struct Worth {
         double value;
         Key key;
@@ -419,6 +443,7 @@ void QueryStats::reset() {
     auto& s = *state_;
     const std::lock_guard lock(s.mutex);
     s.drain();
+    s.lately = {};
     s.entries.clear();
     s.texts.clear();
     s.watch = {};

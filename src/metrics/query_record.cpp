@@ -24,6 +24,13 @@ bool QueryRecorder::introduce(std::uint64_t fingerprint, std::string_view text) 
     return true;
 }
 
+bool QueryRecorder::renew() noexcept {
+    flush();
+    if (batch_ != nullptr) return true;
+    sink_->count_dropped(1);
+    return false;
+}
+
 void QueryRecorder::flush() noexcept {
     if (sink_ == nullptr) return;
     if (batch_ != nullptr) {

@@ -47,12 +47,11 @@ std::uint32_t Session::stats_group() {
 
 void Session::introduce(const MemoEntry& memo, std::string_view text) {
     const auto generation = env_.queries.generation();
-    if (memo.introduced != generation && env_.queries.introduce(memo.fingerprint, text))
-        memo.introduced = generation;
+    if (env_.queries.introduce(memo.fingerprint, text)) memo.introduced = generation;
 }
 
 void Session::record_hit(const MemoEntry& memo, std::string_view text, std::size_t bytes) {
-    introduce(memo, text);
+    if (memo.introduced != env_.queries.generation()) introduce(memo, text);
     QueryRecord r;
     r.fingerprint = memo.fingerprint;
     r.session = session_id;
@@ -66,30 +65,37 @@ void Session::record_query(base::Nanos now, std::uint64_t work, base::Nanos sinc
     auto& x = *exchange_;
     const auto* w = x.works.find(work);
     if (w == nullptr || w->memo == nullptr) return;
-    introduce(*w->memo, w->statement ? std::string_view(w->statement->text) : x.text);
-    QueryRecord r;
-    r.fingerprint = w->memo->fingerprint;
-    r.session = session_id;
-    r.total_us = micros(now - since);
+    const auto& memo = *w->memo;
+    if (memo.introduced != env_.queries.generation()) [[unlikely]]
+        introduce(memo, w->statement ? std::string_view(w->statement->text) : x.text);
     const bool first = x.parts == 0;
-    r.wait_us = first ? micros(x.wait) : 0;
     const auto answered = first && x.first_byte != 0 ? x.first_byte : now;
-    r.server_us = micros(answered - (first ? x.sent : since));
-    r.rows = x.rows - x.part_rows;
-    r.bytes = x.bytes - x.part_bytes;
-    r.group = stats_group();
-    const bool inside = tx_ != wire::TxStatus::idle || x.tx_statements > 0;
-    if (!x.sqlstate.empty()) r.flags |= QueryRecord::failed;
-    if (x.cache_word == "miss") r.flags |= QueryRecord::filled;
-    if (inside) r.flags |= QueryRecord::in_transaction;
-    if (!first) r.flags |= QueryRecord::in_batch;
-    if (x.idle_before >= base::kSecond)
-        r.idle_cs = static_cast<std::uint16_t>(
+    unsigned flags = 0;
+    if (!x.sqlstate.empty()) flags |= QueryRecord::failed;
+    if (x.cache_word == "miss") flags |= QueryRecord::filled;
+    if (tx_ != wire::TxStatus::idle || x.tx_statements > 0) flags |= QueryRecord::in_transaction;
+    if (!first) flags |= QueryRecord::in_batch;
+    const auto group = stats_group_ != 0 ? stats_group_ : stats_group();
+    auto* r = env_.queries.next();
+    if (r == nullptr) return;
+    r->fingerprint = memo.fingerprint;
+    r->session = session_id;
+    r->total_us = micros(now - since);
+    r->wait_us = first && x.wait != 0 ? micros(x.wait) : 0;
+    r->server_us = micros(answered - (first ? x.sent : since));
+    r->rows = x.rows - x.part_rows;
+    r->bytes = x.bytes - x.part_bytes;
+    r->group = group;
+    r->flags = static_cast<std::uint8_t>(flags);
+    r->not_cached = 0;
+    if (x.cache_word.empty())
+        r->not_cached =
+            static_cast<std::uint8_t>(passed_by(pin_, x.tx_statements > 0, not_cached_));
+    r->idle_cs = 0;
+    if (x.idle_before >= base::kSecond) [[unlikely]]
+        r->idle_cs = static_cast<std::uint16_t>(
             std::min<base::Nanos>(x.idle_before / (10 * base::kMillisecond), 0xffff));
     x.idle_before = 0;
-    if (x.cache_word.empty())
-        r.not_cached = static_cast<std::uint8_t>(passed_by(pin_, x.tx_statements > 0, not_cached_));
-    env_.queries.record(r);
 }
 
 /// One Execute of a batch has its answer.
@@ -121,9 +127,17 @@ void Session::consider_logging(base::Nanos now, base::Nanos total) {
     auto& x = *exchange_;
     const bool failed = slow.errors && !x.sqlstate.empty();
     const bool waited = slow.wait_threshold >= 0 && x.wait >= slow.wait_threshold;
-    bool over = slow.threshold >= 0 && total >= slow.threshold;
+    const bool over = slow.threshold >= 0 && total >= slow.threshold;
     if (!failed && !waited && !over && slow.rules.empty()) [[likely]]
         return;
+    log_statement(now, total, failed, waited, over);
+}
+
+/// Apart, so that what is not logged does not pay for its frame.
+void Session::log_statement(base::Nanos now, base::Nanos total, bool failed, bool waited,
+                            bool over) {
+    const auto& slow = env_.config().slow_log;
+    auto& x = *exchange_;
     auto* log = env_.slow_log();
     if (log == nullptr) return;
     if (!slow.rules.empty()) {

@@ -3,6 +3,7 @@
 // Thread: one, or behind a lock.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -17,7 +18,13 @@ namespace pgweir::admin {
 /// only the range of buckets that was used.
 class Histogram {
   public:
-    void add(std::uint64_t value, std::uint32_t count = 1);
+    void add(std::uint64_t value, std::uint32_t count = 1) {
+        const auto at = bucket(value);
+        if (at - first_ >= buckets_.size()) [[unlikely]]  // also when it is below
+            reach(at);
+        buckets_[at - first_] += count;
+        count_ += count;
+    }
     void merge(const Histogram& other);
     std::uint64_t count() const noexcept { return count_; }
     /// The middle of the bucket that has the value of this rank; 0 when there is none.
@@ -44,7 +51,12 @@ struct Span {
     std::uint64_t most = 0;
     Histogram histogram;
 
-    void add(std::uint64_t us);
+    void add(std::uint64_t us) {
+        sum += us;
+        least = std::min(least, us);
+        most = std::max(most, us);
+        histogram.add(us);
+    }
     void merge(const Span& other);
     std::uint64_t min() const noexcept { return most >= least ? least : 0; }
     std::uint64_t mean() const noexcept {
@@ -61,7 +73,22 @@ struct QueryFigures {
     std::uint64_t saved_us = 0;  // hits times what an execution took on average until then
     Span total, wait, server;
 
-    void add(const metrics::QueryRecord& record, std::uint64_t mean_us);
+    void add(const metrics::QueryRecord& r, std::uint64_t mean_us) {
+        using metrics::QueryRecord;
+        ++calls;
+        rows += r.rows;
+        bytes += r.bytes;
+        if ((r.flags & QueryRecord::failed) != 0) ++errors;
+        if ((r.flags & QueryRecord::filled) != 0) ++fills;
+        if ((r.flags & QueryRecord::hit) != 0) {
+            ++hits;
+            saved_us += mean_us;
+            return;
+        }
+        total.add(r.total_us);
+        wait.add(r.wait_us);
+        server.add(r.server_us);
+    }
     void merge(const QueryFigures& other);
     std::size_t bytes_held() const noexcept {
         return sizeof *this + total.histogram.bytes() + wait.histogram.bytes() +

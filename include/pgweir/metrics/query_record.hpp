@@ -89,11 +89,13 @@ class QueryRecorder {
     std::uint32_t generation() const noexcept { return sink_->generation(); }
 
     void record(const QueryRecord& record) noexcept {
-        if (batch_ == nullptr || batch_->size == QueryBatch::kRecords) {
-            flush();
-            if (batch_ == nullptr) return sink_->count_dropped(1);
-        }
-        batch_->records[batch_->size++] = record;
+        if (auto* place = next()) *place = record;
+    }
+    /// Where the next record is to be written, all of it; null: it is dropped, and counted.
+    QueryRecord* next() noexcept {
+        if (batch_ == nullptr || batch_->size == QueryBatch::kRecords) [[unlikely]]
+            if (!renew()) return nullptr;
+        return &batch_->records[batch_->size++];
     }
     /// Of the statement recorded next. False: there is no room now.
     bool introduce(std::uint64_t fingerprint, std::string_view text) noexcept;
@@ -101,6 +103,7 @@ class QueryRecorder {
     void flush() noexcept;
 
   private:
+    bool renew() noexcept;
     QuerySink* sink_ = nullptr;
     QueryBatchPtr batch_;
 };

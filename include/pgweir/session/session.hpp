@@ -168,6 +168,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void introduce(const MemoEntry& memo, std::string_view text);
     std::uint32_t stats_group();
     void consider_logging(base::Nanos now, base::Nanos total);
+    void log_statement(base::Nanos now, base::Nanos total, bool failed, bool waited, bool over);
     base::Nanos slow_threshold(const metrics::SlowQuery& query, const Work* work) const;
     metrics::SlowQuery describe(base::Nanos now, base::Nanos total);
     void describe_client(metrics::SlowQuery& query) const;
