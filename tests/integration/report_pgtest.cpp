@@ -1,5 +1,8 @@
 // `pgweir report` on a slow log that a running pgweir wrote: its numbers and those of SHOW QUERIES.
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <map>
 
@@ -134,6 +137,26 @@ TEST_CASE("advice from traffic: each seeded habit is found, and its likes are no
     CHECK(found["varying_in_list"] == Numbers{"SELECT relname FROM pg_class WHERE oid IN ($1)"});
     CHECK(found["idle_in_transaction"] == Numbers{"SELECT $1::text AS held"});
     db.run("DROP TABLE advised");
+}
+
+TEST_CASE("a slow log that hangs costs entries, which are counted, and traffic nothing") {
+    const TempDir dir("pgweir-hung-");
+    const auto fifo = dir.path() + "/fifo";
+    REQUIRE(mkfifo(fifo.c_str(), 0666) == 0);
+    REQUIRE(chmod(dir.path().c_str(), 0777) == 0);
+    REQUIRE(chmod(fifo.c_str(), 0666) == 0);
+    for (const bool reader : {false, true}) {  // nobody at its other end; somebody who sleeps
+        CAPTURE(reader);
+        const int end = reader ? open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+        REQUIRE((end >= 0) == reader);
+        Proxy proxy(Cluster::shared(),
+                    {{{"slow_log", "{threshold: 0, file: " + fifo + "}"}}, {}, {}, 0});
+        auto db = proxy.connect();
+        for (int i = 0; i < 500; ++i) CHECK(db.exec("SELECT '" + std::string(1000, 'x') + "'").ok);
+        CHECK(eventually([&] { return proxy.metric("pgweir_slow_queries_lost_total") >= 300; }));
+        CHECK(db.alive());
+        if (end >= 0) close(end);
+    }
 }
 
 TEST_CASE("the subcommand says what is wrong with its use and its files") {
