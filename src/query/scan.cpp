@@ -78,11 +78,12 @@ class ShapeScanner {
         to = out;
     }
 
-    /// The digest of what is written stands for it from now on. The last two bytes stay, because
-    /// the next token is judged by what stands before it.
+    /// The digest of what is written stands for it from now on. The last four bytes stay, because
+    /// the next token is judged by what stands before it: a literal, a space and the prefix U&.
     [[gnu::noinline]] char* flush(const char* out) noexcept {
         const auto so_far = digest(out);
-        const char last[2] = {out[-2], out[-1]};
+        char last[4];
+        std::memcpy(last, out - sizeof last, sizeof last);
         std::memcpy(buffer_ + 1, &so_far, sizeof so_far);
         std::memcpy(buffer_ + 1 + sizeof so_far, last, sizeof last);
         return buffer_ + 1 + sizeof so_far + sizeof last;

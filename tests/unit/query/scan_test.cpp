@@ -176,6 +176,20 @@ TEST_CASE("the words for the current time are found in every kind of string and 
     CHECK_FALSE(special_datetime_word("2024-05-06"));
 }
 
+TEST_CASE("a string's prefix at the end of the buffer is judged by the text before it") {
+    // What stands for the text before is a hash, so many texts are tried.
+    std::size_t refused = 0;
+    for (std::size_t size = 2020; size < 2040; ++size)
+        for (char first = 'a'; first <= 'z'; ++first)
+            for (char second = 'a'; second <= 'z'; ++second) {
+                const auto text = std::string("SELECT ") + first + second + std::string(size, 'c');
+                if (!lexed(text + " e'b'")) ++refused;
+            }
+    CHECK(refused == 0);
+    CHECK_FALSE(lexed("SELECT " + std::string(2030, 'c') + " 'a' e'b'"));
+    CHECK_FALSE(lexed("SELECT " + std::string(2030, 'c') + " 'a' U&'b'"));
+}
+
 TEST_CASE("texts longer than the buffer keep their differences and their equality") {
     for (const std::size_t size : {1000u, 2030u, 2031u, 2032u, 2039u, 2040u, 2041u, 2047u, 2048u,
                                    2049u, 2060u, 4100u, 70000u}) {
