@@ -219,7 +219,13 @@ void readyz(SnapshotSource& source, const Request&, Response& to) {
     if (snapshot->draining) return answer(to, 503, "shutting down\n");
     if (!snapshot->ready)
         return answer(to, 503, base::printable(snapshot->not_ready_reason, 1000) + "\n");
-    answer(to, 200, "ready\n");
+    // Without its cache a database is served all the same; whoever looks is told.
+    std::string text = "ready\n";
+    for (const auto& cache : snapshot->caches)
+        if (!cache.enabled)
+            text += "cache of " + base::printable(cache.database) +
+                    " off: " + base::printable(cache.guarantee_reason, 500) + "\n";
+    answer(to, 200, text);
 }
 
 /// ?last=hour&by=database&order=p95&limit=20 and so on, as words of SHOW QUERIES.

@@ -148,10 +148,16 @@ void add_caches(Families& to, const Snapshot& snapshot) {
         {Metric::cache_mismatches, &CacheRow::mismatches},
         {Metric::cache_entries, &CacheRow::entries},
         {Metric::cache_bytes, &CacheRow::bytes},
+        {Metric::cache_stream_transactions, &CacheRow::stream_transactions},
+        {Metric::cache_stream_gaps, &CacheRow::stream_gaps},
+        {Metric::cache_stream_waits, &CacheRow::stream_waits},
     };
-    for (const auto& cache : snapshot.caches)
-        for (const auto& [metric, field] : kFigures)
-            to.add(metric, real(cache.*field), {label("database", cache.database)});
+    for (const auto& cache : snapshot.caches) {
+        const LabelList labels{label("database", cache.database)};
+        to.add(Metric::cache_guarantee, cache.rung, labels);
+        if (cache.stream_lag >= 0) to.add(Metric::cache_stream_lag, cache.stream_lag, labels);
+        for (const auto& [metric, field] : kFigures) to.add(metric, real(cache.*field), labels);
+    }
 }
 
 void add_lists(Families& to, const Snapshot& snapshot) {

@@ -39,6 +39,11 @@ std::optional<Snapshot> Snapshot::capture(DatabaseState& database,
     for (auto* relation : relations)
         if (relation != &database.whole()) states.push_back({relation});
     auto s = of(std::move(states));
+    // After the epochs: see stream_state.hpp.
+    if (s && database.stream().on()) {
+        s->needs_stamp_ = true;
+        s->unseen_ = database.stream().unproven(s->dependencies_);
+    }
     // After the epochs: a schema change before this shows here, one after it in whole()'s epoch.
     if (catalog_version == 0 || database.catalog_version() != catalog_version) return std::nullopt;
     return s;

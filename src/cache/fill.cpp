@@ -286,10 +286,10 @@ void Fill::plant_completion() {
 }
 #endif
 
-FillEnd Fill::publish(base::Nanos now) {
+FillEnd Fill::publish(base::Nanos now, const std::optional<Stamp>& stamp) {
     if (cache_ == nullptr) return end_;
     const auto bytes = data_.size();
-    const auto end = collecting() ? publish_entry(now) : end_;
+    const auto end = collecting() ? publish_entry(now, stamp) : end_;
     give_up(end);
     count(end, bytes, now);
     cache_ = nullptr;
@@ -312,7 +312,7 @@ bool Fill::agrees(const Entry& entry) const {
     return data_ == entry.data() || rows_in_any_order(data_) == rows_in_any_order(entry.data());
 }
 
-FillEnd Fill::publish_entry(base::Nanos now) {
+FillEnd Fill::publish_entry(base::Nanos now, const std::optional<Stamp>& stamp) {
     if (!complete_ || header_size_ != 0) return FillEnd::incomplete;
     base::hold(base::Hold::before_publish);
 #ifdef PGWEIR_PLANTS
@@ -320,6 +320,7 @@ FillEnd Fill::publish_entry(base::Nanos now) {
     if (base::planted(base::Plant::text_description)) plant_text_formats(row_description_);
 #endif
     if (!snapshot_.still_valid()) return FillEnd::stale;
+    if (snapshot_.needs_stamp() && !(stamp && snapshot_.proven_by(*stamp))) return FillEnd::stale;
     if (options_.verify) {
         const bool same = agrees(*options_.verify);
         database_->stats().count(same ? Event::verified : Event::mismatch);

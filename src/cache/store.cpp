@@ -41,6 +41,11 @@ EntryPtr ResultCache::peek(const base::Hash128& hash, std::string_view key) {
     return shard_of(hash).peek(hash, key);
 }
 
+bool ResultCache::would_hit(const base::Hash128& hash, std::string_view key, base::Nanos now) {
+    const auto entry = peek(hash, key);
+    return entry && entry->valid() && !entry->expired(now);
+}
+
 EntryPtr ResultCache::make(const EntryParts& parts) {
     const auto bytes = Entry::bytes_for(parts);
     if (bytes > max_entry()) return {};

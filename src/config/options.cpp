@@ -239,14 +239,20 @@ constexpr Option kOptions[] = {
      "Results are dropped after this even when nothing changed; 0: never.",
      TIME(t.config->cache.default_ttl)},
     {"cache.consistency", choice, "auto", "", false, kConsistency,
-     "The guarantee asked for. Now in_band (with exclusive_writer) and off can be had.",
+     "The guarantee asked for. auto: in_band with exclusive_writer, else bounded where the server "
+     "lets its changes be read, else off; see ARCHITECTURE.md for what each promises.",
      WORD(t.config->cache.consistency, Consistency, kConsistency)},
     {"cache.exclusive_writer", boolean, "false", "", false, "",
      "Declares that nobody writes to the databases but through this proxy.",
      FLAG(t.config->cache.exclusive_writer)},
     {"cache.max_staleness", duration, "200ms", "", false, "1ms..1h",
-     "How long a write from elsewhere may go unseen, with a change stream; has no effect yet.",
+     "bounded: how long a write from elsewhere may go unseen. Hits stop by themselves when the "
+     "change stream is further behind.",
      TIME(t.config->cache.max_staleness)},
+    {"cache.stream.max_slots", integer, "2", "", false, "0..100",
+     "Replication slots this proxy takes at one server, one for each database whose changes it "
+     "reads; 0: none. The last three free ones of a server are never taken.",
+     COUNT(t.config->cache.stream_max_slots, std::uint32_t)},
     {"cache.catalog_poll", duration, "5s", "", false, "10ms..1h",
      "How often the catalog is looked at for changes from elsewhere.",
      TIME(t.config->cache.catalog_poll)},

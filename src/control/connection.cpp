@@ -40,6 +40,10 @@ int wait_milliseconds(base::Nanos deadline) noexcept {
 
 void ignore_notice(void*, const PGresult*) noexcept {}
 
+void free_copied(char* text) noexcept {
+    if (text != nullptr) PQfreemem(text);
+}
+
 }  // namespace
 
 bool Row::is_null(int column) const noexcept {
@@ -66,12 +70,13 @@ char Row::letter(int column) const noexcept {
     return t.empty() ? '\0' : t[0];
 }
 
-Connection::Connection(const Target& target, Limits limits) : limits_(limits) {
+Connection::Connection(const Target& target, Limits limits)
+    : limits_(limits), copied_(nullptr, free_copied) {
     const auto port = std::to_string(target.port);
     const auto root = target.tls_ca_file;
     // A missing entry would be filled from the environment of the process or a password file.
     const auto* binding = target.require_channel_binding ? "require" : "prefer";
-    const std::array<std::pair<const char*, const char*>, 18> given{{
+    const std::array<std::pair<const char*, const char*>, 20> given{{
         {"host", target.host.c_str()},
         {"port", port.c_str()},
         {"dbname", target.dbname.c_str()},
@@ -84,15 +89,17 @@ Connection::Connection(const Target& target, Limits limits) : limits_(limits) {
         {"sslkey", target.tls_key_file.c_str()},
         {"channel_binding", binding},
         {"gssencmode", "disable"},
-        {"application_name", "pgweir control"},
+        {"application_name", target.replication ? "pgweir stream" : "pgweir control"},
+        {"replication", target.replication ? "database" : "false"},
         {"keepalives_idle", "5"},
         {"keepalives_interval", "2"},
         {"keepalives_count", "3"},
         {"tcp_user_timeout", "5000"},
         {nullptr, nullptr},
+        {nullptr, nullptr},
     }};
-    std::array<const char*, 18> keys{};
-    std::array<const char*, 18> values{};
+    std::array<const char*, 20> keys{};
+    std::array<const char*, 20> values{};
     for (std::size_t i = 0; i < given.size(); ++i) {
         keys[i] = given[i].first;
         values[i] = given[i].second;
@@ -230,6 +237,75 @@ base::Result<std::string> Connection::value(std::string_view sql) {
         }))
         return base::Error{*error};
     return found;
+}
+
+bool Connection::begin_query(std::string_view sql) {
+    if (usable() && PQsendQuery(conn_, std::string(sql).c_str()) != 0) return true;
+    fail(usable() ? one_line(PQerrorMessage(conn_)) : error_);
+    return false;
+}
+
+Connection::Step Connection::advance_query(const RowCallback& row) {
+    if (!usable()) return Step::failed;
+    if (PQflush(conn_) < 0 || PQconsumeInput(conn_) == 0) {
+        fail(one_line(PQerrorMessage(conn_)));
+        return Step::failed;
+    }
+    while (PQisBusy(conn_) == 0) {
+        const std::unique_ptr<pg_result, decltype(&PQclear)> result(PQgetResult(conn_), PQclear);
+        if (!result) return Step::done;
+        switch (PQresultStatus(result.get())) {
+            case PGRES_COPY_BOTH: return Step::copying;
+            case PGRES_TUPLES_OK:
+                for (int i = 0; row && i < PQntuples(result.get()); ++i)
+                    if (!row(Row(result.get(), i))) {
+                        fail("an answer that was not expected");
+                        return Step::failed;
+                    }
+                break;
+            case PGRES_COMMAND_OK: break;
+            default: fail(one_line(PQresultErrorMessage(result.get()))); return Step::failed;
+        }
+    }
+    return Step::busy;
+}
+
+Connection::Step Connection::next_copy(std::string_view& message) {
+    if (!usable()) return Step::failed;
+    char* text = nullptr;
+    auto size = PQgetCopyData(conn_, &text, 1);
+    if (size == 0) {
+        if (PQflush(conn_) < 0 || PQconsumeInput(conn_) == 0) {
+            fail(one_line(PQerrorMessage(conn_)));
+            return Step::failed;
+        }
+        size = PQgetCopyData(conn_, &text, 1);
+    }
+    copied_.reset(text);
+    if (size > 0) {
+        message = {text, static_cast<std::size_t>(size)};
+        return Step::row;
+    }
+    if (size == 0) return Step::busy;
+    const std::unique_ptr<pg_result, decltype(&PQclear)> result(PQgetResult(conn_), PQclear);
+    auto why = one_line(result ? PQresultErrorMessage(result.get()) : PQerrorMessage(conn_));
+    fail(why.empty() ? "the server ended the stream" : why);
+    return Step::failed;
+}
+
+bool Connection::put_copy(std::string_view message) {
+    if (!usable()) return false;
+    if (PQputCopyData(conn_, message.data(), static_cast<int>(message.size())) > 0 &&
+        PQflush(conn_) >= 0)
+        return true;
+    fail(one_line(PQerrorMessage(conn_)));
+    return false;
+}
+
+short Connection::wanted() noexcept {
+    if (!ready_) return events_;
+    return usable() && PQflush(conn_) > 0 ? static_cast<short>(POLLIN | POLLOUT)
+                                          : static_cast<short>(POLLIN);
 }
 
 bool Connection::usable() const noexcept { return ready_ && !broken_; }

@@ -77,6 +77,7 @@ std::optional<std::string> TargetLink::read_facts() {
         f.reserved_connections = r.number(3) + r.number(4);
         f.wal_level_logical = r.flag(5);
         f.in_recovery = r.flag(6);
+        f.may_replicate = r.flag(7);
         return true;
     });
     if (!error) facts_ = f;

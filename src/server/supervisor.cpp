@@ -56,6 +56,7 @@ Supervisor::Supervisor(const config::ConfigPtr& config)
 Supervisor::~Supervisor() {
     http_.reset();
     if (control_) control_->stop();
+    if (streams_) streams_->stop();
     user_lookup_.reset();
     for (auto& w : workers_) w->stop_and_join();
     workers_.clear();
@@ -121,6 +122,9 @@ std::string Supervisor::start() {
         workers_.push_back(std::make_unique<Worker>(*this, n));
     if (auto error = listen(); !error.empty()) return error;
     if (auto error = start_admin(*config); !error.empty()) return error;
+    streams_ = std::make_unique<control::ChangeStreams>(
+        stream_options(*config), [this](const control::StreamEvent& e) { on_stream(e); });
+    streams_->start();
     control_ = std::make_unique<control::ControlThread>(
         control_options(*config), [this](const control::CatalogEvent& e) { on_catalog(e); });
     control_->start();

@@ -104,6 +104,15 @@ void Supervisor::describe_process(admin::Snapshot& s) {
         row.database = entry.dbname;
         row.enabled = entry.state->rung() != cache::Rung::off;
         row.guarantee = cache::name(entry.state->rung());
+        row.guarantee_reason = entry.state->rung_reason();
+        row.rung = static_cast<unsigned>(entry.state->rung());
+        const auto& stream = entry.state->stream();
+        if (const auto mark = stream.watermark(); mark != 0)
+            row.stream_lag =
+                static_cast<double>(base::monotonic_now() - mark) / double{base::kSecond};
+        row.stream_transactions = stream.transactions();
+        row.stream_gaps = stream.gaps();
+        row.stream_waits = stream.waits();
         row.entries = stats.entries;
         row.bytes = stats.bytes;
         row.hits = stats[cache::Event::hit];
@@ -193,6 +202,7 @@ std::vector<std::string> Supervisor::reload() {
     if (!now->cache.enabled) cache_->clear();
     directory_.set_config(now);
     control_->set_catalog_poll(now->cache.catalog_poll);
+    streams_->set_options(stream_options(*now));
     directory_.for_each_database([&](DatabaseEntry& entry) {
         if (entry.target != 0) apply_rung(entry, *now);
     });

@@ -15,6 +15,16 @@ void set_tls(control::Target& target, const config::Database& db) {
         db.tls.channel_binding == config::ChannelBindingOption::require;
 }
 
+/// What stands in the way of a change stream, as something to do about it.
+std::string stream_obstacle(const control::ServerFacts& facts, const config::Config& config) {
+    if (config.cache.stream_max_slots == 0) return "cache.stream.max_slots is 0";
+    if (facts.server_version_num < 130000) return "the server is older than PostgreSQL 13";
+    if (facts.in_recovery) return "the server is a standby";
+    if (!facts.wal_level_logical) return "set wal_level = logical and restart the server";
+    if (!facts.may_replicate) return "give the control login the attribute REPLICATION";
+    return {};
+}
+
 }  // namespace
 
 std::optional<control::Target> Supervisor::lookup_target(const config::Config& config,
@@ -74,6 +84,7 @@ cache::DatabaseState* Supervisor::database_state(const pool::PoolConfig& pool_co
                                  control::Target target;
                                  if (!control_target(pool_config, pool, target)) return;
                                  entry.reading = state->begin_catalog_read();
+                                 entry.control_target = target;
                                  entry.target = control_->add_target(std::move(target));
                              });
     return state;
@@ -112,6 +123,7 @@ void Supervisor::on_catalog(const control::CatalogEvent& event) {
             limit = std::max(1u, usable - usable / 10);
         }
         entry.reason = event.reason;
+        entry.facts = event.facts;
         if (!event.catalog) {
             entry.state->set_catalog(nullptr);
             entry.reading.reset();
@@ -135,28 +147,84 @@ void Supervisor::on_catalog(const control::CatalogEvent& event) {
     if (limit > 0) directory_.set_host_limit(server, limit);
 }
 
-void Supervisor::apply_rung(DatabaseEntry& entry, const config::Config& config) {
+void Supervisor::on_stream(const control::StreamEvent& event) {
+    directory_.for_each_database([&](DatabaseEntry& entry) {
+        if (entry.stream != event.stream) return;
+        entry.stream_live = event.live;
+        entry.stream_reason = event.reason;
+        apply_rung(entry, *directory_.config());
+    });
+}
+
+control::StreamOptions Supervisor::stream_options(const config::Config& config) {
+    control::StreamOptions o;
+    o.max_staleness = config.cache.max_staleness;
+    o.max_slots = config.cache.stream_max_slots;
+    o.connect_timeout = config.timeouts.connect;
+    return o;
+}
+
+void Supervisor::drop_stream(DatabaseEntry& entry) {
+    if (entry.stream != 0) streams_->remove(entry.stream);
+    entry.stream = 0;
+    entry.stream_live = false;
+    entry.stream_reason.clear();
+}
+
+cache::Rung Supervisor::stream_rung(DatabaseEntry& entry, const config::Config& config,
+                                    std::string& reason) {
+    using config::Consistency;
+    if (auto why = stream_obstacle(entry.facts, config); !why.empty()) {
+        drop_stream(entry);
+        reason = "writes around the proxy cannot be seen: " + why;
+        if (config.cache.consistency == Consistency::automatic)
+            reason += "; or set cache.exclusive_writer: true if there are none";
+        return cache::Rung::off;
+    }
+    if (entry.stream == 0) {
+        entry.stream = streams_->add(entry.control_target, *entry.state);
+        entry.stream_reason =
+            "the change stream begins with the first statement that could be cached";
+    }
+    if (!entry.stream_live) {
+        reason = entry.stream_reason;
+        return cache::Rung::off;
+    }
+    return config.cache.consistency == Consistency::strict ? cache::Rung::strict
+                                                           : cache::Rung::bounded;
+}
+
+cache::Rung Supervisor::choose_rung(DatabaseEntry& entry, const config::Config& config,
+                                    std::string& reason) {
     using config::Consistency;
     const auto& c = config.cache;
-    cache::Rung rung = cache::Rung::off;
-    std::string reason;
-    if (!c.enabled || c.consistency == Consistency::off)
+    const bool automatic = c.consistency == Consistency::automatic;
+    const bool streams = c.consistency == Consistency::strict ||
+                         c.consistency == Consistency::bounded ||
+                         (automatic && !c.exclusive_writer);
+    if (!c.enabled || !streams) drop_stream(entry);
+    if (!c.enabled || c.consistency == Consistency::off) {
         reason = "cache is switched off in the configuration";
-    else if (entry.state->catalog_version() == 0)
+        return cache::Rung::off;
+    }
+    if (entry.state->catalog_version() == 0) {
         reason = "the catalog could not be read: " + entry.reason;
-    else if (c.exclusive_writer &&
-             (c.consistency == Consistency::automatic || c.consistency == Consistency::in_band))
-        rung = cache::Rung::in_band;
-    else if (c.consistency == Consistency::automatic)
-        reason =
-            "writes around the proxy cannot be seen; set cache.exclusive_writer: true if there are "
-            "none";
-    else
-        reason =
-            "cache.consistency asks for what cannot be given; only in_band with exclusive_writer: "
-            "true, and off";
-    if (rung == entry.state->rung() && entry.guarantee_logged) return;
+        return cache::Rung::off;
+    }
+    if (streams) return stream_rung(entry, config, reason);
+    if (c.exclusive_writer && (automatic || c.consistency == Consistency::in_band))
+        return cache::Rung::in_band;
+    reason = "cache.consistency asks for what cannot be given";
+    return cache::Rung::off;
+}
+
+void Supervisor::apply_rung(DatabaseEntry& entry, const config::Config& config) {
+    std::string reason;
+    const auto rung = choose_rung(entry, config, reason);
+    const bool same = rung == entry.state->rung() && reason == entry.guarantee_reason;
+    if (same && entry.guarantee_logged) return;
     entry.guarantee_logged = true;
+    entry.guarantee_reason = reason;
     entry.state->set_rung(rung, reason);
     base::log_info("database " + entry.server + "/" + base::printable(entry.dbname) +
                    ": cache guarantee " + std::string(cache::name(rung)) +

@@ -417,6 +417,17 @@ void Worker::catalog_may_have_changed(cache::DatabaseState& database) {
     supervisor_.reload_catalog(database);
 }
 
+void Worker::await_watermark(cache::DatabaseState& database, base::Nanos needed,
+                             std::uint64_t session) {
+    database.stream().await(needed, [this, session] {
+        post([session](Worker& w) {
+            auto* client = w.client_by_id(session);
+            if (client != nullptr && client->session() != nullptr)
+                client->session()->on_watermark();
+        });
+    });
+}
+
 void Worker::on_server_settings_changed(const pool::SharedPool& pool) {
     supervisor_.server_settings_changed(*pool.config());
 }

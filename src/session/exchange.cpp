@@ -45,6 +45,7 @@ void Exchange::reset() {
     errors.clear();
     may_end_transaction = notify_catalog = false;
     fills.clear();
+    stamp.reset();
     current_fill = 0;
 }
 

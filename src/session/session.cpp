@@ -64,7 +64,7 @@ void Session::on_client_bytes(std::string_view bytes) noexcept {
 
 void Session::bound_input() noexcept {
     if (ended_ || in_ == nullptr) return;
-    const bool stuck = waiting_ || preparing_ || in_flight();
+    const bool stuck = waiting_ || preparing_ || awaiting_ || in_flight();
     const auto bound = stuck ? kInputBound : kInputBound + env_.config().limits.statement_buffer;
     if (in_->size() > bound) client_.set_reading(false);
 }
@@ -86,8 +86,8 @@ void Session::consume_buffer() {
 std::size_t Session::consume(std::string_view view) {
     consuming_ = true;
     std::size_t done = 0;
-    while (done < view.size() && !ended_ && !waiting_ && !preparing_ && !terminating_ &&
-           !in_flight()) {
+    while (done < view.size() && !ended_ && !waiting_ && !preparing_ && !awaiting_ &&
+           !terminating_ && !in_flight()) {
         const auto rest = view.substr(done);
         const auto n = server_ != nullptr ? forward_frame(rest) : take_unit(rest);
         if (n == 0) {
@@ -345,6 +345,13 @@ void Session::on_client_gone() noexcept {
     end();
 }
 
+void Session::on_watermark() noexcept {
+    if (ended_ || !awaiting_) return;
+    const TurnScope scope(*this);
+    awaiting_ = false;
+    consume_buffer();
+}
+
 void Session::on_client_drained() noexcept {
     if (server_ != nullptr) server_->set_reading(true);
 }
@@ -403,6 +410,10 @@ void Session::on_cancel_request(pool::CancelToken settled) noexcept {
 void Session::tick(base::Nanos now) noexcept {
     if (!ended_ && exchange_ && exchange_->idle_since != 0) log_idle(now);
     if (!ended_) tick_flight(now);
+    if (awaiting_ && now - awaited_since_ > env_.config().cache.max_staleness) {
+        waited_ = true;
+        on_watermark();
+    }
     if (ended_ || !exchange_ || server_ == nullptr || exchange_->sent == 0) return;
     auto& x = *exchange_;
     if (terminating_ && !must_finish() && now - x.sent > kTerminatedGrace) {

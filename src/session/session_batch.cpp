@@ -59,9 +59,10 @@ struct Session::BatchLookup {
     StatementPtr unnamed;
     unsigned parses = 0;
     bool misses = false;
-    bool verify = false;  // hits are to be compared with the server's answers
-    bool alone = false;   // one portal only
-    PlacePtr woken;       // it has waited for another's answer
+    bool verify = false;       // hits are to be compared with the server's answers
+    bool alone = false;        // one portal only
+    PlacePtr woken;            // it has waited for another's answer
+    Fresh fresh = Fresh::yes;  // what the change stream says to hits
 
     // The portal at work.
     StatementPtr statement;
@@ -120,8 +121,10 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
     lookup.alone = plan.binds == 1;
     env_.batch_works.clear();
     lookup.verify = verifies();
+    lookup.fresh = freshness();
     lookup.unnamed = unnamed_;
     if (!look_up_batch(lookup, batch)) return false;
+    if (lookup.fresh == Fresh::wait && !lookup.misses) return await_watermark();
     next_unnamed_ = lookup.unnamed;
     pending_fills_ = std::move(lookup.pending);
     if (lookup.misses) return false;
@@ -136,6 +139,7 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
     for (auto& [name, statement] : lookup.named) statements_.set(name, std::move(statement));
     counters_.client_parse_count.add(lookup.parses);
     counters_.bind_count.add(plan.binds);
+    for (const auto& entry : lookup.entries) saw(*entry);
     write_batch_hit(lookup, batch);
     count_hit();
     for (std::size_t i = 0; i < env_.batch_works.size(); ++i) {
@@ -225,7 +229,18 @@ void Session::look_up_portal(BatchLookup& lookup, unsigned bind) {
     auto& key = env_.key_buffer;
     cache::build_key(key, parts);
     const auto hash = cache::hash_key(key);
-    auto entry = env_.result_cache()->lookup(*identity_->context.database, hash, key, env_.now());
+    auto& database = *identity_->context.database;
+    if (lookup.fresh == Fresh::no) return pass_by(lookup, *memo, NotCached::stream_behind);
+    auto& cache = *env_.result_cache();
+    cache::EntryPtr entry;
+    if (lookup.fresh == Fresh::yes) {
+        entry = cache.lookup(database, hash, key, env_.now());
+    } else if (cache.would_hit(hash, key, env_.now())) {
+        lookup.entries.emplace_back();
+        return;  // it is asked again when the stream has come, if the others are known, too
+    } else {
+        database.stats().count(cache::Event::miss);
+    }
     if (base::planted(base::Plant::suspended_portal)) lookup.max_rows = 0;
     const bool suspends = entry && lookup.max_rows > 0 &&
                           entry->rows() >= static_cast<std::uint64_t>(lookup.max_rows);

@@ -33,9 +33,50 @@ cache::KeyParts Session::key_parts(std::string_view text) const {
 /// What the configuration says.
 bool Session::cache_may_answer() const noexcept {
     const auto& c = env_.config().cache;
-    return c.enabled && c.exclusive_writer &&
-           (c.consistency == config::Consistency::automatic ||
-            c.consistency == config::Consistency::in_band);
+    return c.enabled && c.consistency != config::Consistency::off;
+}
+
+/// The moment up to which everything visible must have been delivered before a hit is given: what
+/// this client was told already, and for `strict` all there is now.
+base::Nanos Session::watermark_needed() {
+    if (awaited_ != 0) return awaited_;
+    const bool strict = identity_->context.database->rung() == cache::Rung::strict;
+    // Not the clock of the batch of events: what is asked now may have been sent after it.
+    return strict ? base::monotonic_now() : last_seen_;
+}
+
+/// To be asked before an entry is looked up: what the watermark stands for has then raised the
+/// epochs the look-up compares.
+Session::Fresh Session::freshness() {
+    auto& database = *identity_->context.database;
+    if (database.rung() < cache::Rung::bounded) return Fresh::yes;
+    auto& stream = database.stream();
+    const auto now = env_.now();
+    stream.want(now);
+    const auto mark = stream.watermark();
+    const auto needed = watermark_needed();
+    if (mark == 0 || mark + env_.config().cache.max_staleness < now) return Fresh::no;
+    if (mark >= needed) return Fresh::yes;
+    awaited_ = needed;
+    return waited_ ? Fresh::no : Fresh::wait;
+}
+
+/// What would be a hit waits for one probe, which all share. Its bytes stay where they are.
+bool Session::await_watermark() {
+    awaiting_ = true;
+    awaited_since_ = env_.now();
+    env_.await_watermark(*identity_->context.database, awaited_, session_id);
+    return false;
+}
+
+void Session::end_waiting() noexcept {
+    awaited_ = 0;
+    waited_ = false;
+}
+
+/// Whoever has been given an entry has seen the database as it was when that was filled.
+void Session::saw(const cache::Entry& entry) noexcept {
+    last_seen_ = std::max(last_seen_, entry.filled() + entry.cost());
 }
 
 NotCached Session::cache_verdict(const MemoEntry& memo,
@@ -47,7 +88,10 @@ NotCached Session::cache_verdict(const MemoEntry& memo,
     if (server_ != nullptr || tx_ != wire::TxStatus::idle) return NotCached::in_transaction;
     if (memo.verdict->not_cached != NotCached::none) return memo.verdict->not_cached;
     if (scan.special_datetime) return NotCached::special_date_input;
-    if (identity_->context.database->rung() < cache::Rung::in_band) return NotCached::cache_off;
+    if (identity_->context.database->rung() < cache::Rung::in_band) {
+        identity_->context.database->stream().want(env_.now());
+        return NotCached::cache_off;
+    }
     return NotCached::none;
 }
 
@@ -103,13 +147,26 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
     cache::build_key(key, key_parts(text));
     const auto hash = cache::hash_key(key);
     auto& database = *identity_->context.database;
-    const auto entry = cache->lookup(database, hash, key, env_.now());
+    const auto fresh = freshness();
+    cache::EntryPtr entry;
+    if (fresh == Fresh::yes) {
+        entry = cache->lookup(database, hash, key, env_.now());
+    } else {
+        if (fresh == Fresh::wait && cache->would_hit(hash, key, env_.now()))
+            return await_watermark();
+        if (fresh == Fresh::no) {
+            count_not_cached(NotCached::stream_behind);
+            return false;
+        }
+        database.stats().count(cache::Event::miss);
+    }
     const bool answers = entry && !entry->row_description().empty();
     if (answers && row != nullptr) row->hit(entry->cost());
     if (answers && !verifies()) {
         turn_->client.view(entry->answer());
         turn_->client.view(kReadyIdle);
         turn_->client.flush();  // the entry is held for this long only
+        saw(*entry);
         unnamed_.reset();
         if (woken) woken->lead.land();
         count_hit();
@@ -138,7 +195,7 @@ bool Session::verifies() const noexcept {
 }
 
 void Session::end_fill(cache::Fill& fill, base::Nanos now) {
-    if (fill.publish(now) != cache::FillEnd::differs) return;
+    if (fill.publish(now, exchange_->stamp) != cache::FillEnd::differs) return;
     const auto& x = *exchange_;
     const auto& text = x.extended && x.statement ? x.statement->text : x.text;
     base::log_warning("cache: an entry was not what the server answers, for user " +
@@ -176,6 +233,48 @@ void Session::begin_fills() {
             item.lead.land();  // a write is on its way: nothing to wait for
         }
     }
+    x.stamp.reset();
+    if (std::any_of(x.fills.begin(), x.fills.end(),
+                    [](const cache::Fill& fill) { return fill.needs_stamp(); }))
+        send_stamp();
+}
+
+/// In the same write, ahead of what takes the fills' snapshots. In the middle of a batch as part of
+/// it, since a simple Query would destroy the client's unnamed statement.
+void Session::send_stamp() {
+    static const auto statement =
+        StatementTable::make("SELECT pg_catalog.pg_current_snapshot()", {});
+    using Kind = Expect::Kind;
+    if (!exchange_->unsynced) {
+        std::string message;
+        wire::write_query(message, statement->text);
+        turn_->server.copy(message);
+        server_->unnamed_statement = 0;
+        return expect({.kind = Kind::query, .swallow = true, .quiet = true, .stamp = true});
+    }
+    ensure_prepared(*statement, false);
+    std::string bind, execute;
+    base::append_cstring(bind, "");
+    base::append_cstring(bind, pool::prepared_name(statement->id));
+    bind.append(6, '\0');  // no formats, no parameters, results as text
+    base::append_cstring(execute, "");
+    base::append_u32(execute, 0);
+    std::string message;
+    wire::write_message(message, wire::fe::kBind, bind);
+    wire::write_message(message, wire::fe::kExecute, execute);
+    turn_->server.copy(message);
+    expect({.kind = Kind::bind, .swallow = true, .statement = statement->id});
+    expect({.kind = Kind::execute, .swallow = true, .stamp = true});
+}
+
+Session::Reply Session::take_stamp(std::string_view row) {
+    base::ByteReader r(row);
+    const auto columns = r.u16();
+    const auto size = r.i32();
+    const auto text = size < 0 ? std::string_view() : r.bytes(static_cast<std::size_t>(size));
+    exchange_->stamp.reset();
+    if (columns == 1 && r.done()) exchange_->stamp = cache::Stamp::parse(text);
+    return Reply::swallow;
 }
 
 /// The fill of the next Bind of the batch, by its number; 0: none.

@@ -94,10 +94,12 @@ std::size_t Session::take_query(std::string_view view, const Frame& frame) {
                     .message = "transaction blocks are not allowed in statement pooling mode"});
     }
     if (answer_query_from_cache(text, *judged_, scan)) {
+        end_waiting();
         judged_.reset();
         return frame.size;
     }
-    if (in_flight()) return 0;
+    if (in_flight() || awaiting_) return 0;
+    end_waiting();
     return want_server() ? forward_query(view, frame) : 0;
 }
 
@@ -113,9 +115,11 @@ std::size_t Session::take_batch(std::string_view view) {
     if (plan.whole()) {
         const auto batch = view.substr(0, size);
         if (answer_batch_here(plan, batch)) return size;
-        if (identity_->mode != config::PoolMode::session && answer_batch_from_cache(plan, batch))
-            return size;
-        if (in_flight()) return 0;
+        const bool answered =
+            identity_->mode != config::PoolMode::session && answer_batch_from_cache(plan, batch);
+        if (in_flight() || awaiting_) return 0;
+        end_waiting();
+        if (answered) return size;
     }
     return want_server() ? forward_frame(view) : 0;
 }

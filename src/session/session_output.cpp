@@ -193,7 +193,7 @@ bool Session::whole_answer(Run& run) {
 /// What comes is for the proxy, and is looked at whole.
 bool Session::inspecting() const noexcept {
     const auto& expects = exchange_->expects;
-    return !expects.empty() && expects.front().inspect;
+    return !expects.empty() && (expects.front().inspect || expects.front().stamp);
 }
 
 bool Session::local_is_next() const noexcept {
@@ -308,6 +308,7 @@ Session::Reply Session::on_server_frame(Run& run, char type, std::string_view bo
                 x.inspection->take_row(body, identity_->user);
                 return Reply::swallow;
             }
+            if (x.expects.front().stamp) return take_stamp(body);
             if (!swallow) ++x.rows;
             tee(whole);
             return swallow ? Reply::swallow : Reply::forward;
@@ -522,6 +523,7 @@ void Session::ready(wire::TxStatus status) {
     server_->tx = tx_;
     copy_in_ = false;
     const auto now = env_.now();
+    if (identity_->context.database->stream().on()) last_seen_ = base::monotonic_now();
     if (!x.fills.empty()) {
         const char message[] = {be::kReadyForQuery, 0, 0, 0, 5, static_cast<char>(status)};
         for (auto& fill : x.fills) {
@@ -530,6 +532,7 @@ void Session::ready(wire::TxStatus status) {
             if ((tx_ == wire::TxStatus::idle && !x.wrote) || anywhere) end_fill(fill, now);
         }
         x.fills.clear();
+        x.stamp.reset();
     }
     settle_at_ready(before);
     if (tx_ == wire::TxStatus::idle) counters_.xact_count.add(1);

@@ -522,7 +522,7 @@ TEST_CASE("memory stays within its limit, and what is too large is not stored") 
 
 TEST_CASE("without exclusive_writer and without a stream nothing is cached, and the log says so") {
     setup("CREATE TABLE unsure AS SELECT 1 AS n");
-    Proxy p(Cluster::shared(), options("{enabled: true}"));
+    Proxy p(Cluster::shared(), options("{stream: {max_slots: 0}}"));
     auto c = RawClient::login(p.port());
     CHECK(eventually([&] {
         ask(c, "SELECT n FROM unsure");

@@ -97,6 +97,12 @@ struct CacheRow {
     std::uint64_t evictions = 0;
     std::uint64_t verified = 0;
     std::uint64_t mismatches = 0;
+    std::string guarantee_reason;  // why it is not more, for people
+    unsigned rung = 0;             // the guarantee as a number
+    double stream_lag = -1;        // seconds; negative: no change stream
+    std::uint64_t stream_transactions = 0;
+    std::uint64_t stream_gaps = 0;
+    std::uint64_t stream_waits = 0;
 };
 
 /// Counts that SHOW LISTS gives and that cannot be had from the rows.

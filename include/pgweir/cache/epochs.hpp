@@ -36,6 +36,7 @@
 
 #include "pgweir/base/clock.hpp"
 #include "pgweir/cache/stats.hpp"
+#include "pgweir/cache/stream_state.hpp"
 #include "pgweir/query/catalog.hpp"
 
 namespace pgweir::cache {
@@ -120,6 +121,10 @@ class Snapshot {
     /// Never true of a default-constructed one, which has seen nothing.
     bool still_valid() const noexcept { return !dependencies_.empty() && unchanged(dependencies_); }
     std::span<const Dependency> dependencies() const noexcept { return dependencies_; }
+    /// There is a change stream: an answer read under this is an entry only if a stamp of the
+    /// server, taken before the answer's snapshot, sees what the stream had delivered.
+    bool needs_stamp() const noexcept { return needs_stamp_; }
+    bool proven_by(const Stamp& stamp) const noexcept { return unseen_.seen_by(stamp); }
     /// A bug for test builds: see base/plants.hpp.
     void plant_refresh() noexcept {
         for (auto& d : dependencies_) d.epoch = d.state->epoch();
@@ -129,6 +134,8 @@ class Snapshot {
     friend class DatabaseState;
     static std::optional<Snapshot> of(std::vector<Dependency> states);
     std::vector<Dependency> dependencies_;
+    Unseen unseen_;
+    bool needs_stamp_ = false;
 };
 
 /// What is promised, weakest first.
@@ -208,6 +215,9 @@ class DatabaseState {
     void set_rung(Rung rung, std::string_view reason);
     std::string rung_reason() const;
 
+    /// Of the change stream of this database, which may not be there.
+    StreamState& stream() noexcept { return stream_; }
+
     Stats& stats() noexcept { return stats_; }
     const Stats& stats() const noexcept { return stats_; }
 
@@ -227,6 +237,7 @@ class DatabaseState {
     std::atomic<std::uint64_t> schema_epoch_{0};
     std::atomic<std::uint64_t> everything_epoch_{0};
     std::atomic<Rung> rung_{Rung::off};
+    StreamState stream_;
     Stats stats_;
 };
 

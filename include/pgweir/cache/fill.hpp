@@ -82,8 +82,11 @@ class Fill {
 
     void mark_unfit(Unfit reason = Unfit::caller);
 
-    /// To be called at a clean ReadyForQuery, once. Also counts the outcome.
-    FillEnd publish(base::Nanos now);
+    bool needs_stamp() const noexcept { return snapshot_.needs_stamp(); }
+
+    /// To be called at a clean ReadyForQuery, once. Also counts the outcome. `stamp`: of a snapshot
+    /// the same server connection took after the fill's capture and before the query's own.
+    FillEnd publish(base::Nanos now, const std::optional<Stamp>& stamp = std::nullopt);
 
   private:
     enum class Target : std::uint8_t { none, rows, row_description, parameter_description, status };
@@ -98,7 +101,7 @@ class Fill {
     bool tag_agrees() const;
     void another_result();
     void plant_completion();
-    FillEnd publish_entry(base::Nanos now);
+    FillEnd publish_entry(base::Nanos now, const std::optional<Stamp>& stamp);
     bool agrees(const Entry& entry) const;
     void count(FillEnd end, std::uint64_t bytes, base::Nanos now) noexcept;
 

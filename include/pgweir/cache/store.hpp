@@ -34,6 +34,8 @@ class ResultCache {
                     base::Nanos now);
     /// The same for people: counts and drops nothing.
     EntryPtr peek(const base::Hash128& hash, std::string_view key);
+    /// Whether lookup() would find it now; counts and drops nothing.
+    bool would_hit(const base::Hash128& hash, std::string_view key, base::Nanos now);
     /// Charges and builds an entry, evicting for it; null when too large or there is no room.
     EntryPtr make(const EntryParts& parts);
     /// Takes the place of an entry of the same key unless that is valid and was filled later.

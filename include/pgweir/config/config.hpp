@@ -86,6 +86,7 @@ struct Cache {
     bool exclusive_writer = false;
     base::Nanos max_staleness = 200 * base::kMillisecond;
     base::Nanos catalog_poll = 5 * base::kSecond;
+    std::uint32_t stream_max_slots = 2;
     double verify_ratio = 0;
 };
 

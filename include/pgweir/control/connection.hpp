@@ -31,6 +31,7 @@ struct Target {
     config::TlsMode tls_mode = config::TlsMode::prefer;
     std::string tls_ca_file, tls_cert_file, tls_key_file;
     bool require_channel_binding = false;
+    bool replication = false;  // a walsender of that database
 };
 
 /// One row of an answer in text form; valid only during the callback it is given to.
@@ -88,6 +89,19 @@ class Connection {
     /// First column of the first row; empty text for none.
     base::Result<std::string> value(std::string_view sql);
 
+    // For a loop of the caller's own that polls fd() for wanted(): nothing here waits.
+    enum class Step : std::uint8_t { busy, row, done, copying, failed };
+    /// Sends statements; the answer is fetched with advance_query().
+    bool begin_query(std::string_view sql);
+    /// What has come of the answer. `busy`: no more has come; `copying`: COPY BOTH has begun.
+    Step advance_query(const RowCallback& row);
+    /// COPY BOTH: `row` with a whole message, which stays until the next call, or busy, done,
+    /// failed.
+    Step next_copy(std::string_view& message);
+    bool put_copy(std::string_view message);
+    /// POLLIN, and POLLOUT while something is unsent.
+    short wanted() noexcept;
+
     bool usable() const noexcept;
     std::uint32_t server_version_num() const noexcept;
     std::string server_version() const;
@@ -109,6 +123,7 @@ class Connection {
     bool ready_ = false;
     bool broken_ = false;
     std::string error_;
+    std::unique_ptr<char, void (*)(char*)> copied_;
 };
 
 }  // namespace pgweir::control

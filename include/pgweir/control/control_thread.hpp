@@ -28,6 +28,7 @@ struct ServerFacts {
         0;  // superuser_reserved_connections + reserved_connections
     bool wal_level_logical = false;
     bool in_recovery = false;
+    bool may_replicate = false;  // the control login has REPLICATION
 };
 
 struct CatalogEvent {

@@ -92,6 +92,7 @@ enum class NotCached : std::uint8_t {
     too_complex,
     does_not_pay,
     first_use,
+    stream_behind,
     count_
 };
 
@@ -132,6 +133,7 @@ inline constexpr std::array<ReasonInfo, static_cast<std::size_t>(NotCached::coun
         {"too_complex", "the statement is too deep or reads too many relations"},
         {"does_not_pay", "storing its answers has cost more than hits saved; a sample is tried"},
         {"first_use", "the cache is full: only what is asked for a second time is stored"},
+        {"stream_behind", "the change stream is further behind than cache.max_staleness"},
     }};
 
 inline constexpr std::string_view name(PinReason r) {

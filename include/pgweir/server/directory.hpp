@@ -12,6 +12,7 @@
 
 #include "pgweir/cache/epochs.hpp"
 #include "pgweir/config/config.hpp"
+#include "pgweir/control/change_streams.hpp"
 #include "pgweir/control/control_thread.hpp"
 #include "pgweir/pool/shared_pool.hpp"
 
@@ -28,6 +29,12 @@ struct DatabaseEntry {
     bool reload_again = false;
     std::string reason;  // why the catalog is not known
     bool guarantee_logged = false;
+    std::string guarantee_reason;    // as logged last
+    control::Target control_target;  // of `target`
+    control::ServerFacts facts;      // of the last control connection
+    control::StreamId stream = 0;    // 0: none is wanted, or none can be had
+    bool stream_live = false;
+    std::string stream_reason;  // why not
 };
 
 class Directory {

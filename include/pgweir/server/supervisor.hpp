@@ -18,6 +18,7 @@
 #include "pgweir/admin/slow_log.hpp"
 #include "pgweir/admin/snapshot.hpp"
 #include "pgweir/cache/store.hpp"
+#include "pgweir/control/change_streams.hpp"
 #include "pgweir/control/control_thread.hpp"
 #include "pgweir/control/user_lookup.hpp"
 #include "pgweir/server/directory.hpp"
@@ -81,7 +82,14 @@ class Supervisor final : public admin::SnapshotSource {
     void on_catalog(const control::CatalogEvent& event);
     void begin_reading(DatabaseEntry& entry);
     void retry_catalogs();
+    void on_stream(const control::StreamEvent& event);
     void apply_rung(DatabaseEntry& entry, const config::Config& config);
+    cache::Rung choose_rung(DatabaseEntry& entry, const config::Config& config,
+                            std::string& reason);
+    cache::Rung stream_rung(DatabaseEntry& entry, const config::Config& config,
+                            std::string& reason);
+    void drop_stream(DatabaseEntry& entry);
+    static control::StreamOptions stream_options(const config::Config& config);
     bool control_target(const pool::PoolConfig& config, const pool::SharedPool& pool,
                         control::Target& target) const;
     void describe_process(admin::Snapshot& snapshot);
@@ -105,6 +113,7 @@ class Supervisor final : public admin::SnapshotSource {
     std::set<std::pair<std::string_view, std::uint64_t>> advised_;  // rule and query, told already
     admin::QueryStatsPtr query_stats_;  // always there; workers use it when queries.enabled
     std::unique_ptr<control::ControlThread> control_;
+    std::unique_ptr<control::ChangeStreams> streams_;
     std::unique_ptr<control::UserLookup> user_lookup_;
     std::unique_ptr<admin::Console> console_;
     std::unique_ptr<admin::HttpServer> http_;

@@ -66,6 +66,8 @@ class Worker final : private WorkerLoop,
     void post_task(std::function<void()> task) override { loop_.post(std::move(task)); }
     void hold_until_gone(const session::Identity& identity, std::uint32_t server_pid,
                          std::unique_ptr<pool::Held> held) override;
+    void await_watermark(cache::DatabaseState& database, base::Nanos needed,
+                         std::uint64_t session) override;
     session::Environment& environment() noexcept override { return *this; }
     io::Loop& loop() noexcept override { return loop_; }
     const session::Doors& doors() noexcept override { return *doors_; }

@@ -69,6 +69,10 @@ class Environment {
 
     /// Runs it on this worker's thread, later; any thread.
     virtual void post_task(std::function<void()> task) = 0;
+    /// Calls on_watermark() of the session once the database's watermark has reached `needed`, or
+    /// the stream is over; never before this returns.
+    virtual void await_watermark(cache::DatabaseState& database, base::Nanos needed,
+                                 std::uint64_t session) = 0;
 
     /// The identity of a session of `of` that has other settings now.
     virtual IdentityPtr with_profile(const Identity& of, pool::ProfilePtr profile) = 0;

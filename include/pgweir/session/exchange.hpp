@@ -41,6 +41,7 @@ struct Expect {
     bool tells_ready = false;  // its end is what the client waits for
     bool behind_copy = false;  // sync: sent behind CopyDone or CopyFail, so not ignored by COPY
     bool inspect = false;      // the answer says what the session has left on the server
+    bool stamp = false;        // the answer is the server's snapshot, for the fills behind it
     bool own_error = false;    // sent to make the server fail; `statement` is the index in errors
     std::uint16_t fill = 0;    // which of Exchange::fills collects the answer, from 1; 0: none
     std::uint64_t statement = 0;
@@ -171,10 +172,11 @@ struct Exchange {
     std::vector<ParsedName> parsed;  // names given by Parse since the last Sync
     std::vector<OwnError> errors;    // said in place of the server's
     bool unpin_at_ready = false;
-    bool may_end_transaction = false;  // something since the last ReadyForQuery may commit
-    bool notify_catalog = false;       // DDL passed: the catalog must be read again
-    std::vector<cache::Fill> fills;    // one for each answer that is to be stored
-    std::uint16_t current_fill = 0;    // of the portal bound last
+    bool may_end_transaction = false;   // something since the last ReadyForQuery may commit
+    bool notify_catalog = false;        // DDL passed: the catalog must be read again
+    std::vector<cache::Fill> fills;     // one for each answer that is to be stored
+    std::uint16_t current_fill = 0;     // of the portal bound last
+    std::optional<cache::Stamp> stamp;  // taken before the fills' snapshots
 
     Exchange();
     ~Exchange();

@@ -50,6 +50,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void on_cancel_request(pool::CancelToken settled = {}) noexcept;
     /// Some time passed; about ten times a second while busy().
     void tick(base::Nanos now) noexcept;
+    /// What a hit waited for has come, or will not.
+    void on_watermark() noexcept;
     /// Ends the session with this report, whatever it is doing.
     void shut_down(const wire::Report& report) noexcept;
 
@@ -196,6 +198,14 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool answer_query_from_cache(std::string_view text, const MemoEntry& memo,
                                  const query::TextScan& scan);
     bool cache_may_answer() const noexcept;
+    base::Nanos watermark_needed();
+    /// Whether hits may be given by the change stream's watermark.
+    enum class Fresh : std::uint8_t { yes, wait, no };
+    Fresh freshness();
+    bool await_watermark();
+    void end_waiting() noexcept;
+    void saw(const cache::Entry& entry) noexcept;
+    void send_stamp();
     cache::KeyParts key_parts(std::string_view text) const;
     void begin_fills();
     std::uint16_t next_fill();
@@ -240,6 +250,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     Reply on_server_frame(Run& run, char type, std::string_view body, std::string_view whole);
     Reply on_ready_for_query(Run& run, std::string_view body);
     Reply on_error(Run& run, std::string_view body);
+    Reply take_stamp(std::string_view row);
     Reply on_copy_response(char type);
     Reply answer(Run& run, Expect::Kind kind, std::string_view whole);
     Reply completion(std::string_view whole, char type);
@@ -288,6 +299,9 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::uint64_t reply_left_ = 0;   // bytes of the server's frame being streamed
     wire::TxStatus tx_ = wire::TxStatus::idle;
     query::PinReason pin_ = query::PinReason::none;
+    base::Nanos last_seen_ = 0;  // what this client was told is no newer; with a stream only
+    base::Nanos awaited_ = 0;    // the watermark the front of the input needs
+    base::Nanos awaited_since_ = 0;
     query::NotCached not_cached_ =
         query::NotCached::none;      // the latest answer of the cache's rules
     std::uint32_t stats_group_ = 0;  // 0: not asked for yet
@@ -296,6 +310,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool ended_ = false;
     bool waiting_ = false;
     bool consuming_ = false;
+    bool awaiting_ = false;   // a hit waits for the change stream
+    bool waited_ = false;     // ... has waited long enough
     bool preparing_ = false;  // settings are applied, or looked at; the client's bytes wait
     bool skip_until_sync_ = false;
     bool terminating_ = false;  // Terminate has come, and an answer is still owed

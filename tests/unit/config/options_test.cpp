@@ -56,8 +56,9 @@ std::vector<std::string> fields_of(const Config& c) {
     const auto& [clients, logins, rate, failures, servers, per_client, per_server, message,
                  buffer] = limits;
     f.all(clients, logins, rate, failures, servers, per_client, per_server, message, buffer);
-    const auto& [on, size, entry, ttl, consistency, exclusive, staleness, poll, verify] = cache;
-    f.all(on, size, entry, ttl, consistency, exclusive, staleness, poll, verify);
+    const auto& [on, size, entry, ttl, consistency, exclusive, staleness, poll, slots, verify] =
+        cache;
+    f.all(on, size, entry, ttl, consistency, exclusive, staleness, poll, slots, verify);
     const auto& [threshold, slow_file, format, max_size, max_files, max_age, thresholds, rules,
                  sample, errors, wait, idle, parameters, literals, redact, prefix] = slow_log;
     f.all(threshold, slow_file, format, max_size, max_files, max_age, thresholds, sample, errors,
@@ -220,6 +221,7 @@ TEST_CASE("the names of the contract are there") {
                                             "cache.exclusive_writer",
                                             "cache.max_staleness",
                                             "cache.catalog_poll",
+                                            "cache.stream.max_slots",
                                             "cache.verify_ratio",
                                             "slow_log.threshold",
                                             "slow_log.file",

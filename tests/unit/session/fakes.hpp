@@ -93,6 +93,10 @@ struct FakeEnvironment final : Environment {
     }
     void post_task(std::function<void()> task) override { tasks.push_back(std::move(task)); }
     std::vector<std::function<void()>> tasks;
+    void await_watermark(cache::DatabaseState&, base::Nanos needed, std::uint64_t) override {
+        awaited.push_back(needed);
+    }
+    std::vector<base::Nanos> awaited;
     base::Nanos time = base::kSecond;
     config::Config settings;
     metrics::WorkerCounters worker_counters;

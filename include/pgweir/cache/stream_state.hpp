@@ -1,0 +1,110 @@
+// What a database's change stream has shown: how far it has come (the watermark), and the
+// transactions it has delivered that are not yet known to be visible. One per DatabaseState.
+//
+// Stream   S1 remember the transaction · S2 raise the epochs of what it changed · S3, once all that
+//          was committed before a probe was sent is delivered: watermark = the probe's sending
+// Fill     C1 load epochs · C1' take the remembered transactions on its relations · the stamp and
+//          the query are sent · published only if the stamp sees them all
+// Hit      H0 watermark no older than allowed · H1 load epochs
+// A delivery before C1 is remembered at C1', unless a snapshot has seen it already, and then the
+// fill's, which is taken later, sees it too; one after C1 changes an epoch the fill rests on. So an
+// entry that is valid at H1 contains all that was delivered, hence all that was visible when the
+// probe was sent to which the watermark of H0 belongs.
+// Thread: as each function says. Invariant: bounded memory, whatever the stream brings.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "pgweir/base/clock.hpp"
+#include "pgweir/cache/stamp.hpp"
+
+namespace pgweir::cache {
+
+class RelationState;
+struct Dependency;
+
+/// One transaction of the stream.
+struct Change {
+    FullXid xid = 0;
+    std::vector<RelationState*> relations;
+    bool everything = false;  // not known what, or too much to list
+};
+
+class StreamState {
+  public:
+    /// More that are not known to be visible are remembered by the newest one's number only.
+    static constexpr std::size_t kMaxRecent = 1024;
+    /// More sessions that wait are woken at once instead.
+    static constexpr std::size_t kMaxWaiting = 100'000;
+
+    StreamState() = default;
+    StreamState(const StreamState&) = delete;
+    StreamState& operator=(const StreamState&) = delete;
+
+    // Any thread.
+
+    /// Fills have to carry a stamp.
+    bool on() const noexcept { return on_.load(std::memory_order_seq_cst); }
+    /// Everything that was visible at this moment (monotonic clock) has raised its epochs; 0: there
+    /// is no stream.
+    base::Nanos watermark() const noexcept { return watermark_.load(std::memory_order_seq_cst); }
+    /// The transactions a fill's stamp has to see. To be called after the fill's epochs are loaded.
+    Unseen unproven(std::span<const Dependency> dependencies) const;
+    /// Some statement could be answered from the cache if there were a stream.
+    void want(base::Nanos now);
+    base::Nanos wanted() const noexcept { return wanted_.load(std::memory_order_relaxed); }
+    /// Calls `wake` once, on any thread, when the watermark has reached `needed` or the stream is
+    /// over; asks for a probe. It must be short.
+    void await(base::Nanos needed, std::function<void()> wake);
+
+    // The stream's thread.
+
+    /// From here on fills need stamps. What `at` says to be running may have been committed before
+    /// the stream begins, and not be visible yet. Raises `whole`.
+    void begin(const Stamp& at, RelationState& whole);
+    void deliver(Change change, RelationState& whole);
+    /// A snapshot of the same server that somebody has seen.
+    void proven(const Stamp& stamp);
+    void advance(base::Nanos sent);
+    /// There may be a gap from here on. Raises `whole` and wakes everybody.
+    void end(RelationState& whole);
+    /// What await() and the first want() call, on any thread; null: nothing.
+    void on_demand(std::function<void()> signal);
+    /// The latest moment somebody waits for; 0: nobody waits.
+    base::Nanos needed() const;
+
+    // For people.
+    std::uint64_t transactions() const noexcept {
+        return transactions_.load(std::memory_order_relaxed);
+    }
+    std::uint64_t gaps() const noexcept { return gaps_.load(std::memory_order_relaxed); }
+    std::uint64_t waits() const noexcept { return waits_.load(std::memory_order_relaxed); }
+    std::size_t recent() const noexcept { return recent_count_.load(std::memory_order_relaxed); }
+
+  private:
+    struct Waiter {
+        base::Nanos needed;
+        std::function<void()> wake;
+    };
+    void remember(Change change);
+    void signal() const;
+
+    std::atomic<bool> on_{false};
+    std::atomic<base::Nanos> watermark_{0};
+    std::atomic<base::Nanos> wanted_{0};
+    std::atomic<std::size_t> recent_count_{0};
+    std::atomic<std::uint64_t> transactions_{0}, gaps_{0}, waits_{0};
+    mutable std::mutex mutex_;  // of all below
+    std::vector<Change> recent_;
+    FullXid all_up_to_ = 0;  // beyond kMaxRecent; 0: none
+    std::vector<Waiter> waiting_;
+    std::function<void()> signal_;
+};
+
+}  // namespace pgweir::cache

@@ -1,0 +1,136 @@
+// Deliveries, the watermark, and who waits for it.
+#include "pgweir/cache/stream_state.hpp"
+
+#include <algorithm>
+
+#include "pgweir/base/plants.hpp"
+#include "pgweir/cache/epochs.hpp"
+
+namespace pgweir::cache {
+
+namespace {
+bool concerns(const Change& change, std::span<const Dependency> dependencies) {
+    if (change.everything) return true;
+    return std::any_of(change.relations.begin(), change.relations.end(), [&](const auto* r) {
+        return std::any_of(dependencies.begin(), dependencies.end(),
+                           [&](const Dependency& d) { return d.state == r; });
+    });
+}
+}  // namespace
+
+Unseen StreamState::unproven(std::span<const Dependency> dependencies) const {
+    Unseen unseen;
+    if (base::planted(base::Plant::no_stamp)) return unseen;
+    // What is remembered after this load raises its epochs after it, too: the fill will not stand.
+    if (recent_count_.load(std::memory_order_seq_cst) == 0) return unseen;
+    const std::lock_guard lock(mutex_);
+    for (const auto& change : recent_)
+        if (concerns(change, dependencies)) unseen.each.push_back(change.xid);
+    unseen.all_up_to = all_up_to_;
+    return unseen;
+}
+
+void StreamState::want(base::Nanos now) {
+    const auto last = wanted_.load(std::memory_order_relaxed);
+    if (last != 0 && now - last < base::kSecond) return;
+    wanted_.store(now, std::memory_order_relaxed);
+    signal();
+}
+
+void StreamState::await(base::Nanos needed, std::function<void()> wake) {
+    waits_.fetch_add(1, std::memory_order_relaxed);
+    {
+        const std::lock_guard lock(mutex_);
+        const auto mark = watermark();
+        if (mark != 0 && mark < needed && waiting_.size() < kMaxWaiting) {
+            waiting_.push_back({needed, std::move(wake)});
+            if (signal_) signal_();
+            return;
+        }
+    }
+    wake();
+}
+
+void StreamState::begin(const Stamp& at, RelationState& whole) {
+    on_.store(true, std::memory_order_seq_cst);
+    for (const auto xid : at.running()) remember({xid, {}, true});
+    // Whoever has not seen on_ has an older epoch.
+    if (!base::planted(base::Plant::gap_keeps_entries)) whole.bump();
+}
+
+void StreamState::remember(Change change) {
+    const std::lock_guard lock(mutex_);
+    // Of those that were running when the stream began there is a wider record already.
+    for (const auto& known : recent_)
+        if (known.xid == change.xid && known.everything) return;
+    if (recent_.size() < kMaxRecent)
+        recent_.push_back(std::move(change));
+    else
+        all_up_to_ = std::max(all_up_to_, change.xid);
+    recent_count_.store(recent_.size(), std::memory_order_seq_cst);
+}
+
+void StreamState::deliver(Change change, RelationState& whole) {
+    transactions_.fetch_add(1, std::memory_order_relaxed);
+    if (change.relations.empty() && !change.everything) return;
+    const auto relations = change.relations;
+    const bool everything = change.everything;
+    remember(std::move(change));
+    if (everything) whole.bump();
+    for (auto* relation : relations) relation->bump();
+}
+
+void StreamState::proven(const Stamp& stamp) {
+    const std::lock_guard lock(mutex_);
+    if (stamp.xmin() > all_up_to_) all_up_to_ = 0;
+    std::erase_if(recent_, [&](const Change& c) { return stamp.sees(c.xid); });
+    recent_count_.store(recent_.size() + (all_up_to_ != 0 ? 1 : 0), std::memory_order_seq_cst);
+}
+
+void StreamState::advance(base::Nanos sent) {
+    std::vector<Waiter> done;
+    {
+        const std::lock_guard lock(mutex_);
+        watermark_.store(sent, std::memory_order_seq_cst);
+        const auto first = std::partition(waiting_.begin(), waiting_.end(),
+                                          [&](const Waiter& w) { return w.needed > sent; });
+        std::move(first, waiting_.end(), std::back_inserter(done));
+        waiting_.erase(first, waiting_.end());
+    }
+    for (auto& w : done) w.wake();
+}
+
+void StreamState::end(RelationState& whole) {
+    std::vector<Waiter> all;
+    {
+        const std::lock_guard lock(mutex_);
+        watermark_.store(0, std::memory_order_seq_cst);
+        all.swap(waiting_);
+        recent_.clear();
+        all_up_to_ = 0;
+        recent_count_.store(0, std::memory_order_seq_cst);
+    }
+    if (!base::planted(base::Plant::gap_keeps_entries)) whole.bump();
+    if (on_.exchange(false, std::memory_order_seq_cst))
+        gaps_.fetch_add(1, std::memory_order_relaxed);
+    for (auto& w : all) w.wake();
+}
+
+void StreamState::on_demand(std::function<void()> signal) {
+    const std::lock_guard lock(mutex_);
+    signal_ = std::move(signal);
+}
+
+void StreamState::signal() const {
+    const std::lock_guard lock(mutex_);
+    if (signal_) signal_();
+}
+
+base::Nanos StreamState::needed() const {
+    const std::lock_guard lock(mutex_);
+    base::Nanos latest = 0;
+    for (const auto& w : waiting_) latest = std::max(latest, w.needed);
+    return latest;
+}
+
+}  // namespace pgweir::cache

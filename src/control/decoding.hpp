@@ -1,0 +1,75 @@
+// What a walsender says, taken apart: replication messages (Streaming Replication Protocol), and
+// the lines of the output plugin test_decoding, gathered into transactions. Pure: bytes in, values
+// out. Invariant: whatever the bytes, memory is bounded and time is linear; what is not understood
+// inside a transaction makes it one that changed everything, what is out of order is malformed.
+// Thread: its owner's.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pgweir/cache/epochs.hpp"
+
+namespace pgweir::control {
+
+/// A position in the write-ahead log.
+using Lsn = std::uint64_t;
+
+/// "16/B374D848".
+std::optional<Lsn> parse_lsn(std::string_view text) noexcept;
+
+struct ReplicationMessage {
+    enum class Kind : std::uint8_t { data, keepalive, malformed } kind = Kind::malformed;
+    Lsn position = 0;  // of the data, or up to where the server has decoded and sent everything
+    bool reply_wanted = false;
+    std::string_view data;  // a view into what was parsed
+};
+ReplicationMessage parse_replication(std::string_view message) noexcept;
+/// Standby status update: everything up to `position` is received and done with.
+std::string status_update(Lsn position, bool reply_wanted);
+
+/// One line of test_decoding.
+struct DecodedLine {
+    enum class Kind : std::uint8_t { begin, commit, change, message, other } kind = Kind::other;
+    std::uint32_t xid = 0;   // begin, commit
+    std::string_view names;  // change: of the tables, quoted as SQL, several for a TRUNCATE
+};
+DecodedLine parse_line(std::string_view line) noexcept;
+/// Takes one "schema.table" and what separates it from the next off the front of `names`, unquoted.
+/// False: none is left, or this is no name; then `names` is empty only in the first case.
+bool next_table(std::string_view& names, std::string& schema, std::string& table);
+
+/// Gathers lines into transactions.
+class TransactionGatherer {
+  public:
+    /// More relations than this are "everything".
+    static constexpr std::size_t kMaxRelations = 128;
+    /// Adds what a change of this table changes; false: not known, which is everything.
+    using Resolve = std::function<bool(std::string_view schema, std::string_view table,
+                                       std::vector<cache::RelationState*>& states)>;
+    enum class Result : std::uint8_t { more, transaction, malformed };
+
+    explicit TransactionGatherer(Resolve resolve) : resolve_(std::move(resolve)) {}
+    Result take(std::string_view line);
+    std::uint32_t xid() const noexcept { return xid_; }
+    /// After Result::transaction; xid is left at 0.
+    cache::Change take_change() { return std::move(change_); }
+    bool inside() const noexcept { return inside_; }
+    void reset();
+
+  private:
+    void add(std::string_view names);
+
+    Resolve resolve_;
+    bool inside_ = false;
+    std::uint32_t xid_ = 0;
+    cache::Change change_;
+    std::string last_names_;  // of the line before: mostly the same table again
+    std::string schema_, table_;
+};
+
+}  // namespace pgweir::control

@@ -1,0 +1,116 @@
+// One change stream as a machine: dormant, connecting, asking, making its slot, live. It is stepped
+// when a time or one of its descriptors is due, and never waits. Invariant: whatever ends a stream
+// ends the database's StreamState before anything else, so that no hit rests on it any longer.
+// Thread: the streams' thread.
+#pragma once
+
+#include <poll.h>
+
+#include <string>
+#include <vector>
+
+#include "decoding.hpp"
+#include "pgweir/control/change_streams.hpp"
+
+namespace pgweir::control {
+
+class StreamLink {
+  public:
+    struct Context {
+        const StreamOptions* options;
+        const ChangeStreams::OnEvent* on_event;
+        /// Of all links, those that hold a slot at this one's server.
+        std::function<unsigned(const StreamLink&)> slots_at_server;
+        int stop_fd;
+    };
+
+    StreamLink(StreamId id, Target target, cache::DatabaseState& database, Context context);
+    ~StreamLink();
+    StreamLink(const StreamLink&) = delete;
+    StreamLink& operator=(const StreamLink&) = delete;
+
+    /// Does what is due at `now`, without waiting.
+    void step(base::Nanos now);
+    base::Nanos due() const noexcept;
+    void add_polls(std::vector<pollfd>& to) const;
+    const Target& target() const noexcept { return target_; }
+    bool has_slot() const noexcept { return state_ >= State::making_slot; }
+
+  private:
+    enum class State : std::uint8_t {
+        dormant,      // nobody wants it
+        waiting,      // until retry_at_
+        connecting,   // the ordinary connection
+        asking,       // what server it is
+        joining,      // the replication connection
+        identifying,  // the same server?
+        making_slot,
+        starting,
+        live,  // the stream runs
+    };
+    enum class Probe : std::uint8_t { none, asked, passing, nudging };
+
+    void begin_connect(base::Nanos now);
+    void connect_further();
+    void hear_facts();
+    std::string obstacle() const;
+    void identify();
+    void make_slot(base::Nanos now);
+    void start_stream(base::Nanos now);
+    void read_stream(base::Nanos now);
+    bool take_message(std::string_view message);
+    bool take_line(Lsn position, std::string_view line);
+    bool resolve(std::string_view schema, std::string_view table,
+                 std::vector<cache::RelationState*>& states);
+    void probe(base::Nanos now);
+    void hear_probe(base::Nanos now);
+    void look_if_passed(base::Nanos now);
+    void report_position(base::Nanos now, bool ask);
+    base::Nanos next_probe() const;
+    void lose(std::string reason, base::Nanos retry = 0);
+    void close();
+    void publish(bool live, const std::string& reason);
+
+    const StreamId id_;
+    const Target target_;
+    cache::DatabaseState& database_;
+    Context context_;
+    State state_ = State::dormant;
+    std::unique_ptr<Connection> asker_;
+    std::unique_ptr<Connection> stream_;
+
+    // What the server said of itself.
+    std::string system_, wal_level_, slot_;
+    std::uint32_t block_size_ = 0;
+    bool in_recovery_ = false;
+    std::int64_t free_slots_ = 0, free_senders_ = 0;
+    std::string last_system_;
+
+    TransactionGatherer gatherer_;
+    query::CatalogPtr catalog_;  // by which tables are resolved
+    std::uint64_t catalog_version_ = 0;
+
+    Lsn position_ = 0;     // everything up to here is delivered
+    Lsn last_commit_ = 0;  // the position of the last transaction
+    base::Nanos reported_at_ = 0;
+    bool begun_ = false;  // StreamState::begin() was called
+    bool told_live_ = false;
+
+    Probe probe_ = Probe::none;
+    base::Nanos probe_sent_ = 0;
+    std::optional<cache::Stamp> probe_stamp_;
+    std::optional<Lsn> probe_position_;
+    cache::FullXid newest_xid_ = 0;
+    base::Nanos ask_at_ = 0;   // for the server's position, while passing
+    base::Nanos ask_gap_ = 0;  // doubles
+    base::Nanos passing_since_ = 0;
+    base::Nanos nudged_at_ = 0;
+    unsigned nudges_ = 0;
+
+    base::Nanos since_ = 0;  // of the present state
+    base::Nanos retry_at_ = 0, retry_delay_ = 0;
+    std::string reason_;
+    bool published_live_ = false;
+};
+
+}  // namespace pgweir::control

@@ -1,0 +1,199 @@
+// StreamLink, live: what is delivered, and the probes that prove how far that is.
+//
+// A probe asks the server over the ordinary connection for its snapshot and its insert position.
+// All that was visible when it was sent stands in the log before that position, so once the stream
+// has passed it, everything visible then has been delivered: the watermark is the probe's sending.
+// It is the insert position, because with synchronous_commit=off commits are visible before they
+// are written out.
+#include <algorithm>
+
+#include "pgweir/base/plants.hpp"
+#include "sql.hpp"
+#include "stream_link.hpp"
+
+namespace pgweir::control {
+
+namespace {
+
+/// Messages of one step; then other streams have their turn.
+constexpr int kMessagesAtOnce = 20'000;
+/// While transactions are not known to be visible, fills on what they changed do not stand.
+constexpr base::Nanos kProveEvery = 5 * base::kMillisecond;
+constexpr base::Nanos kFirstAsk = 500 * base::kMicrosecond;
+constexpr base::Nanos kLastAsk = 20 * base::kMillisecond;
+/// A position that is not written out yet is hurried after this long when somebody waits.
+constexpr base::Nanos kHurry = 2 * base::kMillisecond;
+constexpr base::Nanos kNudgeGap = 20 * base::kMillisecond;
+constexpr unsigned kNudges = 3;  // of one probe: a stream may be slow for other reasons
+constexpr base::Nanos kAnswerLimit = 12 * base::kSecond;
+
+/// The insert position may stand behind a page's header where no record has been begun; on a quiet
+/// server no record ever ends there. None that ends within a header's length of a page's beginning
+/// has begun in that page, so whoever has passed the page's beginning has passed it, too.
+Lsn reachable(Lsn position, std::uint32_t block_size) noexcept {
+    constexpr Lsn kLongestHeader = 40;
+    const auto inside = position % block_size;
+    return inside <= kLongestHeader ? position - inside : position;
+}
+
+/// `relation` and the tables above it, which partitions stand for.
+bool add_with_parents(const query::Catalog& catalog, const query::Relation& relation,
+                      cache::DatabaseState& database, std::vector<cache::RelationState*>& states) {
+    std::vector<const query::Relation*> set{&relation};
+    for (std::size_t i = 0; i < set.size(); ++i) {
+        for (const auto oid : set[i]->reads_also) {
+            const auto found = catalog.relations_by_oid.find(oid);
+            if (found == catalog.relations_by_oid.end() || set.size() > 64) return false;
+            if (std::find(set.begin(), set.end(), found->second) == set.end())
+                set.push_back(found->second);
+        }
+    }
+    for (const auto* r : set) states.push_back(&database.relation(r->oid));
+    return true;
+}
+
+}  // namespace
+
+void StreamLink::read_stream(base::Nanos now) {
+    // The first probe's snapshot says how transactions' numbers go on.
+    if (!begun_) hear_probe(now);
+    if (!begun_) return;
+    for (int i = 0; i < kMessagesAtOnce; ++i) {
+        std::string_view message;
+        const auto step = stream_->next_copy(message);
+        if (step == Connection::Step::busy) break;
+        if (step != Connection::Step::row) return lose(stream_->error());
+        if (!take_message(message)) return;
+    }
+    if (now - reported_at_ >= base::kSecond) report_position(now, false);
+    if (state_ != State::live) return;
+    if (probe_ == Probe::asked || probe_ == Probe::nudging) hear_probe(now);
+    if (state_ == State::live && probe_ == Probe::passing) look_if_passed(now);
+    if (state_ == State::live && probe_ == Probe::none && now >= next_probe()) probe(now);
+}
+
+bool StreamLink::take_message(std::string_view message) {
+    const auto m = parse_replication(message);
+    using Kind = ReplicationMessage::Kind;
+    if (m.kind == Kind::keepalive) {
+        position_ = std::max(position_, m.position);
+        if (m.reply_wanted) report_position(base::monotonic_now(), false);
+        return state_ == State::live;
+    }
+    if (m.kind == Kind::data && take_line(m.position, m.data)) return true;
+    lose("the change stream brought what is not understood");
+    return false;
+}
+
+bool StreamLink::take_line(Lsn position, std::string_view line) {
+    using Result = TransactionGatherer::Result;
+    switch (gatherer_.take(line)) {
+        case Result::more: return true;
+        case Result::malformed: return false;
+        case Result::transaction: break;
+    }
+    // A server that has lost commits would go back.
+    if (position < last_commit_) return false;
+    last_commit_ = position;
+    auto change = gatherer_.take_change();
+    change.xid = cache::full_xid(gatherer_.xid(), newest_xid_);
+    database_.stream().deliver(std::move(change), database_.whole());
+    position_ = std::max(position_, position);
+    return true;
+}
+
+bool StreamLink::resolve(std::string_view schema, std::string_view table,
+                         std::vector<cache::RelationState*>& states) {
+    const auto version = database_.catalog_version();
+    if (version == 0) return false;
+    if (version != catalog_version_ || !catalog_) {
+        catalog_ = database_.catalog();
+        catalog_version_ = version;
+        if (!catalog_) return false;
+    }
+    const auto in_schema = catalog_->schemas.find(schema);
+    if (in_schema == catalog_->schemas.end()) return false;
+    const auto relations = catalog_->relations.find(in_schema->second);
+    if (relations == catalog_->relations.end()) return false;
+    const auto found = relations->second.find(table);
+    return found != relations->second.end() &&
+           add_with_parents(*catalog_, found->second, database_, states);
+}
+
+base::Nanos StreamLink::next_probe() const {
+    const auto regular = probe_sent_ + context_.options->max_staleness / 4;
+    if (database_.stream().needed() > probe_sent_) return probe_sent_;
+    if (database_.stream().recent() > 0) return std::min(regular, probe_sent_ + kProveEvery);
+    return regular;
+}
+
+void StreamLink::probe(base::Nanos now) {
+    probe_ = Probe::asked;
+    probe_stamp_.reset();
+    probe_position_.reset();
+    passing_since_ = now;
+    // Read again: `now` may be older than somebody's need that this is to answer.
+    probe_sent_ = base::monotonic_now();
+    if (!asker_->begin_query(sql::stream_probe)) lose(asker_->error());
+}
+
+void StreamLink::hear_probe(base::Nanos now) {
+    const auto step = asker_->advance_query([this](const Row& r) {
+        if (probe_ == Probe::nudging) return true;
+        probe_stamp_ = cache::Stamp::parse(r.text(0));
+        probe_position_ = parse_lsn(r.text(1));
+        return probe_stamp_ && probe_position_;
+    });
+    if (step == Connection::Step::failed) return lose(asker_->error());
+    if (step == Connection::Step::busy) {
+        if (now - passing_since_ > kAnswerLimit) lose("no answer within the time limit");
+        return;
+    }
+    if (probe_ == Probe::nudging) {
+        probe_ = Probe::passing;
+        return;
+    }
+    if (!probe_position_) return lose("the server did not say how far it is");
+    probe_ = Probe::passing;
+    passing_since_ = ask_at_ = now;
+    ask_gap_ = kFirstAsk;
+    nudges_ = 0;
+    *probe_position_ = reachable(*probe_position_, block_size_);
+    newest_xid_ = std::max(newest_xid_, probe_stamp_->xmax());
+    if (!begun_) {
+        begun_ = true;
+        database_.stream().begin(*probe_stamp_, database_.whole());
+    }
+    database_.stream().proven(*probe_stamp_);
+}
+
+void StreamLink::look_if_passed(base::Nanos now) {
+    const bool passed = position_ >= *probe_position_ && !gatherer_.inside();
+    if (passed || (told_live_ && base::planted(base::Plant::watermark_too_early))) {
+        probe_ = Probe::none;
+        database_.stream().advance(probe_sent_);
+        told_live_ = true;
+        retry_delay_ = 0;
+        return publish(true, "");
+    }
+    if (now < ask_at_) return;
+    report_position(now, true);
+    if (state_ != State::live) return;
+    ask_gap_ = std::min(ask_gap_ * 2, kLastAsk);
+    ask_at_ = now + ask_gap_;
+    const bool hurry = database_.stream().needed() != 0 || !told_live_;
+    const auto patience = hurry ? kHurry : context_.options->max_staleness / 4;
+    if (now - passing_since_ < patience || now - nudged_at_ < kNudgeGap || nudges_ == kNudges)
+        return;
+    nudged_at_ = now;
+    ++nudges_;
+    probe_ = Probe::nudging;
+    if (!asker_->begin_query(sql::stream_nudge)) lose(asker_->error());
+}
+
+void StreamLink::report_position(base::Nanos now, bool ask) {
+    reported_at_ = now;
+    if (!stream_->put_copy(status_update(position_, ask))) lose(stream_->error());
+}
+
+}  // namespace pgweir::control

@@ -1,0 +1,197 @@
+// The cache beside writers that never pass the proxy: what is promised by `bounded` and `strict`,
+// and that hits stop where it cannot be kept.
+#include <doctest/doctest.h>
+#include <signal.h>
+
+#include "support/cache_client.hpp"
+
+using namespace pgweir::testing;
+
+namespace {
+
+/// Commits are written out at once, as on a server that is used in earnest.
+Cluster& cluster() {
+    static Cluster c({{"synchronous_commit = on"}, ""});
+    return c;
+}
+
+ProxyOptions options(const std::string& cache = "{max_staleness: 100ms}") {
+    return {{{"cache", cache}, {"pool", "{min_size: 0, max_size: 4}"}}, {}, {}, 0};
+}
+
+Proxy& proxy() {
+    static Proxy p(cluster(), options());
+    return p;
+}
+
+void setup(const std::string& sql) { cluster().connect("app", "app").run(sql); }
+
+std::string slots() { return cluster().value("SELECT count(*) FROM pg_replication_slots"); }
+
+int walsender() {
+    return std::stoi(cluster().value("SELECT coalesce(max(pid), 0) FROM pg_stat_replication"));
+}
+
+/// Longer than max_staleness.
+void wait_staleness() { sleep_for(Seconds(0.11)); }
+
+std::string ask_prepared(RawClient& c, const std::string& name, const std::string& value) {
+    return first_value(c.ask(msg::bind("", name, {value}) + msg::execute("") + msg::sync()));
+}
+
+}  // namespace
+
+TEST_CASE("writes around the proxy are seen within max_staleness, of every kind") {
+    setup(
+        "CREATE TABLE s1(id int PRIMARY KEY, n int); INSERT INTO s1 VALUES (1, 0);"
+        "CREATE TABLE \"S 2 \"\"x\"(n int); INSERT INTO \"S 2 \"\"x\" VALUES (0);"
+        "CREATE TABLE s3(id int, n int) PARTITION BY LIST (id);"
+        "CREATE TABLE s3a PARTITION OF s3 FOR VALUES IN (1); INSERT INTO s3 VALUES (1, 0);"
+        "CREATE TABLE s4(n int); INSERT INTO s4 VALUES (0);"
+        "CREATE FUNCTION bump4() RETURNS void LANGUAGE sql AS 'UPDATE s4 SET n = n + 1'");
+    auto c = RawClient::login(proxy().port());
+    auto direct = cluster().connect("app", "app");
+    const std::vector<std::array<std::string, 2>> cases{
+        {"SELECT n FROM s1 WHERE id = 1", "UPDATE s1 SET n = n + 1"},
+        {"SELECT n FROM \"S 2 \"\"x\"", "UPDATE \"S 2 \"\"x\" SET n = n + 1"},
+        {"SELECT sum(n) FROM s3", "UPDATE s3a SET n = n + 1"},
+        {"SELECT n FROM s4", "SELECT bump4()"},
+        {"SELECT max(n) FROM s4", "DO $$ BEGIN UPDATE s4 SET n = n + 1; END $$"},
+        {"SELECT count(*) FROM s1", "TRUNCATE s1, s4"},
+    };
+    for (const auto& [read, write] : cases) {
+        CAPTURE(read);
+        CHECK(becomes_cached(proxy(), c, read));
+        direct.run(write);
+        wait_staleness();
+        CHECK(ask(c, read) == direct.value(read));
+    }
+    CHECK(proxy().console("SHOW CACHE").rows.at(0).at(2) == "bounded");
+}
+
+TEST_CASE("strict sees each write around the proxy at once, and still answers from the cache") {
+    setup("CREATE TABLE strictly(n int); INSERT INTO strictly VALUES (0)");
+    Proxy p(cluster(), options("{consistency: strict, max_staleness: 1s}"));
+    auto c = RawClient::login(p.port());
+    REQUIRE(becomes_cached(p, c, "SELECT n FROM strictly"));
+    auto direct = cluster().connect("app", "app");
+    const auto before = p.cache_counter("hits");
+    for (int i = 1; i <= 100; ++i) {
+        direct.run("UPDATE strictly SET n = " + std::to_string(i));
+        for (int k = 0; k < 4; ++k) REQUIRE(ask(c, "SELECT n FROM strictly") == std::to_string(i));
+    }
+    CHECK(p.cache_counter("hits") - before > 50);
+}
+
+TEST_CASE("a session never goes back behind what it has seen") {
+    setup("CREATE TABLE seen(n int); INSERT INTO seen VALUES (0)");
+    Proxy p(cluster(), options("{max_staleness: 1s}"));
+    auto c = RawClient::login(p.port());
+    REQUIRE(becomes_cached(p, c, "SELECT n FROM seen"));
+    auto direct = cluster().connect("app", "app");
+    for (int i = 1; i <= 50; ++i) {
+        direct.run("UPDATE seen SET n = " + std::to_string(i));
+        // Never cached, so this shows what is there.
+        REQUIRE(ask(c, "SELECT n + 0 * random() FROM seen") == std::to_string(i));
+        REQUIRE(ask(c, "SELECT n FROM seen") == std::to_string(i));
+    }
+}
+
+TEST_CASE("prepared statements of both kinds are filled under a stamp, and invalidated") {
+    setup("CREATE TABLE prep(id int PRIMARY KEY, n int); INSERT INTO prep VALUES (1, 0), (2, 0)");
+    auto c = RawClient::login(proxy().port());
+    c.ask(msg::parse("one", "SELECT n FROM prep WHERE id = $1") +
+          msg::parse("", "SELECT n FROM prep WHERE id = $1 AND true") + msg::sync());
+    auto direct = cluster().connect("app", "app");
+    for (const std::string name : {"one", ""}) {
+        CAPTURE(name);
+        CHECK(
+            eventually([&] { return hits_of(proxy(), [&] { ask_prepared(c, name, "1"); }) == 1; }));
+        direct.run("UPDATE prep SET n = n + 1");
+        wait_staleness();
+        CHECK(ask_prepared(c, name, "1") == direct.value("SELECT n FROM prep WHERE id = 1"));
+    }
+}
+
+TEST_CASE("after a cut hits stop, what was missed is seen, and hits return by themselves") {
+    setup("CREATE TABLE cuts(n int); INSERT INTO cuts VALUES (0)");
+    auto c = RawClient::login(proxy().port());
+    auto direct = cluster().connect("postgres", "app");
+    for (int i = 1; i <= 5; ++i) {
+        REQUIRE(becomes_cached(proxy(), c, "SELECT n FROM cuts"));
+        direct.run("SELECT pg_terminate_backend(pid) FROM pg_stat_replication");
+        direct.run("UPDATE cuts SET n = " + std::to_string(i));
+        wait_staleness();
+        CHECK(ask(c, "SELECT n FROM cuts") == std::to_string(i));
+    }
+    CHECK(becomes_cached(proxy(), c, "SELECT n FROM cuts"));
+    CHECK(proxy().logs("cache guarantee off"));
+}
+
+TEST_CASE("while the stream stands still hits stop, and go on with it") {
+    setup("CREATE TABLE still(n int); INSERT INTO still VALUES (0)");
+    auto c = RawClient::login(proxy().port());
+    REQUIRE(becomes_cached(proxy(), c, "SELECT n FROM still"));
+    const auto pid = walsender();
+    REQUIRE(pid > 0);
+    kill(pid, SIGSTOP);
+    setup("UPDATE still SET n = 1");
+    wait_staleness();
+    CHECK(ask(c, "SELECT n FROM still") == "1");
+    CHECK(hits_of(proxy(), [&] {
+              for (int i = 0; i < 5; ++i) ask(c, "SELECT n FROM still");
+          }) == 0);
+    CHECK(proxy().metric("pgweir_not_cached_total{reason=\"stream_behind\"}") > 0);
+    kill(pid, SIGCONT);
+    CHECK(becomes_cached(proxy(), c, "SELECT n FROM still"));
+}
+
+TEST_CASE("commits that are visible before they are written out are seen, too") {
+    setup("CREATE TABLE lazily(n int); INSERT INTO lazily VALUES (0)");
+    auto c = RawClient::login(proxy().port());
+    auto direct = cluster().connect("app", "app");
+    direct.run("SET synchronous_commit = off");
+    for (int i = 1; i <= 5; ++i) {
+        REQUIRE(becomes_cached(proxy(), c, "SELECT n FROM lazily"));
+        direct.run("UPDATE lazily SET n = " + std::to_string(i));
+        wait_staleness();
+        CHECK(ask(c, "SELECT n FROM lazily") == std::to_string(i));
+    }
+}
+
+TEST_CASE("a proxy that dies leaves no slot behind") {
+    setup("CREATE TABLE dies(n int); INSERT INTO dies VALUES (0)");
+    const auto before = slots();
+    auto p = std::make_unique<Proxy>(cluster(), options());
+    auto c = RawClient::login(p->port());
+    REQUIRE(becomes_cached(*p, c, "SELECT n FROM dies"));
+    CHECK(slots() != before);
+    p->send_signal(SIGKILL);
+    CHECK(eventually([&] { return slots() == before; }));
+    p->wait();
+}
+
+TEST_CASE("two proxies agree within max_staleness") {
+    setup("CREATE TABLE agreed(n int); INSERT INTO agreed VALUES (0)");
+    Proxy other(cluster(), options());
+    auto here = RawClient::login(proxy().port());
+    auto there = RawClient::login(other.port());
+    for (int i = 1; i <= 5; ++i) {
+        REQUIRE(becomes_cached(proxy(), here, "SELECT n FROM agreed"));
+        REQUIRE(becomes_cached(other, there, "SELECT n FROM agreed"));
+        ask(here, "UPDATE agreed SET n = " + std::to_string(i));
+        CHECK(ask(here, "SELECT n FROM agreed") == std::to_string(i));
+        wait_staleness();
+        CHECK(ask(there, "SELECT n FROM agreed") == std::to_string(i));
+    }
+}
+
+TEST_CASE("where no stream can be had the log says what to do") {
+    auto o = options();
+    o.sections["control"] = "{user: app}";
+    Proxy p(cluster(), o);
+    auto c = RawClient::login(p.port());
+    ask(c, "SELECT 1");
+    CHECK(p.logs("give the control login the attribute REPLICATION"));
+    CHECK(p.console("SHOW CACHE").rows.at(0).at(2) == "off");
+}
