@@ -1,6 +1,8 @@
 // See clients.hpp.
 #include "checker/clients.hpp"
 
+#include <atomic>
+
 #include <charconv>
 #include <mutex>
 #include <optional>
@@ -29,15 +31,21 @@ void Complaints::add(const std::string& line) {
     if (++count_ <= 10) lines_.push_back(line);
 }
 
+namespace {
+std::atomic<std::uint64_t> last_session{0};
+}
+
 Client::Client(std::uint16_t port, std::string user, msg::Parameters more)
     : port_(port),
       user_(std::move(user)),
       more_(std::move(more)),
-      client_(RawClient::login(port_, user_, "app", more_)) {}
+      client_(RawClient::login(port_, user_, "app", more_)),
+      session_(++last_session) {}
 
 void Client::reconnect() {
     names_.clear();
     client_ = RawClient::login(port_, user_, "app", more_);
+    session_ = ++last_session;
 }
 
 Messages Client::ask(const std::string& sql, Mode mode) {
@@ -64,10 +72,10 @@ Messages Client::ask(const std::string& sql, Mode mode) {
     return {};
 }
 
-Writer::Writer(std::uint16_t port, std::uint16_t direct_port, std::uint64_t seed,
-               Complaints& complaints)
-    : client_(port),
-      direct_(direct_port),
+Writer::Writer(const Ports& ports, std::uint64_t seed, Complaints& complaints)
+    : client_(ports.proxy),
+      direct_(ports.direct),
+      second_(ports.second),
       random_(static_cast<unsigned>(seed)),
       complaints_(complaints) {}
 
@@ -104,7 +112,7 @@ void Writer::step(RawClient& c, const std::string& text, std::int64_t version) {
 
 /// False: the connection was lost, as the way wants it.
 bool Writer::transaction(const Register& what, const Way& way, Write& write) {
-    auto& client = what.outside ? direct_ : client_;
+    auto& client = what.outside ? direct_ : what.second ? second_ : client_;
     try {
         for (const auto& text : way.steps) step(client.raw(), text, write.version);
         return true;

@@ -26,6 +26,8 @@ class Client {
     testing::Messages ask(const std::string& sql, Mode mode);
     testing::Messages send(const std::string& bytes) { return client_.ask(bytes); }
     void reconnect();
+    /// Differs between connections.
+    std::uint64_t session() const noexcept { return session_; }
     testing::RawClient& raw() { return client_; }
 
   private:
@@ -33,6 +35,7 @@ class Client {
     std::string user_;
     testing::msg::Parameters more_;
     testing::RawClient client_;
+    std::uint64_t session_;
     std::map<std::string, std::string> names_;  // statements prepared, by text
 };
 
@@ -51,8 +54,11 @@ class Complaints {
 /// Writes registers of its own by random ways; the histories' writes are its alone.
 class Writer {
   public:
-    Writer(std::uint16_t port, std::uint16_t direct_port, std::uint64_t seed,
-           Complaints& complaints);
+    /// Of the proxy, of the server, and of a second proxy.
+    struct Ports {
+        std::uint16_t proxy, direct, second;
+    };
+    Writer(const Ports& ports, std::uint64_t seed, Complaints& complaints);
     void write(const Register& what, History& history);
 
   private:
@@ -61,6 +67,7 @@ class Writer {
 
     Client client_;
     Client direct_;
+    Client second_;
     std::minstd_rand random_;
     Complaints& complaints_;
     std::map<const History*, std::int64_t> versions_;

@@ -73,6 +73,23 @@ void check_monotonic(const History& h, Breaches& breaches) {
     }
 }
 
+/// A session asks one thing after the other.
+void check_sessions(const History& h, Breaches& breaches) {
+    std::vector<const Read*> reads;
+    for (const auto& r : h.reads) reads.push_back(&r);
+    std::sort(reads.begin(), reads.end(),
+              [](const Read* a, const Read* b) { return a->invoked < b->invoked; });
+    std::unordered_map<std::uint64_t, const Read*> last;
+    for (const auto* r : reads) {
+        const auto*& before = last[r->session];
+        if (before != nullptr && r->version < before->version)
+            breaches.add("NONMONO", at(r->version, r->invoked, r->returned) +
+                                        " in the session that saw " +
+                                        at(before->version, before->invoked, before->returned));
+        before = r;
+    }
+}
+
 }  // namespace
 
 std::vector<std::string> check(const History& h, std::size_t most) {
@@ -94,7 +111,10 @@ std::vector<std::string> check(const History& h, std::size_t most) {
             breaches.add("STALE", at(r.version, r.invoked, r.returned) + " though " +
                                       std::to_string(least) + " was acknowledged");
     }
-    if (h.staleness == 0) check_monotonic(h, breaches);
+    if (h.staleness == 0)
+        check_monotonic(h, breaches);
+    else if (h.sessions)
+        check_sessions(h, breaches);
     return breaches.take();
 }
 

@@ -25,6 +25,7 @@ struct Read {
     std::int64_t version = 0;
     Time invoked = 0;
     Time returned = 0;
+    std::uint64_t session = 0;  // whose reads are in order among themselves
 };
 
 /// Of one register. Version 0 is there from the beginning.
@@ -34,12 +35,13 @@ struct History {
     std::vector<Read> reads;
     /// Writes do not pass the proxy: they may be unseen for this long.
     Time staleness = 0;
+    bool sessions = false;  // Read::session is known, and no session may go back
 };
 
 /// One line for each breach of a rule, at most `most` of each history:
 /// DIRTY: a version that no write committed · FUTURE: read before its write began · STALE: older
 /// than a write acknowledged before the read began · NONMONO: older than what a read that had ended
-/// before saw.
+/// before saw; where staleness is allowed, one of the same session.
 std::vector<std::string> check(const History& history, std::size_t most = 5);
 
 /// Lists that clients append to, each read whole. Breaches: two lists of which neither begins the

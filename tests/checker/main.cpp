@@ -13,7 +13,7 @@ namespace {
 
 int usage() {
     std::fputs(
-        "checker [--profile hot|indirect|contexts] [--seconds N] [--seed N] [--workers N]\n"
+        "checker [--profile hot|indirect|contexts|outside] [--seconds N] [--seed N] [--workers N]\n"
         "        [--plant M01 ...] [--holds]\n"
         "--plant and --holds need a program built with -Dplants=true in PGWEIR_BINARY.\n",
         stderr);
@@ -35,6 +35,8 @@ bool parse(const std::vector<std::string>& words, RunOptions& o) {
             o.profile = Profile::indirect;
         else if (w == "--profile" && value == "contexts")
             o.profile = Profile::contexts;
+        else if (w == "--profile" && value == "outside")
+            o.profile = Profile::outside;
         else if (w == "--seconds")
             o.seconds = std::atof(value.c_str());
         else if (w == "--seed")

@@ -128,4 +128,25 @@ std::vector<Register> registers() {
     return all;
 }
 
+std::vector<Register> outside_registers() {
+    auto through = table("ra", {{{"UPDATE ra SET ver = %v"}}});
+    auto around = table("rb", {{{"UPDATE rb SET ver = %v"}},
+                               {{"BEGIN", "UPDATE rb SET ver = %v", "SAVEPOINT s",
+                                 "UPDATE other SET ver = %v", "ROLLBACK TO s", "COMMIT"}}});
+    auto function = table("fn_t", {{{"SELECT wf(%v)"}}});
+    auto part = Register{"partition",
+                         {"SELECT ver FROM part_root", "SELECT ver FROM part_low"},
+                         {{{"UPDATE part_low SET ver = %v"}}, {{"UPDATE part_root SET ver = %v"}}}};
+    auto trigger = table("trig_t", {{{"INSERT INTO cmd VALUES (%v)"}}});
+    auto emptied = Register{"tr",
+                            {"SELECT max(ver) FROM tr"},
+                            {{{"BEGIN", "TRUNCATE tr", "INSERT INTO tr VALUES (%v)", "COMMIT"}}}};
+    auto join = Register{"join", {"SELECT mg.ver FROM mg, cp"}, {{{"UPDATE mg SET ver = %v"}}}};
+    auto second = table(
+        "do_t", {{{"UPDATE do_t SET ver = %v"}}, {{"DO $$BEGIN UPDATE do_t SET ver = %v; END$$"}}});
+    for (auto* r : {&around, &function, &part, &trigger, &emptied, &join}) r->outside = true;
+    second.second = true;
+    return {through, around, function, part, trigger, emptied, join, second};
+}
+
 }  // namespace pgweir::checker

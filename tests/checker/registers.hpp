@@ -26,10 +26,13 @@ struct Register {
     /// Has the proxy read its catalog again, so it is written seldom.
     bool disturbs = false;
     bool outside = false;  // written past the proxy
+    bool second = false;   // written through a second proxy
 };
 
 /// DDL for all of them; run by the owner before the proxy starts.
 std::string schema();
 std::vector<Register> registers();
+/// Those of a cache that reads the server's changes: written around it, and through another proxy.
+std::vector<Register> outside_registers();
 
 }  // namespace pgweir::checker

@@ -1,6 +1,8 @@
 // See workload.hpp.
 #include "checker/workload.hpp"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
@@ -21,6 +23,9 @@ namespace {
 constexpr Time kTimeToLive = 1'000'000'000;
 /// Beyond the time to live: the machine may be busy.
 constexpr Time kSlack = 1'000'000'000;
+/// Of the change stream, and what a worker's clock may be behind.
+constexpr Time kStaleness = 200'000'000;
+constexpr Time kClock = 30'000'000;
 /// On a slow machine writers wait for readers: with fewer reads to a write nothing would be a hit.
 constexpr std::int64_t kReadsPerWrite = 30;
 constexpr std::int64_t kFirstWrites = 50;
@@ -52,6 +57,8 @@ class Run {
     void counter(Client& client, std::int64_t& last, std::minstd_rand& random);
     void list(Client& client, Shared& shared, std::minstd_rand& random);
     void prober();
+    void breaker();
+    bool outside() const { return options_.profile == Profile::outside; }
     void guard(const std::function<void()>& work);
     void judge(RunResult& result);
     bool over() const { return failed_ || now() > latest_ || (now() > end_ && unseen_ == 0); }
@@ -62,6 +69,7 @@ class Run {
     Cluster cluster_;
     std::unique_ptr<Cutter> cutter_;
     std::optional<Proxy> proxy_;
+    std::optional<Proxy> second_;
     std::vector<Register> registers_;
     std::vector<History> histories_;
     std::vector<std::size_t> weights_;  // indices, hot ones often
@@ -86,7 +94,12 @@ constexpr std::size_t kWriters = 3;
 constexpr std::size_t kReaders = 3;
 
 Run::Run(const RunOptions& options)
-    : options_(options), cluster_({{"max_prepared_transactions = 20"}, ""}) {
+    : options_(options),
+      // A commit that is written out before it is visible may be decoded before, too.
+      cluster_({{"max_prepared_transactions = 20", options.profile == Profile::outside
+                                                       ? "synchronous_commit = on"
+                                                       : "synchronous_commit = off"},
+                ""}) {
     cluster_.connect().run(probe_schema());
     cluster_.connect("app").run(schema());
     cutter_ = std::make_unique<Cutter>(cluster_.port());
@@ -96,20 +109,25 @@ Run::Run(const RunOptions& options)
 }
 
 void Run::choose_registers() {
-    for (auto& r : registers()) {
+    auto all = outside() ? outside_registers() : registers();
+    for (auto& r : all) {
         const bool plain =
             r.ways.size() > 0 && !r.disturbs && !r.outside &&
             (r.reads[0].find(" reg ") != std::string::npos || r.name.starts_with("join"));
         // In contexts, reads of relations nobody knows end the life of all entries before their
         // time does, so that what is written outside is looked at in the others.
-        const bool wanted = options_.profile == Profile::indirect ||
+        const bool wanted = outside() || options_.profile == Profile::indirect ||
                             (options_.profile == Profile::hot && (plain || r.outside)) ||
                             (options_.profile == Profile::contexts && r.name == "direct");
         if (wanted) registers_.push_back(std::move(r));
     }
     for (std::size_t i = 0; i < registers_.size(); ++i) {
-        histories_.push_back({registers_[i].name, {}, {}, 0});
-        if (registers_[i].outside) histories_.back().staleness = kTimeToLive + kSlack;
+        histories_.push_back({registers_[i].name, {}, {}});
+        auto& h = histories_.back();
+        if (registers_[i].outside) h.staleness = kTimeToLive + kSlack;
+        h.sessions = outside();
+        if (outside() && (registers_[i].outside || registers_[i].second))
+            h.staleness = kStaleness + kClock;
         const int weight = registers_[i].disturbs ? 1 : 4;
         for (int n = 0; n < weight; ++n) weights_.push_back(i);
     }
@@ -134,7 +152,8 @@ std::size_t Run::next_write(std::minstd_rand& random) {
 
 ProxyOptions Run::proxy_options() const {
     ProxyOptions o;
-    o.sections = {{"cache", "{exclusive_writer: true, default_ttl: 1s}"},
+    o.sections = {{"cache", outside() ? "{max_staleness: 200ms}"
+                                      : "{exclusive_writer: true, default_ttl: 1s}"},
                   {"pool", "{min_size: 0, max_size: 12}"},
                   {"workers", std::to_string(options_.workers)}};
     if (!options_.plant.empty()) o.environment.emplace_back("PGWEIR_PLANT", options_.plant);
@@ -153,15 +172,16 @@ void Run::guard(const std::function<void()>& work) {
 }
 
 void Run::writer(std::size_t which) {
-    Writer writer(proxy_->port(), cluster_.port(), options_.seed * 100 + which, complaints_);
+    Writer writer({proxy_->port(), cluster_.port(), second_ ? second_->port() : proxy_->port()},
+                  options_.seed * 100 + which, complaints_);
     std::minstd_rand random(static_cast<unsigned>(options_.seed * 10 + which));
     Time disturb_at = now() + 500'000'000;
     std::int64_t disturb_after = kCalmReads / 2;
     while (!over()) {
         const auto i = next_write(random);
         const auto& r = registers_[i];
-        const bool slow = r.ways[0].outcome == Outcome::unknown || r.outside;
-        const bool mine = slow ? which == 2 : i % 2 == which;
+        const bool slow = r.ways[0].outcome == Outcome::unknown || (r.outside && !outside());
+        const bool mine = outside() ? i % kWriters == which : slow ? which == 2 : i % 2 == which;
         if (!mine) {
             if (which == 2) sleep_for(Seconds(0.01));
             continue;
@@ -176,7 +196,11 @@ void Run::writer(std::size_t which) {
             disturb_at = now() + kCalm;
             disturb_after = reads_ + kCalmReads;
         }
-        const unsigned longest = options_.profile == Profile::contexts ? 400'000 : 8'000;
+        // What is wrong must have the time to show before the next write mends it.
+        const bool long_pause = outside() && random() % 8 == 0;
+        const unsigned longest = options_.profile == Profile::contexts ? 400'000
+                                 : long_pause                          ? 600'000
+                                                                       : 8'000;
         sleep_for(Seconds(static_cast<double>(random() % longest) / 1e6));
     }
 }
@@ -193,6 +217,7 @@ void Run::read(Client& client, std::size_t which, std::vector<std::vector<Read>>
                       : dice < 70 ? Mode::unnamed
                                   : Mode::named;
     Read r;
+    r.session = client.session();
     r.invoked = now();
     const auto answer = client.ask(text, mode);
     r.returned = now();
@@ -288,6 +313,37 @@ void Run::prober() {
     while (!over()) reads_ += probes.round();
 }
 
+/// Cuts the change stream, has it stand still for longer than hits may go on, and has commits wait
+/// for a standby that is not there.
+void Run::breaker() {
+    std::minstd_rand random(static_cast<unsigned>(options_.seed));
+    auto db = cluster_.connect();
+    const std::string senders = "pg_stat_replication WHERE application_name = 'pgweir stream'";
+    while (!over()) {
+        sleep_for(Seconds(0.7 + static_cast<double>(random() % 600) / 1000));
+        const auto dice = random() % 4;
+        if (dice < 2) {
+            // Commits are delivered, and visible only once nobody waits for the standby any more.
+            db.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+            db.run("SELECT pg_reload_conf()");
+            sleep_for(Seconds(0.1));
+            db.run("ALTER SYSTEM RESET synchronous_standby_names");
+            db.run("SELECT pg_reload_conf()");
+            continue;
+        }
+        if (dice == 2) {
+            db.run("SELECT pg_terminate_backend(pid) FROM " + senders);
+            continue;
+        }
+        const auto pid =
+            std::atoi(db.value("SELECT coalesce(min(pid), 0) FROM " + senders).c_str());
+        if (pid <= 0) continue;
+        kill(pid, SIGSTOP);
+        sleep_for(Seconds(0.6));
+        kill(pid, SIGCONT);
+    }
+}
+
 void Run::judge(RunResult& result) {
     Shared all;
     for (std::size_t i = 0; i < histories_.size(); ++i) {
@@ -304,7 +360,7 @@ void Run::judge(RunResult& result) {
         result.breaches.push_back(std::move(line));
     for (auto& line : complaints_.take()) result.breaches.push_back(std::move(line));
     result.reads = reads_;
-    const double least = options_.profile == Profile::indirect ? 0.1 : 0.3;
+    const double least = options_.profile == Profile::indirect || outside() ? 0.1 : 0.3;
     const double ratio = static_cast<double>(result.hits) /
                          static_cast<double>(std::max<std::int64_t>(1, result.reads));
     if (ratio < least)
@@ -317,6 +373,7 @@ void Run::judge(RunResult& result) {
 
 RunResult Run::run() {
     proxy_.emplace(proxy_options());
+    if (outside()) second_.emplace(proxy_options());
     RunResult result;
     {
         auto client = RawClient::login(proxy_->port());
@@ -335,11 +392,13 @@ RunResult Run::run() {
         threads.emplace_back([this, i] { guard([&] { reader(i); }); });
     if (options_.profile == Profile::contexts)
         threads.emplace_back([this] { guard([&] { prober(); }); });
+    if (outside()) threads.emplace_back([this] { guard([&] { breaker(); }); });
     for (auto& t : threads) t.join();
     result.hits = proxy_->cache_counter("hits") - hits;
     result.metrics = proxy_->http("/metrics");
     judge(result);
     proxy_.reset();
+    second_.reset();
     return result;
 }
 

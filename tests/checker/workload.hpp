@@ -13,8 +13,9 @@ namespace pgweir::checker {
 
 /// hot: few registers, written and read as fast as it goes. indirect: every way of writing, DDL,
 /// lost connections. contexts: users, schemas, settings, formats and statement names that must not
-/// be mixed up.
-enum class Profile : std::uint8_t { hot, indirect, contexts };
+/// be mixed up. outside: the cache reads the server's changes; writers go around it and through a
+/// second proxy, while the change stream is cut and stopped.
+enum class Profile : std::uint8_t { hot, indirect, contexts, outside };
 
 struct RunOptions {
     Profile profile = Profile::hot;

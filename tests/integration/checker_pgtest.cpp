@@ -50,10 +50,20 @@ TEST_CASE("the checker's rules find each kind of impossible read and accept poss
     CHECK(!check_list({{1, 1, 2}}, {{{1, 7}, 5, 6}}).empty());
 }
 
+TEST_CASE("the checker finds a session that goes back, where reads may be old") {
+    const std::vector<Write> writes{{1, 10, 20, Outcome::committed}};
+    CHECK(rule({"r", writes, {{1, 30, 31, 1}, {0, 32, 33, 2}}, 1000, true}) == "");
+    CHECK(rule({"r", writes, {{1, 30, 31, 1}, {0, 32, 33, 1}}, 1000, true}) == "NONMONO");
+}
+
 TEST_CASE("hot registers: every read is possible without a cache") { run_clean(Profile::hot); }
 
 TEST_CASE("every way of writing: every read is possible without a cache") {
     run_clean(Profile::indirect);
+}
+
+TEST_CASE("writers around the proxy and a second proxy: no read is older than allowed") {
+    run_clean(Profile::outside);
 }
 
 TEST_CASE("users, schemas, settings, formats and names are never mixed up") {
