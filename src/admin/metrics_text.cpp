@@ -155,7 +155,7 @@ void add_caches(Families& to, const Snapshot& snapshot) {
     for (const auto& cache : snapshot.caches) {
         const LabelList labels{label("database", cache.database)};
         to.add(Metric::cache_guarantee, cache.rung, labels);
-        if (cache.stream_lag >= 0) to.add(Metric::cache_stream_lag, cache.stream_lag, labels);
+        to.add(Metric::cache_stream_lag, cache.stream_lag, labels);
         for (const auto& [metric, field] : kFigures) to.add(metric, real(cache.*field), labels);
     }
 }

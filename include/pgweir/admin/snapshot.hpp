@@ -99,7 +99,7 @@ struct CacheRow {
     std::uint64_t mismatches = 0;
     std::string guarantee_reason;  // why it is not more, for people
     unsigned rung = 0;             // the guarantee as a number
-    double stream_lag = -1;        // seconds; negative: no change stream
+    double stream_lag = -1;        // seconds; -1: no change stream
     std::uint64_t stream_transactions = 0;
     std::uint64_t stream_gaps = 0;
     std::uint64_t stream_waits = 0;

@@ -266,7 +266,7 @@ inline constexpr std::array<MetricInfo, kMetricCount> kMetrics{{
     {Metric::cache_guarantee, "pgweir_cache_guarantee", Type::gauge, Labels::database,
      "What the cache promises now: 0 off, 1 ttl, 2 in_band, 3 bounded, 4 strict"},
     {Metric::cache_stream_lag, "pgweir_cache_stream_lag_seconds", Type::gauge, Labels::database,
-     "How long ago the change stream was proven complete; only while there is one"},
+     "How long ago the change stream was proven complete; -1: there is none"},
     {Metric::cache_stream_transactions, "pgweir_cache_stream_transactions_total", Type::counter,
      Labels::database, "Transactions the change stream has delivered"},
     {Metric::cache_stream_gaps, "pgweir_cache_stream_gaps_total", Type::counter, Labels::database,
