@@ -13,7 +13,10 @@ using namespace pgweir::testing;
 
 namespace {
 
-ProxyOptions options(const std::string& pool) { return {{{"pool", pool}}, {}, {}, 0}; }
+/// Without the cache: a read is to need a server connection here.
+ProxyOptions options(const std::string& pool) {
+    return {{{"pool", pool}, {"cache", "{enabled: false}"}}, {}, {}, 0};
+}
 
 Proxy& proxy() {
     static Proxy p(Cluster::shared(), options("{min_size: 0, max_size: 2}"));
