@@ -59,7 +59,9 @@ TEST_CASE("writes around the proxy are seen within max_staleness, of every kind"
         {"SELECT max(n) FROM s4", "DO $$ BEGIN UPDATE s4 SET n = n + 1; END $$"},
         {"SELECT count(*) FROM s1", "TRUNCATE s1, s4"},
     };
-    for (const auto& [read, write] : cases) {
+    for (const auto& both : cases) {
+        const auto& read = both[0];  // a structured binding cannot be captured in clang 14
+        const auto& write = both[1];
         CAPTURE(read);
         CHECK(becomes_cached(proxy(), c, read));
         direct.run(write);
