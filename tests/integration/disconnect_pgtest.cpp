@@ -179,7 +179,8 @@ TEST_CASE("thousands of comers and goers leave no file open and little memory (I
         leave(c, kWays[i % 3]);
     }
     CHECK(eventually([&] { return proxy().open_files() <= files + 8; }));
-    CHECK(proxy().resident_kib() - memory < 4 * 1024);
+    // A sanitiser keeps freed memory back, to see it used.
+    if (!kSanitized) CHECK(proxy().resident_kib() - memory < 4 * 1024);
     check_clean();
 }
 

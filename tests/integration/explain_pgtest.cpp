@@ -142,8 +142,9 @@ TEST_CASE("the console tells of the cache's queries, relations and guarantees") 
 }
 
 TEST_CASE("verify_ratio has hits compared with the server's answers") {
-    Proxy verifying(Cluster::shared(),
-                    {{{"cache", "{exclusive_writer: true, verify_ratio: 1}"}}, {}, {}, 0});
+    Proxy verifying(
+        Cluster::shared(),
+        {{{"cache", "{exclusive_writer: true, verify_ratio: 1, catalog_poll: 100ms}"}}, {}, {}, 0});
     auto c = RawClient::login(verifying.port());
     auto direct = RawClient::login(Cluster::shared().port());
     ask(direct,

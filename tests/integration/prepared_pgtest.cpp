@@ -155,17 +155,18 @@ TEST_CASE("more statements than a server may hold are prepared again when needed
 
 TEST_CASE("the number of statements on a server connection stays near its limit (65)" *
           doctest::skip(Proxy::direct())) {
-    for (int client = 0; client < 5; ++client) {
+    // Both, since one that a long pipeline took over its limit comes back to it with its next
+    // Parse.
+    on_both_servers([] {
         auto c = login();
         for (int i = 0; i < 30; ++i) {
             const auto name = "s" + std::to_string(i);
-            c.ask(msg::parse(name, "SELECT " + std::to_string(client * 100 + i)) + kSync);
-            REQUIRE(first_value(run(c, name)) == std::to_string(client * 100 + i));
+            c.ask(msg::parse(name, "SELECT 'near' || " + std::to_string(i)) + kSync);
+            REQUIRE(first_value(run(c, name)) == "near" + std::to_string(i));
         }
-    }
-    auto c = login();
-    const auto m = c.ask(msg::query("SELECT count(*) FROM pg_prepared_statements"));
-    CHECK(std::stoi(first_value(m)) <= 21);
+        const auto m = c.ask(msg::query("SELECT count(*) FROM pg_prepared_statements"));
+        CHECK(std::stoi(first_value(m)) <= 21);
+    });
 }
 
 TEST_CASE("a client that leaves between Parse and Sync leaves nothing that misleads others (55)") {

@@ -21,10 +21,16 @@ std::string replaced(std::string text, const std::string& what, const std::strin
     return text;
 }
 
+/// As PGWEIR_TEST_WORKERS says; two, where it says nothing.
+std::string worker_count() {
+    const char* given = std::getenv("PGWEIR_TEST_WORKERS");
+    return given != nullptr ? given : "2";
+}
+
 std::map<std::string, std::string> default_sections(std::uint16_t server_port) {
     return {
         {"listen", "{host: 127.0.0.1, port: {port}}"},
-        {"workers", "2"},
+        {"workers", worker_count()},
         {"databases", "{\"*\": {host: 127.0.0.1, port: " + std::to_string(server_port) + "}}"},
         {"control", "{user: postgres}"},
         {"auth", "{method: trust}"},

@@ -4,6 +4,7 @@
 // With PGWEIR_TEST_DIRECT=1 there is no proxy and all goes to PostgreSQL itself: what a test then
 // finds is what PostgreSQL does, which is what the proxy has to do (only for tests that look at the
 // protocol alone).
+// PGWEIR_TEST_WORKERS=4 gives it four workers where the test does not say how many; two otherwise.
 // Thread: one. Errors: throws std::runtime_error with the proxy's log.
 #pragma once
 
@@ -19,6 +20,13 @@
 #include "support/process.hpp"
 
 namespace pgweir::testing {
+
+/// Built with a sanitiser, whose own memory is no measure of the program's.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kSanitized = true;
+#else
+inline constexpr bool kSanitized = false;
+#endif
 
 struct ProxyOptions {
     /// Sections of the configuration by name, YAML flow text: {"pool", "{max_size: 2}"}. They
