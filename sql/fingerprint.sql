@@ -4,7 +4,8 @@
 -- keep it. A maximum of xmin would not do: transactions commit out of order. Relations are hashed
 -- by their columns instead, so that TRUNCATE, VACUUM FULL and CLUSTER, which give a table a new
 -- file, are not seen; a materialized view's new file is: it is a REFRESH. Temporary relations
--- belong to sessions and indexes change no answer: they and their parts are left out. 20,000 tables
+-- belong to sessions and indexes change no answer: they and their parts are left out, but for what
+-- unique ones say of rows' identities. 20,000 tables
 -- of 8 columns: 0.25 s.
 WITH relation AS MATERIALIZED (
   SELECT c.oid FROM pg_catalog.pg_class c
@@ -75,6 +76,13 @@ WITH relation AS MATERIALIZED (
   FROM pg_catalog.pg_index x
   WHERE (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL)
     AND x.indrelid IN (SELECT c.oid FROM relation c)
+  UNION ALL
+  SELECT 'identity', pg_catalog.count(*),
+         pg_catalog.sum(pg_catalog.hashtextextended(ROW(x.indisprimary, x.indisreplident,
+           x.indisvalid, x.indimmediate, x.indnkeyatts, x.indkey)::pg_catalog.text,
+           x.indrelid::pg_catalog.int8))
+  FROM pg_catalog.pg_index x
+  WHERE x.indisunique AND x.indrelid IN (SELECT c.oid FROM relation c)
   UNION ALL
   SELECT 'inherits', pg_catalog.count(*),
          pg_catalog.sum(pg_catalog.hashtextextended(x.xmin::pg_catalog.text,

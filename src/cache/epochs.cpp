@@ -29,20 +29,19 @@ std::optional<Snapshot> Snapshot::of(std::vector<Dependency> states) {
     return s;
 }
 
-std::optional<Snapshot> Snapshot::capture(DatabaseState& database,
-                                          std::span<RelationState* const> relations,
+std::optional<Snapshot> Snapshot::capture(DatabaseState& database, std::span<State* const> states,
                                           std::uint64_t catalog_version) {
-    std::vector<Dependency> states;
-    states.reserve(relations.size() + 2);
-    states.push_back({&database.everything()});
-    states.push_back({&database.whole()});
-    for (auto* relation : relations)
-        if (relation != &database.whole()) states.push_back({relation});
-    auto s = of(std::move(states));
+    std::vector<Dependency> all;
+    all.reserve(states.size() + 2);
+    all.push_back({&database.everything()});
+    all.push_back({&database.whole()});
+    for (auto* state : states)
+        if (state != &database.whole()) all.push_back({state});
+    auto s = of(std::move(all));
     // After the epochs: see stream_state.hpp.
     if (s && database.stream().on()) {
         s->needs_stamp_ = true;
-        s->unseen_ = database.stream().unproven(s->dependencies_);
+        s->unseen_ = database.stream().unproven(s->dependencies_, catalog_version);
     }
     // After the epochs: a schema change before this shows here, one after it in whole()'s epoch.
     if (catalog_version == 0 || database.catalog_version() != catalog_version) return std::nullopt;
@@ -52,10 +51,40 @@ std::optional<Snapshot> Snapshot::capture(DatabaseState& database,
 std::optional<Snapshot> Snapshot::capture(DatabaseState& database,
                                           std::span<const query::Oid> relations,
                                           std::uint64_t catalog_version) {
-    std::vector<RelationState*> states;
-    states.reserve(relations.size());
-    for (const auto oid : relations) states.push_back(&database.relation(oid));
-    return capture(database, std::span<RelationState* const>(states), catalog_version);
+    std::vector<State*> states;
+    states.reserve(2 * relations.size());
+    for (const auto oid : relations) {
+        auto& relation = database.relation(oid);
+        states.push_back(&relation);
+        states.push_back(&relation.any_row());
+    }
+    return capture(database, std::span<State* const>(states), catalog_version);
+}
+
+namespace {
+std::atomic<std::size_t> with_rows{0};
+}  // namespace
+
+RelationState::~RelationState() {
+    auto* rows = rows_.load();
+    if (rows == nullptr) return;
+    delete[] rows;
+    with_rows.fetch_sub(1);
+}
+
+State* RelationState::row_to_read(std::uint64_t number) {
+    if (auto* known = row(number)) return known;
+    if (with_rows.fetch_add(1) >= kMostWithRows) {
+        with_rows.fetch_sub(1);
+        return nullptr;
+    }
+    auto fresh = std::make_unique<State[]>(kRowStates);
+    State* none = nullptr;
+    if (rows_.compare_exchange_strong(none, fresh.get()))
+        fresh.release();
+    else
+        with_rows.fetch_sub(1);
+    return row(number);
 }
 
 RelationState& EpochDomain::relation(query::Oid oid) {
@@ -182,31 +211,56 @@ std::vector<DatabaseState*> Registry::databases() const {
 }
 
 void OrphanFence::settle() noexcept {
+    if (judged_by_.outdated()) judged_by_.database->whole().bump();
     for (auto* state : states_) state->settle();
     states_.clear();
 }
 
 WriteFence::WriteFence(WriteFence&& other) noexcept
-    : states_(std::move(other.states_)), raised_(std::exchange(other.raised_, false)) {
-    other.states_.clear();
+    : items_(std::move(other.items_)),
+      judged_by_(std::exchange(other.judged_by_, {})),
+      raised_(std::exchange(other.raised_, false)) {
+    other.items_.clear();
 }
 
 WriteFence& WriteFence::operator=(WriteFence&& other) noexcept {
     if (this == &other) return *this;
     settle();
-    states_ = std::move(other.states_);
-    other.states_.clear();
+    items_ = std::move(other.items_);
+    other.items_.clear();
+    judged_by_ = std::exchange(other.judged_by_, {});
     raised_ = std::exchange(other.raised_, false);
     return *this;
 }
 
-void WriteFence::add(RelationState& state) {
-    if (std::find(states_.begin(), states_.end(), &state) != states_.end()) return;
-    if (states_.size() >= kMaxStates && &state.wider() != &state) return add(state.wider());
-    states_.push_back(&state);
+bool WriteFence::holds(const State& state) const noexcept {
+    return std::any_of(items_.begin(), items_.end(),
+                       [&](const Item& item) { return item.state == &state; });
+}
+
+void WriteFence::push(const Item& item) {
+    items_.push_back(item);
     const bool raising = !base::planted(base::Plant::no_invalidation) &&
                          !base::planted(base::Plant::invalidate_at_answer);
-    if (raised_ && raising) state.raise();
+    if (raised_ && raising) item.state->raise();
+}
+
+void WriteFence::add(RelationState& state) {
+    if (holds(state)) return;
+    if (items_.size() >= kMaxStates && &state.wider() != &state) return add(state.wider());
+    push({&state, &state});
+}
+
+void WriteFence::add_rows(RelationState& relation, std::span<State* const> rows,
+                          DatabaseState& database, std::uint64_t catalog_version) {
+    if (holds(relation)) return;
+    const bool mixed = judged_by_.database != nullptr && judged_by_.version != catalog_version;
+    if (mixed || items_.size() + rows.size() + 1 > kMaxWithRows) return add(relation);
+    judged_by_ = {&database, catalog_version};
+    if (!holds(relation.any_row())) push({&relation.any_row(), &relation});
+    if (base::planted(base::Plant::row_not_bumped)) return;
+    for (auto* row : rows)
+        if (!holds(*row)) push({row, nullptr});
 }
 
 void WriteFence::add_schema(DatabaseState& database) {
@@ -219,7 +273,8 @@ void WriteFence::raise() noexcept {
     raised_ = true;
     if (base::planted(base::Plant::no_invalidation)) return;
     if (base::planted(base::Plant::invalidate_at_answer)) return;
-    for (auto* state : states_) state->raise();
+    for (const auto& item : items_) item.state->raise();
+    if (judged_by_.outdated()) add(judged_by_.database->whole());
     base::hold(base::Hold::after_fence);
 }
 
@@ -227,19 +282,26 @@ void WriteFence::settle() noexcept {
     if (base::planted(base::Plant::no_invalidation)) raised_ = false;
     if (raised_) base::hold(base::Hold::before_settle);
     if (raised_ && base::planted(base::Plant::invalidate_at_answer)) {
-        for (auto* state : states_) state->bump();
+        for (const auto& item : items_) item.state->bump();
         raised_ = false;
     }
+    // The catalog was replaced while the commit was in flight.
+    if (raised_ && judged_by_.outdated()) judged_by_.database->whole().bump();
     if (raised_)
-        for (auto* state : states_) state->settle();
+        for (const auto& item : items_) item.state->settle();
     raised_ = false;
-    states_.clear();
+    items_.clear();
+    judged_by_ = {};
 }
 
 OrphanFence WriteFence::release_unsettled() noexcept {
     OrphanFence orphan;
-    if (raised_) orphan.states_ = std::move(states_);
-    states_.clear();
+    if (raised_) {
+        for (const auto& item : items_) orphan.states_.push_back(item.state);
+        orphan.judged_by_ = judged_by_;
+    }
+    items_.clear();
+    judged_by_ = {};
     raised_ = false;
     return orphan;
 }

@@ -9,23 +9,26 @@
 namespace pgweir::cache {
 
 namespace {
-bool concerns(const Change& change, std::span<const Dependency> dependencies) {
+bool concerns(const Change& change, std::span<const Dependency> dependencies,
+              std::uint64_t catalog_version) {
     if (change.everything) return true;
-    return std::any_of(change.relations.begin(), change.relations.end(), [&](const auto* r) {
+    if (change.catalog_version != 0 && change.catalog_version != catalog_version) return true;
+    return std::any_of(change.states.begin(), change.states.end(), [&](const auto* s) {
         return std::any_of(dependencies.begin(), dependencies.end(),
-                           [&](const Dependency& d) { return d.state == r; });
+                           [&](const Dependency& d) { return d.state == s; });
     });
 }
 }  // namespace
 
-Unseen StreamState::unproven(std::span<const Dependency> dependencies) const {
+Unseen StreamState::unproven(std::span<const Dependency> dependencies,
+                             std::uint64_t catalog_version) const {
     Unseen unseen;
     if (base::planted(base::Plant::no_stamp)) return unseen;
     // What is remembered after this load raises its epochs after it, too: the fill will not stand.
     if (recent_count_.load(std::memory_order_seq_cst) == 0) return unseen;
     const std::lock_guard lock(mutex_);
     for (const auto& change : recent_)
-        if (concerns(change, dependencies)) unseen.each.push_back(change.xid);
+        if (concerns(change, dependencies, catalog_version)) unseen.each.push_back(change.xid);
     unseen.all_up_to = all_up_to_;
     return unseen;
 }
@@ -53,7 +56,7 @@ void StreamState::await(base::Nanos needed, std::function<void()> wake) {
 
 void StreamState::begin(const Stamp& at, RelationState& whole) {
     on_.store(true, std::memory_order_seq_cst);
-    for (const auto xid : at.running()) remember({xid, {}, true});
+    for (const auto xid : at.running()) remember({xid, {}, 0, true});
     // Whoever has not seen on_ has an older epoch.
     if (!base::planted(base::Plant::gap_keeps_entries)) whole.bump();
 }
@@ -72,12 +75,12 @@ void StreamState::remember(Change change) {
 
 void StreamState::deliver(Change change, RelationState& whole) {
     transactions_.fetch_add(1, std::memory_order_relaxed);
-    if (change.relations.empty() && !change.everything) return;
-    const auto relations = change.relations;
+    if (change.states.empty() && !change.everything) return;
+    const auto states = change.states;
     const bool everything = change.everything;
     remember(std::move(change));
     if (everything) whole.bump();
-    for (auto* relation : relations) relation->bump();
+    for (auto* state : states) state->bump();
 }
 
 void StreamState::proven(const Stamp& stamp) {

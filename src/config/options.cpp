@@ -256,6 +256,11 @@ constexpr Option kOptions[] = {
     {"cache.catalog_poll", duration, "5s", "", false, "10ms..1h",
      "How often the catalog is looked at for changes from elsewhere.",
      TIME(t.config->cache.catalog_poll)},
+    {"cache.row_level", boolean, "true", "", false, "",
+     "Answers to queries that name rows by their key end with a write to those rows only, where "
+     "the "
+     "write names them, too, or the change stream does. false: with any write to the table.",
+     FLAG(t.config->cache.row_level)},
     {"cache.verify_ratio", fraction, "0", "", false, "",
      "Share of hits that are run again on the server and compared.",
      [](const T& t, const V& v) { t.config->cache.verify_ratio = v.fraction; },

@@ -71,10 +71,10 @@ class Reader {
         if (auto e = read_search_paths()) return e;
         if (auto e = run("SET LOCAL search_path = pg_catalog")) return e;
         for (const auto step :
-             {&Reader::read_identity, &Reader::read_relations, &Reader::read_functions,
-              &Reader::read_calls, &Reader::read_hidden_calls, &Reader::read_links,
-              &Reader::read_view_queries, &Reader::read_triggers, &Reader::read_bodies,
-              &Reader::read_names}) {
+             {&Reader::read_identity, &Reader::read_relations, &Reader::read_identities,
+              &Reader::read_functions, &Reader::read_calls, &Reader::read_hidden_calls,
+              &Reader::read_links, &Reader::read_view_queries, &Reader::read_triggers,
+              &Reader::read_bodies, &Reader::read_names}) {
             if (auto e = (this->*step)()) return e;
         }
         if (auto e = run("COMMIT")) return e;
@@ -103,6 +103,7 @@ class Reader {
 
     std::optional<std::string> read_identity();
     std::optional<std::string> read_relations();
+    std::optional<std::string> read_identities();
     std::optional<std::string> read_functions();
     void add_function(const Row& r);
     std::optional<std::string> read_calls();
@@ -202,6 +203,25 @@ std::optional<std::string> Reader::read_relations() {
             catalog_->relations[rel.schema].try_emplace(std::move(name), std::move(rel));
         relations_[it->second.oid] = &it->second;
         catalog_->relations_by_oid[it->second.oid] = &it->second;
+        return true;
+    });
+}
+
+std::optional<std::string> Reader::read_identities() {
+    return each(sql::identity_columns, [&](const Row& r) {
+        const auto at = relations_.find(r.number(0));
+        const auto type = query::key_type(r.number(6));
+        if (at == relations_.end() || !type) return true;
+        auto& relation = *at->second;
+        relation.identity_full = r.letter(1) == 'f';
+        if (relation.identity.size() == query::kMostKeyColumns) {
+            relation.conflicts_by_identity = false;
+            return true;
+        }
+        relation.identity.push_back({static_cast<std::int16_t>(r.number(4)),
+                                     static_cast<std::int16_t>(r.number(5)), *type,
+                                     std::string(r.text(7))});
+        relation.conflicts_by_identity = r.flag(3) && relation.identity.size() == r.number(2);
         return true;
     });
 }

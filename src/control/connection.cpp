@@ -91,11 +91,12 @@ Connection::Connection(const Target& target, Limits limits)
         {"gssencmode", "disable"},
         {"application_name", target.replication ? "pgweir stream" : "pgweir control"},
         {"replication", target.replication ? "database" : "false"},
+        // The change stream's dates are compared with those of statements.
+        {"options", target.replication ? "-c datestyle=ISO" : ""},
         {"keepalives_idle", "5"},
         {"keepalives_interval", "2"},
         {"keepalives_count", "3"},
         {"tcp_user_timeout", "5000"},
-        {nullptr, nullptr},
         {nullptr, nullptr},
     }};
     std::array<const char*, 20> keys{};

@@ -133,6 +133,7 @@ DecodedLine parse_line(std::string_view line) noexcept {
         if (!names_operation(line.substr(at))) return d;
         d.kind = Kind::change;
         d.names = line.substr(0, at);
+        d.row = line.substr(at);
     } else if (line.starts_with(kBegin)) {
         if (take_xid(line.substr(kBegin.size()), d.xid)) d.kind = Kind::begin;
     } else if (line.starts_with(kCommit)) {
@@ -156,24 +157,139 @@ bool next_table(std::string_view& names, std::string& schema, std::string& table
     return true;
 }
 
+namespace {
+
+/// Columns as test_decoding prints them: name[type]:value, each behind a blank.
+class Tuple {
+  public:
+    explicit Tuple(std::string_view text) : rest_(text) {}
+
+    struct Column {
+        std::string_view name, type, value;  // name quoted as SQL; value without its quotes
+        bool quoted = false;
+    };
+    /// False: there is none, or it is not understood.
+    bool next(Column& column) noexcept {
+        const auto name = rest_.starts_with(' ') ? identifier_end(rest_, 1) : rest_.npos;
+        if (name == rest_.npos || name >= rest_.size() || rest_[name] != '[') return false;
+        const auto type = type_end(name + 1);
+        if (type == rest_.npos) return false;
+        column.name = rest_.substr(1, name - 1);
+        column.type = rest_.substr(name + 1, type - name - 1);
+        rest_.remove_prefix(type + 2);
+        column.quoted = rest_.starts_with('\'');
+        const auto end = column.quoted ? string_end() : std::min(rest_.find(' '), rest_.size());
+        if (end == rest_.npos) return false;
+        column.value = column.quoted ? rest_.substr(1, end - 2) : rest_.substr(0, end);
+        rest_.remove_prefix(end);
+        return true;
+    }
+    std::string_view rest() const noexcept { return rest_; }
+
+  private:
+    /// Of "]:", outside of quotes.
+    std::size_t type_end(std::size_t at) const noexcept {
+        bool quoted = false;
+        for (; at + 1 < rest_.size(); ++at) {
+            if (rest_[at] == '"') quoted = !quoted;
+            if (!quoted && rest_[at] == ']' && rest_[at + 1] == ':') return at;
+        }
+        return rest_.npos;
+    }
+    /// Behind the closing quote; two quotes are one that does not close.
+    std::size_t string_end() const noexcept {
+        for (auto at = rest_.find('\'', 1); at != rest_.npos; at = rest_.find('\'', at + 2))
+            if (at + 1 >= rest_.size() || rest_[at + 1] != '\'') return at + 1;
+        return rest_.npos;
+    }
+    std::string_view rest_;
+};
+
+/// What the columns of the tuple at the start of `text` say of the identity; `text` then begins
+/// somewhere behind the last that was wanted.
+bool identity_in(Tuple& tuple, const query::Relation& relation, std::vector<query::RowValue>& out) {
+    std::string unquoted;
+    Tuple::Column column;
+    std::vector<const query::IdentityColumn*> wanted;
+    for (const auto& c : relation.identity) wanted.push_back(&c);
+    out.resize(wanted.size());
+    for (std::size_t found = 0; found < wanted.size();) {
+        if (!tuple.next(column)) return false;
+        unquote(column.name, unquoted);
+        for (std::size_t i = 0; i < wanted.size(); ++i) {
+            if (wanted[i] == nullptr || wanted[i]->name != unquoted) continue;
+            const auto type = wanted[i]->type;
+            if (query::printed_type(column.type) != type) return false;
+            const bool number = type == query::KeyType::integer || type == query::KeyType::oid;
+            if (column.quoted == number) return false;
+            std::string plain;
+            for (std::size_t k = 0; k < column.value.size(); ++k) {
+                plain.push_back(column.value[k]);
+                if (column.quoted && column.value[k] == '\'') ++k;  // the second of two
+            }
+            out[i].number = wanted[i]->number;
+            out[i].value.clear();
+            if (!query::canonical_text(type, plain, out[i].value)) return false;
+            wanted[i] = nullptr;
+            ++found;
+        }
+    }
+    return true;
+}
+
+bool take(std::string_view& text, std::string_view word) noexcept {
+    if (!text.starts_with(word)) return false;
+    text.remove_prefix(word.size());
+    return true;
+}
+
+}  // namespace
+
+bool identities(std::string_view row, const query::Relation& relation,
+                std::vector<std::vector<query::RowValue>>& out) {
+    if (relation.identity.empty()) return false;
+    constexpr std::string_view kOld = " old-key:", kNew = " new-tuple:";
+    if (take(row, ": INSERT:") || take(row, ": DELETE:")) {
+        Tuple tuple(row);
+        return identity_in(tuple, relation, out.emplace_back());
+    }
+    if (!take(row, ": UPDATE:")) return false;
+    const bool changed = take(row, kOld);
+    // Without an old key the identity is as before.
+    if (!changed && relation.identity_full) return false;
+    Tuple tuple(row);
+    if (!identity_in(tuple, relation, out.emplace_back())) return false;
+    if (!changed) return true;
+    Tuple::Column ignored;
+    while (!tuple.rest().starts_with(kNew))
+        if (!tuple.next(ignored)) return false;
+    Tuple fresh(tuple.rest().substr(kNew.size()));
+    return identity_in(fresh, relation, out.emplace_back());
+}
+
 void TransactionGatherer::reset() {
     inside_ = false;
     change_ = {};
     last_names_.clear();
 }
 
-void TransactionGatherer::add(std::string_view names) {
+void TransactionGatherer::add(const DecodedLine& line) {
+    auto names = line.names;
     if (change_.everything || names == last_names_) return;
     if (names.size() > kLongestNames) {
         change_.everything = true;
         return;
     }
-    last_names_ = names;
-    auto& states = change_.relations;
+    auto& states = change_.states;
     const auto before = states.size();
-    while (!change_.everything && next_table(names, schema_, table_))
-        change_.everything = !resolve_(schema_, table_, states) || states.size() > 4096;
+    auto found = Found::relation;
+    const auto row = before < kMaxWithRows ? line.row : std::string_view();
+    while (!change_.everything && next_table(names, schema_, table_)) {
+        found = resolve_({schema_, table_, row}, states);
+        change_.everything = found == Found::nothing || states.size() > 4096;
+    }
     if (!names.empty()) change_.everything = true;
+    if (found == Found::relation) last_names_ = line.names;
     // Each once; those before are so already.
     for (auto i = before; i < states.size();) {
         const auto end = states.begin() + static_cast<std::ptrdiff_t>(i);
@@ -182,7 +298,7 @@ void TransactionGatherer::add(std::string_view names) {
         else
             states.erase(end);
     }
-    if (states.size() > kMaxRelations) change_.everything = true;
+    if (states.size() > kMaxStates) change_.everything = true;
     if (change_.everything) states.clear();
 }
 
@@ -202,14 +318,14 @@ TransactionGatherer::Result TransactionGatherer::take(std::string_view line) {
             return Result::transaction;
         case Kind::change:
             if (!inside_) return Result::malformed;
-            add(d.names);
+            add(d);
             return Result::more;
         case Kind::message: return Result::more;  // some may come outside a transaction
         case Kind::other: break;
     }
     if (!inside_) return Result::malformed;
     change_.everything = true;
-    change_.relations.clear();
+    change_.states.clear();
     return Result::more;
 }
 

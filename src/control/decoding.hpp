@@ -37,20 +37,32 @@ struct DecodedLine {
     enum class Kind : std::uint8_t { begin, commit, change, message, other } kind = Kind::other;
     std::uint32_t xid = 0;   // begin, commit
     std::string_view names;  // change: of the tables, quoted as SQL, several for a TRUNCATE
+    std::string_view row;    // change: what comes behind the names, from ": INSERT:" on
 };
 DecodedLine parse_line(std::string_view line) noexcept;
 /// Takes one "schema.table" and what separates it from the next off the front of `names`, unquoted.
 /// False: none is left, or this is no name; then `names` is empty only in the first case.
 bool next_table(std::string_view& names, std::string& schema, std::string& table);
 
+/// The rows a change of a relation with an identity concerns, old and new, as sets of the values of
+/// the identity's columns; false: not known. `row` is DecodedLine::row.
+bool identities(std::string_view row, const query::Relation& relation,
+                std::vector<std::vector<query::RowValue>>& out);
+
 /// Gathers lines into transactions.
 class TransactionGatherer {
   public:
-    /// More relations than this are "everything".
-    static constexpr std::size_t kMaxRelations = 128;
-    /// Adds what a change of this table changes; false: not known, which is everything.
-    using Resolve = std::function<bool(std::string_view schema, std::string_view table,
-                                       std::vector<cache::RelationState*>& states)>;
+    /// More states, of relations or of rows, than this are "everything".
+    static constexpr std::size_t kMaxStates = 128;
+    /// More, and rows are not told apart any more.
+    static constexpr std::size_t kMaxWithRows = 96;
+    struct Table {
+        std::string_view schema, name;
+        std::string_view row;  // DecodedLine::row; empty: any row may be concerned
+    };
+    /// Adds what a change of this table changes: its relation, or only some of its rows.
+    enum class Found : std::uint8_t { nothing, relation, rows };
+    using Resolve = std::function<Found(const Table& table, std::vector<cache::State*>& states)>;
     enum class Result : std::uint8_t { more, transaction, malformed };
 
     explicit TransactionGatherer(Resolve resolve) : resolve_(std::move(resolve)) {}
@@ -62,13 +74,13 @@ class TransactionGatherer {
     void reset();
 
   private:
-    void add(std::string_view names);
+    void add(const DecodedLine& line);
 
     Resolve resolve_;
     bool inside_ = false;
     std::uint32_t xid_ = 0;
     cache::Change change_;
-    std::string last_names_;  // of the line before: mostly the same table again
+    std::string last_names_;  // whose relations were added last: mostly the same again
     std::string schema_, table_;
 };
 

@@ -30,10 +30,8 @@ StreamLink::StreamLink(StreamId id, Target target, cache::DatabaseState& databas
       target_(std::move(target)),
       database_(database),
       context_(std::move(context)),
-      gatherer_([this](std::string_view schema, std::string_view table,
-                       std::vector<cache::RelationState*>& states) {
-          return resolve(schema, table, states);
-      }) {}
+      gatherer_([this](const TransactionGatherer::Table& table,
+                       std::vector<cache::State*>& states) { return resolve(table, states); }) {}
 
 StreamLink::~StreamLink() { close(); }
 
@@ -212,7 +210,7 @@ void StreamLink::start_stream(base::Nanos now) {
     probe_ = Probe::none;
     probe_sent_ = newest_xid_ = 0;
     catalog_ = nullptr;
-    catalog_version_ = 0;
+    catalog_version_ = transaction_version_ = 0;
     gatherer_.reset();
     probe(now);
 }

@@ -60,8 +60,8 @@ class StreamLink {
     void read_stream(base::Nanos now);
     bool take_message(std::string_view message);
     bool take_line(Lsn position, std::string_view line);
-    bool resolve(std::string_view schema, std::string_view table,
-                 std::vector<cache::RelationState*>& states);
+    TransactionGatherer::Found resolve(const TransactionGatherer::Table& table,
+                                       std::vector<cache::State*>& states);
     void probe(base::Nanos now);
     void hear_probe(base::Nanos now);
     void look_if_passed(base::Nanos now);
@@ -89,6 +89,7 @@ class StreamLink {
     TransactionGatherer gatherer_;
     query::CatalogPtr catalog_;  // by which tables are resolved
     std::uint64_t catalog_version_ = 0;
+    std::uint64_t transaction_version_ = 0;  // by which the transaction at work is; 0: none yet
 
     Lsn position_ = 0;     // everything up to here is delivered
     Lsn last_commit_ = 0;  // the position of the last transaction

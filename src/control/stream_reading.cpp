@@ -6,6 +6,7 @@
 // It is the insert position, because with synchronous_commit=off commits are visible before they
 // are written out.
 #include <algorithm>
+#include <utility>
 
 #include "pgweir/base/plants.hpp"
 #include "sql.hpp"
@@ -38,7 +39,7 @@ Lsn reachable(Lsn position, std::uint32_t block_size) noexcept {
 
 /// `relation` and the tables above it, which partitions stand for.
 bool add_with_parents(const query::Catalog& catalog, const query::Relation& relation,
-                      cache::DatabaseState& database, std::vector<cache::RelationState*>& states) {
+                      cache::DatabaseState& database, std::vector<cache::State*>& states) {
     std::vector<const query::Relation*> set{&relation};
     for (std::size_t i = 0; i < set.size(); ++i) {
         for (const auto oid : set[i]->reads_also) {
@@ -49,6 +50,23 @@ bool add_with_parents(const query::Catalog& catalog, const query::Relation& rela
         }
     }
     for (const auto* r : set) states.push_back(&database.relation(r->oid));
+    return true;
+}
+
+/// Only the rows a change concerns; false, and nothing is added: not known.
+bool add_rows(const query::Relation& relation, std::string_view row, cache::DatabaseState& database,
+              std::vector<cache::State*>& states) {
+    if (row.empty() || relation.identity.empty() || relation.inherits) return false;
+    auto& state = database.relation(relation.oid);
+    if (state.row(0) == nullptr) return false;  // nobody reads it by rows
+    std::vector<std::vector<query::RowValue>> rows;
+    if (!identities(row, relation, rows)) return false;
+    if (base::planted(base::Plant::key_change_unseen)) rows.resize(1);
+    std::vector<std::uint64_t> numbers;
+    for (const auto& values : rows) query::row_numbers(values, numbers);
+    states.push_back(&state.any_row());
+    if (base::planted(base::Plant::row_not_bumped)) return true;
+    for (const auto number : numbers) states.push_back(state.row(number));
     return true;
 }
 
@@ -97,27 +115,39 @@ bool StreamLink::take_line(Lsn position, std::string_view line) {
     last_commit_ = position;
     auto change = gatherer_.take_change();
     change.xid = cache::full_xid(gatherer_.xid(), newest_xid_);
+    // Tables and rows were found by one catalog, which must be the one fills are made by, too. What
+    // is captured under a later one sees the second delivery remembered, or its epoch.
+    change.catalog_version = std::exchange(transaction_version_, 0);
+    const auto version = change.catalog_version;
+    const cache::Change wider{change.xid, {}, 0, true};
     database_.stream().deliver(std::move(change), database_.whole());
+    if (version != 0 && version != database_.catalog_version())
+        database_.stream().deliver(wider, database_.whole());
     position_ = std::max(position_, position);
     return true;
 }
 
-bool StreamLink::resolve(std::string_view schema, std::string_view table,
-                         std::vector<cache::RelationState*>& states) {
+TransactionGatherer::Found StreamLink::resolve(const TransactionGatherer::Table& table,
+                                               std::vector<cache::State*>& states) {
+    using Found = TransactionGatherer::Found;
     const auto version = database_.catalog_version();
-    if (version == 0) return false;
+    if (version == 0) return Found::nothing;
     if (version != catalog_version_ || !catalog_) {
         catalog_ = database_.catalog();
         catalog_version_ = version;
-        if (!catalog_) return false;
+        if (!catalog_) return Found::nothing;
     }
-    const auto in_schema = catalog_->schemas.find(schema);
-    if (in_schema == catalog_->schemas.end()) return false;
+    if (transaction_version_ == 0) transaction_version_ = version;
+    if (transaction_version_ != version) return Found::nothing;
+    const auto in_schema = catalog_->schemas.find(table.schema);
+    if (in_schema == catalog_->schemas.end()) return Found::nothing;
     const auto relations = catalog_->relations.find(in_schema->second);
-    if (relations == catalog_->relations.end()) return false;
-    const auto found = relations->second.find(table);
-    return found != relations->second.end() &&
-           add_with_parents(*catalog_, found->second, database_, states);
+    if (relations == catalog_->relations.end()) return Found::nothing;
+    const auto found = relations->second.find(table.name);
+    if (found == relations->second.end()) return Found::nothing;
+    if (add_rows(found->second, table.row, database_, states)) return Found::rows;
+    const bool known = add_with_parents(*catalog_, found->second, database_, states);
+    return known ? Found::relation : Found::nothing;
 }
 
 base::Nanos StreamLink::next_probe() const {

@@ -73,8 +73,9 @@ void Assessor::pin(PinReason reason) {
     if (verdict_.pin == PinReason::none) verdict_.pin = reason;
 }
 
-void Assessor::add(const pgw_statement& statement, const pgw_fact* facts) {
+void Assessor::add(const pgw_statement& statement, const pgw_fact* facts, RowsOf* rows) {
     ++statements_;
+    rows_ = rows;
     verdict_.kind = statements_ == 1 ? kKinds[statement.kind] : Kind::several;
     const auto kind = kKinds[statement.kind];
     if (kind != Kind::select && kind != Kind::dml && kind != Kind::copy) verdict_.may_define = true;
@@ -120,10 +121,8 @@ void Assessor::fact(const pgw_fact& f, const pgw_statement& statement) {
     const bool planned_only = (statement.flags & PGW_FACTS_PLANNED_ONLY) != 0;
     if (planned_only && f.what != PGW_CALL) return;
     switch (f.what) {
-        case PGW_READ: return read(f.schema, f.name);
-        case PGW_WRITE:
-            return write(f.schema, f.name,
-                         (f.flags & PGW_FACT_CASCADE) != 0 ? Link::truncates : Link::writes);
+        case PGW_READ: return read(f);
+        case PGW_WRITE: return write(f);
         case PGW_CALL: return call(f, planned_only);
         case PGW_SETTING: return setting(f.name);
         case PGW_FIELD: return field(f.name, true);
@@ -142,7 +141,8 @@ void Assessor::hidden_code(const Relation& r) {
     if (!r.session_harmless) verdict_.may_leave_state = true;
 }
 
-void Assessor::read(std::string_view schema, std::string_view name) {
+void Assessor::read(const pgw_fact& f) {
+    const std::string_view schema = f.schema, name = f.name;
     if (!names_) {
         // It may be a view that calls anything.
         if (!of_pg_catalog(schema) || !name.starts_with("pg_")) writes_database();
@@ -157,20 +157,27 @@ void Assessor::read(std::string_view schema, std::string_view name) {
             verdict_.may_leave_state = true;
             return writes_database();
         case RelationPlace::found:
-            for (const Relation* relation : match.candidates) readable(*relation);
+            for (const Relation* relation : match.candidates)
+                readable(*relation, match.candidates.size() == 1 ? &f : nullptr);
     }
 }
 
-void Assessor::readable(const Relation& r) {
+/// `fact`: what the text says of the rows, if it can only mean this relation.
+void Assessor::readable(const Relation& r, const pgw_fact* fact) {
     const auto all = closure(*catalog_, r, Link::reads, kMostReads);
     // Code that reading calls is looked for along the same links, so the one that is named shows
     // it.
     hidden_code(r);
     if (all.empty()) return refuse(NotCached::too_complex);
+    std::optional<RowKey> rows;
+    if (fact != nullptr && rows_ != nullptr && all.size() == 1)
+        rows = rows_->read(r, *fact, *names_);
     for (const Relation* relation : all) {
         verdict_.reads.push_back(relation->oid);
+        if (!rows) whole_reads_.push_back(relation->oid);
         depends_on(*relation);
     }
+    if (rows) verdict_.read_rows.push_back(std::move(*rows));
 }
 
 void Assessor::depends_on(const Relation& r) {
@@ -191,21 +198,22 @@ void Assessor::depends_on(const Relation& r) {
     if (!r.plain_types) refuse(NotCached::type_not_proven);
 }
 
-void Assessor::write(std::string_view schema, std::string_view name, Link link) {
+void Assessor::write(const pgw_fact& f) {
     if (!names_) {
         verdict_.may_leave_state = true;
         return writes_database();
     }
-    const RelationMatch match = names_->relation(schema, name);
+    const RelationMatch match = names_->relation(f.schema, f.name);
     if (match.place == RelationPlace::found) {
-        for (const Relation* relation : match.candidates) writable(*relation, link);
+        for (const Relation* relation : match.candidates) writable(*relation, f);
         return;
     }
     if (match.place != RelationPlace::system) verdict_.may_leave_state = true;
     writes_database();
 }
 
-void Assessor::writable(const Relation& r, Link link) {
+void Assessor::writable(const Relation& r, const pgw_fact& f) {
+    const auto link = (f.flags & PGW_FACT_CASCADE) != 0 ? Link::truncates : Link::writes;
     const auto all = closure(*catalog_, r, link, kMostWrites);
     bool unknown = all.empty();
     bool triggers = unknown;
@@ -221,6 +229,8 @@ void Assessor::writable(const Relation& r, Link link) {
     else
         verdict_.writes = std::max(verdict_.writes, Writes::relations);
     if (triggers && any_harmful_trigger_) verdict_.may_leave_state = true;
+    if (rows_ != nullptr && !unknown && all.size() == 1)
+        verdict_.written_rows = rows_->written(r, f, *names_);
 }
 
 CallMatch Assessor::match_call(std::string_view schema, std::string_view name) const {
@@ -346,6 +356,20 @@ void Assessor::plant() {
 }
 #endif
 
+/// What was found of one place in the text counts only where all others agree.
+void Assessor::settle_rows() {
+    auto& v = verdict_;
+    std::erase_if(v.read_rows, [&](const RowKey& key) {
+        return std::find(whole_reads_.begin(), whole_reads_.end(), key.relation) !=
+               whole_reads_.end();
+    });
+    if (statements_ != 1 || v.not_cached != NotCached::none) v.read_rows.clear();
+    const bool one = statements_ == 1 && v.kind == Kind::dml && v.writes == Writes::relations &&
+                     v.written.size() == 1;
+    if (!one || v.written_rows.empty() || v.written_rows[0].relation != v.written[0])
+        v.written_rows.clear();
+}
+
 Verdict Assessor::finish() {
     if (statements_ == 0) refuse(NotCached::not_a_read);
     if (!names_ && verdict_.kind == Kind::select) {
@@ -363,6 +387,7 @@ Verdict Assessor::finish() {
     if (verdict_.reads.size() > kMostReads) refuse(NotCached::too_complex);
     if (verdict_.not_cached != NotCached::none) verdict_.reads.clear();
     if (verdict_.writes != Writes::relations) verdict_.written.clear();
+    settle_rows();
     verdict_.timed = verdict_.kind == Kind::select || verdict_.kind == Kind::dml;
     return std::move(verdict_);
 }

@@ -10,6 +10,7 @@
 #include "names.hpp"
 #include "pg_facts.h"
 #include "pgweir/query/verdict.hpp"
+#include "rows_of.hpp"
 
 namespace pgweir::query {
 
@@ -17,8 +18,8 @@ class Assessor {
   public:
     explicit Assessor(const ResolveContext& context);
 
-    /// Adds one statement; more than one make the verdict one of several.
-    void add(const pgw_statement& statement, const pgw_fact* facts);
+    /// Adds one statement; more than one make the verdict one of several. `rows` may be null.
+    void add(const pgw_statement& statement, const pgw_fact* facts, RowsOf* rows);
     void refuse(NotCached reason);
     /// The verdict of all that was added. Call once.
     Verdict finish();
@@ -26,11 +27,12 @@ class Assessor {
   private:
     void flags(const pgw_statement& statement);
     void fact(const pgw_fact& fact, const pgw_statement& statement);
-    void read(std::string_view schema, std::string_view name);
-    void readable(const Relation& relation);
+    void read(const pgw_fact& fact);
+    void readable(const Relation& relation, const pgw_fact* fact);
     void depends_on(const Relation& relation);
-    void write(std::string_view schema, std::string_view name, Link link);
-    void writable(const Relation& relation, Link link);
+    void write(const pgw_fact& fact);
+    void writable(const Relation& relation, const pgw_fact& fact);
+    void settle_rows();
     void call(const pgw_fact& fact, bool planned_only);
     CallMatch match_call(std::string_view schema, std::string_view name) const;
     void session(std::string_view function, unsigned flags, bool harmless);
@@ -49,6 +51,8 @@ class Assessor {
     std::optional<Names> names_;
     bool any_harmful_trigger_ = true;
     std::size_t statements_ = 0;
+    RowsOf* rows_ = nullptr;        // of the statement being added
+    std::vector<Oid> whole_reads_;  // relations of which any row may count
 };
 
 }  // namespace pgweir::query

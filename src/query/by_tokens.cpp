@@ -183,10 +183,10 @@ std::optional<std::string> without_long_literals(std::string_view sql) {
 std::optional<Verdict> judge_plain_insert(std::string_view sql, const ResolveContext& context) {
     PlainInsert insert(sql);
     if (!insert.read()) return std::nullopt;
-    const pgw_fact target{PGW_WRITE, 0, insert.schema.c_str(), insert.name.c_str()};
+    const pgw_fact target{PGW_WRITE, 0, insert.schema.c_str(), insert.name.c_str(), 0, 0, 0};
     const pgw_statement statement{PGW_KIND_DML, PGW_PIN_NONE, 0, 0, 1};
     Assessor assessor(context);
-    assessor.add(statement, &target);
+    assessor.add(statement, &target, nullptr);
     return assessor.finish();
 }
 

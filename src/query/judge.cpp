@@ -31,12 +31,14 @@ class Parse {
     pgw_result result_;
 };
 
-Verdict judge_parsed(const std::string& sql, const ResolveContext& context) {
+/// `whole`: this is the text itself, so that places in it can be found again.
+Verdict judge_parsed(const std::string& sql, const ResolveContext& context, bool whole) {
     const Parse parse(sql);
     if ((*parse).failed != 0) return judge_by_tokens(sql, context);
     Assessor assessor(context);
+    RowsOf rows(whole ? sql : std::string_view(), (*parse).keys, (*parse).parameter_uses);
     for (std::size_t i = 0; i < (*parse).statement_count; ++i)
-        assessor.add((*parse).statements[i], (*parse).facts);
+        assessor.add((*parse).statements[i], (*parse).facts, &rows);
     return assessor.finish();
 }
 
@@ -44,7 +46,7 @@ Verdict judge_long(std::string_view sql, const ResolveContext& context) {
     if (auto insert = judge_plain_insert(sql, context)) return *insert;
     if (const auto shorter = without_long_literals(sql);
         shorter && shorter->size() <= kLongestParsed)
-        return judge_parsed(*shorter, context);
+        return judge_parsed(*shorter, context, false);
     Verdict verdict = judge_by_tokens(sql, context);
     if (verdict.kind != Kind::unknown) verdict.not_cached = NotCached::too_complex;
     // A shorter text of this shape may still be judged better.
@@ -76,12 +78,15 @@ Verdict judge_any(std::string_view sql, const ResolveContext& context) {
     // The parser would stop at NUL and see less than the server is sent.
     if (sql.find('\0') == std::string_view::npos)
         verdict = sql.size() > kLongestParsed ? judge_long(sql, context)
-                                              : judge_parsed(std::string(sql), context);
+                                              : judge_parsed(std::string(sql), context, true);
     const bool reads = verdict.not_cached == NotCached::none;
     if (reads && !scan.lexed) verdict.not_cached = NotCached::not_understood;
     if (reads && scan.lexed && scan.special_datetime)
         verdict.not_cached = NotCached::special_date_input;
-    if (verdict.not_cached != NotCached::none) verdict.reads.clear();
+    if (verdict.not_cached != NotCached::none) {
+        verdict.reads.clear();
+        verdict.read_rows.clear();
+    }
     if (!scan.lexed || (reads && scan.special_datetime)) verdict.literal_dependent = true;
 #ifdef PGWEIR_PLANTS
     plant(sql, verdict);

@@ -29,11 +29,32 @@ enum {
     PGW_FACT_CASCADE = 8,  /* PGW_WRITE: TRUNCATE ... CASCADE */
 };
 
+/* What fixes rows of the relation of a PGW_READ or PGW_WRITE to values of its columns. */
+typedef enum {
+    PGW_KEY_PARAMETER, /* the column is equal to, or is given, parameter `number` */
+    PGW_KEY_LITERAL,   /* ... the literal that begins at byte `number` of the text */
+    PGW_KEY_CHANGED,   /* SET gives the column another value */
+    PGW_KEY_CONFLICT,  /* the column is named by ON CONFLICT ... DO UPDATE */
+} pgw_key_kind;
+enum { PGW_MOST_PARAMETERS = 64 }; /* of those that fix rows */
+
+typedef struct {
+    pgw_key_kind kind;
+    int number;
+    int position;       /* INSERT without a list of columns: which of VALUES, from 1; else 0 */
+    unsigned group;     /* keys of one column and group are alternatives (IN); a row of VALUES */
+    const char* column; /* never NULL; "" with a position */
+    const char* cast;   /* never NULL; "": none */
+} pgw_key;
+
 typedef struct {
     pgw_what what;
     unsigned flags;
     const char* schema; /* never NULL; "" when not qualified */
     const char* name;
+    size_t first_key;
+    size_t keys;   /* 0: not known which rows */
+    unsigned rows; /* of VALUES; its keys are of those, by group from 1 */
 } pgw_fact;
 
 typedef enum {
@@ -97,6 +118,9 @@ typedef struct {
     const pgw_statement* statements;
     size_t statement_count;
     const pgw_fact* facts;
+    const pgw_key* keys;
+    /* How often parameter n occurs in all statements, by n; counts no further than 255. */
+    const unsigned char* parameter_uses;
     void* owner;
 } pgw_result;
 

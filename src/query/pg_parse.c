@@ -42,6 +42,7 @@ static void walk_statements(pgw_walk* w, List* tree) {
     for (int i = 0; i < list_length(tree) && !w->failed; i++) {
         const RawStmt* raw = (const RawStmt*)list_nth(tree, i);
         if (!new_statement(w)) return;
+        w->binding_count = 0;
         if (raw->stmt != NULL) pgw_statement_look(w, raw->stmt);
         w->now->facts = w->fact_count - w->now->first_fact;
     }
@@ -65,6 +66,8 @@ pgw_result pgw_open(const char* sql) {
     result.statements = owner->walk.statements;
     result.statement_count = owner->walk.statement_count;
     result.facts = owner->walk.facts;
+    result.keys = owner->walk.keys;
+    result.parameter_uses = owner->walk.parameter_uses;
     return result;
 }
 
@@ -78,6 +81,7 @@ void pgw_close(pgw_result* result) {
     }
     free(owner->walk.pending);
     free(owner->walk.facts);
+    free(owner->walk.keys);
     free(owner->walk.statements);
     pg_query_exit_memory_context(owner->context);
     free(owner);

@@ -9,7 +9,7 @@
 
 #include <nodes/nodeFuncs.h>
 
-static bool grow(pgw_walk* w, void** items, size_t count, size_t* size, size_t item) {
+bool pgw_grow(pgw_walk* w, void** items, size_t count, size_t* size, size_t item) {
     void* bigger;
     size_t wanted;
     if (count < *size) return true;
@@ -26,7 +26,8 @@ static bool grow(pgw_walk* w, void** items, size_t count, size_t* size, size_t i
 
 void pgw_push(pgw_walk* w, Node* node, const pgw_scope* scope) {
     void* items = w->pending;
-    if (node == NULL || !grow(w, &items, w->pending_count, &w->pending_size, sizeof(pgw_pending)))
+    if (node == NULL ||
+        !pgw_grow(w, &items, w->pending_count, &w->pending_size, sizeof(pgw_pending)))
         return;
     w->pending = items;
     w->pending[w->pending_count].node = node;
@@ -38,13 +39,15 @@ void pgw_fact_add(pgw_walk* w, pgw_what what, unsigned flags, const char* schema
                   const char* name) {
     void* items = w->facts;
     pgw_fact* fact;
-    if (!grow(w, &items, w->fact_count, &w->fact_size, sizeof(pgw_fact))) return;
+    if (!pgw_grow(w, &items, w->fact_count, &w->fact_size, sizeof(pgw_fact))) return;
     w->facts = items;
     fact = &w->facts[w->fact_count++];
     fact->what = what;
     fact->flags = flags;
     fact->schema = schema == NULL ? "" : schema;
     fact->name = name == NULL ? "" : name;
+    fact->first_key = fact->keys = 0;
+    fact->rows = 0;
 }
 
 bool pgw_temporary(const RangeVar* relation) {
@@ -68,6 +71,12 @@ void pgw_relation(pgw_walk* w, pgw_what what, const RangeVar* relation) {
     if (what == PGW_READ && relation->schemaname == NULL && names_cte(w->scope, relation->relname))
         return;
     pgw_fact_add(w, what, 0, relation->schemaname, relation->relname);
+    if (what != PGW_READ || w->failed) return;
+    for (size_t i = 0; i < w->binding_count; i++) {
+        if (w->bindings[i].relation != relation) continue;
+        w->facts[w->fact_count - 1].first_key = w->bindings[i].first_key;
+        w->facts[w->fact_count - 1].keys = w->bindings[i].keys;
+    }
 }
 
 static const pgw_scope* new_scope(pgw_walk* w, const pgw_scope* outer, List* ctes, int visible) {
@@ -115,6 +124,7 @@ static void look_select(pgw_walk* w, SelectStmt* s) {
         if (pgw_temporary(s->intoClause->rel) && w->now->pin == PGW_PIN_NONE)
             w->now->pin = PGW_PIN_TEMPORARY;
     }
+    pgw_keys_of_select(w, s);
     push_list(w, s->distinctClause, in);
     push_list(w, s->targetList, in);
     push_list(w, s->fromClause, in);
@@ -133,6 +143,7 @@ static void look_select(pgw_walk* w, SelectStmt* s) {
 static void look_insert(pgw_walk* w, InsertStmt* s) {
     const pgw_scope* in = open_with(w, s->withClause);
     pgw_relation(w, PGW_WRITE, s->relation);
+    pgw_keys_of_insert(w, s);
     push_list(w, s->cols, in);
     pgw_push(w, s->selectStmt, in);
     pgw_push(w, (Node*)s->onConflictClause, in);
@@ -142,6 +153,7 @@ static void look_insert(pgw_walk* w, InsertStmt* s) {
 static void look_update(pgw_walk* w, UpdateStmt* s) {
     const pgw_scope* in = open_with(w, s->withClause);
     pgw_relation(w, PGW_WRITE, s->relation);
+    pgw_keys_of_update(w, s);
     push_list(w, s->targetList, in);
     pgw_push(w, s->whereClause, in);
     push_list(w, s->fromClause, in);
@@ -151,6 +163,7 @@ static void look_update(pgw_walk* w, UpdateStmt* s) {
 static void look_delete(pgw_walk* w, DeleteStmt* s) {
     const pgw_scope* in = open_with(w, s->withClause);
     pgw_relation(w, PGW_WRITE, s->relation);
+    pgw_keys_of_delete(w, s);
     push_list(w, s->usingClause, in);
     pgw_push(w, s->whereClause, in);
     push_list(w, s->returningList, in);
@@ -272,6 +285,12 @@ static void look_column(pgw_walk* w, const ColumnRef* column) {
     if (list_length(column->fields) > 1) pgw_fact_add(w, PGW_COLUMN, 0, "", strVal(last));
 }
 
+static void look_parameter(pgw_walk* w, const ParamRef* parameter) {
+    const int number = parameter->number;
+    if (number > 0 && number < PGW_MOST_PARAMETERS && w->parameter_uses[number] < 255)
+        w->parameter_uses[number]++;
+}
+
 static bool push_child(Node* node, void* walk) {
     pgw_walk* w = walk;
     pgw_push(w, node, w->scope);
@@ -348,8 +367,8 @@ static void look(pgw_walk* w, Node* node) {
         case T_ColumnRef: look_column(w, (ColumnRef*)node); return;
         case T_TypeName: look_type(w, (TypeName*)node, 0); return;
         case T_SQLValueFunction: w->now->flags |= PGW_SESSION_VALUE; return;
+        case T_ParamRef: look_parameter(w, (ParamRef*)node); return;
         case T_A_Const:
-        case T_ParamRef:
         case T_A_Star:
         case T_String:
         case T_Integer:

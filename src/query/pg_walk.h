@@ -26,6 +26,15 @@ typedef struct {
     const pgw_scope* scope;
 } pgw_pending;
 
+/* A relation in FROM of which some rows only are read. */
+typedef struct {
+    const RangeVar* relation;
+    size_t first_key;
+    size_t keys;
+} pgw_binding;
+
+enum { PGW_MOST_BINDINGS = 16 };
+
 typedef struct pgw_walk {
     pgw_pending* pending;
     size_t pending_count, pending_size;
@@ -33,6 +42,11 @@ typedef struct pgw_walk {
     size_t fact_count, fact_size;
     pgw_statement* statements;
     size_t statement_count, statement_size;
+    pgw_key* keys;
+    size_t key_count, key_size;
+    pgw_binding bindings[PGW_MOST_BINDINGS]; /* of the statement being looked at */
+    size_t binding_count;
+    unsigned char parameter_uses[PGW_MOST_PARAMETERS];
     pgw_scope* owned_scopes;
     const pgw_scope* scope; /* of the node being looked at */
     pgw_statement* now;
@@ -43,6 +57,14 @@ void pgw_push(pgw_walk* w, Node* node, const pgw_scope* scope);
 void pgw_fact_add(pgw_walk* w, pgw_what what, unsigned flags, const char* schema, const char* name);
 void pgw_relation(pgw_walk* w, pgw_what what, const RangeVar* relation);
 bool pgw_temporary(const RangeVar* relation);
+bool pgw_grow(pgw_walk* w, void** items, size_t count, size_t* size, size_t item);
+
+/* Notes which rows of the relations in its FROM a SELECT reads. */
+void pgw_keys_of_select(pgw_walk* w, const SelectStmt* s);
+/* The same for the target of a DML statement, whose fact was added last. */
+void pgw_keys_of_insert(pgw_walk* w, const InsertStmt* s);
+void pgw_keys_of_update(pgw_walk* w, const UpdateStmt* s);
+void pgw_keys_of_delete(pgw_walk* w, const DeleteStmt* s);
 /* A setting on which the lexing of texts depends, and a value that leaves it as it is here. */
 bool pgw_reading_setting(const char* name);
 bool pgw_plain_reading(const char* name, const char* value);

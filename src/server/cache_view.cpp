@@ -80,13 +80,17 @@ std::vector<admin::CacheRelationRow> CacheView::relations() {
     for (const auto& d : databases()) {
         const auto catalog = d.state->catalog();
         const auto add = [&](std::string name, const cache::RelationState& state) {
-            if (state.epoch() == 0) return;
-            rows.push_back({d.dbname, std::move(name), state.epoch(), state.fence(),
-                            state.changed_by(), state.changed_at()});
+            // A write by rows raises only what stands for any row of the relation.
+            const auto epoch = state.epoch() + state.any_row().epoch();
+            if (epoch == 0) return;
+            rows.push_back({d.dbname, std::move(name), epoch,
+                            state.fence() + state.any_row().fence(), state.changed_by(),
+                            state.changed_at()});
         };
         add("(all)", d.state->whole());
         for (const auto& [oid, state] : d.state->known())
-            if (state->epoch() != 0) add(name_of(catalog.get(), oid), *state);
+            if (state->epoch() != 0 || state->any_row().epoch() != 0)
+                add(name_of(catalog.get(), oid), *state);
     }
     std::stable_sort(rows.begin(), rows.end(),
                      [](const auto& a, const auto& b) { return a.changed > b.changed; });

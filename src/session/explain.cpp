@@ -51,6 +51,16 @@ std::string names(const query::Catalog* catalog, const std::vector<query::Oid>& 
     return all;
 }
 
+/// The relations of which only rows count.
+std::string by_key(const query::Verdict& v, const query::Catalog* catalog) {
+    std::vector<query::Oid> oids;
+    for (const auto* keys : {&v.read_rows, &v.written_rows})
+        for (const auto& key : *keys)
+            if (std::find(oids.begin(), oids.end(), key.relation) == oids.end())
+                oids.push_back(key.relation);
+    return oids.empty() ? "none" : names(catalog, oids);
+}
+
 std::string written(const query::Verdict& v, const query::Catalog* catalog) {
     switch (v.writes) {
         case query::Writes::nothing: return "nothing";
@@ -135,6 +145,7 @@ void Session::explain_cache(std::string_view text) {
              std::string(cache::name(database.rung())) + (why.empty() ? "" : ": " + why));
     rows.add("depends on", names(catalog.get(), verdict.reads));
     rows.add("writes", written(verdict, catalog.get()));
+    rows.add("rows by key of", by_key(verdict, catalog.get()));
     rows.add("pins the session", query::name(verdict.pin));
     if (verdict.not_cached == query::NotCached::none) {
         cache::build_key(env_.key_buffer, key_parts(text));

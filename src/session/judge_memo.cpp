@@ -56,8 +56,14 @@ MemoPtr JudgeMemo::judge(const JudgeContext& context, std::string_view text,
     ++parses_;
     for (const auto oid : entry->verdict->reads)
         entry->reads.push_back(&context.database->relation(oid));
-    if (entry->verdict->not_cached == query::NotCached::none)
+    for (auto* relation : entry->reads) {
+        entry->depends.push_back(relation);
+        entry->depends.push_back(&relation->any_row());
+    }
+    if (entry->verdict->not_cached == query::NotCached::none) {
         entry->reads.push_back(&context.database->query(entry->fingerprint));
+        entry->depends.push_back(entry->reads.back());
+    }
     for (const auto oid : entry->verdict->written)
         entry->writes.push_back(&context.database->relation(oid));
     if (entry->verdict->literal_dependent)

@@ -256,7 +256,9 @@ void Session::look_up_portal(BatchLookup& lookup, unsigned bind) {
     if (missing && !in_flight()) {
         not_cached_ = NotCached::none;
         if (!lookup.pending) lookup.pending = std::make_unique<PendingFills>();
-        lookup.pending->items.push_back({bind, key, hash, memo, entry, std::move(lead)});
+        lookup.pending->items.push_back(
+            {bind, key, hash, memo, entry, std::move(lead),
+             rows_read(*memo, {statement.text, lookup.bind.parameters, statement.types})});
     }
     lookup.entries.push_back(std::move(entry));
 }

@@ -181,8 +181,8 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
     auto lead = answers ? cache::Lead() : board(woken, hash);
     if (in_flight()) return false;
     pending_fills_ = std::make_unique<PendingFills>();
-    pending_fills_->items.push_back(
-        {0, key, hash, judged_, answers ? entry : cache::EntryPtr(), std::move(lead)});
+    pending_fills_->items.push_back({0, key, hash, judged_, answers ? entry : cache::EntryPtr(),
+                                     std::move(lead), rows_read(memo, {text, {}, {}})});
     return false;
 }
 
@@ -218,8 +218,8 @@ void Session::begin_fills() {
     x.cache_word = "miss";
     for (auto& item : pending->items) {
         const auto& memo = *item.memo;
-        auto snapshot =
-            cache::Snapshot::capture(database, std::span(memo.reads), memo.catalog_version);
+        const auto& states = item.rows.empty() ? memo.depends : item.rows;
+        auto snapshot = cache::Snapshot::capture(database, std::span(states), memo.catalog_version);
         // Compared with what the server answers from now on: so it must be valid still.
         options.verify = std::move(item.verify);
         if (options.verify && !options.verify->valid()) options.verify.reset();

@@ -20,7 +20,8 @@ MemoPtr Session::judge(std::string_view text, const query::TextScan& scan) {
     return nothing_known;
 }
 
-void Session::apply_effects(const MemoEntry& memo) {
+/// `values`: of this execution; null: not known.
+void Session::apply_effects(const MemoEntry& memo, const query::KeyValues* values) {
     const auto& v = *memo.verdict;
     auto& x = *exchange_;
     x.timed = x.timed || v.timed;
@@ -42,6 +43,7 @@ void Session::apply_effects(const MemoEntry& memo) {
     switch (v.writes) {
         case Writes::nothing: return;
         case Writes::relations:
+            if (values != nullptr && !v.written_rows.empty() && write_rows(memo, *values)) break;
             for (auto* state : memo.writes) x.written.add(*state);
             break;
         case Writes::database:

@@ -194,7 +194,11 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
             deallocates_all(statement->text))
             forget_all_statements();
         if (memo->verdict->kind == query::Kind::set) note_settings(*memo->verdict, statement->text);
-        apply_effects(*memo);
+        BindView bind;
+        const bool by_rows =
+            whole && !memo->verdict->written_rows.empty() && parse_bind(frame.body, bind);
+        const query::KeyValues values{statement->text, bind.parameters, statement->types};
+        apply_effects(*memo, by_rows ? &values : nullptr);
         x.works.push({memo, statement,
                       env_.config().slow_log.parameters ? std::string(r.rest()) : std::string()});
     } else {

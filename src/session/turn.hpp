@@ -59,6 +59,7 @@ struct Session::PendingFills {
         MemoPtr memo;
         cache::EntryPtr verify = {};  // the hit that is to be compared with the server's answer
         cache::Lead lead = {};        // others wait for it
+        std::vector<cache::State*> rows = {};  // of which it is made; empty: memo->depends
     };
     std::vector<Item> items;
     unsigned next_bind = 0;

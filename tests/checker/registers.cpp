@@ -36,7 +36,11 @@ std::string schema() {
         "CREATE TABLE lst (k int PRIMARY KEY, a bigint[]); INSERT INTO lst VALUES (0, '{}');"
         "CREATE TABLE accounts (id int PRIMARY KEY, v bigint);"
         "INSERT INTO accounts SELECT n, 100 FROM generate_series(0, 9) n;"
-        "CREATE TABLE counter AS SELECT 0::bigint AS n;";
+        "CREATE TABLE counter AS SELECT 0::bigint AS n;"
+        "CREATE TABLE moved (grp int, n bigint, ver bigint, PRIMARY KEY (grp, n));"
+        "INSERT INTO moved VALUES (1, 0, 0);"
+        "CREATE TABLE blank (k char(6) PRIMARY KEY, ver bigint); INSERT INTO blank VALUES ('a', 0);"
+        "CREATE TABLE ups (id int PRIMARY KEY, ver bigint); INSERT INTO ups VALUES (1, 0);";
     return sql;
 }
 
@@ -62,6 +66,14 @@ Register table(const std::string& name, std::vector<Way> ways, bool disturbs = f
             {"SELECT ver FROM " + name, "SELECT max(ver) FROM " + name},
             std::move(ways),
             disturbs};
+}
+
+/// The row with the new version comes to what is read by a change of its key.
+Register moved() {
+    return {"moved",
+            {"SELECT max(ver) FROM moved WHERE grp = 1"},
+            {{{"INSERT INTO moved VALUES (2, %v, %v)",
+               "UPDATE moved SET grp = 1 WHERE grp = 2 AND n = %v"}}}};
 }
 
 std::vector<Register> plain_registers() {
@@ -122,6 +134,13 @@ std::vector<Register> registers() {
               {{{"BEGIN", "DROP TABLE IF EXISTS ddl_t",
                  "CREATE TABLE ddl_t AS SELECT %v::bigint AS ver", "COMMIT"}}},
               true),
+        moved(),
+        {"blank",
+         {"SELECT ver FROM blank WHERE k = 'a'"},
+         {{{"UPDATE blank SET ver = %v WHERE k = 'a  '"}}}},
+        {"upsert",
+         {"SELECT ver FROM ups WHERE id = 1"},
+         {{{"INSERT INTO ups VALUES (1, %v) ON CONFLICT (id) DO UPDATE SET ver = excluded.ver"}}}},
         {"outside", {"SELECT ver FROM ttl_t"}, {{{"UPDATE ttl_t SET ver = %v"}}}, false, true},
     };
     all.insert(all.end(), more.begin(), more.end());
@@ -144,9 +163,14 @@ std::vector<Register> outside_registers() {
     auto join = Register{"join", {"SELECT mg.ver FROM mg, cp"}, {{{"UPDATE mg SET ver = %v"}}}};
     auto second = table(
         "do_t", {{{"UPDATE do_t SET ver = %v"}}, {{"DO $$BEGIN UPDATE do_t SET ver = %v; END$$"}}});
-    for (auto* r : {&around, &function, &part, &trigger, &emptied, &join}) r->outside = true;
+    auto by_key = row(5, "row", {{{"write"}}});
+    auto key_around = row(6, "row around", {{{"write"}}});
+    auto new_key = moved();
+    for (auto* r : {&around, &function, &part, &trigger, &emptied, &join, &key_around, &new_key})
+        r->outside = true;
     second.second = true;
-    return {through, around, function, part, trigger, emptied, join, second};
+    return {through, around, function, part,       trigger, emptied,
+            join,    second, by_key,   key_around, new_key};
 }
 
 }  // namespace pgweir::checker

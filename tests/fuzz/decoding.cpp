@@ -20,12 +20,20 @@ FUZZ_TARGET(decoding) {
         if (stamp->xmin() > 0) must(stamp->sees(stamp->xmin() - 1), "the past is");
     }
     static cache::RelationState relation;
-    control::TransactionGatherer gatherer(
-        [](std::string_view schema, std::string_view, std::vector<cache::RelationState*>& states) {
-            if (schema.empty()) return false;
-            states.push_back(&relation);
-            return true;
-        });
+    using Gatherer = control::TransactionGatherer;
+    query::Relation known;
+    known.identity = {{1, 1, query::KeyType::integer, "id"}, {2, 2, query::KeyType::text, "name"}};
+    Gatherer gatherer([&](const Gatherer::Table& table, std::vector<cache::State*>& states) {
+        if (table.schema.empty()) return Gatherer::Found::nothing;
+        std::vector<std::vector<query::RowValue>> rows;
+        if (control::identities(table.row, known, rows)) {
+            must(rows.size() == 1 || rows.size() == 2, "a row is new, old, or both");
+            for (const auto& values : rows) must(values.size() == 2, "all columns are told");
+            must(!table.row.empty(), "nothing tells nothing");
+        }
+        states.push_back(&relation);
+        return Gatherer::Found::relation;
+    });
     using Result = control::TransactionGatherer::Result;
     bool inside = false;
     while (!input.empty()) {
@@ -38,8 +46,8 @@ FUZZ_TARGET(decoding) {
         } else if (result == Result::transaction) {
             must(inside, "only a transaction that has begun ends");
             const auto change = gatherer.take_change();
-            must(change.relations.size() <= 1, "each relation is named once");
-            must(!change.everything || change.relations.empty(), "everything needs no list");
+            must(change.states.size() <= 1, "each relation is named once");
+            must(!change.everything || change.states.empty(), "everything needs no list");
         }
         inside = gatherer.inside();
     }

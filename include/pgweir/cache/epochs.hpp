@@ -19,6 +19,13 @@
 // or an epoch is read late, and W3 is what a writer with a fence it did not raise (orphan) gives.
 // The same argument makes it safe to answer the writer before W3: the fence then simply stays
 // longer.
+//
+// Rows. A relation has beside its own state one for any row, and an array of them for rows by
+// number (query/row_keys.hpp). Who reads all of a relation depends on the relation and on any row;
+// who reads rows by key on the relation and on those rows. Who writes rows by key raises any row
+// and those rows; whoever else writes, the relation. So each reader meets each writer it has to in
+// some state, and the proof above is that of this state. Two rows of one number only invalidate too
+// much.
 #pragma once
 
 #include <array>
@@ -41,14 +48,12 @@
 
 namespace pgweir::cache {
 
-/// Epoch and fence of one relation, of a database, or of everything. Lives as long as the process.
-class RelationState {
+/// An epoch and a fence. Lives as long as the process.
+class State {
   public:
-    RelationState() = default;
-    /// `wider` is fenced instead of this one by a write set that has grown too large.
-    explicit RelationState(RelationState& wider) noexcept : wider_(&wider) {}
-    RelationState(const RelationState&) = delete;
-    RelationState& operator=(const RelationState&) = delete;
+    State() = default;
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
 
     std::uint64_t epoch() const noexcept { return epoch_.load(std::memory_order_seq_cst); }
     bool fenced() const noexcept { return fence_.load(std::memory_order_seq_cst) != 0; }
@@ -56,6 +61,49 @@ class RelationState {
     /// Every entry that depends on this is invalid from now on. For changes that are already
     /// visible.
     void bump() noexcept { epoch_.fetch_add(1, std::memory_order_seq_cst); }
+
+  private:
+    friend class WriteFence;
+    friend class OrphanFence;
+    void raise() noexcept {
+        fence_.fetch_add(1, std::memory_order_seq_cst);
+        epoch_.fetch_add(1, std::memory_order_seq_cst);
+    }
+    void settle() noexcept {
+        epoch_.fetch_add(1, std::memory_order_seq_cst);
+        fence_.fetch_sub(1, std::memory_order_seq_cst);
+    }
+
+    std::atomic<std::uint64_t> epoch_{0};
+    std::atomic<std::uint32_t> fence_{0};
+};
+
+/// Of one relation, of a database, or of everything.
+class RelationState : public State {
+  public:
+    /// Rows whose numbers agree in their last bits share a state.
+    static constexpr std::size_t kRowStates = 65536;
+    /// Relations of the process whose rows have states, a MiB each; those of others have none.
+    static constexpr std::size_t kMostWithRows = 64;
+
+    RelationState() = default;
+    /// `wider` is fenced instead of this one by a write set that has grown too large.
+    explicit RelationState(RelationState& wider) noexcept : wider_(&wider) {}
+    ~RelationState();
+    RelationState(const RelationState&) = delete;
+    RelationState& operator=(const RelationState&) = delete;
+
+    /// Raised by whoever writes rows by key.
+    State& any_row() noexcept { return any_row_; }
+    const State& any_row() const noexcept { return any_row_; }
+    /// Null: rows have no states. Once they have, they have for good.
+    State* row(std::uint64_t number) noexcept {
+        auto* rows = rows_.load(std::memory_order_seq_cst);
+        return rows == nullptr ? nullptr : rows + number % kRowStates;
+    }
+    /// The same for who reads: makes them, while there is room.
+    State* row_to_read(std::uint64_t number);
+
     /// The same by hand.
     void invalidate(base::Nanos now) noexcept {
         bump();
@@ -69,29 +117,20 @@ class RelationState {
 
   private:
     friend class WriteFence;
-    friend class OrphanFence;
     void note(std::uint64_t by, base::Nanos at) noexcept {
         by_.store(by, std::memory_order_relaxed);
         at_.store(at, std::memory_order_relaxed);
     }
-    void raise() noexcept {
-        fence_.fetch_add(1, std::memory_order_seq_cst);
-        epoch_.fetch_add(1, std::memory_order_seq_cst);
-    }
-    void settle() noexcept {
-        epoch_.fetch_add(1, std::memory_order_seq_cst);
-        fence_.fetch_sub(1, std::memory_order_seq_cst);
-    }
 
-    std::atomic<std::uint64_t> epoch_{0};
-    std::atomic<std::uint32_t> fence_{0};
+    State any_row_;
+    std::atomic<State*> rows_{nullptr};
     std::atomic<std::uint64_t> by_{0};
     std::atomic<base::Nanos> at_{0};
     RelationState* wider_ = nullptr;
 };
 
 struct Dependency {
-    RelationState* state = nullptr;
+    State* state = nullptr;
     std::uint64_t epoch = 0;
 };
 
@@ -109,12 +148,11 @@ class DatabaseState;
 /// The epochs a fill rests on, taken before the message is sent that takes the server's snapshot.
 class Snapshot {
   public:
-    /// Of `relations`, the database and everything. Nothing when a fence is up, or when the catalog
+    /// Of `states`, the database and everything. Nothing when a fence is up, or when the catalog
     /// in force is not the one of `catalog_version`, by which the relations were found.
-    static std::optional<Snapshot> capture(DatabaseState& database,
-                                           std::span<RelationState* const> relations,
+    static std::optional<Snapshot> capture(DatabaseState& database, std::span<State* const> states,
                                            std::uint64_t catalog_version);
-    /// The same by OIDs: locks a shard of the database's map for each.
+    /// The same of whole relations by OIDs: locks a shard of the database's map for each.
     static std::optional<Snapshot> capture(DatabaseState& database,
                                            std::span<const query::Oid> relations,
                                            std::uint64_t catalog_version);
@@ -263,6 +301,16 @@ class Registry {
     DatabaseState overflow_;
 };
 
+/// The catalog in force when rows were told apart by it. Another catalog may have readers tell them
+/// apart by other columns, so a write under an old one counts for the whole database.
+struct JudgedBy {
+    DatabaseState* database = nullptr;  // null: no rows
+    std::uint64_t version = 0;
+    bool outdated() const noexcept {
+        return database != nullptr && database->catalog_version() != version;
+    }
+};
+
 /// Fences of a commit whose outcome is unknown, because the connection was lost. Whoever holds it
 /// settles it once the server process is gone. Dropped without that, the fences stay up for good:
 /// no hits on these relations, rather than a wrong one.
@@ -276,7 +324,8 @@ class [[nodiscard]] OrphanFence {
 
   private:
     friend class WriteFence;
-    std::vector<RelationState*> states_;
+    std::vector<State*> states_;
+    JudgedBy judged_by_;
 };
 
 /// What a transaction or an autocommit statement may write. Collects first; raise() before the
@@ -286,6 +335,8 @@ class WriteFence {
   public:
     /// More distinct relations than this widen the set to their database.
     static constexpr std::size_t kMaxStates = 64;
+    /// More, those of rows counted, and rows widen to their relation.
+    static constexpr std::size_t kMaxWithRows = 48;
     WriteFence() = default;
     WriteFence(WriteFence&& other) noexcept;
     WriteFence& operator=(WriteFence&& other) noexcept;
@@ -294,12 +345,16 @@ class WriteFence {
 
     /// Once each; when already raised, the new one is raised at once.
     void add(RelationState& state);
+    /// These rows of the relation and no others, by the catalog of that version.
+    void add_rows(RelationState& relation, std::span<State* const> rows, DatabaseState& database,
+                  std::uint64_t catalog_version);
     /// For DDL and all that may be DDL: the database, and its catalog must be read again.
     void add_schema(DatabaseState& database);
     void raise() noexcept;
     /// For people: whose write it is. To be called before raise().
     void note(std::uint64_t session, base::Nanos now) noexcept {
-        for (auto* state : states_) state->note(session, now);
+        for (const auto& item : items_)
+            if (item.of != nullptr) item.of->note(session, now);
     }
     /// Epochs up, fences down, set empty. Without raise(): only forgets the set (a rollback).
     void settle() noexcept;
@@ -307,10 +362,18 @@ class WriteFence {
     /// a set that was not raised gives an empty orphan.
     OrphanFence release_unsettled() noexcept;
     bool raised() const noexcept { return raised_; }
-    bool empty() const noexcept { return states_.empty(); }
+    bool empty() const noexcept { return items_.empty(); }
 
   private:
-    std::vector<RelationState*> states_;
+    struct Item {
+        State* state = nullptr;
+        RelationState* of = nullptr;  // where people look who wrote; null for single rows
+    };
+    bool holds(const State& state) const noexcept;
+    void push(const Item& item);
+
+    std::vector<Item> items_;
+    JudgedBy judged_by_;
     bool raised_ = false;
 };
 

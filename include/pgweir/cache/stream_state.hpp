@@ -27,13 +27,15 @@
 namespace pgweir::cache {
 
 class RelationState;
+class State;
 struct Dependency;
 
 /// One transaction of the stream.
 struct Change {
     FullXid xid = 0;
-    std::vector<RelationState*> relations;
-    bool everything = false;  // not known what, or too much to list
+    std::vector<State*> states;         // of relations, or of their rows
+    std::uint64_t catalog_version = 0;  // by which they were found; 0: by any
+    bool everything = false;            // not known what, or too much to list
 };
 
 class StreamState {
@@ -55,7 +57,8 @@ class StreamState {
     /// is no stream.
     base::Nanos watermark() const noexcept { return watermark_.load(std::memory_order_seq_cst); }
     /// The transactions a fill's stamp has to see. To be called after the fill's epochs are loaded.
-    Unseen unproven(std::span<const Dependency> dependencies) const;
+    /// `catalog_version` is that of the fill: another one may tell rows apart by other columns.
+    Unseen unproven(std::span<const Dependency> dependencies, std::uint64_t catalog_version) const;
     /// Some statement could be answered from the cache if there were a stream.
     void want(base::Nanos now);
     base::Nanos wanted() const noexcept { return wanted_.load(std::memory_order_relaxed); }

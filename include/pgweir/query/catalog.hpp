@@ -11,10 +11,9 @@
 #include <vector>
 
 #include "pgweir/base/hash.hpp"
+#include "pgweir/query/row_keys.hpp"
 
 namespace pgweir::query {
-
-using Oid = std::uint32_t;
 
 enum class Volatility : char { immutable_ = 'i', stable = 's', volatile_ = 'v' };
 
@@ -70,6 +69,13 @@ struct Relation {
     std::vector<Oid> writes_also;
     /// TRUNCATE ... CASCADE empties these, too: every table with a foreign key to it.
     std::vector<Oid> truncates_also;
+    /// Columns by which its rows are kept apart, ascending by number: those of its replica identity
+    /// whose type allows it, at most kMostKeyColumns. Only of ordinary permanent tables.
+    std::vector<IdentityColumn> identity;
+    /// What the change stream shows of an UPDATE is the whole old row, not only a changed identity.
+    bool identity_full = false;
+    /// ON CONFLICT on all columns of `identity` can only mean the primary key.
+    bool conflicts_by_identity = false;
     /// Nothing that reading or writing it calls (view, policy, rule, default, check, index, but not
     /// its triggers: see Catalog::any_harmful_trigger) can leave session state behind.
     bool session_harmless = false;

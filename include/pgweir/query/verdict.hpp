@@ -81,8 +81,12 @@ struct Verdict {
     /// then seen when the catalog is polled.
     bool may_define = true;
     std::vector<Oid> written;  // with Writes::relations
+    /// The only relation written is a plain one, and these are the rows: empty: not known.
+    std::vector<RowKey> written_rows;
     NotCached not_cached = NotCached::not_understood;
     std::vector<Oid> reads;  // with not_cached == none: all relations the result depends on
+    /// Of those relations of which only these rows count, wherever the statement names them.
+    std::vector<RowKey> read_rows;
     /// The verdict holds for this exact text only, not for other literals of its shape.
     bool literal_dependent = true;
     /// timeouts.query applies: not for COPY, utility, CALL, DO.

@@ -30,6 +30,7 @@ struct MemoEntry {
     std::uint64_t catalog_version = 0;  // DatabaseState's, when it was judged; 0: without a catalog
     /// Without the database's own state; the last is the query's.
     std::vector<cache::RelationState*> reads;
+    std::vector<cache::State*> depends;         // of all that is read: those, and any row of them
     std::vector<cache::RelationState*> writes;  // Writes::relations
     bool may_name_statement = true;             // it may be EXECUTE or DEALLOCATE
     std::uint64_t fingerprint = 0;

@@ -157,11 +157,16 @@ class Session final : public pool::ServerUser, public pool::Waiter {
 
     // session_effects.cpp: what statements do beyond their answer
     MemoPtr judge(std::string_view text, const query::TextScan& scan);
-    void apply_effects(const MemoEntry& memo);
+    void apply_effects(const MemoEntry& memo, const query::KeyValues* values);
     void unknown_effects(query::PinReason reason);
     void raise_fence();
     void settle_at_ready(wire::TxStatus before);
     void finish_statement(base::Nanos now);
+
+    // session_rows.cpp: rows instead of relations
+    std::vector<cache::State*> rows_read(const MemoEntry& memo,
+                                         const query::KeyValues& values) const;
+    bool write_rows(const MemoEntry& memo, const query::KeyValues& values);
 
     // session_report.cpp: statistics and the slow log
     void finish_execute(std::uint64_t work);

@@ -17,7 +17,7 @@ struct Streamed : World {
     Streamed() { stream.begin(*Stamp::parse("50:50:"), db.whole()); }
 
     void deliver(FullXid xid, query::Oid relation) {
-        stream.deliver({xid, {&db.relation(relation)}, false}, db.whole());
+        stream.deliver({xid, {&db.relation(relation)}, 0, false}, db.whole());
     }
     /// A fill on relation 1, captured now.
     Fill fill() {
@@ -55,7 +55,7 @@ TEST_CASE("what another relation waits for holds no fill up, what may be anythin
     w.deliver(55, 2);
     auto f = w.fill();
     CHECK(f.publish(2, Stamp::parse("55:60:55")) == FillEnd::published);
-    w.stream.deliver({57, {}, true}, w.db.whole());
+    w.stream.deliver({57, {}, 0, true}, w.db.whole());
     auto g = w.fill();
     CHECK(g.publish(2, Stamp::parse("57:60:57")) == FillEnd::stale);
 }
@@ -88,7 +88,7 @@ TEST_CASE("what was running when the stream began holds fills up until it is ove
     CHECK_FALSE(captured->proven_by(*Stamp::parse("40:50:40")));
     CHECK(captured->proven_by(*Stamp::parse("50:50:")));
     // Its own delivery does not narrow that.
-    w.db.stream().deliver({40, {&w.db.relation(9)}, false}, w.db.whole());
+    w.db.stream().deliver({40, {&w.db.relation(9)}, 0, false}, w.db.whole());
     CHECK_FALSE(w.capture({1})->proven_by(*Stamp::parse("40:50:40")));
 }
 

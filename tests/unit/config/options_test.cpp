@@ -56,9 +56,9 @@ std::vector<std::string> fields_of(const Config& c) {
     const auto& [clients, logins, rate, failures, servers, per_client, per_server, message,
                  buffer] = limits;
     f.all(clients, logins, rate, failures, servers, per_client, per_server, message, buffer);
-    const auto& [on, size, entry, ttl, consistency, exclusive, staleness, poll, slots, verify] =
-        cache;
-    f.all(on, size, entry, ttl, consistency, exclusive, staleness, poll, slots, verify);
+    const auto& [on, size, entry, ttl, consistency, exclusive, staleness, poll, slots, rows,
+                 verify] = cache;
+    f.all(on, size, entry, ttl, consistency, exclusive, staleness, poll, slots, rows, verify);
     const auto& [threshold, slow_file, format, max_size, max_files, max_age, thresholds, rules,
                  sample, errors, wait, idle, parameters, literals, redact, prefix] = slow_log;
     f.all(threshold, slow_file, format, max_size, max_files, max_age, thresholds, sample, errors,

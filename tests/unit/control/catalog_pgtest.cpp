@@ -195,6 +195,46 @@ TEST_CASE("relations show what makes a read or write of them less than simple") 
     CHECK(!c->any_harmful_trigger);
 }
 
+TEST_CASE("a table's rows are kept apart by the columns of the identity the server itself uses") {
+    const auto c = after("identities", R"(
+        CREATE TABLE a(gone int, v text, id bigint PRIMARY KEY); ALTER TABLE a DROP gone;
+        CREATE TABLE b(z text, y uuid, x date, w oid, PRIMARY KEY (w, x, y, z));
+        CREATE TABLE c(k varchar(9), n numeric, f char(3), PRIMARY KEY (n, k, f));
+        CREATE TABLE d(id int PRIMARY KEY, other smallint NOT NULL, third int);
+        CREATE UNIQUE INDEX d2 ON d(other) INCLUDE (third);
+        ALTER TABLE d REPLICA IDENTITY USING INDEX d2;
+        CREATE TABLE e(id int PRIMARY KEY, v int UNIQUE); ALTER TABLE e REPLICA IDENTITY FULL;
+        CREATE TABLE none1(id int); CREATE TABLE none2(id int UNIQUE);
+        CREATE TABLE none3(id int PRIMARY KEY); ALTER TABLE none3 REPLICA IDENTITY NOTHING;
+        CREATE TABLE none4(id int, PRIMARY KEY (id) DEFERRABLE);
+        CREATE TABLE none5(x int, id int GENERATED ALWAYS AS (x + 1) STORED PRIMARY KEY);
+        CREATE UNLOGGED TABLE none6(id int PRIMARY KEY);
+        CREATE TABLE none7(id int PRIMARY KEY) PARTITION BY LIST (id);
+        CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+        CREATE TABLE none8(id text COLLATE ci PRIMARY KEY);
+        CREATE DOMAIN dom AS int; CREATE TABLE none9(id dom PRIMARY KEY);
+        CREATE TYPE mood AS ENUM ('a'); CREATE TABLE none10(id mood PRIMARY KEY);
+        CREATE TABLE none11(id float8 PRIMARY KEY))");
+    const auto identity = [&](const char* table) {
+        const auto& r = relation_of(*c, table);
+        std::string all;
+        for (const auto& column : r.identity)
+            all += column.name + std::to_string(column.number) + "/" +
+                   std::to_string(column.position) + ":" +
+                   std::to_string(static_cast<int>(column.type)) + " ";
+        return all + (r.identity_full ? "full" : "") + (r.conflicts_by_identity ? "!" : "");
+    };
+    CHECK(identity("a") == "id3/2:0 !");
+    CHECK(identity("b") == "z1/1:4 y2/2:2 x3/3:3 ");
+    CHECK(identity("c") == "k1/1:4 ");
+    CHECK(identity("d") == "other2/2:0 ");
+    CHECK(identity("e") == "id1/1:0 full");
+    for (int i = 1; i <= 11; ++i) {
+        const auto name = "none" + std::to_string(i);
+        CHECK_MESSAGE(identity(name.c_str()) == "", name);
+    }
+}
+
 TEST_CASE("a view is proven only when all that its query computes is constant") {
     const auto c = after("proofs", R"(
         CREATE TYPE mood AS ENUM ('a', 'b'); CREATE DOMAIN checked AS int CHECK (VALUE > 0);

@@ -94,6 +94,12 @@ constexpr const char* kChanges[] = {
     "CREATE EVENT TRIGGER et ON ddl_command_end EXECUTE FUNCTION ev()",
     "DROP EVENT TRIGGER et",
     "CREATE EXTENSION pgcrypto",
+    "ALTER TABLE pk REPLICA IDENTITY FULL",
+    "CREATE UNIQUE INDEX one ON pk(a)",
+    "CREATE UNIQUE INDEX two ON pk(a) INCLUDE (a)",
+    "ALTER TABLE pk REPLICA IDENTITY USING INDEX one",
+    "ALTER TABLE pk REPLICA IDENTITY USING INDEX pk_pkey",
+    "DROP INDEX two",
     "DROP TABLE t CASCADE",
 };
 

@@ -75,6 +75,7 @@ class Builder {
         guarded.row_security = guarded.reading_may_write = true;
         guarded.session_harmless = false;
         linked();
+        with_identity();
         add(kPublic, "moods", 109).plain_types = false;
         add(kPublic, "checked", 110).writes_unknown = true;
         auto& triggered = add(kPublic, "triggered", 111);
@@ -87,6 +88,26 @@ class Builder {
         defaults.session_harmless = false;
         add(kPublic, "setting_default", 122).session_harmless = false;
         add(kInformation, "tables", 115, 'v').system = true;
+    }
+
+    /// Tables whose rows are kept apart by a key.
+    void with_identity() {
+        auto& keyed = add(kPublic, "keyed", 150);
+        keyed.identity = {{1, 1, KeyType::integer, "id"}};
+        keyed.conflicts_by_identity = true;
+        auto& tenants = add(kPublic, "tenants", 151);
+        tenants.identity = {{1, 1, KeyType::integer, "tenant"}, {3, 2, KeyType::integer, "id"}};
+        add(kPublic, "named", 152).identity = {{1, 1, KeyType::text, "Name"}};
+        add(kPublic, "by_uuid", 153).identity = {{1, 1, KeyType::uuid, "u"}};
+        auto& watched = add(kPublic, "watched", 154);
+        watched.identity = keyed.identity;
+        watched.has_triggers = watched.has_user_triggers = true;
+        auto& inherited = add(kPublic, "inherited", 155);
+        inherited.identity = keyed.identity;
+        inherited.inherits = true;
+        auto& over = add(kPublic, "keyed_view", 156, 'v');
+        over.query_proven = true;
+        over.reads_also = over.writes_also = {150};
     }
 
     /// Relations that lead to others: see catalog.hpp.
