@@ -243,6 +243,28 @@ bool cacheable_but(const QueryRow& row, const Rows&, Advice& a) {
     return false;
 }
 
+/// What was noted when the plan was read, with what the catalog said then.
+bool from_plan(std::string_view rule, const QueryRow& row, Advice& a) {
+    if (!row.plan || row.figures.server.mean() < kSlowScan) return false;
+    for (const auto& n : row.plan->notes) {
+        if (n.rule != rule) continue;
+        a.evidence = n.evidence;
+        a.advice = n.advice;
+        return true;
+    }
+    return false;
+}
+
+bool sequential_scan(const QueryRow& row, const Rows&, Advice& a) {
+    return from_plan("sequential_scan", row, a);
+}
+bool function_on_column(const QueryRow& row, const Rows&, Advice& a) {
+    return from_plan("function_on_column", row, a);
+}
+bool implicit_cast(const QueryRow& row, const Rows&, Advice& a) {
+    return from_plan("implicit_cast", row, a);
+}
+
 }  // namespace
 
 const std::vector<AdviceRule>& advice_rules() {
@@ -278,6 +300,19 @@ const std::vector<AdviceRule>& advice_rules() {
          "mended",
          "it was cached once, had two reasons, or the reason is what the query is for",
          cacheable_but},
+        {"sequential_scan",
+         "its plan reads a table of 10,000 rows and 8 MiB or more whole to keep one row in 20 or "
+         "fewer, by comparisons of columns that no index begins with",
+         "plans are not asked for (slow_log.explain), an index begins with one of the columns, the "
+         "filter has OR or another form, the table is a partition, or 5 ms suffice",
+         sequential_scan},
+        {"function_on_column",
+         "such a scan compares something computed from a column that an index begins with",
+         "as above, or the table has an index on an expression", function_on_column},
+        {"implicit_cast",
+         "such a scan casts a column that an index begins with, because of what it is compared "
+         "with",
+         "as above, or the statement itself has a cast", implicit_cast},
     };
     return rules;
 }

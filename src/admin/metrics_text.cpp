@@ -209,6 +209,8 @@ void add_process(Families& to, const Snapshot& snapshot) {
     to.add(Metric::draining, snapshot.draining ? 1 : 0);
     to.add(Metric::slow_queries, real(snapshot.slow_queries_logged));
     to.add(Metric::slow_queries_lost, real(snapshot.slow_queries_lost));
+    to.add(Metric::plans_read, real(snapshot.plans_read));
+    to.add(Metric::plans_failed, real(snapshot.plans_failed));
     const auto queries = snapshot.queries ? snapshot.queries->totals() : QueryTotals{};
     to.add(Metric::queries_known, real(queries.queries));
     to.add(Metric::queries_bytes, real(queries.bytes));

@@ -24,6 +24,7 @@ using metrics::QueryRecord;
 
 constexpr std::size_t kMaxQueued = 128;  // batches on their way
 constexpr std::size_t kWakeAt = 8;
+constexpr std::size_t kMaxEarlyPlans = 64;
 constexpr std::size_t kMaxGroups = 4096;
 constexpr std::size_t kMaxName = 256;
 constexpr std::size_t kSample = 1024;
@@ -75,7 +76,17 @@ struct KeyHash {
 struct Text {
     std::string text, sample;
     QueryTraits traits;
+    PlanPtr plan;
     std::uint32_t entries = 0;  // that use it
+    std::int64_t bytes_held() const {
+        std::size_t bytes = text.size() + sample.size();
+        if (plan) {
+            bytes += sizeof *plan + plan->text.size();
+            for (const auto& n : plan->notes)
+                bytes += sizeof n + n.rule.size() + n.evidence.size() + n.advice.size();
+        }
+        return static_cast<std::int64_t>(bytes);
+    }
 };
 
 struct Entry {
@@ -142,6 +153,7 @@ struct QueryStats::State {
     std::mutex mutex;
     std::unordered_map<Key, Entry, KeyHash> entries;
     std::unordered_map<std::uint64_t, Text> texts;
+    std::unordered_map<std::uint64_t, PlanPtr> early_plans;  // of queries not met yet
     SessionWatch watch;
     struct Near {
         Key key;
@@ -158,6 +170,7 @@ struct QueryStats::State {
     void drain();
     void gather(const QueryBatch& batch);
     void learn(const metrics::QueryText& text);
+    void begin_text(std::uint64_t fingerprint, Text& text);
     Entry& entry_of(const QueryRecord& record, std::int64_t wall_us);
     void add(const QueryRecord& record, const QueryBatch& batch, std::int64_t slot);
     void close(Entry& entry);
@@ -179,6 +192,15 @@ void QueryStats::State::close(Entry& e) {
     bytes += more;
 }
 
+void QueryStats::State::begin_text(std::uint64_t fingerprint, Text& text) {
+    bytes += kTextBytes;
+    const auto early = early_plans.find(fingerprint);
+    if (early == early_plans.end()) return;
+    text.plan = std::move(early->second);
+    early_plans.erase(early);
+    bytes += text.bytes_held();
+}
+
 /// The entry of who asks what; the latest are found without a look into the table.
 Entry& QueryStats::State::entry_of(const QueryRecord& r, std::int64_t wall_us) {
     const Key key{r.fingerprint, r.group};
@@ -190,7 +212,7 @@ Entry& QueryStats::State::entry_of(const QueryRecord& r, std::int64_t wall_us) {
         bytes += kEntryBytes;
         it->second.first_wall_us = wall_us;
         auto [text, new_text] = texts.try_emplace(r.fingerprint);
-        if (new_text) bytes += kTextBytes;
+        if (new_text) begin_text(r.fingerprint, text->second);
         ++text->second.entries;
         it->second.text = &text->second;
     }
@@ -221,9 +243,10 @@ void QueryStats::State::learn(const metrics::QueryText& known) {
     auto& text = it->second;
     text.traits.note_text(known.text);
     if (!text.sample.empty()) return;
+    const auto before = text.bytes_held();
     text.sample = known.text.substr(0, kSample);
     text.text = query::normalise(known.text, kSample);
-    bytes += static_cast<std::int64_t>(text.sample.size() + text.text.size());
+    bytes += text.bytes_held() - before;
 }
 
 void QueryStats::State::gather(const QueryBatch& batch) {
@@ -267,8 +290,7 @@ void QueryStats::State::forget() {
             ++forgotten;
             const auto text = texts.find(all[i].key.fingerprint);
             if (--text->second.entries > 0) continue;
-            bytes -= kTextBytes + static_cast<std::int64_t>(text->second.text.size() +
-                                                            text->second.sample.size());
+            bytes -= kTextBytes + text->second.bytes_held();
             texts.erase(text);
             new_generation = true;
         }
@@ -387,6 +409,21 @@ void QueryStats::count_dropped(std::uint64_t records) noexcept {
     state_->dropped.fetch_add(records, std::memory_order_relaxed);
 }
 
+void QueryStats::set_plan(std::uint64_t fingerprint, PlanPtr plan) {
+    auto& s = *state_;
+    const std::lock_guard lock(s.mutex);
+    s.drain();
+    const auto it = s.texts.find(fingerprint);
+    if (it == s.texts.end()) {  // its execution is still in a worker's hands
+        if (s.early_plans.size() >= kMaxEarlyPlans) s.early_plans.clear();
+        s.early_plans[fingerprint] = std::move(plan);
+        return;
+    }
+    const auto before = it->second.bytes_held();
+    it->second.plan = std::move(plan);
+    s.bytes += it->second.bytes_held() - before;
+}
+
 std::vector<QueryRow> QueryStats::rows(const QueryFilter& filter, base::Nanos now) {
     auto& s = *state_;
     const std::lock_guard lock(s.mutex);
@@ -410,6 +447,7 @@ std::vector<QueryRow> QueryStats::rows(const QueryFilter& filter, base::Nanos no
             row.text = text->second.text;
             row.sample = text->second.sample;
             row.traits = text->second.traits;
+            row.plan = text->second.plan;
             row.database = std::move(g.database);
             row.user = std::move(g.user);
             row.application = std::move(g.application);
@@ -446,6 +484,7 @@ void QueryStats::reset() {
     s.lately = {};
     s.entries.clear();
     s.texts.clear();
+    s.early_plans.clear();
     s.watch = {};
     s.bytes = 0;
     s.calls = s.forgotten = 0;

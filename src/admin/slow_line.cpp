@@ -6,6 +6,7 @@
 #include <ctime>
 
 #include "journal.hpp"
+#include "pgweir/admin/plan.hpp"
 #include "pgweir/base/bytes.hpp"
 #include "pgweir/base/log.hpp"
 #include "pgweir/query/verdict.hpp"
@@ -204,6 +205,11 @@ SlowLine slow_line(const metrics::SlowQuery& q, const SlowLogOptions& options) {
         case metrics::SlowEvent::waited:
             line.message =
                 "client waited " + duration_ms_text(q.wait_ns) + " ms for a server connection";
+            line.statement = shown;
+            break;
+        case metrics::SlowEvent::plan:
+            line.message = "plan of a slow statement:\n" + q.plan;
+            line.detail = notes_text(q.notes);
             line.statement = shown;
             break;
         case metrics::SlowEvent::idle:

@@ -15,8 +15,9 @@
 namespace pgweir::admin {
 
 namespace {
-constexpr std::size_t kMaxKept = 1 << 20;  // bytes of one statement that are queued
-}
+constexpr std::size_t kMaxKept = 1 << 20;              // bytes of one statement that are queued
+constexpr base::Nanos kLastLines = 2 * base::kSecond;  // for what is queued at the end
+}  // namespace
 
 struct SlowLogWriter::State {
     std::mutex mutex;
@@ -28,6 +29,7 @@ struct SlowLogWriter::State {
     std::optional<std::uint64_t> reopen_after;  // once so many were taken
     bool reconfigured = false;                  // then with the new options
     bool stopping = false;
+    base::Nanos last_at = 0;  // when stopping: until then lines are written
     std::string problem;
     std::atomic<std::uint64_t> written{0}, lost{0};
     std::uint64_t line = 0;  // the thread's
@@ -55,6 +57,9 @@ bool SlowLogWriter::State::take(std::unique_lock<std::mutex>& lock, metrics::Slo
             else if (file)
                 file->reopen();
             reconfigured = false;
+        } else if (stopping && base::monotonic_now() > last_at) {
+            lost.fetch_add(queue.size(), std::memory_order_relaxed);
+            return false;
         } else if (!queue.empty()) {
             query = std::move(queue.front());
             queue.pop_front();
@@ -122,6 +127,7 @@ SlowLogWriter::~SlowLogWriter() {
     {
         const std::lock_guard lock(state_->mutex);
         state_->stopping = true;
+        state_->last_at = base::monotonic_now() + kLastLines;
     }
     state_->wake.notify_one();
     state_->thread.join();

@@ -6,6 +6,9 @@
 
 #include <array>
 #include <charconv>
+#include <string>
+
+#include "pgweir/base/bytes.hpp"
 
 namespace pgweir::control {
 
@@ -39,6 +42,35 @@ int wait_milliseconds(base::Nanos deadline) noexcept {
 }
 
 void ignore_notice(void*, const PGresult*) noexcept {}
+
+/// What PQsendQueryParams wants of a Bind's body.
+struct Bound {
+    std::vector<std::string> values;
+    std::vector<const char*> pointers;
+    std::vector<int> lengths, formats;
+
+    bool read(std::string_view bind) {
+        if (bind.empty()) return true;
+        base::ByteReader r(bind);
+        const std::size_t codes = r.u16();
+        const auto given = r.bytes(codes * 2);
+        const std::size_t count = r.u16();
+        if (!r.ok() || (codes > 1 && codes != count)) return false;
+        values.reserve(count);
+        for (std::size_t i = 0; i < count; ++i) {
+            const auto size = static_cast<std::int32_t>(r.u32());
+            const auto value =
+                size < 0 ? std::string_view() : r.bytes(static_cast<std::size_t>(size));
+            if (!r.ok()) return false;
+            values.emplace_back(value);
+            pointers.push_back(size < 0 ? nullptr : values.back().c_str());
+            lengths.push_back(static_cast<int>(value.size()));
+            const std::size_t code = codes == 1 ? 0 : i;
+            formats.push_back(code < codes ? base::load_u16(given.data() + code * 2) : 0);
+        }
+        return true;
+    }
+};
 
 void free_copied(char* text) noexcept {
     if (text != nullptr) PQfreemem(text);
@@ -200,6 +232,20 @@ std::optional<std::string> Connection::query_one(const std::string& sql,
     const char* value = parameter.c_str();
     const bool sent =
         PQsendQueryParams(conn_, sql.c_str(), 1, nullptr, &value, nullptr, nullptr, 0) != 0;
+    return read_results(sent, row, base::monotonic_now() + limits_.statement);
+}
+
+std::optional<std::string> Connection::query_bound(const std::string& sql,
+                                                   const std::vector<std::uint32_t>& types,
+                                                   std::string_view bind, const RowCallback& row) {
+    if (!usable()) return fail(error_.empty() ? "not connected" : error_);
+    Bound bound;
+    if (!bound.read(bind)) return fail("parameters that cannot be read");
+    auto declared = types;
+    declared.resize(bound.values.size());
+    const bool sent = PQsendQueryParams(conn_, sql.c_str(), static_cast<int>(bound.values.size()),
+                                        declared.data(), bound.pointers.data(),
+                                        bound.lengths.data(), bound.formats.data(), 0) != 0;
     return read_results(sent, row, base::monotonic_now() + limits_.statement);
 }
 

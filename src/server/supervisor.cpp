@@ -7,6 +7,7 @@
 #include "cache_view.hpp"
 #include "doors.hpp"
 #include "pgweir/base/log.hpp"
+#include "plans.hpp"
 #include "secret_files.hpp"
 
 namespace pgweir::server {
@@ -61,6 +62,7 @@ Supervisor::~Supervisor() {
     for (auto& w : workers_) w->stop_and_join();
     workers_.clear();
     console_.reset();
+    plans_.reset();
     slow_log_.reset();
 }
 

@@ -9,6 +9,7 @@
 #include "pgweir/config/loader.hpp"
 #include "pgweir/server/environment.hpp"
 #include "pgweir/server/supervisor.hpp"
+#include "plans.hpp"
 #include "secret_files.hpp"
 
 namespace pgweir::server {
@@ -44,6 +45,7 @@ struct Gathering {
 
 std::string Supervisor::start_admin(const config::Config& config) {
     slow_log_ = std::make_unique<admin::SlowLogWriter>(slow_log_options(config));
+    plans_ = std::make_unique<Plans>(config, *slow_log_, *query_stats_);
     admin::ConsoleHooks hooks;
     hooks.config = [this] { return directory_.config(); };
     hooks.hba = [this] { return doors()->hba; };
@@ -85,6 +87,8 @@ void Supervisor::describe_process(admin::Snapshot& s) {
     s.draining = draining_;
     s.slow_queries_logged = slow_log_->written();
     s.slow_queries_lost = slow_log_->lost();
+    s.plans_read = plans_->read();
+    s.plans_failed = plans_->failed();
     s.queries = query_stats_;
     s.log_lines_dropped = base::log_dropped();
     bool any_pool = false, any_serving = false;
@@ -197,6 +201,7 @@ std::vector<std::string> Supervisor::reload() {
     config_file_ = config_file;
     slow_log_->reconfigure(slow_log_options(*now));
     slow_log_->reopen();
+    plans_->configure(*now);
     query_stats_->set_max_memory(now->queries.max_memory);
     cache_->set_limits(now->cache.max_size, now->cache.max_entry);
     if (!now->cache.enabled) cache_->clear();

@@ -1,19 +1,11 @@
 // Supervisor: control connections, catalogs, and what the cache may promise for each database.
 #include "pgweir/base/log.hpp"
 #include "pgweir/server/supervisor.hpp"
+#include "target_tls.hpp"
 
 namespace pgweir::server {
 
 namespace {
-
-void set_tls(control::Target& target, const config::Database& db) {
-    target.tls_mode = db.tls.mode;
-    target.tls_ca_file = db.tls.ca_file;
-    target.tls_cert_file = db.tls.cert_file;
-    target.tls_key_file = db.tls.key_file;
-    target.require_channel_binding =
-        db.tls.channel_binding == config::ChannelBindingOption::require;
-}
 
 /// What stands in the way of a change stream, as something to do about it.
 std::string stream_obstacle(const control::ServerFacts& facts, const config::Config& config) {

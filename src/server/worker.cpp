@@ -6,6 +6,7 @@
 #include "pgweir/base/log.hpp"
 #include "pgweir/server/supervisor.hpp"
 #include "pgweir/wire/sqlstate.hpp"
+#include "plans.hpp"
 
 namespace pgweir::server {
 
@@ -408,6 +409,12 @@ void Worker::post_to_pool(unsigned worker, const std::shared_ptr<pool::SharedPoo
 }
 
 metrics::SlowQuerySink* Worker::slow_log() noexcept { return supervisor_.slow_log(); }
+
+void Worker::explain(const session::Identity& identity, const std::string& application,
+                     std::uint64_t fingerprint, std::string_view text, std::string_view bind,
+                     const std::vector<std::uint32_t>& types) {
+    supervisor_.plans().explain(identity, application, fingerprint, text, bind, types);
+}
 
 cache::ResultCache* Worker::result_cache() noexcept {
     return config_->cache.enabled ? supervisor_.result_cache() : nullptr;

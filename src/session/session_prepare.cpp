@@ -199,8 +199,9 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
             whole && !memo->verdict->written_rows.empty() && parse_bind(frame.body, bind);
         const query::KeyValues values{statement->text, bind.parameters, statement->types};
         apply_effects(*memo, by_rows ? &values : nullptr);
+        const auto& slow = env_.config().slow_log;
         x.works.push({memo, statement,
-                      env_.config().slow_log.parameters ? std::string(r.rest()) : std::string()});
+                      slow.parameters || slow.explain ? std::string(r.rest()) : std::string()});
     } else {
         x.works.push({});
         unknown_effects(query::PinReason::none);  // a statement made by SQL PREPARE, or none

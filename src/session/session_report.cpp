@@ -16,6 +16,9 @@ using query::PinReason;
 
 namespace {
 
+/// Bytes; texts of simple Queries are cut beyond.
+constexpr std::size_t kMostExplained = std::size_t{64} * 1024;
+
 std::uint64_t micros(base::Nanos nanos) noexcept {
     return nanos > 0 ? static_cast<std::uint64_t>(nanos / base::kMicrosecond) : 0;
 }
@@ -152,7 +155,25 @@ void Session::log_statement(base::Nanos now, base::Nanos total, bool failed, boo
     if (!failed && !waited && !over) return;
     auto q = describe(now, total);
     q.event = failed ? SlowEvent::error : over ? SlowEvent::slow : SlowEvent::waited;
+    if (slow.explain && q.event == SlowEvent::slow) explain_slow(q);
     log->offer(std::move(q));
+}
+
+/// Only what is proven to mean the same elsewhere, and whose functions are harmless: what the cache
+/// could take. Inside a transaction settings and tables may be others than are known here.
+void Session::explain_slow(const SlowQuery& q) {
+    const auto& x = *exchange_;
+    const auto* work = exchange_->works.find(x.work);
+    if (work == nullptr || !work->memo || (q.extended && !work->statement)) return;
+    const bool proven =
+        work->memo->verdict->not_cached == NotCached::none && work->memo->catalog_version != 0;
+    const bool settled = identity_->not_cached == NotCached::none && pin_ == PinReason::none &&
+                         q.tx_position == 0 && !x.suspect;
+    const bool whole = q.text.size() < kMostExplained && work->bind.size() < kMostExplained &&
+                       (!q.extended || !work->bind.empty());
+    if (!proven || !settled || !whole) return;
+    env_.explain(*identity_, application_name_, work->memo->fingerprint, q.text, work->bind,
+                 work->statement ? work->statement->types : std::vector<std::uint32_t>());
 }
 
 void Session::describe_client(SlowQuery& q) const {

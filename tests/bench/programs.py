@@ -22,6 +22,12 @@ ANSWERS = {"answer": [], "answer-1M": ["-s", str(1 << 20)],
            "answer-100M": ["-s", str(1 << 20), "-r", "100"]}
 
 
+# The slow log's options, and whether there are statistics per query.
+DBA = {"": ("threshold: 60s", "true"), "off": ("threshold: off", "false"),
+       "dba": ("threshold: 0, sample: 0.01, parameters: true, explain: true, errors: true, "
+               "wait_threshold: 10s, idle_in_transaction: 10s", "true")}
+
+
 @dataclasses.dataclass
 class Endpoint:
     name: str
@@ -81,6 +87,7 @@ class Environment:
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="pgweir-bench."))
         self.dir.chmod(0o755)
         self.endpoints, self.processes, self.counter = {}, [], 0
+        self.dba = DBA[""]
         self.users = self.dir / "users.txt"
         self.users.write_text(f'"bench" "{scram_secret(PASSWORD)}"\n', encoding="ascii")
 
@@ -91,7 +98,8 @@ class Environment:
         shutil.rmtree(self.dir, ignore_errors=True)
 
     # Endpoints by role: direct, answer*, and proxies "candidate", "pgbouncer", "relay", with
-    # "@unix" behind the name when the upstream is reached through a Unix socket.
+    # "@unix" behind the name when the upstream is reached through a Unix socket, "@dba" with all
+    # that is for DBAs (one statement in a hundred logged) and "@off" with nothing of it.
 
     def endpoint(self, role, upstream, login="trust"):
         if role in ANSWERS or role == "direct":
@@ -115,6 +123,7 @@ class Environment:
         server = self.server(upstream)
         host = str(self.dir) if way == "unix" else server.host
         port = machine.free_port()
+        self.dba = DBA.get(way, DBA[""])
         starter = getattr(self, f"command_{kind}")
         command, user = starter(port, host, server, login)
         endpoint = self.spawn(role, [*prefix, *command], port, user, 60 if prefix else 15)
@@ -190,7 +199,8 @@ auth: {{method: {login}, users_file: {self.users}}}
 pool: {{mode: transaction, min_size: 0, max_size: {POOL_SIZE}, wait_timeout: 60s}}
 limits: {{max_clients: 15000, max_server_connections: 64}}
 cache: {{enabled: {str(cached).lower()}, exclusive_writer: {str(cached).lower()}}}
-slow_log: {{threshold: 60s, file: {self.path("slow")}}}
+slow_log: {{{self.dba[0]}, file: {self.path("slow")}}}
+queries: {{enabled: {self.dba[1]}}}
 log: {{level: warning}}
 http: {{listen: ""}}
 """

@@ -1,7 +1,7 @@
 """The table of scenarios and the marks each has to reach.
 
 A mark compares a measured figure of the candidate with a limit: as a ratio to another target of
-the same rounds, or by itself where no base is given. T1 to T22 are the marks' fixed names.
+the same rounds, or by itself where no base is given. T1 to T23 are the marks' fixed names.
 """
 import dataclasses
 
@@ -119,6 +119,12 @@ SCENARIOS = (
         arguments=("-l", "-s"), others=("answer",)),
     hit("hit-10", "cached hit, named prepared statement, ten before each Sync",
         (Mark("T16", "cpu", 1.8, "answer"),), mode="prepared", per_sync=10, others=("answer",)),
+    Scenario("dba-simple", "statistics, advice, plans and one in a hundred logged, against none",
+             (Mark("T23", "cpu", 1.05, "candidate@off"),), subject="candidate@dba",
+             others=("candidate@off",), instructions=True),
+    Scenario("dba-prepared", "the same with named prepared statements",
+             (Mark("T23", "cpu", 1.05, "candidate@off"),), mode="prepared",
+             subject="candidate@dba", others=("candidate@off",), instructions=True),
     Scenario("unix", "upstream through a Unix socket, against the same over TCP",
              (Mark("T22", "cpu", 0.85, "candidate"),), sql=FIXED, subject="candidate@unix",
              others=("candidate", "relay@unix")),

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "pgweir/admin/plan.hpp"
 #include "pgweir/admin/query_figures.hpp"
 #include "pgweir/admin/query_traits.hpp"
 #include "pgweir/base/clock.hpp"
@@ -53,6 +54,7 @@ struct QueryRow {
     std::string text;                         // without constants, cut
     std::string sample;                       // as a client wrote it, cut
     QueryFigures figures;
+    PlanPtr plan;                                      // the latest of the fingerprint; or null
     QueryTraits traits;                                // of the fingerprint, whoever asks, ever
     std::int64_t first_wall_us = 0, last_wall_us = 0;  // ever
 };
@@ -78,6 +80,8 @@ class QueryStats final : public metrics::QuerySink {
     metrics::QueryBatchPtr exchange(metrics::QueryBatchPtr full) noexcept override;
     void count_dropped(std::uint64_t records) noexcept override;
 
+    /// From now on the plan of that query, if it is known.
+    void set_plan(std::uint64_t fingerprint, PlanPtr plan);
     /// Everything handed over so far, as it stands at `now` (monotonic).
     std::vector<QueryRow> rows(const QueryFilter& filter, base::Nanos now);
     QueryTotals totals();

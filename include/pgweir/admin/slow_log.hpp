@@ -39,7 +39,7 @@ class SlowLogWriter final : public metrics::SlowQuerySink {
   public:
     /// Starts the thread. A file that cannot be opened is tried again once a second.
     explicit SlowLogWriter(SlowLogOptions options);
-    /// Writes what is queued, if it can be written, and ends the thread.
+    /// Writes what is queued, for two seconds at most, and ends the thread.
     ~SlowLogWriter();
     SlowLogWriter(const SlowLogWriter&) = delete;
     SlowLogWriter& operator=(const SlowLogWriter&) = delete;

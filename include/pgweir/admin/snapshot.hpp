@@ -127,6 +127,7 @@ struct Snapshot {
     std::string not_ready_reason;  // for people; without secrets
     std::uint64_t slow_queries_logged = 0;
     std::uint64_t slow_queries_lost = 0;
+    std::uint64_t plans_read = 0, plans_failed = 0;
     std::uint64_t log_lines_dropped = 0;
     QueryStatsPtr queries;  // not a copy: the statistics per query themselves; may be null
 };

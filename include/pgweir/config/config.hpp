@@ -146,7 +146,10 @@ struct Config {
         base::Nanos wait_threshold = -1;       // negative: off
         base::Nanos idle_in_transaction = -1;  // negative: off
         bool parameters = false;               // values of Bind are logged
-        bool literals = true;                  // false: texts are logged without their constants
+        bool explain = false;                  // plans of slow SELECTs are asked for
+        base::Nanos explain_interval = base::kSecond;     // between two plans
+        base::Nanos explain_again = 600 * base::kSecond;  // between two of one query
+        bool literals = true;  // false: texts are logged without their constants
         std::vector<std::string> redact{"password"};
         std::string line_prefix = "%m [%p]: user=%u,db=%d,app=%a,client=%h ";
     } slow_log;

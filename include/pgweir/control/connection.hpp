@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "pgweir/base/clock.hpp"
 #include "pgweir/base/result.hpp"
@@ -85,6 +86,11 @@ class Connection {
     /// The same for one statement with one parameter, which is sent apart from it.
     std::optional<std::string> query_one(const std::string& sql, const std::string& parameter,
                                          const RowCallback& row);
+    /// The same with what a client bound: `bind` is a Bind's body behind its names (empty: no
+    /// parameters), `types` what its Parse declared.
+    std::optional<std::string> query_bound(const std::string& sql,
+                                           const std::vector<std::uint32_t>& types,
+                                           std::string_view bind, const RowCallback& row);
     std::optional<std::string> run(std::string_view sql);
     /// First column of the first row; empty text for none.
     base::Result<std::string> value(std::string_view sql);

@@ -15,6 +15,13 @@ enum class SlowEvent : std::uint8_t {
     error,   // it failed, and errors are logged
     waited,  // it waited longer than slow_log.wait_threshold, and was not slow otherwise
     idle,    // nothing came for total_ns inside a transaction; the text is the latest statement's
+    plan,    // of a statement that was slow before: no execution of its own, all figures are 0
+};
+
+/// What a plan says against a query or its tables. Without constants.
+struct PlanNote {
+    std::string rule, evidence, advice;
+    friend bool operator==(const PlanNote&, const PlanNote&) = default;
 };
 
 /// Times in nanoseconds, sizes in bytes. total = wait + server + transfer and what lies between.
@@ -31,6 +38,8 @@ struct SlowQuery {
     std::string error;          // the server's message, where errors are logged
     std::string bind;           // a Bind's body behind its names, where parameters are logged
     std::vector<std::uint32_t> types;  // of its parameters, as the client declared them
+    std::string plan;                  // lines, of event plan
+    std::vector<PlanNote> notes;       // on it
     std::string_view cache;            // the cache's verdict, static text: hit, miss, bypass ...
     std::string_view cache_reason;     // static: why it was passed by; empty: it was not
     std::string_view pin;              // static: why the session is pinned; empty: it is not

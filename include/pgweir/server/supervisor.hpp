@@ -27,6 +27,7 @@
 namespace pgweir::server {
 
 class CacheView;
+class Plans;
 
 class Supervisor final : public admin::SnapshotSource {
   public:
@@ -61,6 +62,7 @@ class Supervisor final : public admin::SnapshotSource {
         return statements_;
     }
     metrics::SlowQuerySink* slow_log() noexcept { return slow_log_.get(); }
+    Plans& plans() noexcept { return *plans_; }
     metrics::QuerySink* query_stats() noexcept { return query_stats_.get(); }
     cache::ResultCache* result_cache() noexcept { return cache_.get(); }
     cache::DatabaseState* database_state(const pool::PoolConfig& config,
@@ -109,6 +111,7 @@ class Supervisor final : public admin::SnapshotSource {
     std::unique_ptr<cache::ResultCache> cache_;
     std::unique_ptr<CacheView> cache_view_;
     std::unique_ptr<admin::SlowLogWriter> slow_log_;
+    std::unique_ptr<Plans> plans_;
     base::Nanos advice_at_ = 0;                                     // next time
     std::set<std::pair<std::string_view, std::uint64_t>> advised_;  // rule and query, told already
     admin::QueryStatsPtr query_stats_;  // always there; workers use it when queries.enabled

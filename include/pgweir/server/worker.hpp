@@ -61,6 +61,9 @@ class Worker final : private WorkerLoop,
     const config::Config& config() const noexcept override { return *config_; }
     metrics::WorkerCounters& counters() noexcept override { return counters_; }
     metrics::SlowQuerySink* slow_log() noexcept override;
+    void explain(const session::Identity& identity, const std::string& application,
+                 std::uint64_t fingerprint, std::string_view text, std::string_view bind,
+                 const std::vector<std::uint32_t>& types) override;
     cache::ResultCache* result_cache() noexcept override;
     void catalog_may_have_changed(cache::DatabaseState& database) override;
     void post_task(std::function<void()> task) override { loop_.post(std::move(task)); }

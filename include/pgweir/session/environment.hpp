@@ -59,6 +59,11 @@ class Environment {
     virtual const config::Config& config() const noexcept = 0;
     virtual metrics::WorkerCounters& counters() noexcept = 0;
     virtual metrics::SlowQuerySink* slow_log() noexcept = 0;
+    /// A statement of this identity was slow, and what it means is certain: its plan may be asked
+    /// for. `bind` and `types` are what it was bound with.
+    virtual void explain(const Identity& identity, const std::string& application,
+                         std::uint64_t fingerprint, std::string_view text, std::string_view bind,
+                         const std::vector<std::uint32_t>& types) = 0;
     /// Null when the cache is off.
     virtual cache::ResultCache* result_cache() noexcept = 0;
     /// DDL or the like passed through: have the database's catalog read again.

@@ -178,6 +178,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void log_statement(base::Nanos now, base::Nanos total, bool failed, bool waited, bool over);
     base::Nanos slow_threshold(const metrics::SlowQuery& query, const Work* work) const;
     metrics::SlowQuery describe(base::Nanos now, base::Nanos total);
+    void explain_slow(const metrics::SlowQuery& query);
     void describe_client(metrics::SlowQuery& query) const;
     void log_idle(base::Nanos now);
     void log_refused(std::string_view text, const pool::ServerFailure& why);

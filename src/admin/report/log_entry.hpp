@@ -23,6 +23,8 @@ struct LogEntry {
     std::string text;        // as it was logged, or without constants
     std::string parameters;  // "parameters: $1 = '42'", or empty
     std::string cache, cache_reason, pin;
+    std::string plan;                      // of event plan: lines
+    std::vector<metrics::PlanNote> notes;  // on it
     std::uint64_t fingerprint = 0;
     std::uint64_t total_us = 0, wait_us = 0, server_us = 0, transfer_us = 0, tx_age_us = 0;
     std::uint64_t rows = 0, bytes = 0;

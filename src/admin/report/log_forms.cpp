@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "log_entry.hpp"
+#include "pgweir/admin/plan.hpp"
 
 namespace pgweir::admin {
 
@@ -13,6 +14,8 @@ using metrics::SlowEvent;
 
 constexpr std::size_t kMaxEntry = 4 << 20;  // bytes of one entry's lines
 constexpr std::size_t kMaxParts = 64;
+constexpr std::size_t kMaxPlan = 32 << 10;
+constexpr std::string_view kPlan = "plan of a slow statement:\n";
 
 bool digits(std::string_view text, std::size_t at, std::size_t count, int& value) {
     value = 0;
@@ -136,7 +139,12 @@ void read_message(std::string_view severity, std::string_view message, std::stri
         return;
     }
     e.text = statement;
-    if (message.starts_with("client waited ")) {
+    if (message.starts_with(kPlan)) {
+        e.event = SlowEvent::plan;
+        e.plan = message.substr(kPlan.size(), kMaxPlan);
+        e.notes = read_notes(e.parameters);
+        e.parameters.clear();
+    } else if (message.starts_with("client waited ")) {
         e.event = SlowEvent::waited;
     } else if (message.starts_with("session idle in transaction ")) {
         e.event = SlowEvent::idle;
@@ -190,6 +198,11 @@ LineIs read_pgbouncer_line(std::string_view line, LogEntry& e) {
     if (rest.starts_with(kError)) rest.remove_prefix(kError.size());
     if (rest.starts_with("duration: ")) {
         read_message(severity, rest, {}, e);
+        return LineIs::entry;
+    }
+    // Its lines cannot be told apart from what follows them any more.
+    if (rest.starts_with(kPlan.substr(0, kPlan.size() - 1))) {
+        e.event = SlowEvent::plan;
         return LineIs::entry;
     }
     const auto statement = rest.find(kStatement);

@@ -158,11 +158,15 @@ std::string details(const ReportQuery& q) {
     if (q.idle > 0)
         facts += fact("idle behind it",
                       count_text(q.idle) + " times, longest " + time_text(q.longest_idle_us));
+    if (q.plans > 1) facts += fact("plans", count_text(q.plans) + " in turn");
     const auto& text = q.worst.empty() ? q.row.sample : q.worst;
+    const auto plan = q.plan.empty() ? std::string()
+                                     : tag("p", "class=note", "Its latest plan:") +
+                                           tag("pre", "class=plan", escaped(q.plan));
     return tag("details", "",
                tag("summary", "", tag("code", "", escaped(one_line(q.row.text, 160)))) +
                    tag("dl", "", facts) + tag("p", "class=note", "The longest one:") +
-                   tag("pre", "", escaped(text)));
+                   tag("pre", "", escaped(text)) + plan);
 }
 
 void top_queries(std::string& out, const ReportInput& in) {

@@ -54,6 +54,8 @@ code, pre { font: 13px/1.45 ui-monospace, "DejaVu Sans Mono", monospace; overflo
   unicode-bidi: isolate; }
 pre { background: var(--raised); border: 1px solid var(--line); border-radius: 8px; margin: 0;
   padding: .6rem .8rem; white-space: pre-wrap; max-height: 24rem; overflow-y: auto; }
+pre.plan { white-space: pre; overflow: auto; overflow-wrap: normal; }
+details > p.note { margin-top: .6rem; }
 summary { cursor: pointer; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: .5rem 0; }
 dt { color: var(--quiet); }

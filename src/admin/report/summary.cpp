@@ -156,6 +156,18 @@ void Summary::note_repeat(ReportQuery& q, const LogEntry& e) {
     }
 }
 
+/// No execution: nothing is counted.
+void Summary::add_plan(ReportQuery* q, LogEntry&& e) {
+    if (q == nullptr || e.plan.empty()) return;
+    ++q->plans;
+    if (e.at_us < q->plan_at_us) return;
+    q->plan_at_us = e.at_us;
+    auto plan = std::make_shared<Plan>();
+    plan->notes = std::move(e.notes);
+    q->row.plan = std::move(plan);
+    q->plan = std::move(e.plan);
+}
+
 void Summary::add(LogEntry&& e) {
     if (e.at_us > 0) {
         from_us_ = from_us_ == 0 ? e.at_us : std::min(from_us_, e.at_us);
@@ -170,6 +182,7 @@ void Summary::add(LogEntry&& e) {
         if (e.total_us >= 1'000'000) q->row.traits.note_idle(e.total_us / 1000);
         return;
     }
+    if (e.event == SlowEvent::plan) return add_plan(q, std::move(e));
     if (e.event == SlowEvent::error && q != nullptr) {
         if (q->sqlstates.size() < kMaxReasons || q->sqlstates.count(e.sqlstate) > 0)
             ++q->sqlstates[e.sqlstate.substr(0, kMaxName)];

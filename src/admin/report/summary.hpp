@@ -44,7 +44,10 @@ struct ReportQuery {
     std::uint64_t idle = 0, longest_idle_us = 0;  // silences in a transaction behind it
     std::map<std::string, Sums> reasons;          // why the cache had no part
     std::map<std::string, std::uint64_t> sqlstates;
-    std::string error;             // the first one's message
+    std::string error;  // the first one's message
+    std::string plan;   // the latest
+    std::int64_t plan_at_us = 0;
+    std::uint64_t plans = 0;       // that were logged: the first, and each change
     std::string worst;             // the text of the longest
     std::uint64_t repeats = 0;     // the same text and parameters again
     std::uint64_t repeats_us = 0;  // what those took on the server
@@ -84,6 +87,7 @@ class Summary {
     static void add_named(Named& named, const std::string& name, const LogEntry& entry);
     static std::vector<NamedSums> sorted(const Named& named);
     ReportQuery* query_of(const LogEntry& entry);
+    static void add_plan(ReportQuery* query, LogEntry&& entry);
     void note_repeat(ReportQuery& query, const LogEntry& entry);
 
     std::unordered_map<std::uint64_t, ReportQuery> queries_;

@@ -117,6 +117,23 @@ void advice(std::string& out, const ReportInput& in) {
     }
 }
 
+void plans(std::string& out, const ReportInput& in) {
+    std::size_t count = 0;
+    for (const auto* q : in.summary.queries()) {
+        if (q->plan.empty()) continue;
+        if (count++ == in.top) break;
+        out += (count == 1 ? "\nPlans\n\n  " : "\n  ") + fingerprint_text(q->row.fingerprint) +
+               ": " + one_line(q->row.text, kColumns - 22) +
+               (q->plans > 1 ? ", the latest of " + count_text(q->plans) : "") + "\n";
+        std::string_view rest = q->plan;
+        while (!rest.empty()) {
+            const auto end = std::min(rest.find('\n'), rest.size());
+            out += "    " + shown(rest.substr(0, end), false) + "\n";
+            rest.remove_prefix(std::min(end + 1, rest.size()));
+        }
+    }
+}
+
 void cache_potential(std::string& out, const ReportInput& in) {
     out += "\nCache: why it had no part, and what was asked again\n\n";
     const auto reasons = in.summary.reasons();
@@ -169,6 +186,7 @@ std::string report_text(const ReportInput& in) {
     top_queries(out, in);
     waits(out, in);
     advice(out, in);
+    plans(out, in);
     cache_potential(out, in);
     timeline(out, in);
     return out;

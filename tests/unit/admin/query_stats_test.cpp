@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -220,6 +222,24 @@ TEST_CASE("100,000 queries stay within the memory, and the valuable ones are kep
     CHECK(f.rows().empty());
 }
 
+TEST_CASE("the memory that is counted is the memory that is taken") {
+    const auto heap = [] { return mallinfo2().uordblks + mallinfo2().hblkhd; };
+    constexpr std::size_t kLimit = 8 << 20;
+    const auto before = heap();
+    Fixture f;
+    for (std::uint64_t i = 1; i <= 100'000; ++i) {
+        f.add("SELECT c" + std::to_string(i) + " FROM t WHERE a = 'some text of usual length'", 10);
+        if (i % 10'000 == 0) f.stats.totals();  // gathers
+    }
+    f.recorder.flush();
+    CHECK(f.stats.totals().bytes <= kLimit);
+    // Beside it there are batches: 128 on their way at most.
+    constexpr std::size_t kBatches =
+        129 *
+        (sizeof(metrics::QueryBatch) + metrics::QueryBatch::kTexts * sizeof(metrics::QueryText));
+    CHECK(heap() <= before + kLimit + kLimit / 4 + kBatches);
+}
+
 TEST_CASE("records that nobody gathers are dropped and counted, never waited for") {
     QueryStats stats(1 << 20, false);
     QueryRecorder recorder;
@@ -229,6 +249,31 @@ TEST_CASE("records that nobody gathers are dropped and counted, never waited for
     const auto totals = stats.totals();
     CHECK(totals.dropped > 0);
     CHECK(totals.calls + totals.dropped == 200'000);
+}
+
+TEST_CASE("a plan is of its query, known already or not yet, counts as memory and is forgotten") {
+    Fixture f;
+    const auto known = query::fingerprint("SELECT 1"),
+               later = query::fingerprint("SELECT a FROM t");
+    f.add("SELECT 1", 5);
+    CHECK(f.rows()[0].plan == nullptr);
+    const auto before = f.stats.totals().bytes;
+    auto plan = std::make_shared<Plan>();
+    plan->text = std::string(10'000, 'x');
+    f.stats.set_plan(known, plan);
+    CHECK(f.stats.totals().bytes > before + 10'000);
+    CHECK(f.rows()[0].plan == plan);
+    f.stats.set_plan(known, nullptr);
+    CHECK(f.stats.totals().bytes == before);
+    f.stats.set_plan(later, plan);
+    CHECK(f.stats.totals().bytes == before);
+    f.add("SELECT a FROM t", 50);
+    CHECK(f.rows()[0].plan == plan);
+    CHECK(f.stats.totals().bytes > before + 10'000);
+    for (std::uint64_t i = 0; i < 10'000; ++i) f.stats.set_plan(i + 1, plan);  // of nobody
+    f.stats.reset();
+    CHECK(f.stats.totals().bytes == 0);
+    CHECK(plan.use_count() < 100);
 }
 
 TEST_CASE("several threads record while others read") {

@@ -94,6 +94,14 @@ std::vector<SlowQuery> all_events() {
     return {first, prepared, failed, waited, idle, refused};
 }
 
+SlowQuery plan_entry(std::string statement, std::string plan) {
+    auto q = slow(std::move(statement), 0);
+    q.event = SlowEvent::plan;
+    q.plan = std::move(plan);
+    q.notes = {{"sequential_scan", "a: scan | of it", "CREATE INDEX ON t (a)"}};
+    return q;
+}
+
 Summary summary_of(std::string_view log) {
     Summary s;
     for (auto& e : read(log).entries) s.add(std::move(e));
@@ -176,6 +184,50 @@ TEST_CASE("every form of the slow log is read back to the same figures") {
         }
         CHECK(r.entries[3].text == "SELECT 3");
         if (form != SlowLogForm::pgbouncer) CHECK(r.entries[0].application == "shop");
+    }
+}
+
+TEST_CASE("plans are read back with what was noted on them, and count as no execution") {
+    const std::string first = "Seq Scan on public.t  (cost=1)\n  Filter: (t.a = $1)";
+    const std::string second = "Index Scan using x on public.t";
+    for (const auto form : kForms) {
+        CAPTURE(static_cast<int>(form));
+        const auto log = lines({plan_entry("SELECT * FROM t WHERE a = 1", first),
+                                slow("SELECT * FROM t WHERE a = 5"), slow("SELECT 2")},
+                               form);
+        const auto r = read(log);
+        REQUIRE(r.entries.size() == 3);
+        CHECK(r.counts.broken + r.counts.other == 0);
+        CHECK(r.entries[0].event == SlowEvent::plan);
+        const auto s = summary_of(log);
+        CHECK(s.all().calls == 2);
+        if (form == SlowLogForm::pgbouncer) continue;  // for people only
+        CHECK(r.entries[0].plan == first);
+        CHECK(r.entries[0].notes == plan_entry("", "").notes);
+        CHECK(r.entries[0].parameters.empty());
+        CHECK(text_of(s).find("Filter: (t.a = $1)") != std::string::npos);
+        CHECK(page_of(s).find("Filter: (t.a = $1)") != std::string::npos);
+        const auto found = s.advice();
+        REQUIRE(found.size() == 1);
+        CHECK(found[0].rule == "sequential_scan");
+        CHECK(found[0].evidence == "a: scan | of it");
+        CHECK(found[0].advice == "CREATE INDEX ON t (a)");
+    }
+}
+
+TEST_CASE("of several plans of a query the latest counts") {
+    auto old = plan_entry("SELECT * FROM t WHERE a = 1", "Seq Scan on public.t");
+    auto changed = plan_entry("SELECT * FROM t WHERE a = 2", "Index Scan using x");
+    changed.notes.clear();
+    changed.started_wall_us += 1'000'000;
+    for (const auto& order : {std::vector{old, changed}, std::vector{changed, old}}) {
+        auto all = order;
+        all.push_back(slow("SELECT * FROM t WHERE a = 5"));
+        const auto s = summary_of(lines(all, SlowLogForm::json));
+        REQUIRE(s.queries().size() == 1);
+        CHECK(s.queries()[0]->plans == 2);
+        CHECK(s.queries()[0]->plan == "Index Scan using x");
+        CHECK(s.advice().empty());
     }
 }
 
@@ -347,11 +399,13 @@ TEST_CASE("the page has no script, fetches nothing, and shows hostile text as te
         "reversed]]>\xff";
     std::vector<SlowQuery> queries;
     for (const auto event :
-         {SlowEvent::slow, SlowEvent::error, SlowEvent::waited, SlowEvent::idle}) {
+         {SlowEvent::slow, SlowEvent::error, SlowEvent::waited, SlowEvent::idle, SlowEvent::plan}) {
         auto q = slow("SELECT '" + evil + "' FROM \"" + evil + "\"");
         q.event = event;
         q.user = q.database = q.application_name = q.error = q.sqlstate = evil;
         q.cache_reason = "<b>reason";
+        q.plan = evil + "\n  " + evil;
+        q.notes = {{"sequential_scan", evil, evil}};
         queries.push_back(q);
     }
     for (const auto form : kForms) {

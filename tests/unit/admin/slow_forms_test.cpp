@@ -101,7 +101,12 @@ std::vector<metrics::SlowQuery> planted() {
     failed.error = "division by zero";
     auto waited = slow("SELECT 3");
     waited.event = SlowEvent::waited;
-    return {first, second, third, failed, waited};
+    auto plan = slow("SELECT * FROM orders WHERE id = 1 AND name = 'b'");
+    plan.event = SlowEvent::plan;
+    plan.total_ns = plan.wait_ns = plan.server_ns = plan.transfer_ns = 0;
+    plan.plan = "Seq Scan on public.orders  (cost=0.00..9.00 rows=1 width=8)\n  Filter: (id = $1)";
+    plan.notes = {{"sequential_scan", "seen", "do"}};
+    return {first, second, third, failed, waited, plan};
 }
 
 json badger(SlowLogOptions options, const std::string& how) {

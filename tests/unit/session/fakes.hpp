@@ -81,6 +81,11 @@ struct FakeEnvironment final : Environment {
     const config::Config& config() const noexcept override { return settings; }
     metrics::WorkerCounters& counters() noexcept override { return worker_counters; }
     metrics::SlowQuerySink* slow_log() noexcept override { return nullptr; }
+    void explain(const Identity&, const std::string&, std::uint64_t, std::string_view text,
+                 std::string_view, const std::vector<std::uint32_t>&) override {
+        explained.emplace_back(text);
+    }
+    std::vector<std::string> explained;
     cache::ResultCache* result_cache() noexcept override { return cache.get(); }
     void catalog_may_have_changed(cache::DatabaseState&) override { ++catalog_notices; }
     IdentityPtr with_profile(const Identity& of, pool::ProfilePtr profile) override {
