@@ -208,7 +208,7 @@ SlowLine slow_line(const metrics::SlowQuery& q, const SlowLogOptions& options) {
             line.statement = shown;
             break;
         case metrics::SlowEvent::plan:
-            line.message = "plan of a slow statement:\n" + q.plan;
+            line.message = "plan of what was slow:\n" + q.plan;
             line.detail = notes_text(q.notes);
             line.statement = shown;
             break;

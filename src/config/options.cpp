@@ -296,7 +296,7 @@ constexpr Option kOptions[] = {
      FLAG(t.config->slow_log.explain)},
     {"slow_log.explain_interval", duration, "1s", "", false, "10ms..1h",
      "Two plans are asked for at least this far apart.", TIME(t.config->slow_log.explain_interval)},
-    {"slow_log.explain_again", duration, "10m", "", false, "1s..365d",
+    {"slow_log.explain_again", duration, "10min", "", false, "10ms..365d",
      "The plan of a query is asked for again after this time, if it is slow still.",
      TIME(t.config->slow_log.explain_again)},
     {"slow_log.literals", boolean, "true", "", false, "",

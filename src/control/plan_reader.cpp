@@ -68,6 +68,7 @@ std::optional<std::string> read_plan(const PlanQuestion& q, Connection::Limits l
     pool::append_settings_sql(settings, *pool::empty_profile(), *q.profile);
     settings += sql::plan_session;
     if (auto error = connection.run(settings)) return error;
+    answer.asked = true;
     // A message of the extended protocol holds one statement, whatever the text is.
     if (auto error = connection.query_bound("EXPLAIN (VERBOSE, FORMAT JSON) " + q.text, q.types,
                                             q.bind, [&](const Row& row) {
@@ -160,8 +161,9 @@ class PlanReader::Impl {
             if (!error) on_plan_(question, answer);
             (error ? failed : read).fetch_add(1, std::memory_order_relaxed);
             lock.lock();
-            if (error && *error != problem_ && !stopping_)
-                base::log_info("plan of a slow statement: " + base::printable(*error, 400));
+            // Not the server's words on a statement, which may quote its constants.
+            if (error && !answer.asked && *error != problem_ && !stopping_)
+                base::log_info("plans of slow queries: " + base::printable(*error, 400));
             problem_ = error.value_or("");
             busy_ = false;
         }

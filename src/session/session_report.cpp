@@ -168,7 +168,7 @@ void Session::explain_slow(const SlowQuery& q) {
     const bool proven =
         work->memo->verdict->not_cached == NotCached::none && work->memo->catalog_version != 0;
     const bool settled = identity_->not_cached == NotCached::none && pin_ == PinReason::none &&
-                         q.tx_position == 0 && !x.suspect;
+                         q.tx_position == 0 && !x.suspect && x.sqlstate.empty();
     const bool whole = q.text.size() < kMostExplained && work->bind.size() < kMostExplained &&
                        (!q.extended || !work->bind.empty());
     if (!proven || !settled || !whole) return;

@@ -47,7 +47,8 @@ struct RelationFacts {
 };
 
 struct PlanAnswer {
-    std::string json;  // EXPLAIN (VERBOSE, FORMAT JSON)
+    bool asked = false;  // the statement was sent: an error from then on may quote it
+    std::string json;    // EXPLAIN (VERBOSE, FORMAT JSON)
     std::vector<RelationFacts> relations;
 };
 
@@ -75,7 +76,7 @@ class PlanReader {
 
     std::uint64_t read() const noexcept;
     std::uint64_t failed() const noexcept;
-    /// Of the latest that failed; one line.
+    /// Of the latest, if it failed; one line, which may quote its statement.
     std::string problem() const;
 
   private:

@@ -15,7 +15,7 @@ using metrics::SlowEvent;
 constexpr std::size_t kMaxEntry = 4 << 20;  // bytes of one entry's lines
 constexpr std::size_t kMaxParts = 64;
 constexpr std::size_t kMaxPlan = 32 << 10;
-constexpr std::string_view kPlan = "plan of a slow statement:\n";
+constexpr std::string_view kPlan = "plan of what was slow:\n";
 
 bool digits(std::string_view text, std::size_t at, std::size_t count, int& value) {
     value = 0;

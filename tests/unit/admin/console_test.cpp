@@ -28,7 +28,7 @@ std::vector<std::uint32_t> oids(const std::string& letters) {
     return result;
 }
 
-PoolRow pool(std::string database, std::string user) {
+PoolRow pool_row(std::string database, std::string user) {
     PoolRow row;
     row.database = std::move(database);
     row.user = std::move(user);
@@ -226,7 +226,7 @@ TEST_CASE("the answer comes when the workers have answered, once") {
         CHECK(read_reply(bytes).types == "TDCTDC");
     });
     CHECK(replies == 0);
-    t.source.snapshot.pools.push_back(pool("app", "joe"));
+    t.source.snapshot.pools.push_back(pool_row("app", "joe"));
     t.source.pending(t.source.snapshot);
     CHECK(replies == 1);
 }
@@ -241,7 +241,7 @@ TEST_CASE("SHOW HELP is a notice, as PgBouncer's is") {
 
 TEST_CASE("SHOW POOLS adds up the workers' halves of a pool") {
     TestConsole t;
-    auto a = pool("app", "joe"), b = pool("app", "joe"), c = pool("app", "ann");
+    auto a = pool_row("app", "joe"), b = pool_row("app", "joe"), c = pool_row("app", "ann");
     a.cl_active = 3, a.sv_active = 1, a.maxwait_us = 2'500'001, a.cl_waiting = 1;
     b.cl_active = 4, b.sv_idle = 2, b.maxwait_us = 10;
     b.mode = a.mode = config::PoolMode::session;
@@ -303,7 +303,7 @@ TEST_CASE("SHOW CLIENTS and SERVERS tell each connection, with its pin") {
 
 TEST_CASE("SHOW LISTS counts databases, users, pools, clients and servers") {
     TestConsole t;
-    auto a = pool("app", "joe"), b = pool("app", "ann"), c = pool("x", "joe");
+    auto a = pool_row("app", "joe"), b = pool_row("app", "ann"), c = pool_row("x", "joe");
     a.sv_idle = 2, a.sv_active = 1, b.sv_used = 1, b.sv_login = 5;
     t.source.snapshot.pools = {a, b, c, a};
     t.source.snapshot.clients.resize(7);

@@ -60,9 +60,10 @@ std::vector<std::string> fields_of(const Config& c) {
                  verify] = cache;
     f.all(on, size, entry, ttl, consistency, exclusive, staleness, poll, slots, rows, verify);
     const auto& [threshold, slow_file, format, max_size, max_files, max_age, thresholds, rules,
-                 sample, errors, wait, idle, parameters, literals, redact, prefix] = slow_log;
+                 sample, errors, wait, idle, parameters, explain, interval, again, literals, redact,
+                 prefix] = slow_log;
     f.all(threshold, slow_file, format, max_size, max_files, max_age, thresholds, sample, errors,
-          wait, idle, parameters, literals, redact, prefix);
+          wait, idle, parameters, explain, interval, again, literals, redact, prefix);
     CHECK(rules.size() <= thresholds.size());  // the same, read
     const auto& [statistics, max_memory, advice] = queries;
     f.all(statistics, max_memory, advice);
