@@ -113,6 +113,9 @@ class Checker {
         if (verify && tls.ca_file.empty())
             add("listen.tls.mode",
                 "checks clients' certificates; expected listen.tls.ca_file, or mode require");
+        if (!tls.crl_file.empty() && tls.ca_file.empty())
+            add("listen.tls.crl_file",
+                "revokes certificates nobody is asked for; expected listen.tls.ca_file");
     }
 
     void auth() {
@@ -206,6 +209,11 @@ class Checker {
         if (tls.cert_file.empty() != tls.key_file.empty())
             add(tls.cert_file.empty() ? "tls.key_file" : "tls.cert_file",
                 "a certificate and its key belong together; expected both or none");
+        // A list that is never looked at would be believed to protect.
+        if (!tls.crl_file.empty() && tls.ca_file.empty() && tls.mode < TlsMode::verify_ca)
+            add("tls.crl_file",
+                "is of no use where nothing is verified; expected tls.mode verify-ca or above, or "
+                "a tls.ca_file");
         if (tls.negotiation == TlsNegotiation::direct && tls.mode < TlsMode::require)
             add("tls.negotiation", "direct needs TLS; expected tls.mode require or above");
         if (tls.channel_binding == ChannelBindingOption::require && tls.mode < TlsMode::require)

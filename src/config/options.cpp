@@ -103,6 +103,16 @@ constexpr Option kOptions[] = {
      TEXT(t.config->listen.tls.key_file)},
     {"listen.tls.ca_file", file, "", "", false, "",
      "Authorities whose client certificates are believed.", TEXT(t.config->listen.tls.ca_file)},
+    {"listen.tls.crl_file", file, "", "", false, "",
+     "Lists of their revoked certificates (PEM), one by each authority.",
+     TEXT(t.config->listen.tls.crl_file)},
+    {"listen.tls.ciphers", text, "", "", false, "",
+     "Ciphers of TLS 1.2, as openssl ciphers(1) has them; empty: OpenSSL's choice.",
+     TEXT(t.config->listen.tls.ciphers)},
+    {"listen.tls.suites", text, "", "", false, "",
+     "Cipher suites of TLS 1.3, such as TLS_AES_256_GCM_SHA384, with colons between; empty: "
+     "OpenSSL's choice.",
+     TEXT(t.config->listen.tls.suites)},
     {"workers", integer, "auto", "", true, "auto|1..64",
      "Worker threads; auto: one per core, at most 4.", AUTO_COUNT(t.config->workers)},
     {"databases.*.host", text, "127.0.0.1", "", false, "",
@@ -122,6 +132,10 @@ constexpr Option kOptions[] = {
      "Authorities believed about the server's certificate; where it is given, require verifies as "
      "verify-ca does. Empty: the system's.",
      TEXT(t.database->tls.ca_file)},
+    {"databases.*.tls.crl_file", file, "", "", false, "",
+     "Lists of revoked servers' certificates (PEM), one by each authority; looked at where "
+     "certificates are verified.",
+     TEXT(t.database->tls.crl_file)},
     {"databases.*.tls.cert_file", file, "", "", false, "",
      "Certificate chain shown to the server (PEM).", TEXT(t.database->tls.cert_file)},
     {"databases.*.tls.key_file", file, "", "", false, "",

@@ -117,6 +117,7 @@ Connection::Connection(const Target& target, Limits limits)
         {"passfile", "/dev/null/none"},
         {"sslmode", mode_name(target.tls_mode)},
         {"sslrootcert", root.c_str()},
+        {"sslcrl", target.tls_crl_file.c_str()},
         {"sslcert", target.tls_cert_file.c_str()},
         {"sslkey", target.tls_key_file.c_str()},
         {"channel_binding", binding},

@@ -186,6 +186,26 @@ std::optional<base::Error> load_client_ca(SSL_CTX* c, const TlsServerOptions& o)
     return std::nullopt;
 }
 
+/// As PostgreSQL: with lists at hand the whole chain is looked up, and an authority whose list is
+/// not there, or is out of date, is not believed.
+std::optional<base::Error> load_revocations(SSL_CTX* c, const std::string& crl_file) {
+    if (crl_file.empty()) return std::nullopt;
+    X509_STORE* store = SSL_CTX_get_cert_store(c);
+    X509_LOOKUP* lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
+    if (lookup == nullptr || X509_load_crl_file(lookup, crl_file.c_str(), X509_FILETYPE_PEM) < 1)
+        return queued_error("CRL file \"" + crl_file + "\"");
+    X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+    return std::nullopt;
+}
+
+std::optional<base::Error> set_suites(SSL_CTX* c, const TlsServerOptions& o) {
+    if (!o.ciphers.empty() && SSL_CTX_set_cipher_list(c, o.ciphers.c_str()) != 1)
+        return queued_error("ciphers \"" + o.ciphers + "\"");
+    if (!o.suites.empty() && SSL_CTX_set_ciphersuites(c, o.suites.c_str()) != 1)
+        return queued_error("suites \"" + o.suites + "\"");
+    return std::nullopt;
+}
+
 }  // namespace
 
 base::Result<std::shared_ptr<TlsContext>> TlsContext::server(const TlsServerOptions& options) {
@@ -195,7 +215,12 @@ base::Result<std::shared_ptr<TlsContext>> TlsContext::server(const TlsServerOpti
     if (auto error = load_certificate(c, options.cert_file, options.key_file))
         return *std::move(error);
     if (auto error = load_client_ca(c, options)) return *std::move(error);
+    if (auto error = load_revocations(c, options.crl_file)) return *std::move(error);
+    if (auto error = set_suites(c, options)) return *std::move(error);
     SSL_CTX_set_alpn_select_cb(c, select_alpn, nullptr);
+    // One ticket, of which libpq makes no use. Its key is the context's own and goes with it: after
+    // a reload everybody shows a certificate again, to whoever is believed then.
+    SSL_CTX_set_num_tickets(c, 1);
     // Without it a resumed session of a client with a certificate is refused.
     static constexpr unsigned char kSessions[] = "pgweir";
     SSL_CTX_set_session_id_context(c, kSessions, sizeof kSessions - 1);
@@ -214,6 +239,7 @@ base::Result<std::shared_ptr<TlsContext>> TlsContext::client(const TlsClientOpti
                                 : SSL_CTX_load_verify_file(c, options.ca_file.c_str()) == 1;
         if (!loaded) return queued_error("CA file \"" + options.ca_file + "\"");
         SSL_CTX_set_verify(c, SSL_VERIFY_PEER, nullptr);
+        if (auto error = load_revocations(c, options.crl_file)) return *std::move(error);
     }
     if (!options.cert_file.empty() || !options.key_file.empty())
         if (auto error = load_certificate(c, options.cert_file, options.key_file))
@@ -355,6 +381,8 @@ std::string TlsStream::peer_subject() const {
     BIO_free(text);
     return subject;
 }
+
+bool TlsStream::resumed() const noexcept { return SSL_session_reused(handle_) == 1; }
 
 bool TlsStream::peer_verified() const noexcept {
     return (SSL_get_verify_mode(handle_) & SSL_VERIFY_PEER) != 0 &&

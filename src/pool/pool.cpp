@@ -312,7 +312,7 @@ void Pool::cancel(ServerLink& link, CancelToken settled) {
     auto& server = as_connection(link);
     ++server.cancels_in_flight;
     host_.counters().cancel_requests.add(1);
-    send_cancel(host_.loop(), server.address(), server.login(),
+    send_cancel(host_.loop(), server.cancel_target(), server.login(),
                 [this, id = server.id(), settled = std::move(settled)] { on_cancel_done(id); });
 }
 

@@ -76,6 +76,13 @@ void ServerConnection::connect_next() {
     fail_login(unreachable(why));
 }
 
+/// By the way this connection itself was made, whatever the configuration says by now.
+CancelTarget ServerConnection::cancel_target() const {
+    const auto& database = config_->database;
+    const bool direct = database.tls.negotiation == config::TlsNegotiation::direct;
+    return {address_, socket_.encrypted() ? config_->tls : nullptr, database.host, direct};
+}
+
 void ServerConnection::connect_timed_out() {
     fail_login(unreachable(state_ == ServerState::connecting
                                ? "connection timed out"

@@ -17,6 +17,7 @@ io::TlsClientOptions tls_options(const config::Database& database) {
                : t.mode == TlsMode::verify_ca || !t.ca_file.empty() ? io::TlsVerify::ca
                                                                     : io::TlsVerify::none;
     o.ca_file = t.ca_file;
+    o.crl_file = t.crl_file;
     o.host = database.host;
     o.cert_file = t.cert_file;
     o.key_file = t.key_file;
@@ -49,7 +50,7 @@ std::shared_ptr<io::TlsContext> Directory::tls_context(const config::Database& d
     const auto& t = database.tls;
     const auto key = std::to_string(static_cast<int>(t.mode)) +
                      std::to_string(static_cast<int>(t.negotiation)) + database.host + '\0' +
-                     t.ca_file + '\0' + t.cert_file + '\0' + t.key_file;
+                     t.ca_file + '\0' + t.crl_file + '\0' + t.cert_file + '\0' + t.key_file;
     if (const auto it = tls_.find(key); it != tls_.end()) return it->second;
     auto made = io::TlsContext::client(tls_options(database));
     if (!made) {

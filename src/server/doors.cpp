@@ -1,6 +1,9 @@
 // See doors.hpp.
 #include "doors.hpp"
 
+#include <sys/stat.h>
+
+#include "pgweir/base/log.hpp"
 #include "pgweir/io/address.hpp"
 #include "pgweir/io/tls.hpp"
 
@@ -34,6 +37,14 @@ std::string missing_for(const auth::HbaRule& rule, const config::Config& config,
     return {};
 }
 
+/// Only said: many run with such files, and PgBouncer says nothing either.
+void warn_if_open(const std::string& path) {
+    struct stat s {};
+    if (path.empty() || stat(path.c_str(), &s) != 0 || (s.st_mode & S_IRWXO) == 0) return;
+    base::log_warning(base::printable(path) +
+                      " holds secrets and is open to every user of the system; chmod o-rwx");
+}
+
 class Loading {
   public:
     Loading(const config::Config& config, const session::Doors* before)
@@ -44,6 +55,10 @@ class Loading {
         users();
         idents();
         balancers();
+        for (const auto* path : {&config_.auth.users_file, &config_.auth.query_login.password_file,
+                                 &config_.control.password_file, &config_.http.token_file})
+            warn_if_open(*path);
+        for (const auto& d : config_.databases) warn_if_open(d.login.password_file);
         if (config_.auth.method == AuthMethod::hba) rules();
         if (!out_.errors.empty()) return std::move(out_);
         out_.doors = std::make_shared<const session::Doors>(std::move(made_));
@@ -55,7 +70,8 @@ class Loading {
         const auto& tls = config_.listen.tls;
         if (tls.mode == TlsMode::disable) return;
         const bool verify = tls.mode == TlsMode::verify_ca || tls.mode == TlsMode::verify_full;
-        auto made = io::TlsContext::server({tls.cert_file, tls.key_file, tls.ca_file, verify});
+        auto made = io::TlsContext::server({tls.cert_file, tls.key_file, tls.ca_file, verify,
+                                            tls.crl_file, tls.ciphers, tls.suites});
         if (made)
             made_.tls = *std::move(made);
         else

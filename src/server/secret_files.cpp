@@ -25,12 +25,12 @@ std::string secret_files_stamp(const config::Config& config) {
     std::string stamp;
     const auto& tls = config.listen.tls;
     for (const auto* path : {&config.auth.users_file, &tls.cert_file, &tls.key_file, &tls.ca_file,
-                             &config.control.password_file, &config.auth.query_login.password_file,
-                             &config.http.token_file})
+                             &tls.crl_file, &config.control.password_file,
+                             &config.auth.query_login.password_file, &config.http.token_file})
         add(stamp, *path);
     for (const auto& d : config.databases)
         for (const auto* path : {&d.login.password_file, &d.control.password_file, &d.tls.ca_file,
-                                 &d.tls.cert_file, &d.tls.key_file})
+                                 &d.tls.crl_file, &d.tls.cert_file, &d.tls.key_file})
             add(stamp, *path);
     return stamp;
 }

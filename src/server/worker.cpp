@@ -299,6 +299,15 @@ session::JudgeContext Worker::judge_context(cache::DatabaseState& state,
     return {id, &state, user, path};
 }
 
+namespace {
+/// One that nobody has logged in to may be of a name made up.
+base::Nanos kept_unused(pool::Pool& p) {
+    const bool of_use =
+        p.counters().login_count.get() > 0 || p.shared()->credentials().proven_at != 0;
+    return (of_use ? 60 : 1) * base::kSecond;
+}
+}  // namespace
+
 void Worker::tick() {
     queries.flush();
     const auto now = loop_.now();
@@ -311,7 +320,7 @@ void Worker::tick() {
         auto& p = *it->second;
         p.tick(now);
         const bool unused =
-            p.size() == 0 && p.local_clients == 0 && p.unused_since(now) > 60 * base::kSecond;
+            p.size() == 0 && p.local_clients == 0 && p.unused_since(now) > kept_unused(p);
         it = unused ? pools_.erase(it) : std::next(it);
     }
 }

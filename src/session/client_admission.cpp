@@ -114,11 +114,6 @@ void ClientConnection::start_peer(const std::string& map) {
 void ClientConnection::start_exchange(ClientMethod method) {
     auto& o = *opening_;
     if (method == ClientMethod::forward) {
-        if (o.target.proof_pool == nullptr) {
-            refuse(wire::sqlstate::kInvalidCatalogName,
-                   "database \"" + database_ + "\" does not exist");
-            return;
-        }
         start_forward();
         return;
     }

@@ -1,4 +1,6 @@
 // ClientConnection: from the startup packet to the first ReadyForQuery.
+#include <utility>
+
 #include "pgweir/base/log.hpp"
 #include "pgweir/base/random.hpp"
 #include "pgweir/session/client_connection.hpp"
@@ -108,8 +110,15 @@ void ClientConnection::on_startup(const wire::StartupPacket& packet) {
         return;
     }
     o.profile = pool::intern_profile(std::move(o.settings));
-    o.target = host_.find_target(database_, user_);
     start_login();
+}
+
+/// What the client asked for, by the configuration of now. Not before a stranger has proven
+/// himself, or names made up would each get a pool; and anew after whatever was waited for, since a
+/// reload may have come, or the pool gone.
+LoginTarget& ClientConnection::find_target() {
+    opening_->target = host_.find_target(database_, user_);
+    return opening_->target;
 }
 
 bool ClientConnection::link_is_private() noexcept { return local_ || socket_.encrypted(); }
@@ -117,13 +126,14 @@ bool ClientConnection::link_is_private() noexcept { return local_ || socket_.enc
 /// The pool's own logins use what the users file holds, or the keys the client's proof has shown.
 void ClientConnection::hand_on_secret() {
     auto& o = *opening_;
-    if (o.target.pool == nullptr || o.target.database == nullptr ||
-        !o.target.database->login.user.empty())
+    const auto& target = find_target();
+    if (target.pool == nullptr || target.database == nullptr ||
+        !target.database->login.user.empty())
         return;
     const auto users = o.users ? o.users : host_.doors().users;
     const auto* secret = users ? users->find(user_) : nullptr;
     if (secret == nullptr) return;
-    auto& shared = *o.target.pool->shared();
+    auto& shared = *target.pool->shared();
     auto known = shared.credentials();
     const auto password = secret->password.value_or("");
     const auto* proven = o.login && o.login->client_keys() ? &*o.login->client_keys() : nullptr;
@@ -143,6 +153,12 @@ void ClientConnection::hand_on_secret() {
 void ClientConnection::start_forward() {
     auto& o = *opening_;
     waiting_for_permit_ = false;
+    // Where there is no such database a password is asked for as everywhere, and is wrong: a
+    // stranger learns of no name.
+    if (find_target().proof_pool == nullptr) {
+        ask_for_password();
+        return;
+    }
     const auto known = o.target.proof_pool->shared()->credentials();
     const bool fresh = host_.loop().now() - known.proven_at < kProofAge;
     if (known.state == Credentials::State::no_password_needed && fresh) {
@@ -242,6 +258,14 @@ void ClientConnection::on_password(std::string password) {
         o.proof->give_password(o.password);
         return;
     }
+    if (find_target().proof_pool == nullptr) {
+        base::log_info("client " + peer_host_ + ": there is no database \"" +
+                       base::printable(database_) + "\" in the configuration");
+        note_failure();
+        refuse(wire::sqlstate::kInvalidPassword,
+               "password authentication failed for user \"" + user_ + "\"");
+        return;
+    }
     const auto known = o.target.proof_pool->shared()->credentials();
     const bool same = known.state == Credentials::State::password &&
                       base::equal_constant_time(known.password, o.password);
@@ -266,13 +290,14 @@ void ClientConnection::on_password(std::string password) {
 
 void ClientConnection::on_server_login(bool password_was_asked) {
     auto& o = *opening_;
-    o.proof = nullptr;
+    auto& proof_pool = *std::exchange(o.proof, nullptr)->pool().shared();
     Credentials c;
     c.state =
         password_was_asked ? Credentials::State::password : Credentials::State::no_password_needed;
     if (password_was_asked) c.password = o.password;
     c.proven_at = host_.loop().now();
-    o.target.proof_pool->shared()->set_credentials(std::move(c));
+    proof_pool.set_credentials(std::move(c));
+    find_target();
     logged_in();
 }
 

@@ -184,6 +184,67 @@ TEST_CASE("secrets are in no log and no console answer (S14)") {
     CHECK(all.find("canary-in-wrong-password") == std::string::npos);
 }
 
+TEST_CASE("planted secrets are found nowhere: no log, figure, error, argument or core (S14, S36)") {
+    cluster().connect().run(
+        "CREATE ROLE canary_asker LOGIN SUPERUSER PASSWORD 'canary-asking'; CREATE ROLE found "
+        "LOGIN "
+        "PASSWORD 'canary-found'; CREATE FOREIGN DATA WRAPPER nothing; CREATE SERVER far FOREIGN "
+        "DATA WRAPPER nothing");
+    Proxy p(cluster(),
+            options({{"auth",
+                      "{method: md5, users_file: users.txt, query_user: canary_asker, "
+                      "query_password_file: asking}"},
+                     {"http", "{listen: \"127.0.0.1:{http_port}\", token_file: token}"},
+                     {"log", "{level: debug}"},
+                     {"slow_log", "{threshold: 0, errors: true}"},
+                     {"databases",
+                      "{named: {host: 127.0.0.1, port: " + std::to_string(cluster().port()) +
+                          ", dbname: app, user: plain_user, password_file: named}, "
+                          "\"*\": {host: 127.0.0.1, port: " +
+                          std::to_string(cluster().port()) + "}}"}},
+                    {{"users.txt", "\"postgres\" \"canary-root\"\n"},
+                     {"asking", "canary-asking\n"},
+                     {"token", "canary-token\n"},
+                     {"named", "canary-named\n"}}));
+    std::string all;
+    const auto fails = [&](const std::string& user, const std::string& db,
+                           const std::string& password) {
+        all += connect_error(p.dsn(user, db, "password=" + password)) + "\n";
+    };
+    fails("postgres", "app", "canary-wrong");
+    fails("found", "app", "canary-guess");
+    fails("found", "named", "canary-found");  // the server refuses the configured password
+    CHECK(connect_error(p.dsn("found", "app", "password=canary-found")).empty());
+    auto db = p.connect("postgres", "app", "password=canary-root");
+    for (const char* sql :
+         {"CREATE ROLE made PASSWORD 'canary-made'", "ALTER ROLE made PASSWORD 'canary-altered'",
+          "ALTER ROLE made PASSWORD 'canary-broken' NONSENSE",
+          "CREATE USER MAPPING FOR made SERVER far OPTIONS (password 'canary-mapping')",
+          "ALTER ROLE made /* PassWord */ PASSWORD\n$x$canary-quoted$x$"})
+        all += db.exec(sql).message + "\n";
+    CHECK(db.exec_params("SELECT length($1::text)", {"canary-bound"}).ok);
+    CHECK(eventually([&] { return p.slow_log().find("length($1::text)") != std::string::npos; }));
+    auto console = p.connect("postgres", "pgweir", "password=canary-root");
+    for (const char* topic : {"CONFIG", "CLIENTS", "SERVERS", "POOLS", "DATABASES", "USERS",
+                              "QUERIES", "ADVICE", "CACHE QUERIES", "LISTS", "STATS"}) {
+        const auto a = console.exec(std::string("SHOW ") + topic);
+        CHECK_MESSAGE(a.ok, topic);
+        for (const auto& row : a.rows)
+            for (const auto& value : row) all += value + "\n";
+    }
+    RawClient http(p.http_port());
+    http.send(
+        "GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer canary-token\r\nConnection: "
+        "close\r\n\r\n");
+    const auto metrics = http.read_rest();
+    CHECK(metrics.find("pgweir_") != std::string::npos);
+    all += metrics + p.log() + p.slow_log();
+    for (const char* file : {"/cmdline", "/environ"})
+        all += read_file("/proc/" + std::to_string(p.pid()) + file);
+    const auto at = all.find("canary-");
+    CHECK_MESSAGE(at == std::string::npos, all.substr(at < 80 ? 0 : at - 80, 160));
+}
+
 TEST_CASE("the proxy's own users: SCRAM and MD5 from a users file, to any server method (18)") {
     const std::map<std::string, std::string> users{
         {"users.txt",

@@ -127,7 +127,7 @@ TEST_CASE("a cancel for a queued query takes it out of the queue (72)" *
     CHECK(first_value(queued.ask(msg::query("SELECT to_regclass('must_not_be') IS NULL"))) == "t");
 }
 
-TEST_CASE("a key is worth nothing once its session has ended") {
+TEST_CASE("a key is worth nothing once its session has ended (S27)") {
     auto c = login();
     const auto pid = c.backend_pid();
     const auto key = c.backend_key();
@@ -138,7 +138,7 @@ TEST_CASE("a key is worth nothing once its session has ended") {
     CHECK(types(a.read_until('Z')) == "TDCZ");
 }
 
-TEST_CASE("racing cancels never hit another client's query (71)") {
+TEST_CASE("racing cancels never hit another client's query (71, S28)") {
     constexpr int kVictims = 400;
     std::atomic<bool> done{false};
     std::atomic<int> bystander_errors{0};

@@ -2,6 +2,9 @@
 // rights in the console and over HTTP. Numbers in names: the list of security cases.
 #include <doctest/doctest.h>
 
+#include <set>
+
+#include "pgweir/base/bytes.hpp"
 #include "support/certificates.hpp"
 #include "support/proxy.hpp"
 #include "support/raw_client.hpp"
@@ -274,7 +277,8 @@ TEST_CASE("PROXY protocol: rules and limits see the client behind the balancer (
     CHECK(p.logs("no PROXY protocol header"));
 }
 
-TEST_CASE("the silent make room: strangers beyond the cap push out the one that waits longest") {
+TEST_CASE(
+    "the silent make room: strangers beyond the cap push out the one that waits longest (S46)") {
     Proxy p(Cluster::shared(), options({{"workers", "1"}, {"limits", "{max_logins: 20}"}}));
     std::vector<RawClient> silent;
     for (int i = 0; i < 60; ++i) silent.emplace_back(p.port());
@@ -325,6 +329,151 @@ TEST_CASE("certificates are read again at reload; a broken one changes nothing")
     CHECK(eventually([&] { return verified(cert.d + "ca.pem"); }));
     CHECK(!verified(own.d + "ca.pem"));
     CHECK(held.value("SELECT 1") == "1");
+}
+
+TEST_CASE("a client's certificate that is revoked lets nobody in, from the reload on (S45)") {
+    Certificates cert;
+    cert.revoke();
+    auto listen = cert.listen("require");
+    listen.insert(listen.size() - 2, ", crl_file: " + cert.d + "crl.pem");
+    Proxy p(Cluster::shared(),
+            options({{"auth", "{method: hba, hba_file: hba.conf}"}, {"listen", listen}},
+                    {{"hba.conf", "hostssl all all all cert\n"}}));
+    CHECK(connect_error(p.dsn("app", "app", cert.as("app"))).empty());
+    cert.revoke("other");
+    p.reload({});
+    CHECK(p.logs("reload: done"));
+    CHECK(connect_error(p.dsn("app", "app", cert.as("app"))).empty());
+    cert.revoke("app");
+    p.reload({});
+    CHECK(eventually([&] { return !connect_error(p.dsn("app", "app", cert.as("app"))).empty(); }));
+    CHECK(p.logs("certificate revoked"));
+}
+
+TEST_CASE("a login that a reload overtakes goes by the new configuration") {
+    const auto databases = [](const std::string& names) {
+        std::string all = "{";
+        for (const char name : names)
+            all += std::string(1, name) +
+                   ": {host: 127.0.0.1, port: " + std::to_string(Cluster::shared().port()) +
+                   ", dbname: app, pool: {min_size: 0}}, ";
+        return all.substr(0, all.size() - 2) + "}";
+    };
+    Proxy p(Cluster::shared(), options({{"auth", "{method: scram-sha-256, users_file: users.txt}"},
+                                        {"workers", "1"},
+                                        {"databases", databases("xy")}},
+                                       {{"users.txt", kUsers}}));
+    const auto log_in = [&](const std::string& database, const std::string& later) {
+        auto* c = PQconnectStart(p.dsn("app", database, "password=simple").c_str());
+        // Up to the start-up packet, which the proxy answers with a challenge; then it waits.
+        while (PQstatus(c) != CONNECTION_AWAITING_RESPONSE) REQUIRE(PQconnectPoll(c) != 0);
+        p.reload({{"databases", databases(later)}});
+        CHECK(eventually([&] { return contains(p.log(), "reload: done"); }));
+        auto step = PGRES_POLLING_READING;
+        while (step == PGRES_POLLING_READING || step == PGRES_POLLING_WRITING)
+            step = PQconnectPoll(c);
+        const std::string error = step == PGRES_POLLING_OK ? "" : PQerrorMessage(c);
+        PQfinish(c);
+        return error;
+    };
+    CHECK(contains(log_in("x", "y"), "database \"x\" does not exist"));
+    CHECK(log_in("x", "x").empty());
+}
+
+TEST_CASE("names that strangers make up leave no pool and no figure behind (S33)") {
+    Proxy p(Cluster::shared(), options({{"auth", "{method: scram-sha-256, users_file: users.txt}"}},
+                                       {{"users.txt", kUsers}}));
+    CHECK(connect_error(p.dsn("app", "app", "password=simple")).empty());
+    const auto size = [&] { return p.http("/metrics").size(); };
+    const auto before = size();
+    for (int i = 0; i < 300; ++i) {
+        RawClient c(p.port());
+        c.send(startup("made up " + std::to_string(i), "base " + std::to_string(i)));
+        CHECK(c.read().type == 'R');
+    }
+    CHECK(!contains(p.http("/metrics"), "made up"));
+    CHECK(!contains(p.http("/metrics"), "base 1"));
+    CHECK(size() < before + 500);
+    for (const auto& row : p.console("SHOW POOLS").rows) CHECK(!contains(row.at(0), "base"));
+}
+
+TEST_CASE("a database that is not configured is a wrong password to strangers (S34)") {
+    Cluster own({{}, "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"});
+    own.connect().run("ALTER ROLE app PASSWORD 'simple'");
+    Proxy p(own, options({{"auth", "{method: forward}"},
+                          {"databases",
+                           "{app: {host: 127.0.0.1, port: " + std::to_string(own.port()) + "}}"}}));
+    const auto seen = [&](const std::string& db) {
+        RawClient c(p.port());
+        c.send(startup("app", db));
+        const auto request = c.read();
+        c.send(msg::password("wrong"));
+        const auto rest = c.read_to_end();
+        const auto e = error_of(rest);
+        return std::string(1, request.type) + request.body + types(rest) + e.severity + e.sqlstate +
+               e.message + e.detail;
+    };
+    CHECK(seen("app") == seen("nowhere"));
+    CHECK(p.logs("there is no database \"nowhere\" in the configuration"));
+    CHECK(connect_error(p.dsn("app", "app", "password=simple")).empty());
+}
+
+TEST_CASE("cancel keys cannot be guessed: none near the right one, and few tries (S27)") {
+    Proxy p(Cluster::shared(),
+            options({{"listen", "{host: 127.0.0.1, port: {port}, proxy_protocol: [127.0.0.1]}"},
+                     {"limits", "{failed_logins_per_address: 50}"},
+                     {"auth", "{method: trust, allow_remote_trust: true}"}}));
+    const auto from = [](const std::string& address) {
+        return "PROXY TCP4 " + address + " 10.0.0.1 5000 6432\r\n";
+    };
+    const auto log_in = [&](std::uint32_t version) {
+        RawClient c(p.port());
+        c.send(from("203.0.113.1") + msg::startup({{"user", "app"}, {"database", "app"}}, version));
+        const auto greeting = c.read_until('Z');
+        return std::pair(std::move(c), bodies(greeting, 'K').at(0));
+    };
+    std::set<std::string> keys;
+    for (int i = 0; i < 100; ++i)
+        for (const std::uint32_t version : {196608u, 196610u}) {
+            const auto key = log_in(version).second.substr(4);
+            CHECK(key.size() == (version == 196608u ? 4 : 32));
+            keys.insert(key);
+        }
+    CHECK(keys.size() >= 199);  // 32 bits may meet once
+    auto [victim, data] = log_in(196608u);
+    victim.send(msg::query("SELECT pg_sleep(30)"));
+    const auto pid = pgweir::base::load_u32(data.data());
+    const auto cancel = [&](const std::string& address, const std::string& key) {
+        RawClient c(p.port());
+        c.send(from(address) + msg::cancel_request(pid, key));
+        CHECK(c.read_to_end().empty());
+    };
+    for (unsigned bit = 0; bit < 32; ++bit) {
+        auto near = data.substr(4);
+        near[bit / 8] = static_cast<char>(near[bit / 8] ^ (1 << bit % 8));
+        cancel("203.0.113.2", near);
+    }
+    for (int i = 0; i < 60; ++i) cancel("203.0.113.3", std::string(4, static_cast<char>(i)));
+    cancel("203.0.113.3", data.substr(4));  // who has guessed so often is not heard any more
+    CHECK(!victim.poll(Seconds(0.3)));
+    cancel("203.0.113.4", data.substr(4));
+    CHECK(error_of(victim.read_until('Z')).sqlstate == "57014");
+}
+
+TEST_CASE("files with secrets that all may read are told of at start (S44)") {
+    const auto warned = [](const char* mode) {
+        const TempDir dir("pgweir-modes");
+        const auto users = dir.path() + "/users.txt";
+        write_file(users, kUsers);
+        REQUIRE(run({"chmod", mode, users}).status == 0);
+        const Proxy p(Cluster::shared(),
+                      options({{"auth", "{method: scram-sha-256, users_file: " + users + "}"}}));
+        return p.logs("users.txt holds secrets and is open to every user", Seconds(0.2));
+    };
+    CHECK(warned("644"));
+    CHECK(warned("604"));
+    CHECK(!warned("640"));
+    CHECK(!warned("600"));
 }
 
 TEST_CASE("the console: admins change, stats users look, others stay out (S07, S33)") {

@@ -142,6 +142,21 @@ TEST_CASE("a server that is down is ERROR 08001, and the session works once it i
     CHECK(eventually([&] { return ask(c, "SELECT 'back'") == "back"; }, Seconds(10)));
 }
 
+TEST_CASE("a server whose name is not known is 08001 with that cause, at once") {
+    Proxy p(ProxyOptions{
+        {{"databases", "{app: {host: no-such-host.invalid}}"}, {"timeouts", "{connect: 2s}"}},
+        {},
+        {},
+        5432});
+    RawClient c(p.port());
+    c.send(msg::startup({{"user", "app"}, {"database", "app"}}));
+    const auto m = c.read_to_end();
+    CHECK(count_type(m, 'E') == 1);
+    CHECK(error_of(m).severity == "FATAL");
+    CHECK(error_of(m).sqlstate == "08001");
+    CHECK(error_of(m).detail.find("no-such-host.invalid") != std::string::npos);
+}
+
 TEST_CASE("a server that was never up refuses logins with FATAL 08001, and soon") {
     Proxy p(ProxyOptions{{{"timeouts", "{connect: 1s}"}}, {}, {}, free_port()});
     RawClient c(p.port());
@@ -253,7 +268,7 @@ TEST_CASE("max_server_connections holds over all pools of a host") {
     CHECK(cluster().backends("app") + cluster().backends("second") <= 3);
 }
 
-TEST_CASE("a message over limits.max_message is refused, without memory for it") {
+TEST_CASE("a message over limits.max_message is refused, without memory for it (S16)") {
     Proxy p(cluster(), options({{"limits", "{max_message: 1MiB}"}}));
     auto c = login(p);
     const auto before = p.resident_kib();

@@ -295,7 +295,7 @@ TEST_CASE("D19, D20, D21: notices, parameter changes and errors come each time")
           }) == 0);
 }
 
-TEST_CASE("E1, E3, E8: no role gets what another may read, nor after it was revoked") {
+TEST_CASE("E1, E3, E8: no role gets what another may read, nor after it was revoked (S13, S40)") {
     Cluster::shared().connect().exec("CREATE ROLE bob LOGIN");
     Cluster::shared().connect().exec("GRANT bob TO app");
     auto owner = login(), reader = login("bob");
@@ -317,7 +317,8 @@ TEST_CASE("E1, E3, E8: no role gets what another may read, nor after it was revo
     CHECK(ask(owner, read) == "2100");
 }
 
-TEST_CASE("bad input: long sums, long lists, odd quotings and odd grammar are answered as ever") {
+TEST_CASE(
+    "bad input: long sums, long lists, odd quotings and odd grammar are answered as ever (S47)") {
     auto c = login();
     auto direct = RawClient::login(Cluster::shared().port());
     std::string sum = "SELECT 1", list = "SELECT 5 IN (0";

@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "pgweir/base/bytes.hpp"
 #include "support/mock_server.hpp"
 #include "support/proxy.hpp"
 
@@ -142,6 +143,80 @@ TEST_CASE("errors without a SQLSTATE, without any field or without an end are su
         auto next = RawClient::login(p.port());
         CHECK(first_value(next.ask(msg::query("SELECT 1"))) == "honest");
     }
+}
+
+TEST_CASE("rows that lie about their lengths pass as they came, and are nobody else's (S17)") {
+    const auto row = [](std::uint16_t columns, std::uint32_t length, const std::string& data) {
+        std::string body;
+        pgweir::base::append_u16(body, columns);
+        pgweir::base::append_u32(body, length);
+        return msg::frame('D', body + data);
+    };
+    const auto description = reply::one_row("q", "x").substr(0, reply::one_row("q", "x").find('D'));
+    for (const auto& liar :
+         {row(1, 0xfffffffe, "abc"), row(1, 0x80000000, "abc"), row(1, 4, "abc"),
+          row(1, 0x7fffffff, ""), row(0xffff, 1, "a"), row(0, 1, "a"), msg::frame('D', "")}) {
+        MockServer server(misbehaving([&](MockConnection& c) {
+            c.send(description + liar + reply::complete("SELECT 1") + reply::ready());
+        }));
+        Proxy p(options(server));
+        auto c = RawClient::login(p.port());
+        const auto m = outcome(c, msg::query("SELECT 'misbehave'"));
+        CHECK(bodies(m, 'D') == std::vector<std::string>{liar.substr(5)});
+        auto next = RawClient::login(p.port());
+        CHECK(first_value(next.ask(msg::query("SELECT 1"))) == "honest");
+    }
+}
+
+TEST_CASE("a server that is starting up is waited for; the wait's end says 57P03") {
+    std::atomic<int> refusals{3};
+    MockServer server([&](MockConnection& c) {
+        if (!c.read_startup()) return;
+        if (refusals-- > 0) {
+            c.send(reply::error("FATAL", "57P03", "the database system is starting up"));
+            return;
+        }
+        if (!c.accept_login()) return;
+        c.serve([](const std::string&) { return reply::one_row("q", "up"); });
+    });
+    auto o = options(server, "{min_size: 0, max_size: 1, wait_timeout: 3s}");
+    o.sections["auth"] = "{method: trust}";
+    Proxy p(o);
+    auto c = RawClient::login(p.port());
+    CHECK(first_value(c.ask(msg::query("SELECT 1"))) == "up");
+    CHECK(refusals <= 0);
+    refusals = 1'000'000;
+    Proxy q(o);
+    RawClient late(q.port());
+    late.send(msg::startup({{"user", "app"}, {"database", "app"}}));
+    const auto m = late.read_to_end();
+    CHECK(count_type(m, 'E') == 1);
+    CHECK(error_of(m).severity == "FATAL");
+    CHECK(error_of(m).sqlstate == "57P03");
+}
+
+TEST_CASE("a server that answers neither a query nor its cancel: one FATAL 57014, and closed") {
+    std::atomic<int> cancels{0};
+    MockServer server([&](MockConnection& c) {
+        if (!c.login()) {
+            cancels += c.cancelled();
+            return;
+        }
+        while (const auto m = c.read())
+            if (m->type == 'Q' && !m->body.starts_with("SELECT 'hang'"))
+                c.send(reply::one_row("q", "honest") + reply::ready());
+    });
+    auto o = options(server);
+    o.sections["timeouts"] = "{query: 100ms}";
+    Proxy p(o);
+    auto c = RawClient::login(p.port());
+    const auto m = outcome(c, msg::query("SELECT 'hang'"));
+    CHECK(count_type(m, 'E') == 1);
+    CHECK(error_of(m).severity == "FATAL");
+    CHECK(error_of(m).sqlstate == "57014");
+    CHECK(cancels == 1);
+    auto next = RawClient::login(p.port());
+    CHECK(first_value(next.ask(msg::query("SELECT 1"))) == "honest");
 }
 
 TEST_CASE("an error without fields while logging in to the server is survived (13, 42)") {

@@ -5,7 +5,8 @@
 
 #include "leak/run.hpp"
 
-TEST_CASE("hundreds of clients on four server connections never see anything of another's") {
+TEST_CASE(
+    "hundreds of clients on four server connections never see anything of another's (S29, S30)") {
     const auto r = pgweir::leak::run({.seconds = 5, .queries = 3000, .seed = 11});
     INFO(r.answers, " answers, ", r.ended, " ended, ", r.canceled, " canceled, ", r.left, " left");
     for (const auto& line : r.breaches) FAIL_CHECK(line);

@@ -44,6 +44,27 @@ TEST_CASE("exit codes: 0 for help, version and a good file, 2 for usage, 78 for 
     CHECK(said.find("c.yaml:3:") != std::string::npos);  // the duplicate, in the same run
 }
 
+TEST_CASE("the program is built hardened, and of Debian's libraries alone (S48)") {
+    const auto elf = run({"sh", "-c", "readelf -hldsW " + Proxy::binary()}).out;
+    const auto has = [&elf](const char* text) { return elf.find(text) != std::string::npos; };
+    REQUIRE(has("Dynamic section"));
+    CHECK(has("DYN (Position-Independent Executable file)"));
+    CHECK(has("GNU_RELRO"));
+    CHECK(has("NOW"));
+    const auto stack = elf.find("GNU_STACK");
+    REQUIRE(stack != std::string::npos);
+    CHECK(elf.substr(stack, elf.find('\n', stack) - stack).find("RWE") == std::string::npos);
+    if (has("__asan_init") || has("__tsan_init")) return;  // such a build is not for use
+    CHECK(has("__stack_chk_fail"));
+    CHECK(has("_chk@GLIBC"));
+    // What is linked statically, or from elsewhere, gets no security updates.
+    const auto libraries = run({"sh", "-c", "ldd " + Proxy::binary()}).out;
+    for (const char* library : {"libssl.so.3", "libcrypto.so.3", "libpq.so.5", "libuv.so.1"})
+        CHECK(libraries.find(library) != std::string::npos);
+    CHECK(libraries.find("/usr/local/") == std::string::npos);
+    CHECK(libraries.find("/opt/") == std::string::npos);
+}
+
 TEST_CASE("a port that is taken is a runtime error, status 1") {
     Proxy p(cluster());
     const auto file = p.directory() + "/second.yaml";

@@ -120,6 +120,28 @@ TEST_CASE("one text with other declared types or another search_path is another 
     setup.run("DROP SCHEMA one, two CASCADE");
 }
 
+TEST_CASE("one text under two roles on one server connection never shows the other's rows (S24)") {
+    auto db = Cluster::shared().connect();
+    db.run(
+        "CREATE ROLE tenant_a; CREATE ROLE tenant_b; GRANT tenant_a, tenant_b TO app; CREATE TABLE "
+        "tenants AS SELECT v::name AS owner FROM unnest('{tenant_a,tenant_b}'::text[]) v; GRANT "
+        "SELECT ON tenants TO tenant_a, tenant_b; ALTER TABLE tenants ENABLE ROW LEVEL SECURITY; "
+        "CREATE POLICY own ON tenants USING (owner = current_user)");
+    Proxy p(Cluster::shared(), {{{"pool", "{min_size: 0, max_size: 1}"}}, {}, {}, 0});
+    std::vector<RawClient> clients;
+    for (const std::string role : {"tenant_a", "tenant_b"}) {
+        clients.push_back(RawClient::login(p.port()));
+        clients.back().ask(msg::query("SET ROLE " + role));
+        clients.back().ask(msg::parse("s", "SELECT owner FROM tenants WHERE $1::int > 0") + kSync);
+    }
+    for (int i = 0; i < 20; ++i)  // beyond the sixth, PostgreSQL may keep a plan
+        for (std::size_t k = 0; k < 2; ++k) {
+            const auto all = rows(run(clients[k], "s", {"1"}));
+            REQUIRE(all.size() == 1);
+            CHECK(all[0][0] == (k == 0 ? "tenant_a" : "tenant_b"));
+        }
+}
+
 TEST_CASE("a Parse that fails leaves nothing, and the same Parse passes once it can (53)") {
     auto c = login();
     for (int i = 0; i < 3; ++i)

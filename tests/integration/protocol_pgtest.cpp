@@ -286,7 +286,7 @@ TEST_CASE("answers of any length around the buffers' sizes come through (84)") {
 
 TEST_CASE(
     "wrong lengths and types after the login are a FATAL 08P01 or a hang-up, and harm nobody "
-    "(76)") {
+    "(76, S16)") {
     const auto header = [](char type, std::uint32_t length) {
         std::string h(1, type);
         base::append_u32(h, length);

@@ -2,11 +2,18 @@
 // keys, refused passwords, and servers that are not what they seem. Numbers: security cases.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <mutex>
+#include <random>
+#include <set>
+#include <thread>
+
 #include "support/certificates.hpp"
 #include "support/mock_server.hpp"
 #include "support/proxy.hpp"
 #include "support/raw_client.hpp"
 #include "support/run.hpp"
+#include "support/tap.hpp"
 
 using namespace pgweir::testing;
 
@@ -103,6 +110,63 @@ TEST_CASE("a certificate is shown to a server that asks for one") {
     CHECK(contains(by("cert_user", "mode: require, cert_file: " + cert.d +
                                        "other.pem, key_file: " + cert.d + "other.key"),
                    "certificate authentication failed"));
+}
+
+TEST_CASE("a cancel goes over TLS where its connection does, and never in clear (S25)") {
+    const std::string ssl_request = msg::ssl_request();
+    for (const char* mode : {"require", "verify-full", "prefer"}) {
+        INFO(std::string(mode));
+        Tap tap(cluster().port());
+        Proxy p(
+            cluster(),
+            {{{"databases", "{app: {host: localhost, port: " + std::to_string(tap.port()) +
+                                ", user: tls_only, password_file: password, tls: {mode: " +
+                                std::string(mode) + ", ca_file: " + certificates().d + "ca.pem}}}"},
+              {"pool", "{min_size: 0, max_size: 1}"},
+              {"control", ""}},
+             {{"password", "secret\n"}},
+             {},
+             0});
+        auto c = RawClient::login(p.port());
+        for (int i = 0; i < 2; ++i) {
+            c.send(msg::query("SELECT pg_sleep(30)"));
+            CHECK(eventually([] {
+                return cluster().value(
+                           "SELECT count(*) FROM pg_stat_activity WHERE usename = 'tls_only' AND "
+                           "state = 'active'") == "1";
+            }));
+            RawClient canceller(p.port());
+            canceller.send(msg::cancel_request(c.backend_pid(), c.backend_key()));
+            CHECK(error_of(c.read_until('Z')).sqlstate == "57014");
+        }
+        const auto heard = tap.heard();
+        CHECK(heard.size() >= 3);
+        for (const auto& bytes : heard) {
+            CHECK(bytes.starts_with(ssl_request));
+            CHECK(!contains(bytes, std::string("\x04\xd2\x16\x2e", 4)));
+        }
+    }
+}
+
+TEST_CASE("a server whose certificate is revoked is not believed, once the list says so (S45)") {
+    auto& cert = certificates();
+    cert.revoke();
+    Proxy p(cluster(),
+            options("user: scram_user, pool: {min_size: 0, lifetime: 0}, tls: {mode: verify-full, "
+                    "ca_file: " +
+                    cert.d + "ca.pem, crl_file: " + cert.d + "crl.pem}"));
+    CHECK(connect_error(p.dsn("x")).empty());
+    cert.revoke("server");  // seen without being told
+    CHECK(p.logs("reload: done", Seconds(15)));
+    CHECK(eventually(
+        [&] {
+            cluster().terminate_backends("scram_user");
+            return contains(connect_error(p.dsn("x")), "could not connect to the server");
+        },
+        Seconds(15)));
+    cert.make("server", "ca");  // for those who come after
+    cert.give_key_to_postgres("server");
+    cluster().reload();
 }
 
 TEST_CASE("channel binding: require is met by SCRAM over TLS, and by nothing else (S21)") {
@@ -215,11 +279,13 @@ TEST_CASE("no core of the process is ever written: its memory holds secrets (S14
 }
 
 TEST_CASE(
-    "auth_query: secrets from the server, VALID UNTIL heeded, strangers like wrong passwords") {
+    "auth_query: secrets from the server, VALID UNTIL heeded, strangers like wrong passwords (S08, "
+    "S09, S10)") {
     auto db = cluster().connect();
     db.run("CREATE ROLE asker LOGIN SUPERUSER PASSWORD 'asking'");
     db.run("CREATE ROLE found LOGIN PASSWORD 'secret'");
     db.run("CREATE ROLE expired LOGIN PASSWORD 'secret' VALID UNTIL '2001-01-01'");
+    db.run("CREATE ROLE ancient LOGIN PASSWORD 'secret' VALID UNTIL '-infinity'");
     db.run("CREATE ROLE endless LOGIN PASSWORD 'secret' VALID UNTIL 'infinity'");
     db.run("CREATE ROLE nologin PASSWORD 'secret'");
     db.run("CREATE ROLE nothing LOGIN");
@@ -231,7 +297,21 @@ TEST_CASE(
     db.run(
         "INSERT INTO evil.pg_authid VALUES ('nothing', 'md5' || md5('secretnothing'), NULL, "
         "true); GRANT USAGE ON SCHEMA evil TO public; GRANT SELECT ON evil.pg_authid TO public");
-    db.run("ALTER ROLE asker SET search_path = evil");
+    for (const char* twin :
+         {"clock_timestamp() RETURNS timestamptz", "isfinite(timestamptz) RETURNS boolean",
+          "date_part(text, interval) RETURNS float8", "same(name, name) RETURNS boolean",
+          "less(timestamptz, timestamptz) RETURNS interval"}) {
+        const std::string head(twin);
+        const auto type = head.substr(head.rfind(' ') + 1);
+        db.run("CREATE FUNCTION evil." + head +
+               " LANGUAGE plpgsql AS $$BEGIN INSERT INTO evil.seen VALUES (1); RETURN NULL::" +
+               type + "; END$$");
+    }
+    db.run("CREATE OPERATOR evil.= (LEFTARG = name, RIGHTARG = name, FUNCTION = evil.same)");
+    db.run(
+        "CREATE OPERATOR evil.- (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = "
+        "evil.less)");
+    db.run("ALTER ROLE asker SET search_path = evil, pg_catalog");
     cluster().set_hba(
         "local all all trust\nhost all asker 127.0.0.1/32 scram-sha-256\n"
         "host all all 127.0.0.1/32 trust\n");
@@ -251,18 +331,135 @@ TEST_CASE(
         CHECK(login("endless", "secret").empty());
         CHECK(login("it\\'s \\\\ \"x", "secret").empty());
     }
-    for (const char* user : {"found", "expired", "nologin", "nothing", "ghost", "\\' OR 1=1--"}) {
+    for (const char* user :
+         {"found", "expired", "ancient", "nologin", "nothing", "ghost", "\\' OR 1=1--"}) {
         INFO(std::string(user));
         CHECK(contains(login(user, "wrong"), "password authentication failed for user"));
     }
-    for (const char* user : {"expired", "nologin", "nothing", "ghost"})
+    for (const char* user : {"expired", "ancient", "nologin", "nothing", "ghost"})
         CHECK(contains(login(user, "secret"), "password authentication failed for user"));
     CHECK(contains(login("nothing", "secret", "options='-c search_path=evil'"),
                    "password authentication failed"));
+    CHECK(db.value("SELECT count(*) FROM evil.seen") == "0");
     // A password changed meanwhile: the remembered one is asked for again once it did not fit.
     db.run("ALTER ROLE found PASSWORD 'changed'");
     CHECK(eventually([&] { return login("found", "changed").empty(); }));
     CHECK(!login("found", "secret").empty());
+}
+
+TEST_CASE("a password that was valid and is remembered ends when the server says so (S09)") {
+    auto db = cluster().connect();
+    cluster().set_hba("local all all trust\nhost all all 127.0.0.1/32 trust\n");
+    Proxy p(cluster(),
+            {{{"auth",
+               "{method: scram-sha-256, query_user: postgres, query_password_file: none, "
+               "query_ttl: 1h}"}},
+             {{"none", "none\n"}},
+             {},
+             0});
+    const auto error = [&] { return connect_error(p.dsn("soon", "app", "password=secret")); };
+    db.run(
+        "DO $$BEGIN EXECUTE format('CREATE ROLE soon LOGIN PASSWORD %L VALID UNTIL %L', 'secret', "
+        "now() + '2s'); END$$");
+    CHECK(error().empty());  // its keys are in the pool from here on
+    CHECK(eventually([&] { return !error().empty(); }));
+    CHECK(db.value("SELECT clock_timestamp() >= rolvaliduntil FROM pg_authid WHERE rolname = "
+                   "'soon'") == "t");
+    for (int i = 0; i < 3; ++i) CHECK(contains(error(), "password authentication failed"));
+}
+
+TEST_CASE("many users who log in at the same time are never taken for one another (S26)") {
+    constexpr int kUsers = 12;
+    auto db = cluster().connect();
+    db.run("CREATE ROLE matrix_asker LOGIN SUPERUSER");
+    for (int i = 0; i < kUsers; ++i)
+        db.run("CREATE ROLE matrix" + std::to_string(i) + " LOGIN PASSWORD 'secret" +
+               std::to_string(i) + "'");
+    cluster().set_hba("local all all trust\nhost all all 127.0.0.1/32 trust\n");
+    Proxy p(cluster(), {{{"auth",
+                          "{method: scram-sha-256, query_user: matrix_asker, query_password_file: "
+                          "none, query_ttl: 50ms}"}},
+                        {{"none", "none\n"}},
+                        {},
+                        0});
+    std::mutex mutex;
+    std::set<std::string> wrong;
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 6; ++t)
+        threads.emplace_back([&, t] {
+            std::mt19937 random(static_cast<unsigned>(t));
+            for (int n = 0; n < 50; ++n) {
+                const auto user = random() % kUsers;
+                const auto secret = n % 2 == 0 ? user : random() % kUsers;
+                const auto error = connect_error(p.dsn("matrix" + std::to_string(user), "app",
+                                                       "password=secret" + std::to_string(secret)));
+                const bool as_it_should =
+                    user == secret
+                        ? error.empty()
+                        : contains(error, "password authentication failed for user \"matrix" +
+                                              std::to_string(user) + "\"");
+                const std::scoped_lock lock(mutex);
+                if (!as_it_should) wrong.insert(error);
+            }
+        });
+    for (auto& t : threads) t.join();
+    CHECK_MESSAGE(wrong.empty(), (wrong.empty() ? "" : *wrong.begin()));
+}
+
+TEST_CASE("whatever a user is called, the server is asked by parameter only (S31)") {
+    std::mutex mutex;
+    std::set<std::string> texts, names;
+    MockServer asked([&](MockConnection& c) {
+        if (!c.login()) return;
+        while (const auto m = c.read()) {
+            std::string out;
+            const std::scoped_lock lock(mutex);
+            switch (m->type) {
+                case 'Q': out = reply::complete("SET") + reply::ready(); break;
+                case 'P':
+                    texts.insert(m->body);
+                    out = msg::frame('1');
+                    break;
+                case 'B':
+                    names.insert(m->body);
+                    out = msg::frame('2');
+                    break;
+                case 'D': out = msg::frame('n'); break;
+                case 'E': out = reply::complete("SELECT 0"); break;
+                case 'S': out = reply::ready(); break;
+                default: break;
+            }
+            c.send(out);
+        }
+    });
+    Proxy p({{{"auth", "{method: scram-sha-256, query_user: asker, query_password_file: pw}"},
+              {"control", ""},
+              {"databases", "{app: {host: 127.0.0.1, port: " + std::to_string(asked.port()) +
+                                ", tls: {mode: disable}}}"}},
+             {{"pw", "pw\n"}},
+             {},
+             0});
+    std::vector<std::string> users{"' OR 1=1--", "\";", "\\", "$1", "a'); DROP TABLE pg_authid;--"};
+    std::mt19937 random(7);
+    while (users.size() < 200) {
+        std::string name;
+        while (name.size() < 12) name += static_cast<char>(1 + random() % 255);
+        users.push_back(name);
+    }
+    for (const auto& user : users) {
+        RawClient c(p.port());
+        c.send(msg::startup({{"user", user}, {"database", "app"}}));
+        CHECK(c.read().type == 'R');  // asked for a password as anybody is
+    }
+    const std::scoped_lock lock(mutex);
+    CHECK(texts.size() == 1);
+    for (const auto& user : users) {
+        CHECK(std::any_of(names.begin(), names.end(),
+                          [&](const auto& bound) { return contains(bound, user); }));
+        CHECK(std::none_of(texts.begin(), texts.end(), [&](const auto& text) {
+            return user != "$1" && user.size() > 2 && contains(text, user);
+        }));
+    }
 }
 
 TEST_CASE("direct TLS is spoken to a server that understands it, and to no other") {

@@ -113,6 +113,44 @@ TEST_CASE("what a session sets it keeps, and no other session sees it, during or
     }
 }
 
+TEST_CASE("what is carried arrives byte by byte, however it is written (S32)") {
+    Cluster::shared().connect().run("CREATE TABLE bystander (n int)");
+    Proxy p(Cluster::shared(), {{{"pool", "{min_size: 0, max_size: 1}"}}, {}, {}, 0});
+    auto other = RawClient::login(p.port());
+    const std::vector<std::string> values{"'",
+                                          "\\'",
+                                          "''; DROP TABLE bystander;--",
+                                          "\\",
+                                          "\\\\'\\",
+                                          "a\nb\r\tc",
+                                          "$$x$$",
+                                          "E'\\x27'; DROP TABLE bystander;--",
+                                          "\"",
+                                          "\xc3\xa4\xe2\x82\xac",
+                                          std::string(65536, '\'')};
+    for (const bool standard : {true, false})
+        for (const auto& value : values) {
+            auto c = RawClient::login(p.port());
+            if (!standard) c.ask(msg::query("SET standard_conforming_strings = off"));
+            const auto set = c.ask(msg::parse("", "SELECT set_config('my.value', $1, false)") +
+                                   msg::bind("", "", {value}) + msg::execute() + msg::sync());
+            REQUIRE(error_of(set).message == "");
+            for (int i = 0; i < 2; ++i) {  // away from the one server connection, and back
+                CHECK(ask(other, "SELECT coalesce(current_setting('my.value', true), '')") == "");
+                CHECK(ask(c, "SELECT current_setting('my.value')") == value);
+                CHECK(ask(c, "SHOW standard_conforming_strings") == (standard ? "on" : "off"));
+            }
+        }
+    // The same from the start-up packet on.
+    for (const auto& value : values) {
+        if (value.size() > 8000) continue;
+        auto c = RawClient::login(p.port(), "app", "app", {{"my.value", value}});
+        ask(other, "SELECT 1");
+        CHECK(ask(c, "SELECT current_setting('my.value')") == value);
+    }
+    CHECK(ask(other, "SELECT count(*) FROM bystander") == "0");
+}
+
 TEST_CASE("a role taken on is nobody else's, and ends with its session (S30)") {
     auto admin = Cluster::shared().connect();
     admin.run("CREATE ROLE low; GRANT low TO app");

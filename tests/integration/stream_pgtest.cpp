@@ -161,7 +161,7 @@ TEST_CASE("commits that are visible before they are written out are seen, too") 
     }
 }
 
-TEST_CASE("a proxy that dies leaves no slot behind") {
+TEST_CASE("a proxy that dies leaves no slot behind (S41)") {
     setup("CREATE TABLE dies(n int); INSERT INTO dies VALUES (0)");
     const auto before = slots();
     auto p = std::make_unique<Proxy>(cluster(), options());

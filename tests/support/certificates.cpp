@@ -34,6 +34,16 @@ void Certificates::make(const std::string& name, const std::string& ca) const {
     shell("chmod 600 " + n + ".key");
 }
 
+void Certificates::revoke(const std::string& name) const {
+    write_file(d + "ca.conf", "[ca]\ndefault_ca=d\n[d]\ndatabase=" + d +
+                                  "index\ndefault_md=sha256\ndefault_crl_days=2\n");
+    const auto ca =
+        "openssl ca -config " + d + "ca.conf -cert " + d + "ca.pem -keyfile " + d + "ca.key ";
+    shell("touch " + d + "index");
+    if (!name.empty()) shell(ca + "-revoke " + d + name + ".pem");
+    shell(ca + "-gencrl -out " + d + "crl.pem");
+}
+
 void Certificates::give_key_to_postgres(const std::string& name) const {
     shell("if [ $(id -u) = 0 ]; then chown postgres " + d + name + ".key; fi");
 }

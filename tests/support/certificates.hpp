@@ -13,6 +13,8 @@ struct Certificates {
     Certificates();
     /// Certificate `name`.pem and key `name`.key, made out by `ca`.
     void make(const std::string& name, const std::string& ca) const;
+    /// crl.pem: the list by `ca` of what it has revoked so far, with `name` added if there is one.
+    void revoke(const std::string& name = {}) const;
     /// A test that runs as root runs its PostgreSQL as another user, who has to read the key.
     void give_key_to_postgres(const std::string& name) const;
     /// Flow text for the section `listen`.

@@ -29,12 +29,13 @@ enum class TlsNegotiation : std::uint8_t { postgres, direct };
 
 struct TlsServerSide {  // towards clients
     TlsMode mode = TlsMode::disable;
-    std::string cert_file, key_file, ca_file;
+    std::string cert_file, key_file, ca_file, crl_file;
+    std::string ciphers, suites;  // of TLS 1.2, of TLS 1.3; empty: OpenSSL's choice
 };
 
 struct TlsClientSide {  // towards servers
     TlsMode mode = TlsMode::prefer;
-    std::string ca_file, cert_file, key_file;
+    std::string ca_file, crl_file, cert_file, key_file;
     TlsNegotiation negotiation = TlsNegotiation::postgres;
     ChannelBindingOption channel_binding = ChannelBindingOption::prefer;
     friend bool operator==(const TlsClientSide&, const TlsClientSide&) = default;

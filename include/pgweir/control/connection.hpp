@@ -30,7 +30,7 @@ struct Target {
     std::string user;
     std::string password;  // empty: none
     config::TlsMode tls_mode = config::TlsMode::prefer;
-    std::string tls_ca_file, tls_cert_file, tls_key_file;
+    std::string tls_ca_file, tls_crl_file, tls_cert_file, tls_key_file;
     bool require_channel_binding = false;
     bool replication = false;  // a walsender of that database
 };

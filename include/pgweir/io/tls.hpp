@@ -25,6 +25,9 @@ struct TlsServerOptions {
     std::string
         ca_file;  // whom to believe about client certificates; empty: they are not asked for
     bool require_client_cert = false;  // verify-ca, verify-full; needs ca_file
+    std::string crl_file;  // PEM lists of revoked certificates; empty: none is looked at
+    std::string ciphers;   // of TLS 1.2, in OpenSSL's words; empty: OpenSSL's choice
+    std::string suites;    // of TLS 1.3, names with colons between; empty: OpenSSL's choice
 };
 
 enum class TlsVerify : std::uint8_t {
@@ -39,6 +42,7 @@ struct TlsClientOptions {
     std::string host;     // name or address for verify-full and SNI (no SNI for addresses)
     std::string cert_file, key_file;  // to prove ourselves with; empty: nothing
     bool alpn = false;                // offer "postgresql", as direct TLS demands (PostgreSQL 17)
+    std::string crl_file;             // as of the server side; where verify is not none
 };
 
 class TlsContext {
@@ -100,6 +104,8 @@ class TlsStream {
     std::string description() const;
     /// Of the peer's certificate, in the form of RFC 2253; empty: it showed none.
     std::string peer_subject() const;
+    /// An earlier session was taken up again by its ticket, without certificates.
+    bool resumed() const noexcept;
     /// The peer has shown a certificate, and it was found good.
     bool peer_verified() const noexcept;
     /// The hash of the server's certificate, ours or the peer's, that SCRAM's channel binding

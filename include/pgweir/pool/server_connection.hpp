@@ -13,6 +13,7 @@
 #include "pgweir/auth/server_login.hpp"
 #include "pgweir/base/intrusive_list.hpp"
 #include "pgweir/io/socket.hpp"
+#include "pgweir/pool/cancel.hpp"
 #include "pgweir/pool/server_link.hpp"
 #include "pgweir/pool/shared_pool.hpp"
 #include "pgweir/wire/messages.hpp"
@@ -89,6 +90,7 @@ class ServerConnection final : public ServerLink, public io::Watcher, public io:
     const PoolConfig& config() const noexcept { return *config_; }
     const auth::ServerLogin& login() const noexcept { return login_; }
     const io::Address& address() const noexcept { return address_; }
+    CancelTarget cancel_target() const;
     io::Socket& socket() noexcept { return socket_; }
     Pool& pool() noexcept { return *pool_; }
     ServerUser* user() noexcept { return user_; }

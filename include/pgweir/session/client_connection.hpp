@@ -189,6 +189,7 @@ class ClientConnection final : public io::Watcher,
     void on_settings(base::Result<pool::Parameters> parameters, const pool::ServerFailure& why);
     void start_session(const pool::Parameters& parameters, pool::ServerLink* server);
     void serve();
+    LoginTarget& find_target();
     void refuse(std::string_view sqlstate, std::string_view message, std::string_view detail = {});
     void refuse(const pool::ServerFailure& why);
     void drop_proof() noexcept;

@@ -2,6 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <set>
+#include <sstream>
+
 #include "support.hpp"
 
 using namespace pgweir;
@@ -215,6 +219,63 @@ TEST_CASE("only an admin may reload, and errors are told") {
     CHECK(failed.types == "E");
     CHECK(failed.error.at('D') == "a.yaml:3:1: first\na.yaml:9:2: second");
     CHECK(failed.error.at('S') == "ERROR");
+}
+
+TEST_CASE("every command has its right: a new one is refused to all until it stands here (S07)") {
+    TestConsole t;
+    const std::set<std::string> for_stats_users{"SHOW HELP",
+                                                "SHOW CONFIG",
+                                                "SHOW DATABASES",
+                                                "SHOW POOLS",
+                                                "SHOW CLIENTS",
+                                                "SHOW SERVERS",
+                                                "SHOW USERS",
+                                                "SHOW VERSION",
+                                                "SHOW STATE",
+                                                "SHOW LISTS",
+                                                "SHOW MEM",
+                                                "SHOW STATS",
+                                                "SHOW STATS_TOTALS",
+                                                "SHOW STATS_AVERAGES",
+                                                "SHOW TOTALS",
+                                                "SHOW CACHE",
+                                                "SHOW CACHE QUERIES",
+                                                "SHOW CACHE RELATIONS",
+                                                "SHOW CACHE GUARANTEE",
+                                                "SHOW QUERIES",
+                                                "SHOW ADVICE",
+                                                "SET key = arg"};
+    const std::set<std::string> for_admins{"SHOW HBA",       "RELOAD",
+                                           "RESET QUERIES",  "INVALIDATE TABLE t",
+                                           "INVALIDATE ALL", "INVALIDATE QUERY 0123456789abcdef"};
+    std::set<std::string> told;
+    std::istringstream help(t.run("show help").notice.at('D'));
+    for (std::string line; std::getline(help, line);) {
+        const auto verb = line.substr(0, line.find(' '));
+        std::istringstream topics(line.substr(std::min(line.size(), verb.size() + 1)));
+        if (verb == line) told.insert(line);
+        for (std::string topic; std::getline(topics, topic, '|');)
+            told.insert(verb + " " +
+                        (topic == "TABLE name"          ? "TABLE t"
+                         : topic == "QUERY fingerprint" ? "QUERY 0123456789abcdef"
+                                                        : topic));
+    }
+    auto known = for_stats_users;
+    known.insert(for_admins.begin(), for_admins.end());
+    CHECK(told == known);
+    for (const bool extended : {false, true}) {
+        for (const auto& command : for_stats_users) {
+            const auto r = t.run(command, {.admin = false, .extended = extended});
+            CHECK_MESSAGE(r.error.count('C') == 0, command);
+        }
+        for (const auto& command : for_admins)
+            for (const auto& text : {command, "show state; " + command, " /* x */ " + command}) {
+                if (extended && text.starts_with("show")) continue;  // several are no statement
+                const auto r = t.run(text, {.admin = false, .extended = extended});
+                CHECK_MESSAGE(r.error.at('C') == "42501", text);
+            }
+    }
+    CHECK(t.reloads == 0);
 }
 
 TEST_CASE("the answer comes when the workers have answered, once") {

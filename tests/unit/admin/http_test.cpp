@@ -136,7 +136,7 @@ TEST_CASE_FIXTURE(Fixture, "workers that do not answer in two seconds are told, 
     CHECK(get("/metrics").find("pgbouncer_up 0\n") != std::string::npos);
 }
 
-TEST_CASE_FIXTURE(Fixture, "other paths and methods are refused") {
+TEST_CASE_FIXTURE(Fixture, "other paths and methods are refused (S42)") {
     CHECK(get("/").starts_with("HTTP/1.1 404"));
     CHECK(get("/metricsx").starts_with("HTTP/1.1 404"));
     CHECK(get("/../../etc/passwd").starts_with("HTTP/1.1 404"));
@@ -160,7 +160,7 @@ TEST_CASE_FIXTURE(Fixture, "a connection is kept for a next request") {
     }
 }
 
-TEST_CASE_FIXTURE(Fixture, "garbage and endless requests end, and others are served") {
+TEST_CASE_FIXTURE(Fixture, "garbage and endless requests end, and others are served (S42)") {
     ask("\x16\x03\x01\x02 no HTTP\r\n\r\n");
     ask(std::string(100'000, 'x'));
     ask("GET /" + std::string(20'000, 'a') + " HTTP/1.1\r\n\r\n");
@@ -171,7 +171,7 @@ TEST_CASE_FIXTURE(Fixture, "garbage and endless requests end, and others are ser
     CHECK(get("/livez").starts_with("HTTP/1.1 200"));
 }
 
-TEST_CASE_FIXTURE(Fixture, "clients that send slowly hold nobody up for long") {
+TEST_CASE_FIXTURE(Fixture, "clients that send slowly hold nobody up for long (S42)") {
     std::vector<Socket> slow;
     for (int i = 0; i < 8; ++i) {
         slow.emplace_back(server.port());

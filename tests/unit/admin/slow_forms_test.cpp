@@ -237,7 +237,7 @@ TEST_CASE("parameters are shown as text, NULL, numbers, or digits, and what is c
     CHECK(parameters_text(torn, {}) == "parameters: $1 = 'first'...");
 }
 
-TEST_CASE("a statement with a redacted word shows no constant, no parameter and no message") {
+TEST_CASE("a statement with a redacted word shows no constant, no parameter and no message (S36)") {
     auto q = slow("ALTER ROLE joe PassWord 'sesame' -- why");
     q.bind = bind_of({"sesame"});
     q.error = "sesame is too short";

@@ -137,7 +137,7 @@ TEST_CASE("an extended statement says execute and its name") {
     CHECK(!line.contains("remote_port"));
 }
 
-TEST_CASE("hostile text is one valid line of JSON without control characters") {
+TEST_CASE("hostile text is one valid line of JSON without control characters (S35)") {
     std::string every;
     for (int c = 1; c < 256; ++c) every += static_cast<char>(c);
     for (const auto& text : {every, std::string("a\nb\r\0c", 6),

@@ -158,7 +158,7 @@ TEST_CASE("method md5 asks for SCRAM where the secret is one") {
     CHECK(log_in(ClientMethod::md5, "hash", "pencil").codes == std::vector<std::uint32_t>{5, 0});
 }
 
-TEST_CASE("nobody tells an unknown user from a wrong password") {
+TEST_CASE("nobody tells an unknown user from a wrong password (S19, S34)") {
     for (const auto method : {ClientMethod::md5, ClientMethod::scram_sha_256}) {
         const auto known = log_in(method, "plain", "wrong");
         for (const char* user : {"ghost", "none", "hash"}) {
@@ -264,7 +264,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("every other message type is a breach of protocol in every phase") {
+TEST_CASE("every other message type is a breach of protocol in every phase (S11)") {
     for (int type = 0; type < 256; ++type) {
         if (type == 'p') continue;
         ClientLogin logins[4] = {{}, {}, at_sasl(false), at_sasl(true)};
@@ -280,7 +280,7 @@ TEST_CASE("every other message type is a breach of protocol in every phase") {
     }
 }
 
-TEST_CASE("malformed SASLInitialResponses are breaches of protocol") {
+TEST_CASE("malformed SASLInitialResponses are breaches of protocol (S04)") {
     const std::string first = "n,,n=,r=abc";
     const auto n = static_cast<std::uint32_t>(first.size());
     std::vector<std::string> bad = {
@@ -331,4 +331,30 @@ TEST_CASE("what comes after the end changes nothing") {
     const auto message = login.failure().message;
     CHECK(login.feed('Q', "x").status == Status::rejected);
     CHECK(login.failure().message == message);
+}
+
+TEST_CASE("who comes in is decided by method, kind of secret and password alone (S15)") {
+    const auto secrets =
+        store("\"plain\" \"pencil\"\n\"md5\" \"" + auth::md5_secret("pencil", "md5") +
+              "\"\n\"scram\" \"" + kScramOfPencil + "\"\n\"empty\" \"\"\n");
+    // What a client could type: the password, another, nothing, and the secrets as they are stored.
+    const std::vector<std::string> passwords{"pencil", "wrong", "",
+                                             auth::md5_secret("pencil", "md5"), kScramOfPencil};
+    int accepted = 0;
+    for (const auto method : {ClientMethod::md5, ClientMethod::scram_sha_256})
+        for (const std::string user : {"plain", "md5", "scram", "empty", "nobody"})
+            for (const auto& password : passwords)
+                for (const auto& from : {secrets, auth::UserStorePtr()}) {
+                    CAPTURE(user);
+                    CAPTURE(password);
+                    const bool can = from != nullptr && user != "empty" && user != "nobody" &&
+                                     (method == ClientMethod::md5 || user != "md5");
+                    const auto o = log_in(method, user, password, from);
+                    CHECK((o.status == Status::accepted) == (can && password == "pencil"));
+                    if (o.status == Status::accepted)
+                        ++accepted;
+                    else
+                        check_wrong_password(o, user);
+                }
+    CHECK(accepted == 5);
 }

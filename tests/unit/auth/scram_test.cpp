@@ -244,7 +244,7 @@ TEST_CASE("no client-final that differs in one byte from the right one is accept
     }
 }
 
-TEST_CASE("server-first messages that are not to be accepted are refused before any work") {
+TEST_CASE("server-first messages that are not to be accepted are refused before any work (S05)") {
     const std::string r = "r=mineTHEIRS";
     const std::string bad[] = {
         "",

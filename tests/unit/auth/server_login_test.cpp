@@ -158,7 +158,7 @@ TEST_CASE("the password is sent in clear when it is asked for and may be") {
     CHECK(login.feed('R', request(0)).status == Status::need_more);
 }
 
-TEST_CASE("no byte of the password leaves for a method that is not allowed") {
+TEST_CASE("no byte of the password leaves for a method that is not allowed (S22)") {
     auto o = options();
     o.may_send_cleartext = false;
     ServerLogin clear;
@@ -259,7 +259,7 @@ TEST_CASE("SCRAM with a server that knows the password leads to ready, and leave
           Status::need_more);
 }
 
-TEST_CASE("a server that accepts before it has proven itself is refused") {
+TEST_CASE("a server that accepts before it has proven itself is refused (S22)") {
     auto first = started();
     first.feed('R', kOffer);
     CHECK(first.feed('R', request(0)).status == Status::failed);
@@ -283,7 +283,7 @@ TEST_CASE("a server that proves itself wrongly is refused") {
     }
 }
 
-TEST_CASE("SCRAM is chosen wherever it stands in the list, PLUS never") {
+TEST_CASE("SCRAM is chosen wherever it stands in the list, PLUS never (S23)") {
     const auto offer = [](std::initializer_list<std::string_view> names) {
         auto body = request(10);
         for (const auto n : names) base::append_cstring(body, n);

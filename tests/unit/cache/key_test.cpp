@@ -38,7 +38,7 @@ std::string key_of(const KeyParts& parts) {
 
 }  // namespace
 
-TEST_CASE("two requests have the same key exactly if they mean the same") {
+TEST_CASE("two requests have the same key exactly if they mean the same (S39)") {
     std::mt19937_64 random(7);
     std::map<std::string, Meaning> by_key;
     std::map<Meaning, std::string> by_meaning;

@@ -71,7 +71,7 @@ TEST_CASE("an entry ends with its time") {
     CHECK(b.w.db.stats().read().entries == 0);
 }
 
-TEST_CASE("equal hashes of different keys are different entries") {
+TEST_CASE("equal hashes of different keys are different entries (S39)") {
     Bench b;
     const base::Hash128 same{42, 42};
     const auto snapshot = b.w.capture({1});

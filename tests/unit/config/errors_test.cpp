@@ -38,7 +38,8 @@ TEST_CASE("unknown names get the nearest known one") {
         {"databases: {a: {pool: {mod: x}}}\n", "unknown key \"databases.a.pool.mod\""},
         {"databases: {a: {cache: {enabled: true}}}\n", "unknown key \"databases.a.cache\""},
         {"databases: {a: {tls: {certificate: x}}}\n",
-         "expected one of ca_file, cert_file, channel_binding, key_file, mode, negotiation"},
+         "expected one of ca_file, cert_file, channel_binding, crl_file, key_file, mode, "
+         "negotiation"},
         {"qqqqqqqqqq: 1\n", "expected one of admin, auth, cache"},
         {"pool.mode: session\n", "expected maps inside each other"},
         {"pool: {mode: session, tls.mode: x}\n", "expected maps inside each other"},
@@ -254,10 +255,11 @@ TEST_CASE("a file that is named has to be readable, and a secret has to be one")
     CHECK(has(with(folder.write("newline", "\n")), "is empty"));
     CHECK(has(with(folder.write("zero", std::string("a\0b", 3))), "zero byte"));
     CHECK(has(with(folder.write("big", std::string(65537, 'x'))), "more than 64 KiB"));
-    const auto errors =
-        bad("listen: {tls: {cert_file: a, key_file: b, ca_file: c}}\n"
-            "auth: {users_file: d, hba_file: e}\ndatabases: {x: {tls: {ca_file: f}}}\n");
-    for (const auto* name : {"\"a\"", "\"b\"", "\"c\"", "\"d\"", "\"e\"", "\"f\""})
+    const auto errors = bad(
+        "listen: {tls: {cert_file: a, key_file: b, ca_file: c, crl_file: g}}\n"
+        "auth: {users_file: d, hba_file: e}\ndatabases: {x: {tls: {ca_file: f, crl_file: h}}}\n");
+    for (const auto* name :
+         {"\"a\"", "\"b\"", "\"c\"", "\"d\"", "\"e\"", "\"f\"", "\"g\"", "\"h\""})
         CHECK(has(errors, std::string(name) + " cannot be read: "));
 }
 

@@ -25,7 +25,7 @@ TEST_CASE("errors in the shape of the file are told at their place") {
          "\"mode\"?"},
         {"listen:\n  tls:\n    certfile: x\n",
          "c.yaml:3:5: unknown key \"listen.tls.certfile\"; expected one of ca_file, cert_file, "
-         "key_file, mode; did you mean \"cert_file\"?"},
+         "ciphers, crl_file, key_file, mode, suites; did you mean \"cert_file\"?"},
         {"log: {level: info}\nlogs: {}\n",
          "c.yaml:2:1: unknown key \"logs\"; expected one of admin, auth, cache, control, "
          "databases, "

@@ -134,7 +134,7 @@ TEST_CASE("what is odd is not understood and is its own shape") {
     CHECK(scan_text("SELECT 'a").shape == scan_text("SELECT 'a").shape);
 }
 
-TEST_CASE("no raw text can pass for the shape of another") {
+TEST_CASE("no raw text can pass for the shape of another (S47)") {
     // The shape's own bytes, given as text: control characters are not lexed, and hash otherwise.
     CHECK_FALSE(scan_text("select \x01").shape == scan_text("SELECT 1").shape);
     CHECK_FALSE(scan_text("select \x04").shape == scan_text("SELECT 'a'").shape);
@@ -244,7 +244,7 @@ bool same_verdict(const Verdict& a, const Verdict& b) {
 }
 }  // namespace
 
-TEST_CASE("texts of equal shape have equal verdicts unless these say otherwise") {
+TEST_CASE("texts of equal shape have equal verdicts unless these say otherwise (S47)") {
     std::mt19937 random(4711);
     for (const std::string_view sql :
          {"select * from t where id = # and b = ~ limit #",
