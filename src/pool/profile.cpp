@@ -81,8 +81,16 @@ ProfilePtr intern_profile(Settings settings) {
 
 // E'' with quotes and backslashes doubled means the same whatever standard_conforming_strings is.
 void append_literal(std::string& sql, std::string_view value) {
+    // In SJIS, BIG5, GBK and the like a backslash may be the second half of a character, and ours
+    // behind it would then escape the quote. A quote is no half in any of them.
+    const bool ascii =
+        std::all_of(value.begin(), value.end(), [](char c) { return (c & 0x80) == 0; });
     sql += "E'";
     for (const char c : value) {
+        if (c == '\\' && !ascii) {
+            sql += "' OPERATOR(pg_catalog.||) pg_catalog.chr(92) OPERATOR(pg_catalog.||) E'";
+            continue;
+        }
         if (c == '\'' || c == '\\') sql += c;
         sql += c;
     }

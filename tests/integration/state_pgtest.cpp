@@ -148,6 +148,14 @@ TEST_CASE("what is carried arrives byte by byte, however it is written (S32)") {
         ask(other, "SELECT 1");
         CHECK(ask(c, "SELECT current_setting('my.value')") == value);
     }
+    // Half a character of SJIS eats a backslash, whether that is the value's own or an escape.
+    const std::string half = "\x95\\'); DROP TABLE bystander; SELECT ('";
+    for (int i = 0; i < 2; ++i) try {
+            auto c = RawClient::login(p.port(), "app", "app",
+                                      {{"client_encoding", "SJIS"}, {"my.value", half}});
+            c.ask(msg::query("SELECT 1"));
+        } catch (const std::runtime_error&) {  // refused: no text in the server's encoding
+        }
     CHECK(ask(other, "SELECT count(*) FROM bystander") == "0");
 }
 

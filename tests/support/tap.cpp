@@ -76,8 +76,8 @@ bool Tap::pass(int from, int to, std::string* record) {
         record->append(buffer.data(), static_cast<std::size_t>(n));
     }
     for (ssize_t sent = 0; sent < n;) {
-        const auto now = ::send(to, buffer.data() + sent, static_cast<std::size_t>(n - sent),
-                                MSG_NOSIGNAL);
+        const auto now =
+            ::send(to, buffer.data() + sent, static_cast<std::size_t>(n - sent), MSG_NOSIGNAL);
         if (now <= 0) return false;
         sent += now;
     }

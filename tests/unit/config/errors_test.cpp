@@ -174,6 +174,11 @@ TEST_CASE("settings that do not fit each other are told where they are") {
         {"listen: {tls: {mode: allow, cert_file: /etc/passwd}}\n", "needs a certificate"},
         {"listen: {tls: {mode: verify-ca, cert_file: /etc/passwd, key_file: /etc/passwd}}\n",
          "expected listen.tls.ca_file"},
+        {"listen: {tls: {mode: require, cert_file: /etc/passwd, key_file: /etc/passwd, crl_file: "
+         "/etc/passwd}}\n",
+         "listen.tls.crl_file: revokes certificates nobody is asked for"},
+        {"databases: {a: {tls: {mode: require, crl_file: /etc/passwd}}}\n",
+         "databases.a.tls.crl_file: is of no use where nothing is verified"},
         {"listen: {host: db.example.org}\n", "\"db.example.org\" is no address"},
         {"listen: {host: 1.2.3}\n", "is no address"},
         {"auth: {method: scram-sha-256}\n", "expected auth.users_file"},

@@ -153,8 +153,9 @@ inline std::shared_ptr<TlsContext> context(base::Result<std::shared_ptr<TlsConte
     return *std::move(r);
 }
 
-inline std::shared_ptr<TlsContext> verifying(const std::string& host, TlsVerify verify = TlsVerify::full,
-                                      const std::string& ca = "ca") {
+inline std::shared_ptr<TlsContext> verifying(const std::string& host,
+                                             TlsVerify verify = TlsVerify::full,
+                                             const std::string& ca = "ca") {
     TlsClientOptions o;
     o.verify = verify;
     o.ca_file = folder().certificate(ca);
@@ -213,7 +214,8 @@ inline std::string error_of(const base::Result<std::shared_ptr<TlsContext>>& r) 
     return r ? "" : r.error();
 }
 
-inline bool accepts(const std::shared_ptr<TlsContext>& client, const std::string& server_name = "server") {
+inline bool accepts(const std::shared_ptr<TlsContext>& client,
+                    const std::string& server_name = "server") {
     Pair p(context(TlsContext::server(folder().server(server_name))), client);
     return p.handshake();
 }
