@@ -42,7 +42,7 @@ void warn_if_open(const std::string& path) {
     struct stat s {};
     if (path.empty() || stat(path.c_str(), &s) != 0 || (s.st_mode & S_IRWXO) == 0) return;
     base::log_warning(base::printable(path) +
-                      " holds secrets and is open to every user of the system; chmod o-rwx");
+                      " can be read by every user of the system; chmod o-rwx");
 }
 
 class Loading {

@@ -44,8 +44,9 @@ std::vector<std::string> fields_of(const Config& c) {
     const auto& [file, listen, workers, databases, by_name, control, auth, pool, timeouts, limits,
                  cache, slow_log, queries, log, admin, http] = c;
     const auto& [host, port, unix_dir, balancers, tls] = listen;
-    const auto& [mode, cert, key, ca] = tls;
-    f.all(host, port, unix_dir, balancers, mode, cert, key, ca, workers, control);
+    const auto& [mode, cert, key, ca, crl, ciphers, suites] = tls;
+    f.all(host, port, unix_dir, balancers, mode, cert, key, ca, crl, ciphers, suites, workers,
+          control);
     const auto& [method, users_file, hba_file, ident_file, query_login, question, query_database,
                  query_ttl, remote_trust] = auth;
     const auto& [query_user, query_file, query_password] = query_login;
@@ -78,8 +79,8 @@ std::vector<std::string> fields_of(const Config& c) {
 std::vector<std::string> fields_of(const Database& d) {
     Fields f;
     const auto& [name, host, port, dbname, login, tls, pool, control] = d;
-    const auto& [mode, ca, cert, key, negotiation, binding] = tls;
-    f.all(host, port, dbname, login, mode, ca, cert, key, negotiation, binding, pool, control);
+    const auto& [mode, ca, crl, cert, key, negotiation, binding] = tls;
+    f.all(host, port, dbname, login, mode, ca, crl, cert, key, negotiation, binding, pool, control);
     return f.texts;
 }
 
