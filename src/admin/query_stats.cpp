@@ -151,6 +151,8 @@ struct QueryStats::State {
     std::unordered_map<std::string, std::uint32_t> group_numbers;
     // What was gathered.
     std::mutex mutex;
+    std::vector<std::string> hidden_words{"password"};
+    bool all_hidden = false;
     std::unordered_map<Key, Entry, KeyHash> entries;
     std::unordered_map<std::uint64_t, Text> texts;
     std::unordered_map<std::uint64_t, PlanPtr> early_plans;  // of queries not met yet
@@ -244,8 +246,9 @@ void QueryStats::State::learn(const metrics::QueryText& known) {
     text.traits.note_text(known.text);
     if (!text.sample.empty()) return;
     const auto before = text.bytes_held();
-    text.sample = known.text.substr(0, kSample);
     text.text = query::normalise(known.text, kSample);
+    const bool hide = all_hidden || has_any_word(known.text, hidden_words);
+    text.sample = hide ? text.text : known.text.substr(0, kSample);
     bytes += text.bytes_held() - before;
 }
 
@@ -490,6 +493,12 @@ void QueryStats::reset() {
     s.calls = s.forgotten = 0;
     s.dropped = 0;
     generation_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void QueryStats::set_hidden(std::vector<std::string> words, bool all) {
+    const std::lock_guard lock(state_->mutex);
+    state_->hidden_words = std::move(words);
+    state_->all_hidden = all;
 }
 
 void QueryStats::set_max_memory(std::uint64_t bytes) {

@@ -38,8 +38,7 @@ bool has_word(std::string_view text, std::string_view word) {
 }
 
 bool hidden(std::string_view text, const SlowLogOptions& options) {
-    return std::any_of(options.redact.begin(), options.redact.end(),
-                       [&](const std::string& word) { return has_word(text, word); });
+    return has_any_word(text, options.redact);
 }
 
 std::string statement_message(const metrics::SlowQuery& q, std::string_view text) {
@@ -84,6 +83,11 @@ std::string value_text(std::string_view value, bool text, std::uint32_t type) {
 }
 
 }  // namespace
+
+bool has_any_word(std::string_view text, const std::vector<std::string>& words) {
+    return std::any_of(words.begin(), words.end(),
+                       [&](const std::string& word) { return has_word(text, word); });
+}
 
 std::string stamp_text(std::int64_t wall_us, bool milliseconds) {
     const std::time_t seconds = wall_us / 1'000'000;

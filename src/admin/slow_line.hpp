@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "pgweir/admin/slow_log.hpp"
 
@@ -32,6 +33,8 @@ std::string stamp_text(std::int64_t wall_us, bool milliseconds = true);
 std::string hex_text(std::uint64_t number);
 /// 16 digits.
 std::string fingerprint_text(std::uint64_t fingerprint);
+/// One of them occurs, in any case.
+bool has_any_word(std::string_view text, const std::vector<std::string>& words);
 /// "1234.567"
 std::string duration_ms_text(std::int64_t nanos);
 /// UTF-8 without control characters (C1, too): they become \xNN; lines and tabs may stay.

@@ -117,6 +117,7 @@ std::vector<std::string> Supervisor::check(const config::Config& config) {
 std::string Supervisor::start() {
     const auto config = directory_.config();
     look_at_secret_files();  // what changes from here on is seen
+    query_stats_->set_hidden(config->slow_log.redact, !config->slow_log.literals);
     auto loaded = load_doors(*config, nullptr);
     for (auto& error : directory_.check(*config)) loaded.errors.push_back(std::move(error));
     if (!loaded.errors.empty()) return joined(loaded.errors);

@@ -203,6 +203,7 @@ std::vector<std::string> Supervisor::reload() {
     slow_log_->reopen();
     plans_->configure(*now);
     query_stats_->set_max_memory(now->queries.max_memory);
+    query_stats_->set_hidden(now->slow_log.redact, !now->slow_log.literals);
     cache_->set_limits(now->cache.max_size, now->cache.max_entry);
     if (!now->cache.enabled) cache_->clear();
     directory_.set_config(now);

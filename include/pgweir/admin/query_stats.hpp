@@ -87,6 +87,8 @@ class QueryStats final : public metrics::QuerySink {
     QueryTotals totals();
     void reset();
     void set_max_memory(std::uint64_t bytes);
+    /// Samples show no constants in whose text one of `words` occurs, or none at all.
+    void set_hidden(std::vector<std::string> words, bool all);
 
   private:
     struct State;
