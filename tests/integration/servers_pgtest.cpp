@@ -155,13 +155,13 @@ TEST_CASE("a server whose certificate is revoked is not believed, once the list 
             options("user: scram_user, pool: {min_size: 0, lifetime: 0}, tls: {mode: verify-full, "
                     "ca_file: " +
                     cert.d + "ca.pem, crl_file: " + cert.d + "crl.pem}"));
-    CHECK(connect_error(p.dsn("x")).empty());
+    CHECK(outcome(p) == "t");
     cert.revoke("server");  // seen without being told
     CHECK(p.logs("reload: done", Seconds(15)));
     CHECK(eventually(
         [&] {
             cluster().terminate_backends("scram_user");
-            return contains(connect_error(p.dsn("x")), "could not connect to the server");
+            return contains(outcome(p), "could not connect to the server");
         },
         Seconds(15)));
     cert.make("server", "ca");  // for those who come after
