@@ -108,7 +108,7 @@ Connection::Connection(const Target& target, Limits limits)
     const auto root = target.tls_ca_file;
     // A missing entry would be filled from the environment of the process or a password file.
     const auto* binding = target.require_channel_binding ? "require" : "prefer";
-    const std::array<std::pair<const char*, const char*>, 20> given{{
+    const std::array<std::pair<const char*, const char*>, 21> given{{
         {"host", target.host.c_str()},
         {"port", port.c_str()},
         {"dbname", target.dbname.c_str()},
@@ -132,8 +132,8 @@ Connection::Connection(const Target& target, Limits limits)
         {"tcp_user_timeout", "5000"},
         {nullptr, nullptr},
     }};
-    std::array<const char*, 20> keys{};
-    std::array<const char*, 20> values{};
+    std::array<const char*, 21> keys{};
+    std::array<const char*, 21> values{};
     for (std::size_t i = 0; i < given.size(); ++i) {
         keys[i] = given[i].first;
         values[i] = given[i].second;
