@@ -189,6 +189,10 @@ constexpr Option kOptions[] = {
      "Session mode: never closes a server connection with its session, so that each session gets "
      "one nobody has used.",
      WORD(t.pool->reuse, PoolReuse, kReuse)},
+    {"pool.lazy_begin", boolean, "true", "", false, "",
+     "Transaction mode: BEGIN is kept back until a statement needs a server connection; now() is "
+     "then the time of the first statement.",
+     FLAG(t.pool->lazy_begin)},
     {"pool.min_size", integer, "5", "DB_POOL_MIN", false, "0..100000",
      "Server connections kept open.", COUNT(t.pool->min_size, std::uint32_t)},
     {"pool.max_size", integer, "20", "DB_POOL_SIZE DB_POOL_MAX", false, "1..100000",

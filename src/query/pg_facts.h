@@ -103,6 +103,8 @@ enum {
     PGW_LITERAL_DEPENDENT = 1u << 13,
     PGW_FACTS_PLANNED_ONLY = 1u << 14, /* plain EXPLAIN: nothing found runs */
     PGW_ENDS_STATE = 1u << 15, /* DROP, CLOSE, UNLISTEN ...: what pins may be gone after it */
+    PGW_CHAINS = 1u << 16,     /* COMMIT or ROLLBACK AND CHAIN */
+    PGW_START = 1u << 17,      /* START TRANSACTION, whose command tag is another than BEGIN's */
 };
 
 typedef struct {

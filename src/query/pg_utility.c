@@ -24,12 +24,13 @@ static void look_transaction(pgw_walk* w, const TransactionStmt* s) {
         case TRANS_STMT_START:
             now_is(w,
                    (effect){PGW_KIND_BEGIN, PGW_PIN_NONE, s->options != NIL ? PGW_ISOLATION : 0});
+            if (s->kind == TRANS_STMT_START) w->now->flags |= PGW_START;
             return;
         case TRANS_STMT_COMMIT:
-            now_is(w, (effect){PGW_KIND_COMMIT, PGW_PIN_NONE, PGW_ENDS_TRANSACTION});
-            return;
         case TRANS_STMT_ROLLBACK:
-            now_is(w, (effect){PGW_KIND_ROLLBACK, PGW_PIN_NONE, PGW_ENDS_TRANSACTION});
+            now_is(w,
+                   (effect){s->kind == TRANS_STMT_COMMIT ? PGW_KIND_COMMIT : PGW_KIND_ROLLBACK,
+                            PGW_PIN_NONE, PGW_ENDS_TRANSACTION | (s->chain ? PGW_CHAINS : 0)});
             return;
         case TRANS_STMT_SAVEPOINT:
         case TRANS_STMT_RELEASE:

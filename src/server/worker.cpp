@@ -259,6 +259,8 @@ session::IdentityPtr Worker::identity(const std::string& database, const std::st
     made->database = database;
     made->user = shared->key.user;
     made->mode = pool_config->database.pool.mode;
+    made->lazy_begin = made->mode == config::PoolMode::transaction &&
+                       pool_config->database.pool.lazy_begin;
     made->profile = std::move(profile);
     made->shared_pool = shared;
     made->context = judge_context(*state, *made->profile, made->user, path);

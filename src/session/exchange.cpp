@@ -38,6 +38,9 @@ void Exchange::reset() {
     reset_after_look = false;
     custom_settings.clear();
     inspection.reset();
+    begin.reset();
+    again.clear();
+    skipping = begin_failed = false;
     commit_in_flight = copy_ended = unsynced = reset_settings = false;
     reset_name.clear();
     forgotten.clear();

@@ -87,7 +87,7 @@ std::size_t Session::consume(std::string_view view) {
     consuming_ = true;
     std::size_t done = 0;
     while (done < view.size() && !ended_ && !waiting_ && !preparing_ && !awaiting_ &&
-           !terminating_ && !in_flight()) {
+           !terminating_ && !in_flight() && !held_by_begin()) {
         const auto rest = view.substr(done);
         const auto n = server_ != nullptr ? forward_frame(rest) : take_unit(rest);
         if (n == 0) {
@@ -123,6 +123,8 @@ void Session::on_lease(pool::ServerLink& server) noexcept {
     server_ = &server;
     const TurnScope scope(*this);
     begin_lease();
+    if (retry_size_ > 0 && in_ != nullptr)
+        exchange_->again.assign(*in_, 0, std::exchange(retry_size_, 0));
     if (consuming_) return;  // want_server() is on the stack and goes on
     consume_buffer();
     maybe_release();
@@ -187,6 +189,8 @@ void Session::on_lease_failed(const pool::ServerFailure& why) noexcept {
 std::size_t Session::fail_unit(std::string_view view, const pool::ServerFailure& why) {
     judged_.reset();
     pending_fills_.reset();
+    retry_size_ = 0;
+    if (begin_ != nullptr) tx_ = TxStatus::failed;
     counters_.errors.add(1);
     const wire::Report report{
         .sqlstate = why.sqlstate, .message = why.message, .detail = why.detail};
@@ -225,7 +229,7 @@ void Session::maybe_release() {
     if (terminating_ && x.expects.empty()) return end();
     const bool open_tx = base::planted(base::Plant::return_failed_transaction)
                              ? tx_ == TxStatus::in_transaction
-                             : tx_ != TxStatus::idle;
+                             : tx_ != TxStatus::idle && begin_ == nullptr;
     if (!x.expects.empty() || x.unsynced || open_tx || reply_left_ > 0 || held_ != nullptr ||
         client_left_ > 0)
         return;
@@ -254,6 +258,7 @@ void Session::give_back(pool::Release how) {
     server_ = nullptr;
     if (exchange_) env_.exchanges.give(std::move(exchange_));
     reply_left_ = 0;
+    retry_size_ = 0;
     held_.reset();
     preparing_ = false;
     leaser_.release(*server, how);

@@ -72,19 +72,22 @@ struct Session::BatchLookup {
     std::unique_ptr<PendingFills> pending;
 };
 
-/// Batches of nothing but Sync and Close of statements: the server has no part in them.
+/// Batches of nothing but Sync and Close of statements, or one Parse of what is known to be right:
+/// the server has no part in them.
 bool Session::answer_batch_here(const BatchPlan& plan, std::string_view batch) {
-    if (identity_->mode == config::PoolMode::session) return false;
-    if (plan.parses + plan.binds + plan.executes + plan.describes_statement +
-            plan.describes_portal >
-        0)
+    if (plan.binds + plan.executes + plan.describes_statement + plan.describes_portal > 0)
         return false;
+    if (identity_->mode == config::PoolMode::session) return false;
     if (plan.closes_portal > 0) return false;
+    if (plan.parses > 0)
+        return plan.parses == 1 && plan.closes_statement == 0 && answer_parse_here(batch);
     while (!batch.empty()) {
         const auto frame = wire::scan_frame(batch);
         batch.remove_prefix(frame.size);
         if (frame.type == fe::kSync) {
-            turn_->client.view(kReadyIdle);
+            std::string out;
+            wire::write_ready(out, tx_);
+            turn_->client.copy(out);
             continue;
         }
         base::ByteReader r(frame.body);

@@ -95,6 +95,7 @@ void Session::settle_at_ready(wire::TxStatus before) {
     const auto status = tx_;
     if (status == wire::TxStatus::idle) settle_suspicion(before);
     x.forgotten.clear();
+    x.again.clear();
     x.may_end_transaction = false;
     if (status != wire::TxStatus::idle || x.ready_expected > 0) return;
     if (x.wrote) {

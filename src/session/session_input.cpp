@@ -62,7 +62,9 @@ std::size_t Session::take_unit(std::string_view view) {
     }
     switch (frame.type) {
         case fe::kQuery: return take_query(view, frame);
-        case fe::kFunctionCall: return want_server() ? forward_frame(view) : 0;
+        case fe::kFunctionCall:
+            if (refuses_all()) return refuse_call(frame);
+            return want_server() ? forward_frame(view) : 0;
         case fe::kCopyData:
         case fe::kCopyDone:
         case fe::kCopyFail: return skip_frame(view, frame);  // late ones of a COPY that has failed
@@ -93,6 +95,10 @@ std::size_t Session::take_query(std::string_view view, const Frame& frame) {
             frame, {.sqlstate = wire::sqlstate::kFeatureNotSupported,
                     .message = "transaction blocks are not allowed in statement pooling mode"});
     }
+    if (answer_step(text, *judged_)) {
+        judged_.reset();
+        return frame.size;
+    }
     if (answer_query_from_cache(text, *judged_, scan)) {
         end_waiting();
         judged_.reset();
@@ -114,14 +120,18 @@ std::size_t Session::take_batch(std::string_view view) {
     pending_fills_.reset();
     if (plan.whole()) {
         const auto batch = view.substr(0, size);
-        if (answer_batch_here(plan, batch)) return size;
+        if (answer_batch_here(plan, batch) || answer_step_batch(plan, batch)) return size;
         const bool answered =
             identity_->mode != config::PoolMode::session && answer_batch_from_cache(plan, batch);
         if (in_flight() || awaiting_) return 0;
         end_waiting();
         if (answered) return size;
     }
-    return want_server() ? forward_frame(view) : 0;
+    if (refuses_all()) return refuse_batch(view);
+    retry_size_ = may_try_again(plan, view) ? static_cast<std::uint32_t>(size) : 0;
+    if (!want_server()) return 0;
+    if (retry_size_ > 0) exchange_->again.assign(view.substr(0, std::exchange(retry_size_, 0)));
+    return forward_frame(view);
 }
 
 void Session::expect(Expect e) {
@@ -167,7 +177,10 @@ std::size_t Session::forward_frame(std::string_view view) {
     }
     const bool known = wire::is_client_message(frame.type) && frame.type != fe::kPassword;
     if (known && frame.status == FrameStatus::header_incomplete) return 0;
-    if (known && copy_in_) return forward_copy(view, frame);
+    if (known && (copy_in_ || exchange_->skipping)) return forward_copy(view, frame);
+    if (begin_ != nullptr && frame.type != fe::kQuery && frame.type != fe::kFunctionCall &&
+        frame.type != fe::kTerminate) [[unlikely]]
+        send_begin();
     switch (frame.type) {
         case fe::kQuery: return forward_query(view, frame);
         case fe::kParse: exchange_->unsynced = true; return forward_parse(view, frame);
@@ -216,6 +229,12 @@ std::size_t Session::stream_frame(std::string_view view, const Frame& frame) {
 }
 
 std::size_t Session::forward_copy(std::string_view view, const Frame& frame) {
+    if (exchange_->skipping) {
+        if (frame.type == fe::kTerminate) return take_terminate(view);
+        if (frame.type != fe::kSync) return skip_frame(view, frame);
+        if (frame.status == FrameStatus::complete) exchange_->skipping = false;
+        return forward_sync(view, frame);
+    }
     switch (frame.type) {
         case fe::kCopyData: return stream_frame(view, frame);
         case fe::kCopyDone:
@@ -292,6 +311,7 @@ std::size_t Session::forward_function_call(std::string_view view, const Frame& f
     unknown_effects(identity_->mode == config::PoolMode::session ? query::PinReason::none
                                                                  : query::PinReason::function_call);
     raise_fence();
+    if (begin_ != nullptr) send_begin();
     expect({.kind = Expect::Kind::function_call});
     return stream_frame(view, frame);
 }
@@ -306,6 +326,7 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
         x.text.assign(frame.body.substr(0, kLoggedText));
         unknown_effects(query::PinReason::statement_too_large);
         raise_fence();
+        if (begin_ != nullptr) send_begin();
         expect({.kind = Expect::Kind::query});
         unnamed_.reset();
         server_->unnamed_statement = 0;
@@ -341,6 +362,7 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     auto fill = alone && view.size() == frame.size ? next_fill() : std::uint16_t{0};
     if (base::planted(base::Plant::fill_in_transaction) && x.fills.size() == 1) fill = 1;
     pending_fills_.reset();
+    if (begin_ != nullptr) send_begin();
     unnamed_.reset();  // a simple Query destroys the unnamed statement
     server_->unnamed_statement = 0;
     expect({.kind = Expect::Kind::query,

@@ -49,6 +49,7 @@ void Session::on_server_bytes(std::string_view bytes) noexcept {
     if (ended_ || server_ == nullptr) return;
     const TurnScope scope(*this);
     if (!exchange_) exchange_ = env_.exchanges.take();
+    const bool beginning = exchange_->begin != nullptr;
     if (exchange_->first_byte == 0) exchange_->first_byte = env_.now();
     exchange_->bytes += bytes.size();
     Run run{turn_->client, bytes};
@@ -105,7 +106,8 @@ void Session::on_server_bytes(std::string_view bytes) noexcept {
     if (ended_) return;
     run.emit();
     if (client_.queued() > kHighWater && server_ != nullptr) server_->set_reading(false);
-    if (server_ == nullptr) return;
+    if (server_ != nullptr && beginning && exchange_->begin == nullptr) consume_buffer();
+    if (server_ == nullptr || ended_) return;
     if (exchange_->expects.empty()) maybe_release();
 }
 
@@ -174,7 +176,7 @@ bool Session::whole_answer(Run& run) {
     if (rest.size() != kReadySize || rest[0] != be::kReadyForQuery ||
         base::load_u32(rest.data() + 1) != kReadySize - 1)
         return false;
-    if (x.expects.size() != 1 || x.reset_settings) return false;
+    if (x.expects.size() != 1 || x.reset_settings || x.begin_failed) return false;
     const auto& front = x.expects.front();
     if (front.swallow || (front.kind != Kind::query && front.kind != Kind::sync)) return false;
     const char status = rest[wire::kHeaderSize];
@@ -371,6 +373,7 @@ Session::Reply Session::completion(std::string_view whole, char type) {
     tee(whole);
     if (front.kind == Kind::execute) {
         x.expects.pop();
+        if (front.begin) x.begin.reset();
         finish_execute(front.work);
     }
     return front.swallow ? Reply::swallow : Reply::forward;
@@ -420,10 +423,11 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
         x.work = front.work != 0 ? front.work : x.works.last();
         if (env_.config().slow_log.errors) x.error = fields.message.substr(0, kLoggedError);
     }
-    // Its plan is of another schema: whoever parses it anew gets a new one.
-    if (fields.sqlstate == wire::sqlstate::kFeatureNotSupported && x.statement != nullptr &&
-        fields.message == "cached plan must not change result type")
-        env_.statements->forget(x.statement->id);
+    if (front.begin) {
+        begin_failed();
+        return Reply::forward;
+    }
+    if (stale_plan(fields)) return Reply::swallow;
     x.unpin_at_ready = x.reset_settings = false;
     if (front.kind == Kind::query && x.forgotten.size() > 0) statements_ = std::move(x.forgotten);
     if (front.kind == Kind::query || front.kind == Kind::sync || front.kind == Kind::function_call)
@@ -435,6 +439,8 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
         take_back_names(x.expects.front());
         x.expects.pop();
     }
+    // Its Sync has not come yet: what comes before that is skipped, too.
+    x.skipping = x.expects.empty() && x.unsynced;
     if (front.quiet) return Reply::swallow;
     if (!front.own_error || fields.sqlstate != wire::sqlstate::kInvalidSqlStatementName)
         return Reply::forward;
@@ -450,7 +456,10 @@ void Session::confirm_name(std::uint64_t statement) {
     auto& parsed = exchange_->parsed;
     const auto it = std::find_if(parsed.begin(), parsed.end(),
                                  [&](const ParsedName& p) { return p.statement == statement; });
-    if (it != parsed.end()) parsed.erase(it);
+    if (it == parsed.end()) return;
+    if (const auto* named = statements_.find(it->name); named != nullptr)
+        (*named)->note_known(identity_->context.id);
+    parsed.erase(it);
 }
 
 /// A Parse that failed or was skipped has given nobody anything.
@@ -488,6 +497,11 @@ Session::Reply Session::on_ready_for_query(Run& run, std::string_view body) {
     if (front.work != 0 && x.sqlstate.empty()) x.work = front.work;
     if (front.inspect) preparing_ = false;
     if (front.tells_ready) return Reply::forward;
+    if (front.again) {
+        run.drop(0);
+        try_again();
+        return ended_ || server_ == nullptr ? Reply::violation : Reply::swallow;
+    }
     if (front.quiet || front.inspect) return Reply::swallow;
     if (front.swallow) {
         if (lease_failure_ != nullptr) {
@@ -509,6 +523,14 @@ Session::Reply Session::on_ready_for_query(Run& run, std::string_view body) {
     }
     const bool alone = x.expects.empty();
     ready(static_cast<wire::TxStatus>(status));
+    if (std::exchange(x.begin_failed, false)) {
+        tx_ = wire::TxStatus::failed;
+        run.drop(0);
+        std::string out;
+        wire::write_ready(out, tx_);
+        turn_->client.copy(out);
+        return Reply::swallow;
+    }
     if (!alone || x.expects.empty()) return Reply::forward;
     // The client's settings are coming back after RESET: it is told of them before it goes on.
     x.expects.back().tells_ready = true;
@@ -539,42 +561,6 @@ void Session::ready(wire::TxStatus status) {
     finish_statement(now);
     x.parsed.clear();
     if (x.reset_settings) reapply_settings();
-}
-
-/// The server would not take this client's settings: the statement that asked for the lease fails
-/// with the server's words, and the connection is cleaned before anybody uses it.
-void Session::settings_refused() {
-    const auto why = std::move(lease_failure_);
-    turn_->server.flush();
-    give_back({.how = pool::Release::How::reset});
-    if (in_ == nullptr) return;
-    const auto done = fail_unit(*in_, *why);
-    in_->erase(0, done);
-    if (in_->empty()) env_.texts.give(std::move(in_));
-    consume_buffer();
-}
-
-/// After RESET the client's own settings come back, as from a server of its own.
-void Session::reapply_settings() {
-    auto& x = *exchange_;
-    x.reset_settings = false;
-    if (tx_ == wire::TxStatus::failed) return;
-    std::string sql;
-    if (x.reset_name.empty()) {
-        pool::append_settings_sql(sql, *pool::empty_profile(), *start().profile);
-        pool::append_application_name_sql(sql, start_application_name());
-    } else if (const auto value = start().profile->find(x.reset_name); value.data() != nullptr) {
-        pool::append_setting_sql(sql, x.reset_name, value);
-    } else if (x.reset_name == "application_name") {
-        pool::append_application_name_sql(sql, start_application_name());
-    }
-    x.reset_name.clear();
-    if (sql.empty()) return;
-    std::string message;
-    wire::write_query(message, sql);
-    turn_->server.copy(message);
-    x.expects.push({.kind = Kind::query, .swallow = true, .quiet = true});
-    ++x.ready_expected;
 }
 
 void Session::server_violation(std::string_view what) {

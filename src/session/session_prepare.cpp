@@ -46,6 +46,10 @@ void Session::make_room() {
     }
 }
 
+bool Session::full() const noexcept {
+    return statements_.size() >= env_.config().limits.prepared_statements_per_client;
+}
+
 bool Session::ensure_prepared(const Statement& statement, bool unnamed) {
     if (unnamed) {
         if (server_->unnamed_statement == statement.id) return true;
@@ -114,13 +118,13 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
         expect({.kind = Kind::parse, .statement = unnamed_->id});
         return forward_whole(view, frame);
     }
-    const auto limit = env_.config().limits.prepared_statements_per_client;
     if (statements_.find(parse.name) != nullptr && tx_ != wire::TxStatus::failed) {
         fail_batch({std::string(wire::sqlstate::kDuplicatePreparedStatement),
                     "prepared statement \"" + std::string(parse.name) + "\" already exists", ""});
         return frame.size;
     }
-    if (statements_.size() >= limit) {
+    if (full()) {
+        const auto limit = env_.config().limits.prepared_statements_per_client;
         fail_batch({std::string(wire::sqlstate::kProgramLimitExceeded),
                     "a session may have at most " + std::to_string(limit) + " prepared statements",
                     "See limits.prepared_statements_per_client."});
@@ -141,6 +145,79 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
     expect({.kind = Kind::parse, .statement = statement->id});
     forward_renamed(frame, 0, parse.name.size(), pool::prepared_name(statement->id));
     return frame.size;
+}
+
+/// A Parse alone of a statement that some server has parsed for the like of this session, or that
+/// cannot be wrong: the server that is to run it prepares it then.
+bool Session::answer_parse_here(std::string_view batch) {
+    const auto frame = wire::scan_frame(batch);
+    ParseView parse;
+    if (tx_ == wire::TxStatus::failed || frame.type != wire::fe::kParse ||
+        !parse_parse(frame.body, parse) || parse.name.empty())
+        return false;
+    if (statements_.find(parse.name) != nullptr || full()) return false;
+    auto statement = intern(parse.text, parse.raw_types);
+    if (!statement->known_to(identity_->context.id)) {
+        const auto kind = judge(statement->text, statement->scan)->verdict->kind;
+        if (kind != query::Kind::begin && kind != query::Kind::commit &&
+            kind != query::Kind::rollback)
+            return false;
+    }
+    counters_.client_parse_count.add(1);
+    statements_.set(parse.name, std::move(statement));
+    std::string out;
+    wire::write_message(out, wire::be::kParseComplete);
+    wire::write_ready(out, tx_);
+    turn_->client.copy(out);
+    return true;
+}
+
+/// Only a named statement outlives a change of what it reads. Outside a transaction a batch that
+/// fails when it binds has done nothing, so it may be sent again.
+bool Session::may_try_again(const BatchPlan& plan, std::string_view batch) const noexcept {
+    constexpr std::size_t kLongest = 4096;
+    if (plan.parses > 0 || plan.binds != 1 || !plan.cacheable_shape() || begin_ != nullptr)
+        return false;
+    const auto frame = wire::scan_frame(batch);
+    if (frame.type != wire::fe::kBind || identity_->mode == config::PoolMode::session) return false;
+    base::ByteReader r(frame.body);
+    r.cstring();
+    return !r.cstring().empty() && batch.size() <= kLongest;
+}
+
+/// The plan is of another schema: whoever parses the text anew gets another statement. True where
+/// the batch is sent again with that one, and nobody need know.
+bool Session::stale_plan(const wire::ErrorFields& fields) {
+    auto& x = *exchange_;
+    if (fields.sqlstate != wire::sqlstate::kFeatureNotSupported || x.statement == nullptr ||
+        fields.routine != "RevalidateCachedQuery")
+        return false;
+    env_.statements->forget(x.statement->id);
+    const bool alone = x.ready_expected == 1 && x.expects.back().kind == Kind::sync;
+    if (x.again.empty() || !alone || tx_ != wire::TxStatus::idle || x.expects.front().kind != Kind::bind)
+        return false;
+    while (x.expects.front().kind != Kind::sync) x.expects.pop();
+    x.expects.front().again = true;
+    x.sqlstate.clear();
+    x.error.clear();
+    return true;
+}
+
+/// The batch comes once more, as if the client had sent it now.
+void Session::try_again() {
+    auto& x = *exchange_;
+    if (const auto* named = statements_.find(x.statement_name); named != nullptr) {
+        std::string types;
+        for (const auto t : (*named)->types) base::append_u32(types, t);
+        statements_.set(x.statement_name, intern((*named)->text, types));
+    }
+    for (auto& fill : x.fills) fill.mark_unfit(cache::Unfit::error);
+    if (in_ == nullptr)
+        in_ = env_.texts.take(x.again);
+    else
+        in_->insert(0, x.again);
+    x.again.clear();
+    consume_buffer();
 }
 
 /// Makes the server fail here, so that it skips the rest of the batch as PostgreSQL would, and has

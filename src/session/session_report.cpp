@@ -64,6 +64,19 @@ void Session::record_hit(const MemoEntry& memo, std::string_view text, std::size
     env_.queries.record(r);
 }
 
+/// A statement that no server had a part in, and that is no hit.
+void Session::record_here(const MemoEntry& memo, std::string_view text) {
+    counters_.query_count.add(1);
+    if (!env_.queries.on()) return;
+    if (memo.introduced != env_.queries.generation()) introduce(memo, text);
+    QueryRecord r;
+    r.fingerprint = memo.fingerprint;
+    r.session = session_id;
+    r.group = stats_group();
+    r.not_cached = static_cast<std::uint8_t>(passed_by(pin_, begin_ != nullptr, not_cached_));
+    env_.queries.record(r);
+}
+
 void Session::record_query(base::Nanos now, std::uint64_t work, base::Nanos since) {
     auto& x = *exchange_;
     const auto* w = x.works.find(work);

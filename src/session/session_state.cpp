@@ -249,6 +249,42 @@ void Session::carry(Inspection& found) {
                                                    : env_.with_profile(start(), profile);
 }
 
+/// The server would not take this client's settings: the statement that asked for the lease fails
+/// with the server's words, and the connection is cleaned before anybody uses it.
+void Session::settings_refused() {
+    const auto why = std::move(lease_failure_);
+    turn_->server.flush();
+    give_back({.how = pool::Release::How::reset});
+    if (in_ == nullptr) return;
+    const auto done = fail_unit(*in_, *why);
+    in_->erase(0, done);
+    if (in_->empty()) env_.texts.give(std::move(in_));
+    consume_buffer();
+}
+
+/// After RESET the client's own settings come back, as from a server of its own.
+void Session::reapply_settings() {
+    auto& x = *exchange_;
+    x.reset_settings = false;
+    if (tx_ == wire::TxStatus::failed) return;
+    std::string sql;
+    if (x.reset_name.empty()) {
+        pool::append_settings_sql(sql, *pool::empty_profile(), *start().profile);
+        pool::append_application_name_sql(sql, start_application_name());
+    } else if (const auto value = start().profile->find(x.reset_name); value.data() != nullptr) {
+        pool::append_setting_sql(sql, x.reset_name, value);
+    } else if (x.reset_name == "application_name") {
+        pool::append_application_name_sql(sql, start_application_name());
+    }
+    x.reset_name.clear();
+    if (sql.empty()) return;
+    std::string message;
+    wire::write_query(message, sql);
+    turn_->server.copy(message);
+    x.expects.push({.kind = Expect::Kind::query, .swallow = true, .quiet = true});
+    ++x.ready_expected;
+}
+
 void Session::pin(PinReason reason) {
     if (pin_ == reason || pin_lasts_ || identity_->mode == config::PoolMode::session) return;
     pin_ = reason;

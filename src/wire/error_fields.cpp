@@ -22,6 +22,7 @@ ErrorFields parse_error_fields(std::string_view body) noexcept {
             case 'M': fields.message = value; break;
             case 'D': fields.detail = value; break;
             case 'H': fields.hint = value; break;
+            case 'R': fields.routine = value; break;
             default: break;
         }
     }

@@ -52,6 +52,7 @@ struct Listen {
 struct PoolSettings {
     PoolMode mode = PoolMode::transaction;
     PoolReuse reuse = PoolReuse::always;  // session mode only
+    bool lazy_begin = true;               // transaction mode only
     std::uint32_t min_size = 5;
     std::uint32_t max_size = 20;
     base::Nanos idle_timeout = 30 * base::kSecond;

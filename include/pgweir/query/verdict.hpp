@@ -93,6 +93,8 @@ struct Verdict {
     bool timed = false;
     /// A transaction other than READ COMMITTED was asked for, or is READ ONLY etc.: informative.
     bool isolation_changed = false;
+    bool start_transaction = false;  // begin: in these words, so its command tag is these words
+    bool chains = false;             // commit, rollback: AND CHAIN
     std::uint64_t catalog_version = 0;  // of the catalog used; 0: none was at hand
 };
 

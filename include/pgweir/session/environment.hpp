@@ -49,6 +49,7 @@ struct Identity {
     /// Under its settings the server may read a text otherwise than the judgement does, so a text
     /// could hide what it changes: nothing it says is believed.
     bool opaque_text = false;
+    bool lazy_begin = false;  // BEGIN is kept back until a statement needs a server
 };
 using IdentityPtr = std::shared_ptr<const Identity>;
 

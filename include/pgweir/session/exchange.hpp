@@ -42,6 +42,8 @@ struct Expect {
     bool behind_copy = false;  // sync: sent behind CopyDone or CopyFail, so not ignored by COPY
     bool inspect = false;      // the answer says what the session has left on the server
     bool stamp = false;        // the answer is the server's snapshot, for the fills behind it
+    bool begin = false;        // of a BEGIN that was kept back
+    bool again = false;        // the batch it ends failed for a stale plan and is sent again
     bool own_error = false;    // sent to make the server fail; `statement` is the index in errors
     std::uint16_t fill = 0;    // which of Exchange::fills collects the answer, from 1; 0: none
     std::uint64_t statement = 0;
@@ -166,6 +168,10 @@ struct Exchange {
     bool commit_in_flight = false;   // what was sent may have committed something
     bool copy_ended = false;         // CopyDone or CopyFail was sent since the last Execute
     bool unsynced = false;           // extended messages were sent, and no Sync behind them
+    bool skipping = false;           // the server skips what the client sends, up to its Sync
+    StatementPtr begin;              // BEGIN was sent ahead of the client's first statement
+    std::string again;               // a batch that may meet a stale plan, up to its answer
+    bool begin_failed = false;       // ... and refused: the client's transaction has failed
     bool reset_settings = false;     // RESET went by: the client's own settings come back
     std::string reset_name;          // the one that was reset; empty: all
     NamedStatements forgotten;       // by DISCARD ALL or DEALLOCATE ALL, until it has succeeded

@@ -146,6 +146,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     StatementPtr intern(std::string_view text, std::string_view raw_types);
     static bool deallocates_all(std::string_view text);
     const StatementPtr* find_statement(std::string_view name) const noexcept;
+    bool full() const noexcept;
     bool ensure_prepared(const Statement& statement, bool unnamed);
     void make_room();
     void forward_renamed(const wire::Frame& frame, std::size_t before, std::size_t name_size,
@@ -154,6 +155,26 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void prepare_for_sql(std::string_view text);
     void fail_batch(OwnError error);
     void answer_local_front();
+    bool answer_parse_here(std::string_view batch);
+    bool may_try_again(const BatchPlan& plan, std::string_view batch) const noexcept;
+    bool stale_plan(const wire::ErrorFields& fields);
+    void try_again();
+
+    // session_begin.cpp: transactions in which nothing has run yet
+    std::string_view step_here(const MemoEntry& memo, std::string_view text);
+    bool answer_step(std::string_view text, const MemoEntry& memo);
+    bool leaves_failed(const MemoEntry& memo, std::string_view text);
+    bool refuses_all() const noexcept;
+    std::size_t refuse_batch(std::string_view view);
+    std::size_t refuse_call(const wire::Frame& frame);
+    StatementPtr step_statement(std::string_view batch, std::string_view& new_name);
+    bool answer_step_batch(const BatchPlan& plan, std::string_view batch);
+    void send_begin();
+    void begin_failed();
+    /// What comes behind the first statement waits until its BEGIN has succeeded.
+    bool held_by_begin() const noexcept {
+        return exchange_ && exchange_->begin && !exchange_->unsynced && client_left_ == 0;
+    }
 
     // session_effects.cpp: what statements do beyond their answer
     MemoPtr judge(std::string_view text, const query::TextScan& scan);
@@ -171,6 +192,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     // session_report.cpp: statistics and the slow log
     void finish_execute(std::uint64_t work);
     void record_query(base::Nanos now, std::uint64_t work, base::Nanos since);
+    void record_here(const MemoEntry& memo, std::string_view text);
     void record_hit(const MemoEntry& memo, std::string_view text, std::size_t bytes);
     void introduce(const MemoEntry& memo, std::string_view text);
     std::uint32_t stats_group();
@@ -193,6 +215,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void forget_sequences();
     bool conclude();
     void carry(Inspection& found);
+    void settings_refused();
+    void reapply_settings();
     void pin(query::PinReason reason);
     void unpin() noexcept;
     const Identity& start() const noexcept;
@@ -273,11 +297,9 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void append_to_fill(std::uint16_t fill, std::string_view bytes);
     void tee(std::string_view bytes);
     void tee_to_all(std::string_view whole);
-    void settings_refused();
     void note_parameter(std::string_view body);
     void take_back_names(const Expect& skipped);
     void confirm_name(std::uint64_t statement);
-    void reapply_settings();
 
     Environment& env_;
     ClientLink& client_;
@@ -294,6 +316,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     NamedStatements statements_;
     std::vector<std::string> raw_names_;  // prepared on the pinned server under the client's names
     StatementPtr unnamed_;
+    StatementPtr begin_;  // kept back until a statement needs a server
     MemoPtr judged_;  // of the Query at the front of the input, while it waits for a server
     StatementPtr
         next_unnamed_;  // made while its batch was looked at, before its Parse is forwarded
@@ -313,6 +336,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::uint32_t stats_group_ = 0;  // 0: not asked for yet
     bool pin_lasts_ = false;         // until DISCARD ALL or the end: nothing can be asked
     std::uint32_t pins_told_ = 0;    // a bit for each reason that was logged and counted
+    std::uint32_t retry_size_ = 0;   // of the batch at the front of the input, while it waits
     bool ended_ = false;
     bool waiting_ = false;
     bool consuming_ = false;

@@ -4,6 +4,8 @@
 // a client names a statement, not when it runs one. Numbers come from one counter.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -24,6 +26,18 @@ struct Statement {
     std::string text;
     std::vector<std::uint32_t> types;  // as declared by the client; 0: left to the server
     query::TextScan scan;
+
+    /// Whether a server has parsed it for this context (JudgeContext), in its latest few.
+    bool known_to(std::uint64_t context) const noexcept {
+        return known_[context % kKnown].load(std::memory_order_relaxed) == context;
+    }
+    void note_known(std::uint64_t context) const noexcept {
+        known_[context % kKnown].store(context, std::memory_order_relaxed);
+    }
+
+  private:
+    static constexpr std::size_t kKnown = 8;
+    mutable std::array<std::atomic<std::uint64_t>, kKnown> known_{};
 };
 using StatementPtr = std::shared_ptr<const Statement>;
 

@@ -13,6 +13,7 @@ struct ErrorFields {
     std::string_view message;
     std::string_view detail;
     std::string_view hint;
+    std::string_view routine;  // the same in every language
 };
 
 ErrorFields parse_error_fields(std::string_view body) noexcept;

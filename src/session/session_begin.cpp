@@ -1,0 +1,236 @@
+// Session: transactions in which nothing has run yet. BEGIN is kept back until a statement needs a
+// server, so a client that thinks between BEGIN and its first statement, or never sends one, holds
+// nothing. Invariant: while begin_ is kept no server of this session is in a transaction, and tx_
+// is what the client was told; what goes to a server behind it runs inside the transaction or not
+// at all. Thread: the worker's.
+#include "batch_plan.hpp"
+#include "pgweir/base/bytes.hpp"
+#include "pgweir/query/tokens.hpp"
+#include "pgweir/session/session.hpp"
+#include "pgweir/wire/sqlstate.hpp"
+#include "turn.hpp"
+
+namespace pgweir::session {
+
+using query::Kind;
+using wire::TxStatus;
+namespace fe = wire::fe;
+
+namespace {
+
+constexpr wire::Report kAborted{
+    .sqlstate = wire::sqlstate::kInFailedTransaction,
+    .message = "current transaction is aborted, commands ignored until end of transaction block"};
+
+char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+
+/// Texts without anything that changes from one to the next (comments) stay prepared on servers.
+bool plain(std::string_view text) noexcept {
+    constexpr std::size_t kLongest = 120;
+    return text.size() <= kLongest && std::all_of(text.begin(), text.end(), [](char c) {
+               return (lower(c) >= 'a' && lower(c) <= 'z') || c == ' ' || c == ',' || c == ';';
+           });
+}
+
+/// Whether it is worth asking what a text does: `kept` says that a BEGIN is kept back. One with a
+/// comment in front is not looked at, and goes to a server.
+bool may_step(std::string_view text, bool kept) noexcept {
+    const auto at = text.find_first_not_of(" \t\r\n");
+    if (at == std::string_view::npos) return false;
+    const char c = lower(text[at]);
+    if (kept) return c == 'c' || c == 'e' || c == 'r' || c == 'a';
+    return c == 'b' || (c == 's' && at + 1 < text.size() && lower(text[at + 1]) == 't');
+}
+
+bool without_parameters(const BindView& bind) noexcept {
+    base::ByteReader r(bind.parameters);
+    const auto formats = r.u16();
+    r.bytes(std::size_t{formats} * 2);
+    return r.u16() == 0 && r.ok();
+}
+
+}  // namespace
+
+/// BEGIN is kept back, and an empty transaction ended, without a server: the command tag, or empty
+/// where a server is needed.
+std::string_view Session::step_here(const MemoEntry& memo, std::string_view text) {
+    const auto& v = *memo.verdict;
+    if (begin_ == nullptr) {
+        if (v.kind != Kind::begin || !identity_->lazy_begin || tx_ != TxStatus::idle) return {};
+        record_here(memo, text);
+        begin_ = plain(text) ? env_.statements->intern(text, {}, 0, 0)
+                             : StatementTable::make(text, {});
+        tx_ = TxStatus::in_transaction;
+        return v.start_transaction ? "START TRANSACTION" : "BEGIN";
+    }
+    if (v.chains || (v.kind != Kind::commit && v.kind != Kind::rollback)) return {};
+    const bool commits = v.kind == Kind::commit && tx_ != TxStatus::failed;
+    record_here(memo, text);
+    counters_.xact_count.add(1);
+    begin_.reset();
+    tx_ = TxStatus::idle;
+    return commits ? "COMMIT" : "ROLLBACK";
+}
+
+/// True when the Query was answered here.
+bool Session::answer_step(std::string_view text, const MemoEntry& memo) {
+    if (begin_ == nullptr && memo.verdict->kind != Kind::begin) [[likely]]
+        return false;
+    std::string out;
+    if (const auto tag = step_here(memo, text); !tag.empty()) {
+        wire::write_command_complete(out, tag);
+    } else if (tx_ == TxStatus::failed && !leaves_failed(memo, text)) {
+        wire::write_error(out, kAborted);
+    } else {
+        return false;
+    }
+    wire::write_ready(out, tx_);
+    turn_->client.copy(out);
+    return true;
+}
+
+/// Ends a failed transaction and does more: the server does both, in a transaction that is empty.
+bool Session::leaves_failed(const MemoEntry& memo, std::string_view text) {
+    const auto kind = memo.verdict->kind;
+    bool leaves = kind == Kind::commit || kind == Kind::rollback;
+    if (kind == Kind::several) {
+        const auto first = query::text_tokens(text, 1);
+        for (const auto* word : {"rollback", "abort", "commit", "end"})
+            leaves = leaves || (!first.empty() && first.front().is(word));
+    }
+    if (leaves) tx_ = TxStatus::in_transaction;
+    return leaves;
+}
+
+/// In a transaction that failed before it reached a server nothing but its end is answered.
+bool Session::refuses_all() const noexcept {
+    return begin_ != nullptr && tx_ == TxStatus::failed;
+}
+
+std::size_t Session::refuse_batch(std::string_view view) {
+    std::string out;
+    wire::write_error(out, kAborted);
+    turn_->client.copy(out);
+    skip_until_sync_ = true;
+    return skip_frame(view, wire::scan_frame(view));
+}
+
+std::size_t Session::refuse_call(const wire::Frame& frame) {
+    return send_error_and_ready(frame, kAborted);
+}
+
+/// The statement of a batch that may be BEGIN, COMMIT or ROLLBACK alone; null when it is not.
+StatementPtr Session::step_statement(std::string_view batch, std::string_view& new_name) {
+    StatementPtr parsed;
+    while (!batch.empty()) {
+        const auto frame = wire::scan_frame(batch);
+        batch.remove_prefix(frame.size);
+        if (frame.type == fe::kParse) {
+            ParseView parse;
+            if (!parse_parse(frame.body, parse) || !parse.raw_types.empty() ||
+                !may_step(parse.text, begin_ != nullptr))
+                return nullptr;
+            // A name that is taken is an error only the server words.
+            if (!parse.name.empty() && (statements_.find(parse.name) != nullptr || full()))
+                return nullptr;
+            new_name = parse.name;
+            parsed = parse.name.empty() ? unnamed_for(parse.text, parse.raw_types)
+                                        : intern(parse.text, parse.raw_types);
+        } else if (frame.type == fe::kBind) {
+            BindView bind;
+            if (!parse_bind(frame.body, bind) || !without_parameters(bind)) return nullptr;
+            if (parsed) return bind.statement == new_name ? parsed : nullptr;
+            const auto* found = find_statement(bind.statement);
+            return found != nullptr && may_step((*found)->text, begin_ != nullptr) ? *found
+                                                                                   : nullptr;
+        }
+    }
+    return nullptr;
+}
+
+/// The same for a batch that is nothing but one such statement.
+bool Session::answer_step_batch(const BatchPlan& plan, std::string_view batch) {
+    if (begin_ == nullptr && !identity_->lazy_begin) return false;
+    if (plan.binds != 1 || plan.parses > 1 || !plan.cacheable_shape()) return false;
+    std::string_view new_name;
+    const auto statement = step_statement(batch, new_name);
+    if (statement == nullptr) return false;
+    const auto tag = step_here(*judge(statement->text, statement->scan), statement->text);
+    if (tag.empty()) return false;
+    if (plan.parses > 0) {
+        counters_.client_parse_count.add(1);
+        if (new_name.empty())
+            unnamed_ = statement;
+        else
+            statements_.set(new_name, statement);
+    }
+    counters_.bind_count.add(1);
+    std::string out;
+    while (!batch.empty()) {
+        const auto frame = wire::scan_frame(batch);
+        batch.remove_prefix(frame.size);
+        switch (frame.type) {
+            case fe::kParse: wire::write_message(out, wire::be::kParseComplete); break;
+            case fe::kBind: wire::write_message(out, wire::be::kBindComplete); break;
+            case fe::kDescribe: wire::write_message(out, wire::be::kNoData); break;
+            case fe::kExecute: wire::write_command_complete(out, tag); break;
+            case fe::kClose: wire::write_message(out, wire::be::kCloseComplete); break;
+            default: wire::write_ready(out, tx_);
+        }
+    }
+    turn_->client.copy(out);
+    return true;
+}
+
+/// Goes ahead of the first statement, in messages of the extended protocol without a Sync: should
+/// BEGIN fail (a cancel meets it), the server skips what follows, and nothing of it runs outside
+/// the transaction. Until BEGIN has succeeded, no second statement is sent.
+void Session::send_begin() {
+    auto& x = *exchange_;
+    x.begin = std::move(begin_);
+    begin_.reset();
+    const bool named = plain(x.begin->text);
+    if (!ensure_prepared(*x.begin, !named)) x.expects.back().begin = true;
+    std::string body;
+    base::append_cstring(body, "");
+    base::append_cstring(body, named ? pool::prepared_name(x.begin->id) : std::string());
+    body.append(6, '\0');
+    std::string m;
+    wire::write_message(m, fe::kBind, body);
+    wire::write_message(m, fe::kExecute, std::string_view("\0\0\0\0\0", 5));
+    turn_->server.copy(m);
+    using Expected = Expect::Kind;
+    x.expects.push(
+        {.kind = Expected::bind, .swallow = true, .begin = true, .statement = x.begin->id});
+    x.expects.push({.kind = Expected::execute, .swallow = true, .begin = true});
+}
+
+/// The server's words are the answer to the client's first statement, and its transaction has
+/// failed; that it was never begun makes no difference to the client.
+void Session::begin_failed() {
+    auto& x = *exchange_;
+    begin_ = std::move(x.begin);
+    x.begin.reset();
+    x.begin_failed = true;
+    using Expected = Expect::Kind;
+    while (!x.expects.empty() && x.expects.front().kind != Expected::sync &&
+           x.expects.front().kind != Expected::query &&
+           x.expects.front().kind != Expected::function_call) {
+        take_back_names(x.expects.front());
+        x.expects.pop();
+    }
+    if (!x.expects.empty() && x.expects.front().kind != Expected::sync) {
+        x.expects.front().kind = Expected::sync;
+        std::string m;
+        wire::write_message(m, fe::kSync);
+        turn_->server.copy(m);
+    }
+    x.skipping = x.expects.empty();
+    // Nothing ran, so nothing is left.
+    if (x.forgotten.size() > 0) statements_ = std::move(x.forgotten);
+    x.suspect = x.may_leave_state = x.unpin_at_ready = x.reset_settings = false;
+    x.suspicion = x.lasting = query::PinReason::none;
+    x.may_end_transaction = x.notify_catalog = false;
+}
+
+}  // namespace pgweir::session
