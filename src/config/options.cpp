@@ -198,6 +198,10 @@ constexpr Option kOptions[] = {
     {"pool.max_size", integer, "20", "DB_POOL_SIZE DB_POOL_MAX", false, "1..100000",
      "Most server connections per database and user, over all workers.",
      COUNT(t.pool->max_size, std::uint32_t)},
+    {"pool.max_pinned", integer, "auto", "", false, "auto|1..100000",
+     "Most of them that sessions may keep to themselves for what cannot be carried; auto: one less "
+     "than max_size, at least 1. Beyond it a statement that would pin fails with 53300.",
+     AUTO_COUNT(t.pool->max_pinned)},
     {"pool.idle_timeout", duration, "30s", "DB_POOL_IDLE_TIMEOUT", false, "0..365d",
      "Idle connections beyond min_size are closed after this; 0: never.",
      TIME(t.pool->idle_timeout)},

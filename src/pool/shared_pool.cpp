@@ -15,6 +15,10 @@ bool take_below(std::atomic<std::uint32_t>& used, std::uint32_t limit) noexcept 
         if (used.compare_exchange_weak(n, n + 1)) return true;
     return false;
 }
+
+std::uint32_t most_pinned(const config::PoolSettings& pool) noexcept {
+    return pool.max_pinned != 0 ? pool.max_pinned : std::max(pool.max_size, 2U) - 1;
+}
 }  // namespace
 
 bool HostBudget::take() noexcept {
@@ -34,6 +38,7 @@ SharedPool::SharedPool(PoolKey k, PoolConfigPtr config, std::shared_ptr<HostBudg
       idle(workers),
       config_(std::move(config)),
       max_size_(config_->database.pool.max_size),
+      max_pinned_(most_pinned(config_->database.pool)),
       host_(std::move(host)) {}
 
 PoolConfigPtr SharedPool::config() const {
@@ -44,7 +49,21 @@ PoolConfigPtr SharedPool::config() const {
 void SharedPool::set_config(PoolConfigPtr config) {
     const std::scoped_lock lock(mutex_);
     max_size_ = config->database.pool.max_size;
+    max_pinned_ = most_pinned(config->database.pool);
     config_ = std::move(config);
+}
+
+PinPermit PinPermit::take(const std::shared_ptr<SharedPool>& pool) {
+    PinPermit permit;
+    if (take_below(pool->pinned_, pool->max_pinned_)) permit.pool_ = pool;
+    return permit;
+}
+
+PinPermit PinPermit::force(const std::shared_ptr<SharedPool>& pool) {
+    PinPermit permit;
+    ++pool->pinned_;
+    permit.pool_ = pool;
+    return permit;
 }
 
 Credentials SharedPool::credentials() const {

@@ -38,6 +38,7 @@ void Exchange::reset() {
     reset_after_look = false;
     custom_settings.clear();
     inspection.reset();
+    if (pin_permit) pin_permit = {};
     begin.reset();
     again.clear();
     skipping = begin_failed = false;

@@ -308,6 +308,7 @@ void Session::note_settings(const query::Verdict& verdict, std::string_view text
 std::size_t Session::forward_function_call(std::string_view view, const Frame& frame) {
     begin_statement(false);
     exchange_->text = "<function call>";
+    if (identity_->mode != config::PoolMode::session && refuse_pin()) return skip_frame(view, frame);
     unknown_effects(identity_->mode == config::PoolMode::session ? query::PinReason::none
                                                                  : query::PinReason::function_call);
     raise_fence();
@@ -324,6 +325,8 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
         x.unsynced = x.copy_ended = false;
         begin_statement(false);
         x.text.assign(frame.body.substr(0, kLoggedText));
+        if (identity_->mode != config::PoolMode::session && refuse_pin())
+            return skip_frame(view, frame);
         unknown_effects(query::PinReason::statement_too_large);
         raise_fence();
         if (begin_ != nullptr) send_begin();
@@ -351,6 +354,7 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
 #endif
     begin_statement(false);
     if (alone || x.text.empty()) x.text.assign(text.substr(0, kLoggedText));
+    if (may_pin(*memo->verdict) && refuse_pin()) return frame.size;
     if (memo->verdict->kind == query::Kind::set || memo->verdict->kind == query::Kind::several)
         note_settings(*memo->verdict, text);
     if (memo->may_name_statement && identity_->mode != config::PoolMode::session)

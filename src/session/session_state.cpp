@@ -285,9 +285,48 @@ void Session::reapply_settings() {
     ++x.ready_expected;
 }
 
+/// Settings are carried, but for those that pin for good; all else that has a reason stays.
+bool Session::may_pin(const query::Verdict& verdict) const noexcept {
+    if (verdict.pin == PinReason::none) [[likely]]
+        return false;
+    return (verdict.pin != PinReason::set || verdict.opaque) &&
+           identity_->mode != config::PoolMode::session;
+}
+
+/// To be asked before what may pin is sent. The place is held until the server goes back.
+bool Session::has_pin_place() {
+    auto& permit = exchange_->pin_permit;
+    const auto& pool = identity_->shared_pool;
+    if (permit || pool == nullptr || pin_ != PinReason::none) return true;
+    permit = pool::PinPermit::take(pool);
+    return static_cast<bool>(permit);
+}
+
+void Session::fail_pin() {
+    fail_batch({std::string(wire::sqlstate::kTooManyConnections),
+                "too many sessions keep a server connection of their own (pool.max_pinned is " +
+                    std::to_string(identity_->shared_pool->max_pinned()) + ")",
+                "SHOW CLIENTS on the console says which, and why."});
+}
+
+/// For a message that is answered with ReadyForQuery: true when it was answered with an error.
+bool Session::refuse_pin() {
+    if (has_pin_place()) return false;
+    if (begin_ != nullptr) send_begin();
+    fail_pin();
+    std::string m;
+    wire::write_message(m, wire::fe::kSync);
+    turn_->server.copy(m);
+    exchange_->unsynced = false;
+    expect({.kind = Expect::Kind::sync});
+    return true;
+}
+
 void Session::pin(PinReason reason) {
     if (pin_ == reason || pin_lasts_ || identity_->mode == config::PoolMode::session) return;
     pin_ = reason;
+    if (!exchange_->pin_permit && identity_->shared_pool != nullptr)
+        exchange_->pin_permit = pool::PinPermit::force(identity_->shared_pool);
     const auto bit = std::uint32_t{1} << static_cast<unsigned>(reason);
     if ((pins_told_ & bit) != 0) return;
     pins_told_ |= bit;

@@ -55,6 +55,7 @@ struct PoolSettings {
     bool lazy_begin = true;               // transaction mode only
     std::uint32_t min_size = 5;
     std::uint32_t max_size = 20;
+    std::uint32_t max_pinned = 0;  // 0: auto
     base::Nanos idle_timeout = 30 * base::kSecond;
     base::Nanos wait_timeout = 5 * base::kSecond;
     base::Nanos lifetime = 3600 * base::kSecond;

@@ -82,6 +82,9 @@ class SharedPool {
     void set_config(PoolConfigPtr config);
 
     std::uint32_t permits_used() const noexcept { return used_; }
+    /// Connections that sessions keep to themselves, or may be about to.
+    std::uint32_t pinned() const noexcept { return pinned_; }
+    std::uint32_t max_pinned() const noexcept { return max_pinned_; }
 
     Credentials credentials() const;
     void set_credentials(Credentials credentials);
@@ -108,6 +111,7 @@ class SharedPool {
 
   private:
     friend class Permit;
+    friend class PinPermit;
     bool take() noexcept;
     void give() noexcept;
 
@@ -115,6 +119,8 @@ class SharedPool {
     PoolConfigPtr config_;
     std::atomic<std::uint32_t> max_size_;
     std::atomic<std::uint32_t> used_{0};
+    std::atomic<std::uint32_t> max_pinned_;
+    std::atomic<std::uint32_t> pinned_{0};
     std::shared_ptr<HostBudget> host_;
     Credentials credentials_;
     std::vector<std::pair<std::uint64_t, Parameters>> parameters_;
@@ -133,6 +139,28 @@ class Permit {
     }
     ~Permit() {
         if (pool_) pool_->give();
+    }
+    explicit operator bool() const noexcept { return pool_ != nullptr; }
+
+  private:
+    std::shared_ptr<SharedPool> pool_;
+};
+
+/// The right to keep a server connection for what cannot be carried, asked for before that is made.
+class PinPermit {
+  public:
+    PinPermit() = default;
+    /// Empty when as many are pinned as may be.
+    static PinPermit take(const std::shared_ptr<SharedPool>& pool);
+    /// For what was not foreseen: it is there, so it counts, above the limit if need be.
+    static PinPermit force(const std::shared_ptr<SharedPool>& pool);
+    PinPermit(PinPermit&& o) noexcept : pool_(std::move(o.pool_)) {}
+    PinPermit& operator=(PinPermit&& o) noexcept {
+        std::swap(pool_, o.pool_);
+        return *this;
+    }
+    ~PinPermit() {
+        if (pool_) --pool_->pinned_;
     }
     explicit operator bool() const noexcept { return pool_ != nullptr; }
 

@@ -13,6 +13,7 @@
 #include "pgweir/base/clock.hpp"
 #include "pgweir/cache/epochs.hpp"
 #include "pgweir/cache/fill.hpp"
+#include "pgweir/pool/shared_pool.hpp"
 #include "pgweir/session/judge_memo.hpp"
 #include "pgweir/session/statement.hpp"
 
@@ -169,6 +170,7 @@ struct Exchange {
     bool copy_ended = false;         // CopyDone or CopyFail was sent since the last Execute
     bool unsynced = false;           // extended messages were sent, and no Sync behind them
     bool skipping = false;           // the server skips what the client sends, up to its Sync
+    pool::PinPermit pin_permit;      // what runs or has run here may keep the server connection
     StatementPtr begin;              // BEGIN was sent ahead of the client's first statement
     std::string again;               // a batch that may meet a stale plan, up to its answer
     bool begin_failed = false;       // ... and refused: the client's transaction has failed

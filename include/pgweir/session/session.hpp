@@ -218,6 +218,10 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void settings_refused();
     void reapply_settings();
     void pin(query::PinReason reason);
+    bool may_pin(const query::Verdict& verdict) const noexcept;
+    bool has_pin_place();
+    void fail_pin();
+    bool refuse_pin();
     void unpin() noexcept;
     const Identity& start() const noexcept;
     const std::string& start_application_name() const noexcept;
