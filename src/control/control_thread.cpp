@@ -88,6 +88,12 @@ class ControlThread::Impl {
         });
     }
 
+    void rest(TargetId id) {
+        post([this, id] {
+            if (const auto it = links_.find(id); it != links_.end()) it->second->rest();
+        });
+    }
+
     void set_poll(base::Nanos interval) {
         post([this, interval] { options_.catalog_poll = interval; });
     }
@@ -172,6 +178,7 @@ std::uint64_t ControlThread::request_reload(TargetId id) { return impl_->request
 void ControlThread::watch_pid(TargetId id, std::int32_t pid, OnGone gone) {
     impl_->watch(id, pid, std::move(gone));
 }
+void ControlThread::rest(TargetId id) { impl_->rest(id); }
 void ControlThread::set_catalog_poll(base::Nanos interval) { impl_->set_poll(interval); }
 
 }  // namespace pgweir::control

@@ -148,6 +148,13 @@ void TargetLink::lose(const std::string& reason) {
     if (news) publish(shown);
 }
 
+void TargetLink::rest() {
+    // As long as the server itself waits for sessions of a database to leave it, and a bit.
+    constexpr base::Nanos kRest = 6 * base::kSecond;
+    lose("a statement needs the database free of sessions");
+    retry_at_ = base::monotonic_now() + kRest;
+}
+
 void TargetLink::publish(const std::string& reason) {
     reason_ = reason;
     (*context_.on_catalog)({id_, catalog_, reason, facts_, covers_});

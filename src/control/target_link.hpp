@@ -36,6 +36,8 @@ class TargetLink {
     int fd() const noexcept;
     short events() const noexcept;
     void watch(std::int32_t pid, ControlThread::OnGone gone);
+    /// Leaves the database for some seconds.
+    void rest();
 
   private:
     enum class State : std::uint8_t { waiting, connecting, ready };

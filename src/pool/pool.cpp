@@ -181,7 +181,7 @@ void Pool::on_drained(ServerConnection& server) {
 void Pool::give_or_idle(ServerConnection& server) {
     const auto now = this->now();
     if (!reusable(server) || (server.retire_at != 0 && now >= server.retire_at) ||
-        host_.draining()) {
+        host_.draining() || (now < vacated_until_ && waiters_.empty())) {
         remove(server, "its lifetime is over");
         open_if_needed();
         return;

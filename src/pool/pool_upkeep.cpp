@@ -189,7 +189,9 @@ void Pool::expire_servers(base::Nanos now) {
 }
 
 void Pool::keep_warm(base::Nanos now) {
-    if (host_.draining() || now < retry_at_ || now < refused_until_ || !starting_.empty()) return;
+    if (host_.draining() || now < vacated_until_ || now < retry_at_ || now < refused_until_ ||
+        !starting_.empty())
+        return;
     const auto& db = config_->database;
     const bool named_user = !db.login.user.empty();
     if (!named_user && local_clients == 0) return;
@@ -224,6 +226,13 @@ void Pool::apply_config(PoolConfigPtr config) {
 
 void Pool::close_idle(std::string_view why) {
     while (auto* s = idle_.front()) remove(*s, why);
+}
+
+void Pool::vacate() {
+    // The server itself waits five seconds for sessions to leave.
+    constexpr base::Nanos kAway = 6 * base::kSecond;
+    vacated_until_ = now() + kAway;
+    close_idle("a statement needs the database free of sessions");
 }
 
 }  // namespace pgweir::pool

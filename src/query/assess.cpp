@@ -127,6 +127,7 @@ void Assessor::fact(const pgw_fact& f, const pgw_statement& statement) {
         case PGW_WRITE: return write(f);
         case PGW_CALL: return call(f, planned_only);
         case PGW_SETTING: return setting(f.name);
+        case PGW_DATABASE: verdict_.vacates = f.name; return;
         case PGW_FIELD: return field(f.name, true);
         case PGW_COLUMN: return field(f.name, (statement.flags & PGW_FROM_FUNCTION) != 0);
         case PGW_OPERATOR: return operation(f.schema, f.name);

@@ -19,6 +19,7 @@ typedef enum {
     PGW_COLUMN,   /* relation.name: a column or, if there is none, a call */
     PGW_OPERATOR, /* schema may be empty */
     PGW_SETTING,  /* set for the session by SET or set_config; "" when it is computed */
+    PGW_DATABASE, /* that the statement needs free of sessions */
     PGW_TYPE,     /* a cast or a column definition of a function in FROM */
 } pgw_what;
 

@@ -28,9 +28,8 @@ static void look_transaction(pgw_walk* w, const TransactionStmt* s) {
             return;
         case TRANS_STMT_COMMIT:
         case TRANS_STMT_ROLLBACK:
-            now_is(w,
-                   (effect){s->kind == TRANS_STMT_COMMIT ? PGW_KIND_COMMIT : PGW_KIND_ROLLBACK,
-                            PGW_PIN_NONE, PGW_ENDS_TRANSACTION | (s->chain ? PGW_CHAINS : 0)});
+            now_is(w, (effect){s->kind == TRANS_STMT_COMMIT ? PGW_KIND_COMMIT : PGW_KIND_ROLLBACK,
+                               PGW_PIN_NONE, PGW_ENDS_TRANSACTION | (s->chain ? PGW_CHAINS : 0)});
             return;
         case TRANS_STMT_SAVEPOINT:
         case TRANS_STMT_RELEASE:
@@ -129,6 +128,25 @@ static bool shared_object(ObjectType type) {
            type == OBJECT_PARAMETER_ACL;
 }
 
+/* What DROP DATABASE and its kin need to be free of other sessions. */
+static void look_vacated(pgw_walk* w, const Node* s) {
+    const char* name = NULL;
+    if (IsA(s, DropdbStmt)) name = ((const DropdbStmt*)s)->dbname;
+    if (IsA(s, AlterDatabaseStmt)) name = ((const AlterDatabaseStmt*)s)->dbname;
+    if (IsA(s, RenameStmt) && ((const RenameStmt*)s)->renameType == OBJECT_DATABASE)
+        name = ((const RenameStmt*)s)->subname;
+    if (IsA(s, CreatedbStmt)) {
+        ListCell* cell;
+        foreach (cell, ((const CreatedbStmt*)s)->options) {
+            const DefElem* option = (const DefElem*)lfirst(cell);
+            if (strcmp(option->defname, "template") != 0 || option->arg == NULL) continue;
+            w->now->flags |= PGW_LITERAL_DEPENDENT;
+            if (IsA(option->arg, String)) name = ((const String*)option->arg)->sval;
+        }
+    }
+    if (name != NULL) pgw_fact_add(w, PGW_DATABASE, 0, NULL, name);
+}
+
 /* Statements about roles and databases, which every database of the server feels. */
 static bool look_cluster_wide(pgw_walk* w, const Node* s) {
     unsigned flags = PGW_WRITES_ALL;
@@ -161,6 +179,7 @@ static bool look_cluster_wide(pgw_walk* w, const Node* s) {
         default: return false;
     }
     now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_NONE, flags});
+    look_vacated(w, s);
     return true;
 }
 

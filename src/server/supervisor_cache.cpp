@@ -228,6 +228,20 @@ void Supervisor::server_settings_changed(const pool::PoolConfig& config) {
                              [](DatabaseEntry& entry) { entry.state->whole().bump(); });
 }
 
+bool Supervisor::vacate_database(const config::Database& on_server, const std::string& dbname) {
+    const auto server = Directory::server_name(on_server);
+    bool streamed = false;
+    directory_.for_each_database([&](DatabaseEntry& entry) {
+        if (entry.server != server || entry.dbname != dbname) return;
+        streamed = entry.stream != 0;
+        drop_stream(entry);
+        if (entry.target != 0) control_->rest(entry.target);
+    });
+    for (auto& w : workers_)
+        w->post([server, dbname](Worker& worker) { worker.vacate(server, dbname); });
+    return streamed;
+}
+
 void Supervisor::hold_until_gone(cache::DatabaseState& database, std::uint32_t pid,
                                  std::unique_ptr<pool::Held> held) {
     auto kept = std::make_shared<std::unique_ptr<pool::Held>>(std::move(held));

@@ -259,8 +259,8 @@ session::IdentityPtr Worker::identity(const std::string& database, const std::st
     made->database = database;
     made->user = shared->key.user;
     made->mode = pool_config->database.pool.mode;
-    made->lazy_begin = made->mode == config::PoolMode::transaction &&
-                       pool_config->database.pool.lazy_begin;
+    made->lazy_begin =
+        made->mode == config::PoolMode::transaction && pool_config->database.pool.lazy_begin;
     made->profile = std::move(profile);
     made->shared_pool = shared;
     made->context = judge_context(*state, *made->profile, made->user, path);
@@ -433,6 +433,18 @@ cache::ResultCache* Worker::result_cache() noexcept {
 
 void Worker::catalog_may_have_changed(cache::DatabaseState& database) {
     supervisor_.reload_catalog(database);
+}
+
+bool Worker::vacate_database(const session::Identity& identity, const std::string& dbname) {
+    return supervisor_.vacate_database(identity.shared_pool->config()->database, dbname);
+}
+
+void Worker::vacate(const std::string& server, const std::string& dbname) {
+    for (auto& [shared, p] : pools_) {
+        const auto config = shared->config();
+        if (config->dbname == dbname && Directory::server_name(config->database) == server)
+            p->vacate();
+    }
 }
 
 void Worker::await_watermark(cache::DatabaseState& database, base::Nanos needed,

@@ -58,8 +58,8 @@ std::string_view Session::step_here(const MemoEntry& memo, std::string_view text
     if (begin_ == nullptr) {
         if (v.kind != Kind::begin || !identity_->lazy_begin || tx_ != TxStatus::idle) return {};
         record_here(memo, text);
-        begin_ = plain(text) ? env_.statements->intern(text, {}, 0, 0)
-                             : StatementTable::make(text, {});
+        begin_ =
+            plain(text) ? env_.statements->intern(text, {}, 0, 0) : StatementTable::make(text, {});
         tx_ = TxStatus::in_transaction;
         return v.start_transaction ? "START TRANSACTION" : "BEGIN";
     }
@@ -103,9 +103,7 @@ bool Session::leaves_failed(const MemoEntry& memo, std::string_view text) {
 }
 
 /// In a transaction that failed before it reached a server nothing but its end is answered.
-bool Session::refuses_all() const noexcept {
-    return begin_ != nullptr && tx_ == TxStatus::failed;
-}
+bool Session::refuses_all() const noexcept { return begin_ != nullptr && tx_ == TxStatus::failed; }
 
 std::size_t Session::refuse_batch(std::string_view view) {
     std::string out;

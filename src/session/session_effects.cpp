@@ -54,6 +54,7 @@ void Session::apply_effects(const MemoEntry& memo, const query::KeyValues* value
             }
             x.written.add_schema(database);
             x.notify_catalog = true;
+            if (!v.vacates.empty()) env_.vacate_database(*identity_, v.vacates);
             if (v.writes == Writes::all_databases) x.written.add(database.everything());
             break;
         }

@@ -95,6 +95,13 @@ std::size_t Session::take_query(std::string_view view, const Frame& frame) {
             frame, {.sqlstate = wire::sqlstate::kFeatureNotSupported,
                     .message = "transaction blocks are not allowed in statement pooling mode"});
     }
+    if (!judged_->verdict->vacates.empty() && !waited_ &&
+        env_.vacate_database(*identity_, judged_->verdict->vacates)) {
+        judged_.reset();
+        awaiting_ = true;
+        awaited_since_ = env_.now();
+        return 0;
+    }
     if (answer_step(text, *judged_)) {
         judged_.reset();
         return frame.size;
@@ -308,7 +315,8 @@ void Session::note_settings(const query::Verdict& verdict, std::string_view text
 std::size_t Session::forward_function_call(std::string_view view, const Frame& frame) {
     begin_statement(false);
     exchange_->text = "<function call>";
-    if (identity_->mode != config::PoolMode::session && refuse_pin()) return skip_frame(view, frame);
+    if (identity_->mode != config::PoolMode::session && refuse_pin())
+        return skip_frame(view, frame);
     unknown_effects(identity_->mode == config::PoolMode::session ? query::PinReason::none
                                                                  : query::PinReason::function_call);
     raise_fence();

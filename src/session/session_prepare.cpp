@@ -194,7 +194,8 @@ bool Session::stale_plan(const wire::ErrorFields& fields) {
         return false;
     env_.statements->forget(x.statement->id);
     const bool alone = x.ready_expected == 1 && x.expects.back().kind == Kind::sync;
-    if (x.again.empty() || !alone || tx_ != wire::TxStatus::idle || x.expects.front().kind != Kind::bind)
+    if (x.again.empty() || !alone || tx_ != wire::TxStatus::idle ||
+        x.expects.front().kind != Kind::bind)
         return false;
     while (x.expects.front().kind != Kind::sync) x.expects.pop();
     x.expects.front().again = true;

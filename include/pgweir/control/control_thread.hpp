@@ -77,6 +77,8 @@ class ControlThread {
     /// Calls `gone` once when server process `pid` of this target is no more, hence its transaction
     /// is over. While the server cannot be asked there is no call.
     void watch_pid(TargetId id, std::int32_t pid, OnGone gone);
+    /// Leaves the database for some seconds, so that it can be dropped.
+    void rest(TargetId id);
     /// From the next poll on.
     void set_catalog_poll(base::Nanos interval);
 

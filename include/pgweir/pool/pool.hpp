@@ -117,6 +117,8 @@ class Pool final : public Leaser {
     void apply_config(PoolConfigPtr config);
     /// Closes idle connections; others are closed when they come back.
     void close_idle(std::string_view why);
+    /// For some seconds no connection is kept that nobody uses: the database is to be dropped.
+    void vacate();
 
     // From ServerConnection.
     void on_server_ready(ServerConnection& server);
@@ -188,6 +190,7 @@ class Pool final : public Leaser {
     ServerFailure refusal_;
     const base::Nanos* clock_;  // the loop's
     base::Nanos used_at_ = 0;
+    base::Nanos vacated_until_ = 0;
 };
 
 }  // namespace pgweir::pool

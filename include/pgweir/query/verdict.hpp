@@ -70,6 +70,8 @@ struct Verdict {
     bool opaque = true;
     /// Settings with a dot in their names that it may change: the server does not list them.
     std::vector<std::string> custom_settings;
+    /// A database that it needs free of sessions: DROP DATABASE, CREATE DATABASE ... TEMPLATE.
+    std::string vacates;
     bool moves_sequence = false;  // calls nextval or setval in so many words
     /// Of a session that is pinned: it may take away what pins it.
     bool may_end_state = false;
@@ -93,8 +95,8 @@ struct Verdict {
     bool timed = false;
     /// A transaction other than READ COMMITTED was asked for, or is READ ONLY etc.: informative.
     bool isolation_changed = false;
-    bool start_transaction = false;  // begin: in these words, so its command tag is these words
-    bool chains = false;             // commit, rollback: AND CHAIN
+    bool start_transaction = false;     // begin: in these words, so its command tag is these words
+    bool chains = false;                // commit, rollback: AND CHAIN
     std::uint64_t catalog_version = 0;  // of the catalog used; 0: none was at hand
 };
 

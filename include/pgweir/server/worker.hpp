@@ -50,6 +50,8 @@ class Worker final : private WorkerLoop,
     void cancel_by_server(std::uint32_t pid, const std::string& key, const io::Address& from,
                           pool::CancelToken settled);
     void begin_drain();
+    /// See session::Environment::vacate_database.
+    void vacate(const std::string& server, const std::string& dbname);
     /// Ends everybody with 57P01.
     void end_all();
     void end_idle();
@@ -67,6 +69,7 @@ class Worker final : private WorkerLoop,
     cache::ResultCache* result_cache() noexcept override;
     void catalog_may_have_changed(cache::DatabaseState& database) override;
     void post_task(std::function<void()> task) override { loop_.post(std::move(task)); }
+    bool vacate_database(const session::Identity& identity, const std::string& dbname) override;
     void hold_until_gone(const session::Identity& identity, std::uint32_t server_pid,
                          std::unique_ptr<pool::Held> held) override;
     void await_watermark(cache::DatabaseState& database, base::Nanos needed,

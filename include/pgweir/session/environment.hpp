@@ -69,6 +69,9 @@ class Environment {
     virtual cache::ResultCache* result_cache() noexcept = 0;
     /// DDL or the like passed through: have the database's catalog read again.
     virtual void catalog_may_have_changed(cache::DatabaseState& database) = 0;
+    /// A statement needs database `dbname` of the server free of sessions: idle connections to it
+    /// close, and the proxy's own, for some seconds. True: it takes a moment until they are gone.
+    virtual bool vacate_database(const Identity& identity, const std::string& dbname) = 0;
     /// The outcome of what `held` stands for is unknown until the server process is gone.
     virtual void hold_until_gone(const Identity& identity, std::uint32_t server_pid,
                                  std::unique_ptr<pool::Held> held) = 0;

@@ -321,7 +321,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::vector<std::string> raw_names_;  // prepared on the pinned server under the client's names
     StatementPtr unnamed_;
     StatementPtr begin_;  // kept back until a statement needs a server
-    MemoPtr judged_;  // of the Query at the front of the input, while it waits for a server
+    MemoPtr judged_;      // of the Query at the front of the input, while it waits for a server
     StatementPtr
         next_unnamed_;  // made while its batch was looked at, before its Parse is forwarded
     std::unique_ptr<PendingFills> pending_fills_;

@@ -93,6 +93,11 @@ struct FakeEnvironment final : Environment {
         identity->profile = std::move(profile);
         return identity;
     }
+    bool vacate_database(const Identity&, const std::string& dbname) override {
+        vacated.push_back(dbname);
+        return true;
+    }
+    std::vector<std::string> vacated;
     void hold_until_gone(const Identity&, std::uint32_t, std::unique_ptr<pool::Held> h) override {
         held.push_back(std::move(h));
     }

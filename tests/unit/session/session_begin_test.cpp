@@ -216,8 +216,8 @@ TEST_CASE("a conversation with a BEGIN kept back is the same however its bytes a
         {ask("select 1"), begun() + rows() + ready('T')},
         {ask("commit"), complete("COMMIT") + ready()},
         {alone("begin"), ""},
-        {alone("select 2"), message('2') + complete("BEGIN") + message('1') + message('2') +
-                                rows() + ready('T')},
+        {alone("select 2"),
+         message('2') + complete("BEGIN") + message('1') + message('2') + rows() + ready('T')},
         {ask("rollback"), complete("ROLLBACK") + ready()},
     };
     std::string expected;
