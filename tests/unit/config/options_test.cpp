@@ -34,8 +34,8 @@ struct Fields {
         all(user, file + "|" + password);  // one option sets both
     }
     void add(const PoolSettings& pool) {
-        const auto& [mode, reuse, min, max, idle, wait, lifetime, query, after] = pool;
-        all(mode, reuse, min, max, idle, wait, lifetime, query, after);
+        const auto& [mode, reuse, lazy, min, max, pinned, idle, wait, lifetime, query, after] = pool;
+        all(mode, reuse, lazy, min, max, pinned, idle, wait, lifetime, query, after);
     }
 };
 
