@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <mutex>
+
 #include "pgweir/base/log.hpp"
 #include "pgweir/server/supervisor.hpp"
 #include "pgweir/wire/sqlstate.hpp"
@@ -285,6 +287,21 @@ session::IdentityPtr Worker::with_profile(const session::Identity& of, pool::Pro
     return identity(of.database, of.user, pool(of.shared_pool), std::move(profile));
 }
 
+namespace {
+/// Equal contexts have one number on all workers: what one worker's servers have parsed for the
+/// like of a session, another's can.
+std::uint64_t shared_context_id(const std::string& key, Supervisor& supervisor) {
+    constexpr std::size_t kMost = 16384;
+    static std::mutex mutex;
+    static std::unordered_map<std::string, std::uint64_t> ids;
+    const std::scoped_lock lock(mutex);
+    if (ids.size() > kMost) ids.clear();
+    auto& id = ids[key];
+    if (id == 0) id = supervisor.next_context_id();
+    return id;
+}
+}  // namespace
+
 /// Verdicts depend on who asks and where names are looked for, and on no other setting: sessions
 /// that are alike in this share them.
 session::JudgeContext Worker::judge_context(cache::DatabaseState& state,
@@ -297,7 +314,7 @@ session::JudgeContext Worker::judge_context(cache::DatabaseState& state,
     for (const auto& p : path) key += '\0' + p;
     if (contexts_.size() > 4096) contexts_.clear();
     auto& id = contexts_[key];
-    if (id == 0) id = supervisor_.next_context_id();
+    if (id == 0) id = shared_context_id(key, supervisor_);
     return {id, &state, user, path};
 }
 
