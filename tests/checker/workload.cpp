@@ -154,7 +154,7 @@ ProxyOptions Run::proxy_options() const {
     ProxyOptions o;
     o.sections = {{"cache", outside() ? "{max_staleness: 200ms}"
                                       : "{exclusive_writer: true, default_ttl: 1s}"},
-                  {"pool", "{min_size: 0, max_size: 12}"},
+                  {"pool", "{min_size: 0, max_size: 12, max_pinned: 100}"},
                   {"workers", std::to_string(options_.workers)}};
     if (!options_.plant.empty()) o.environment.emplace_back("PGWEIR_PLANT", options_.plant);
     if (options_.holds) o.environment.emplace_back("PGWEIR_HOLDS", "1");

@@ -344,6 +344,7 @@ TEST_CASE("errors, waits, silence in transactions and parameters are logged wher
     CHECK(take_answer(PQgetResult(watched.raw())).ok);
     auto third = p.connect();
     c.run("BEGIN");
+    c.run("SELECT 'idle again'");
     REQUIRE(PQsendQuery(third.raw(), "SELECT 'queued'") == 1);
     CHECK(eventually([&] {
         const auto log = p.slow_log();

@@ -111,7 +111,7 @@ TEST_CASE("a server that hangs up on COMMIT leaves the outcome unknown: FATAL 08
                    reply::ready(m->body.starts_with("BEGIN") ? 'T' : 'T'));
         }
     });
-    Proxy p(options(server));
+    Proxy p(options(server, "{min_size: 0, max_size: 1, lazy_begin: false}"));
     auto c = RawClient::login(p.port());
     c.ask(msg::query("BEGIN"));
     c.ask(msg::query("UPDATE t SET n = 1"));

@@ -299,6 +299,22 @@ TEST_CASE("a statement whose result has changed can be prepared anew (64)") {
     setup.run("DROP TABLE changing");
 }
 
+TEST_CASE("outside a transaction nobody sees that a statement's result has changed (64)" *
+          doctest::skip(Proxy::direct())) {
+    auto setup = Cluster::shared().connect("app");
+    setup.run("CREATE TABLE widening AS SELECT 1 AS a");
+    auto c = login();
+    c.ask(msg::parse("p", "SELECT * FROM widening") + kSync);
+    on_both_servers([&] { CHECK(first_value(run(c, "p")) == "1"); });
+    setup.run("ALTER TABLE widening ADD COLUMN b int DEFAULT 2");
+    on_both_servers([&] {
+        const auto m = c.ask(msg::bind("", "p") + msg::describe('P', "") + msg::execute() + kSync);
+        CHECK(types(m) == "2TDCZ");
+        CHECK(rows(m).at(0) == std::vector<std::string>{"1", "2"});
+    });
+    setup.run("DROP TABLE widening");
+}
+
 TEST_CASE("statements prepared by message can be used and dropped by SQL, as in PostgreSQL") {
     auto c = login();
     c.ask(msg::parse("bymsg", "SELECT $1::int + 1") + kSync);

@@ -10,7 +10,8 @@ using namespace pgweir::testing;
 namespace {
 
 Proxy& proxy() {
-    static Proxy p(Cluster::shared(), {{{"pool", "{min_size: 0, max_size: 3}"}}, {}, {}, 0});
+    static Proxy p(Cluster::shared(),
+                   {{{"pool", "{min_size: 0, max_size: 3, max_pinned: 20}"}}, {}, {}, 0});
     return p;
 }
 RawClient login(const msg::Parameters& more = {}, const std::string& user = "app") {

@@ -32,8 +32,8 @@ TEST_CASE("clients with an empty transaction hold no server connection, simple o
     std::vector<RawClient> open;
     for (int i = 0; i < 10; ++i) {
         open.push_back(login(proxy()));
-        const auto m = open.back().ask(i % 2 == 0 ? msg::query("BEGIN")
-                                                  : msg::unnamed("BEGIN") + msg::sync());
+        const auto m =
+            open.back().ask(i % 2 == 0 ? msg::query("BEGIN") : msg::unnamed("BEGIN") + msg::sync());
         CHECK(ready_status(m) == 'T');
     }
     auto other = login(proxy());
@@ -173,8 +173,7 @@ TEST_CASE("one thread of pgbench that prepares while others wait does not wait f
         return run(arguments);
     };
     REQUIRE(pgbench({"-i", "-q"}).status == 0);
-    const auto r =
-        pgbench({"-n", "-M", "prepared", "-j", "1", "-c", "50", "-t", "20"});
+    const auto r = pgbench({"-n", "-M", "prepared", "-j", "1", "-c", "50", "-t", "20"});
     CHECK_MESSAGE(r.status == 0, r.err);
     CHECK(Cluster::shared().value("SELECT count(*) FROM pgbench_history") == "1000");
 }

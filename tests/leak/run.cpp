@@ -23,11 +23,11 @@ using Clock = std::chrono::steady_clock;
 
 ProxyOptions proxy_options(const RunOptions& options) {
     ProxyOptions o;
-    o.sections = {
-        {"cache", "{exclusive_writer: true}"},
-        {"pool", "{min_size: 0, max_size: " + std::to_string(kServers) + ", wait_timeout: 30s}"},
-        {"limits", "{prepared_statements_per_server: 12}"},
-        {"workers", std::to_string(options.workers)}};
+    o.sections = {{"cache", "{exclusive_writer: true}"},
+                  {"pool", "{min_size: 0, max_size: " + std::to_string(kServers) +
+                               ", max_pinned: 1000, wait_timeout: 30s}"},
+                  {"limits", "{prepared_statements_per_server: 12}"},
+                  {"workers", std::to_string(options.workers)}};
     if (!options.plant.empty()) o.environment.emplace_back("PGWEIR_PLANT", options.plant);
     return o;
 }

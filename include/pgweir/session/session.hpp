@@ -173,8 +173,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void begin_failed();
     /// What comes behind the first statement waits until its BEGIN has succeeded.
     bool held_by_begin() const noexcept {
-        return exchange_ && (exchange_->begin || exchange_->begin_failed) &&
-               !exchange_->unsynced && client_left_ == 0;
+        return exchange_ && (exchange_->begin || exchange_->begin_failed) && !exchange_->unsynced &&
+               client_left_ == 0;
     }
 
     // session_effects.cpp: what statements do beyond their answer

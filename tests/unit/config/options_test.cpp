@@ -34,7 +34,8 @@ struct Fields {
         all(user, file + "|" + password);  // one option sets both
     }
     void add(const PoolSettings& pool) {
-        const auto& [mode, reuse, lazy, min, max, pinned, idle, wait, lifetime, query, after] = pool;
+        const auto& [mode, reuse, lazy, min, max, pinned, idle, wait, lifetime, query, after] =
+            pool;
         all(mode, reuse, lazy, min, max, pinned, idle, wait, lifetime, query, after);
     }
 };

@@ -21,7 +21,8 @@ TEST_CASE("errors in the shape of the file are told at their place") {
     const Case cases[] = {
         {"# one\npool:\n  # two\n  mod: session\n",
          "c.yaml:4:3: unknown key \"pool.mod\"; expected one of idle_timeout, lazy_begin, "
-         "lifetime, max_pinned, max_size, min_size, mode, reuse, validation_after, validation_query, wait_timeout; did you mean "
+         "lifetime, max_pinned, max_size, min_size, mode, reuse, validation_after, "
+         "validation_query, wait_timeout; did you mean "
          "\"mode\"?"},
         {"listen:\n  tls:\n    certfile: x\n",
          "c.yaml:3:5: unknown key \"listen.tls.certfile\"; expected one of ca_file, cert_file, "
@@ -34,7 +35,8 @@ TEST_CASE("errors in the shape of the file are told at their place") {
         {"databases:\n  a:\n    pool:\n      size: 1\n    port: 1\n",
          "c.yaml:4:7: unknown key \"databases.a.pool.size\"; expected one of idle_timeout, "
          "lazy_begin, lifetime, "
-         "max_pinned, max_size, min_size, mode, reuse, validation_after, validation_query, wait_timeout; did "
+         "max_pinned, max_size, min_size, mode, reuse, validation_after, validation_query, "
+         "wait_timeout; did "
          "you mean "
          "\"max_size\"?"},
         {"databases: {a: {password: x}}\n",

@@ -89,10 +89,10 @@ TEST_CASE("the extended protocol keeps BEGIN back, too, named or not") {
     s.send(parse("b", "BEGIN READ ONLY") + bind("", "b") + execute() + end_batch());
     CHECK(types(s.client_got()) == "12CZ");
     s.send(bind("", "b") + execute() + end_batch());  // BEGIN in BEGIN: the server warns
-    CHECK(types(s.server_got()) == "PBEBES");  // one statement for both
+    CHECK(types(s.server_got()) == "PBEBES");         // one statement for both
     CHECK(s.client_got().empty());
-    s.reply(begun() + message('2') + message('N', std::string_view("\0", 1)) +
-            complete("BEGIN") + ready('T'));
+    s.reply(begun() + message('2') + message('N', std::string_view("\0", 1)) + complete("BEGIN") +
+            ready('T'));
     CHECK(types(s.client_got()) == "2NCZ");
 }
 
