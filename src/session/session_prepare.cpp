@@ -268,10 +268,7 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
         x.statement = statement;
         x.statement_name = name;
         const auto memo = judge(statement->text, statement->scan);
-        if (whole && may_pin(*memo->verdict) && !has_pin_place()) {
-            fail_pin();
-            return frame.size;
-        }
+        if (whole && may_pin(*memo->verdict) && !has_pin_place()) return fail_pin(), frame.size;
         if (ours && memo->verdict->kind == query::Kind::deallocate &&
             deallocates_all(statement->text))
             forget_all_statements();
