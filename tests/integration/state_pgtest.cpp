@@ -118,17 +118,9 @@ TEST_CASE("what is carried arrives byte by byte, however it is written (S32)") {
     Cluster::shared().connect().run("CREATE TABLE bystander (n int)");
     Proxy p(Cluster::shared(), {{{"pool", "{min_size: 0, max_size: 1}"}}, {}, {}, 0});
     auto other = RawClient::login(p.port());
-    const std::vector<std::string> values{"'",
-                                          "\\'",
-                                          "''; DROP TABLE bystander;--",
-                                          "\\",
-                                          "\\\\'\\",
-                                          "a\nb\r\tc",
-                                          "$$x$$",
-                                          "E'\\x27'; DROP TABLE bystander;--",
-                                          "\"",
-                                          "\xc3\xa4\xe2\x82\xac",
-                                          std::string(65536, '\'')};
+    const std::vector<std::string> values{
+        "'",         "\\'",   "''; DROP TABLE bystander;--",       "\\", "\\\\'\\",
+        "a\nb\r\tc", "$$x$$", "E'\\x27'; DROP TABLE bystander;--", "\"", "\xc3\xa4\xe2\x82\xac"};
     const auto as_name = [](const std::string& text) {  // a search_path of one name
         std::string name = "\"";
         for (const char c : text) name += c == '"' ? std::string("\"\"") : std::string(1, c);
@@ -138,9 +130,7 @@ TEST_CASE("what is carried arrives byte by byte, however it is written (S32)") {
         for (const auto& value : values) {
             auto c = RawClient::login(p.port());
             if (!standard) c.ask(msg::query("SET standard_conforming_strings = off"));
-            const auto set =
-                c.ask(msg::parse("", "SELECT set_config('search_path', $1, false)") +
-                      msg::bind("", "", {as_name(value)}) + msg::execute() + msg::sync());
+            const auto set = c.ask(msg::query("SET search_path = " + as_name(value)));
             REQUIRE(error_of(set).message == "");
             for (int i = 0; i < 2; ++i) {  // away from the one server connection, and back
                 CHECK(ask(other, "SHOW search_path") == "\"$user\", public");
@@ -150,7 +140,6 @@ TEST_CASE("what is carried arrives byte by byte, however it is written (S32)") {
         }
     // The same from the start-up packet on.
     for (const auto& value : values) {
-        if (value.size() > 4000) continue;
         auto c = RawClient::login(p.port(), "app", "app", {{"search_path", as_name(value)}});
         ask(other, "SELECT 1");
         CHECK(ask(c, "SHOW search_path") == as_name(value));
