@@ -187,6 +187,8 @@ void Session::send_begin() {
     auto& x = *exchange_;
     x.begin = std::move(begin_);
     begin_.reset();
+    x.tx_statements = 1;  // what comes with it is the second
+    if (x.sent == 0) x.started = env_.now();
     const bool named = plain(x.begin->text);
     if (!ensure_prepared(*x.begin, !named)) x.expects.back().begin = true;
     std::string body;

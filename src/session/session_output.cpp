@@ -178,7 +178,8 @@ bool Session::whole_answer(Run& run) {
         return false;
     if (x.expects.size() != 1 || x.reset_settings || x.begin_failed) return false;
     const auto& front = x.expects.front();
-    if (front.swallow || (front.kind != Kind::query && front.kind != Kind::sync)) return false;
+    if (front.swallow || front.again || (front.kind != Kind::query && front.kind != Kind::sync))
+        return false;
     const char status = rest[wire::kHeaderSize];
     if (status != 'I' && status != 'T' && status != 'E') return false;
     if (front.work != 0 && x.sqlstate.empty()) x.work = front.work;

@@ -234,6 +234,16 @@ void Session::fail_batch(OwnError error) {
     expect({.kind = Kind::describe_statement, .own_error = true, .statement = x.errors.size() - 1});
 }
 
+/// With the values of the Bind's body, where all of it is here, since they tell rows from others.
+void Session::apply_bind_effects(const MemoEntry& memo, const Statement& statement,
+                                 std::string_view body) {
+    BindView bind;
+    const bool by_rows =
+        !body.empty() && !memo.verdict->written_rows.empty() && parse_bind(body, bind);
+    const query::KeyValues values{statement.text, bind.parameters, statement.types};
+    apply_effects(memo, by_rows ? &values : nullptr);
+}
+
 std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     const bool whole = frame.status == FrameStatus::complete;
     const bool large = frame.size > env_.config().limits.statement_buffer;
@@ -273,11 +283,7 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
             deallocates_all(statement->text))
             forget_all_statements();
         if (memo->verdict->kind == query::Kind::set) note_settings(*memo->verdict, statement->text);
-        BindView bind;
-        const bool by_rows =
-            whole && !memo->verdict->written_rows.empty() && parse_bind(frame.body, bind);
-        const query::KeyValues values{statement->text, bind.parameters, statement->types};
-        apply_effects(*memo, by_rows ? &values : nullptr);
+        apply_bind_effects(*memo, *statement, whole ? frame.body : std::string_view());
         const auto& slow = env_.config().slow_log;
         x.works.push({memo, statement,
                       slow.parameters || slow.explain ? std::string(r.rest()) : std::string()});

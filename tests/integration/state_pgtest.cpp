@@ -115,7 +115,8 @@ TEST_CASE("what a session sets it keeps, and no other session sees it, during or
 }
 
 TEST_CASE("what is carried arrives byte by byte, however it is written (S32)") {
-    Cluster::shared().connect().run("CREATE TABLE bystander (n int)");
+    Cluster::shared().connect().run(
+        "CREATE TABLE bystander (n int); GRANT SELECT ON bystander TO app");
     Proxy p(Cluster::shared(), {{{"pool", "{min_size: 0, max_size: 1}"}}, {}, {}, 0});
     auto other = RawClient::login(p.port());
     const std::vector<std::string> values{
@@ -128,12 +129,16 @@ TEST_CASE("what is carried arrives byte by byte, however it is written (S32)") {
     };
     for (const bool standard : {true, false})
         for (const auto& value : values) {
+            INFO(value, standard);
             auto c = RawClient::login(p.port());
             if (!standard) c.ask(msg::query("SET standard_conforming_strings = off"));
             const auto set = c.ask(msg::query("SET search_path = " + as_name(value)));
             REQUIRE(error_of(set).message == "");
             for (int i = 0; i < 2; ++i) {  // away from the one server connection, and back
-                CHECK(ask(other, "SHOW search_path") == "\"$user\", public");
+                // Without standard strings, or where it is not ASCII, what a text says is not
+                // known for sure, and the session is pinned.
+                if (standard && value.back() > 0)
+                    CHECK(ask(other, "SHOW search_path") == "\"$user\", public");
                 CHECK(ask(c, "SHOW search_path") == as_name(value));
                 CHECK(ask(c, "SHOW standard_conforming_strings") == (standard ? "on" : "off"));
             }
