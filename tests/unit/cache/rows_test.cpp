@@ -285,9 +285,9 @@ class Model {
     World world_;
     ResultCache cache_{1 << 20, 1 << 16};
     std::array<int, kKeys> counts_{}, sums_{};
+    std::vector<std::unique_ptr<RelationState>> spare_;  // outlives the fences on it
     std::array<Writer, 3> writers_;
     std::array<Reader, 4> readers_;
-    std::vector<std::unique_ptr<RelationState>> spare_;
     int hits_ = 0, wrong_ = 0;
 };
 
