@@ -123,9 +123,8 @@ void Session::on_lease(pool::ServerLink& server) noexcept {
     server_ = &server;
     const TurnScope scope(*this);
     begin_lease();
-    if (retry_size_ > 0 && in_ != nullptr)
-        exchange_->again.assign(*in_, 0, std::exchange(retry_size_, 0));
     if (consuming_) return;  // want_server() is on the stack and goes on
+    if (in_ != nullptr) keep_for_retry(*in_);
     consume_buffer();
     maybe_release();
 }

@@ -136,9 +136,9 @@ std::size_t Session::take_batch(std::string_view view) {
     }
     if (refuses_all()) return refuse_batch(view);
     retry_size_ = may_try_again(plan, view) ? static_cast<std::uint32_t>(size) : 0;
-    if (!want_server()) return 0;
-    if (retry_size_ > 0) exchange_->again.assign(view.substr(0, std::exchange(retry_size_, 0)));
-    return forward_frame(view);
+    const bool may_send = want_server();
+    if (server_ != nullptr) keep_for_retry(view);
+    return may_send ? forward_frame(view) : 0;
 }
 
 void Session::expect(Expect e) {

@@ -185,6 +185,11 @@ bool Session::may_try_again(const BatchPlan& plan, std::string_view batch) const
     return !r.cstring().empty() && batch.size() <= kLongest;
 }
 
+/// `front`: from the batch on that is about to be sent.
+void Session::keep_for_retry(std::string_view front) {
+    if (retry_size_ > 0) exchange_->again.assign(front.substr(0, std::exchange(retry_size_, 0)));
+}
+
 /// The plan is of another schema: whoever parses the text anew gets another statement. True where
 /// the batch is sent again with that one, and nobody need know.
 bool Session::stale_plan(const wire::ErrorFields& fields) {

@@ -159,6 +159,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void answer_local_front();
     bool answer_parse_here(std::string_view batch);
     bool may_try_again(const BatchPlan& plan, std::string_view batch) const noexcept;
+    void keep_for_retry(std::string_view front);
     bool stale_plan(const wire::ErrorFields& fields);
     void try_again();
 

@@ -50,7 +50,9 @@ struct FakePool final : pool::Leaser {
         for (auto& s : servers)
             if (!s->leased) {
                 s->leased = true;
-                return s.get();
+                if (!calls_back) return s.get();
+                waiter.on_lease(*s);
+                return nullptr;
             }
         queue.push_back(&waiter);
         return nullptr;
@@ -71,6 +73,7 @@ struct FakePool final : pool::Leaser {
 
     std::vector<std::unique_ptr<FakeServer>> servers;
     std::deque<pool::Waiter*> queue;
+    bool calls_back = false;  // acquire() gives what is free by on_lease(), as pools may
     std::vector<pool::Release> releases;
     unsigned cancels = 0;
     metrics::PoolCounters pool_counters;

@@ -86,6 +86,69 @@ TEST_CASE(
     CHECK(types(s.server_got()) == "PS");
 }
 
+namespace {
+/// What a server says of a prepared statement whose result has changed.
+std::string stale() {
+    std::string body;
+    for (const auto* field : {"SERROR", "VERROR", "C0A000", "Mcached plan must not change result",
+                              "RRevalidateCachedQuery", ""})
+        base::append_cstring(body, field);
+    return message('E', body);
+}
+}  // namespace
+
+TEST_CASE("a batch that meets a stale plan is sent again, however its answer is cut") {
+    const auto batch = bind("", "s") + execute() + end_batch();
+    for (std::size_t cut = 0; cut <= stale().size() + ready().size(); ++cut) {
+        CAPTURE(cut);
+        Stage s;
+        s.start().on_client_bytes(parse("s", "select 1") + end_batch());
+        s.reply(message('1') + ready());
+        s.client_got();
+        s.session->on_client_bytes(batch);
+        s.server_got();
+        const auto answer = stale() + ready();
+        s.reply(answer.substr(0, cut));
+        s.reply(answer.substr(cut));
+        CHECK(types(s.client_got()).empty());
+        CHECK(types(s.server_got()) == "PBES");
+        s.reply(message('1') + message('2') + rows() + ready());
+        CHECK(types(s.client_got()) == "2TDCZ");
+        CHECK_FALSE(s.server().leased);
+    }
+}
+
+TEST_CASE("what is sent again is the batch itself, also behind others that came with it") {
+    bool settings_first = false;
+    SUBCASE("on a server with its settings") {}
+    SUBCASE("on a server that is brought to its settings first") { settings_first = true; }
+    Stage s;
+    s.pool.calls_back = true;
+    if (settings_first) s.identity.profile = pool::intern_profile({{"work_mem", "1MB"}});
+    const auto settle = [&] {
+        if (!settings_first) return;
+        CHECK(types(s.server_got()) == "Q");
+        s.reply(complete("SELECT 1") + ready());
+        s.server().profile = pool::empty_profile();  // another session comes in between
+    };
+    s.start().on_client_bytes(parse("s", "select 1") + end_batch());
+    settle();
+    s.reply(message('1') + ready());
+    s.client_got();
+    s.server_got();
+    // Cut, so that both wait in the session's buffer; the first needs no server.
+    const auto both = close('S', "none") + end_batch() + bind("", "s") + execute() + end_batch();
+    s.session->on_client_bytes(both.substr(0, 3));
+    s.session->on_client_bytes(both.substr(3));
+    CHECK(types(s.client_got()) == "3Z");
+    settle();
+    CHECK(types(s.server_got()) == "BES");
+    s.reply(stale() + ready());
+    CHECK(types(s.server_got()) == "PBES");
+    s.reply(message('1') + message('2') + rows() + ready());
+    CHECK(types(s.client_got()) == "2TDCZ");
+}
+
 TEST_CASE("a name that is taken is refused by the server, in the client's words") {
     Stage s;
     s.start().on_client_bytes(parse("a", "select 1") + end_batch());
