@@ -178,6 +178,11 @@ void Session::on_lease_failed(const pool::ServerFailure& why) noexcept {
         return;
     }
     const TurnScope scope(*this);
+    fail_front(why);
+}
+
+/// What waits at the front of the input is answered with an error; the rest goes on.
+void Session::fail_front(const pool::ServerFailure& why) {
     if (in_ == nullptr) return;
     const auto done = fail_unit(*in_, why);
     in_->erase(0, done);
@@ -393,13 +398,8 @@ void Session::on_server_gone(std::string_view why) noexcept {
 
 void Session::on_cancel_request(pool::CancelToken settled) noexcept {
     if (ended_) return;
-    if (waiting_) {
-        leaser_.cancel_wait(*this);
-        on_lease_failed({std::string(wire::sqlstate::kQueryCanceled),
-                         "canceling statement due to user request", "", false});
-        return;
-    }
-    if (in_flight()) {
+    if (waiting_ || in_flight()) {
+        if (waiting_) leaser_.cancel_wait(*this);
         leave_flight();
         on_lease_failed({std::string(wire::sqlstate::kQueryCanceled),
                          "canceling statement due to user request", "", false});

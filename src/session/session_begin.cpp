@@ -213,12 +213,7 @@ void Session::begin_failed() {
     x.begin.reset();
     x.begin_failed = true;
     using Expected = Expect::Kind;
-    while (!x.expects.empty() && x.expects.front().kind != Expected::sync &&
-           x.expects.front().kind != Expected::query &&
-           x.expects.front().kind != Expected::function_call) {
-        take_back_names(x.expects.front());
-        x.expects.pop();
-    }
+    skip_batch();
     if (!x.expects.empty() && x.expects.front().kind != Expected::sync) {
         x.expects.front().kind = Expected::sync;
         std::string m;

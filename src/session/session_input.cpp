@@ -143,9 +143,7 @@ std::size_t Session::take_batch(std::string_view view) {
 
 void Session::expect(Expect e) {
     exchange_->expects.push(e);
-    using Kind = Expect::Kind;
-    if (e.kind == Kind::query || e.kind == Kind::sync || e.kind == Kind::function_call)
-        ++exchange_->ready_expected;
+    if (e.brings_ready()) ++exchange_->ready_expected;
 }
 
 void Session::begin_statement(bool extended) {

@@ -431,15 +431,8 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
     if (stale_plan(fields)) return Reply::swallow;
     x.unpin_at_ready = x.reset_settings = false;
     if (front.kind == Kind::query && x.forgotten.size() > 0) statements_ = std::move(x.forgotten);
-    if (front.kind == Kind::query || front.kind == Kind::sync || front.kind == Kind::function_call)
-        return Reply::forward;
-    // The rest of the batch is skipped by the server, so none of it will be answered or take
-    // effect.
-    while (!x.expects.empty() && x.expects.front().kind != Kind::sync &&
-           x.expects.front().kind != Kind::query && x.expects.front().kind != Kind::function_call) {
-        take_back_names(x.expects.front());
-        x.expects.pop();
-    }
+    if (front.brings_ready()) return Reply::forward;
+    skip_batch();
     // Its Sync has not come yet: what comes before that is skipped, too.
     x.skipping = x.expects.empty() && x.unsynced;
     if (front.quiet) return Reply::swallow;
@@ -451,6 +444,15 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
     wire::write_error(out, {.sqlstate = own.sqlstate, .message = own.message, .hint = own.hint});
     turn_->client.copy(out);
     return Reply::swallow;
+}
+
+/// The server skips the rest of the batch, so none of it will be answered or take effect.
+void Session::skip_batch() {
+    auto& expects = exchange_->expects;
+    while (!expects.empty() && !expects.front().brings_ready()) {
+        take_back_names(expects.front());
+        expects.pop();
+    }
 }
 
 void Session::confirm_name(std::uint64_t statement) {
@@ -487,9 +489,7 @@ Session::Reply Session::on_ready_for_query(Run& run, std::string_view body) {
     auto& x = *exchange_;
     const auto front = x.expects.front();
     const char status = body.size() == 1 ? body[0] : '\0';
-    const bool ends =
-        front.kind == Kind::query || front.kind == Kind::sync || front.kind == Kind::function_call;
-    if (!ends || (status != 'I' && status != 'T' && status != 'E')) {
+    if (!front.brings_ready() || (status != 'I' && status != 'T' && status != 'E')) {
         server_violation("the server was ready before it had answered");
         return Reply::violation;
     }

@@ -53,13 +53,19 @@ void Session::introduce(const MemoEntry& memo, std::string_view text) {
     if (env_.queries.introduce(memo.fingerprint, text)) memo.introduced = generation;
 }
 
-void Session::record_hit(const MemoEntry& memo, std::string_view text, std::size_t bytes) {
+/// What is known of each execution, to be added to.
+QueryRecord Session::begin_record(const MemoEntry& memo, std::string_view text) {
     if (memo.introduced != env_.queries.generation()) introduce(memo, text);
     QueryRecord r;
     r.fingerprint = memo.fingerprint;
     r.session = session_id;
-    r.bytes = bytes;
     r.group = stats_group();
+    return r;
+}
+
+void Session::record_hit(const MemoEntry& memo, std::string_view text, std::size_t bytes) {
+    auto r = begin_record(memo, text);
+    r.bytes = bytes;
     r.flags = QueryRecord::hit;
     env_.queries.record(r);
 }
@@ -68,11 +74,7 @@ void Session::record_hit(const MemoEntry& memo, std::string_view text, std::size
 void Session::record_here(const MemoEntry& memo, std::string_view text) {
     counters_.query_count.add(1);
     if (!env_.queries.on()) return;
-    if (memo.introduced != env_.queries.generation()) introduce(memo, text);
-    QueryRecord r;
-    r.fingerprint = memo.fingerprint;
-    r.session = session_id;
-    r.group = stats_group();
+    auto r = begin_record(memo, text);
     r.not_cached = static_cast<std::uint8_t>(passed_by(pin_, begin_ != nullptr, not_cached_));
     env_.queries.record(r);
 }

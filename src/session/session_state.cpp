@@ -255,11 +255,7 @@ void Session::settings_refused() {
     const auto why = std::move(lease_failure_);
     turn_->server.flush();
     give_back({.how = pool::Release::How::reset});
-    if (in_ == nullptr) return;
-    const auto done = fail_unit(*in_, *why);
-    in_->erase(0, done);
-    if (in_->empty()) env_.texts.give(std::move(in_));
-    consume_buffer();
+    fail_front(*why);
 }
 
 /// After RESET the client's own settings come back, as from a server of its own.

@@ -49,6 +49,11 @@ struct Expect {
     std::uint16_t fill = 0;    // which of Exchange::fills collects the answer, from 1; 0: none
     std::uint64_t statement = 0;
     std::uint64_t work = 0;  // query, execute: what it runs, a number of WorkQueue
+
+    /// Its answer ends with ReadyForQuery.
+    bool brings_ready() const noexcept {
+        return kind == Kind::query || kind == Kind::sync || kind == Kind::function_call;
+    }
 };
 
 /// A name a Parse gave, taken back when the server refuses or skips it.

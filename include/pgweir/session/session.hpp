@@ -111,6 +111,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void inject(std::string_view sql);
     void maybe_release();
     void give_back(pool::Release how);
+    void fail_front(const pool::ServerFailure& why);
     std::size_t fail_unit(std::string_view view, const pool::ServerFailure& why);
     void fatal(const wire::Report& report);
     void protocol_error(std::string_view what);
@@ -197,6 +198,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void finish_execute(std::uint64_t work);
     void record_query(base::Nanos now, std::uint64_t work, base::Nanos since);
     void record_here(const MemoEntry& memo, std::string_view text);
+    metrics::QueryRecord begin_record(const MemoEntry& memo, std::string_view text);
     void record_hit(const MemoEntry& memo, std::string_view text, std::size_t bytes);
     void introduce(const MemoEntry& memo, std::string_view text);
     std::uint32_t stats_group();
@@ -306,6 +308,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void tee(std::string_view bytes);
     void tee_to_all(std::string_view whole);
     void note_parameter(std::string_view body);
+    void skip_batch();
     void take_back_names(const Expect& skipped);
     void confirm_name(std::uint64_t statement);
 
