@@ -4,13 +4,11 @@
 
 #include <httplib.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <condition_variable>
-#include <csignal>
 #include <deque>
 #include <mutex>
 #include <system_error>
@@ -19,6 +17,7 @@
 #include "listen_address.hpp"
 #include "pgweir/auth/http_token.hpp"
 #include "pgweir/base/log.hpp"
+#include "pgweir/base/thread.hpp"
 
 namespace pgweir::admin {
 
@@ -366,12 +365,7 @@ std::string HttpServer::start() {
         return "cannot listen on " + base::printable(s.listen) +
                (errno != 0 ? ": " + std::generic_category().message(errno) : "");
     s.port = static_cast<std::uint16_t>(port);
-    // The program's signals are for the thread that waits for them, and would end accept() here.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    s.thread = std::thread([&s] { s.run(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    s.thread = base::thread_without_signals([&s] { s.run(); });
     return {};
 }
 

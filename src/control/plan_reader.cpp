@@ -7,13 +7,13 @@
 #include <atomic>
 #include <charconv>
 #include <condition_variable>
-#include <csignal>
 #include <mutex>
 #include <optional>
 #include <thread>
 #include <unordered_map>
 
 #include "pgweir/base/log.hpp"
+#include "pgweir/base/thread.hpp"
 #include "sql.hpp"
 
 namespace pgweir::control {
@@ -87,11 +87,7 @@ class PlanReader::Impl {
   public:
     Impl(Options options, OnPlan on_plan) : options_(options), on_plan_(std::move(on_plan)) {
         enabled_ = options.enabled;
-        sigset_t all, before;  // signals are the main thread's
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        thread_ = std::thread([this] { run(); });
-        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        thread_ = base::thread_without_signals([this] { run(); });
     }
 
     ~Impl() {

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <csignal>
 #include <cstdlib>
 #include <deque>
 #include <map>
@@ -14,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "pgweir/base/thread.hpp"
 #include "sql.hpp"
 
 namespace pgweir::control {
@@ -35,11 +35,7 @@ std::string server_key(const Target& t) {
 class UserLookup::Impl {
   public:
     explicit Impl(Options options) : options_(std::move(options)) {
-        sigset_t all, before;  // signals are the main thread's
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        thread_ = std::thread([this] { run(); });
-        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        thread_ = base::thread_without_signals([this] { run(); });
     }
 
     ~Impl() {

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "pgweir/control/plan_reader.hpp"
+#include "pgweir/control/relation_facts.hpp"
 #include "pgweir/metrics/slow_query.hpp"
 
 namespace pgweir::admin {

@@ -15,6 +15,7 @@
 
 #include "pgweir/base/clock.hpp"
 #include "pgweir/control/connection.hpp"
+#include "pgweir/control/relation_facts.hpp"
 #include "pgweir/pool/profile.hpp"
 
 namespace pgweir::control {
@@ -28,22 +29,6 @@ struct PlanQuestion {
     std::string bind;                  // the Bind's body behind its names; empty: a simple Query
     std::vector<std::uint32_t> types;  // of its parameters, as declared
     std::string database, user, application;
-};
-
-struct IndexFacts {
-    std::string name;
-    std::string first_column;  // empty: an expression
-};
-struct ColumnFacts {
-    std::string name, type;
-};
-struct RelationFacts {
-    std::string schema, name;
-    double rows = 0;          // as the server estimates
-    std::uint64_t bytes = 0;  // of the table without its indexes
-    bool ordinary = false;    // a table that is no partition
-    std::vector<ColumnFacts> columns;
-    std::vector<IndexFacts> indexes;
 };
 
 struct PlanAnswer {
