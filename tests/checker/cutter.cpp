@@ -1,7 +1,6 @@
 // See cutter.hpp.
 #include "checker/cutter.hpp"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -10,41 +9,18 @@
 
 #include <array>
 #include <chrono>
-#include <stdexcept>
 #include <string_view>
+
+#include "support/loopback.hpp"
 
 namespace pgweir::checker {
 
-namespace {
-
-sockaddr_in loopback(std::uint16_t port) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return address;
-}
-
-bool send_all(int fd, std::string_view bytes) {
-    while (!bytes.empty()) {
-        const auto n = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-        if (n <= 0) return false;
-        bytes.remove_prefix(static_cast<std::size_t>(n));
-    }
-    return true;
-}
-
-}  // namespace
+using testing::send_all;
 
 Cutter::Cutter(std::uint16_t server_port) : server_port_(server_port) {
-    listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    auto address = loopback(0);
-    socklen_t size = sizeof address;
-    if (bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-        listen(listener_, 64) != 0 ||
-        getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) != 0)
-        throw std::runtime_error("the cutter cannot listen");
-    port_ = ntohs(address.sin_port);
+    const auto listening = testing::listen_on_loopback();
+    listener_ = listening.fd;
+    port_ = listening.port;
     acceptor_ = std::thread([this] { accept_loop(); });
 }
 
@@ -60,16 +36,14 @@ void Cutter::accept_loop() {
     while (!stopping_) {
         const int proxy = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
         if (proxy < 0) continue;
-        const int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        const auto address = loopback(server_port_);
+        const int server = testing::connect_to_loopback(server_port_);
+        if (server < 0) {
+            close(proxy);
+            continue;
+        }
         const int on = 1;
         setsockopt(proxy, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        if (connect(server, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-            close(proxy);
-            close(server);
-            continue;
-        }
         relays_.emplace_back([this, proxy, server] { relay(proxy, server); });
     }
 }

@@ -1,7 +1,6 @@
 // See mock_server.hpp.
 #include "support/mock_server.hpp"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -12,6 +11,7 @@
 
 #include "pgweir/base/bytes.hpp"
 #include "pgweir/wire/writer.hpp"
+#include "support/loopback.hpp"
 
 namespace pgweir::testing {
 
@@ -82,14 +82,7 @@ std::optional<Message> MockConnection::read() {
     return m;
 }
 
-bool MockConnection::send(std::string_view bytes) {
-    while (!bytes.empty() && fd_ >= 0) {
-        const auto n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-        if (n <= 0) return false;
-        bytes.remove_prefix(static_cast<std::size_t>(n));
-    }
-    return fd_ >= 0;
-}
+bool MockConnection::send(std::string_view bytes) { return fd_ >= 0 && send_all(fd_, bytes); }
 
 void MockConnection::serve(const std::function<std::string(const std::string& sql)>& answer) {
     std::string statement;
@@ -127,16 +120,9 @@ void MockConnection::reset() {
 }
 
 MockServer::MockServer(Script script) : script_(std::move(script)) {
-    listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    if (bind(listener_, generic, size) != 0 || listen(listener_, 128) != 0 ||
-        getsockname(listener_, generic, &size) != 0)
-        throw std::runtime_error("mock server: cannot listen");
-    port_ = ntohs(address.sin_port);
+    const auto listening = listen_on_loopback();
+    listener_ = listening.fd;
+    port_ = listening.port;
     acceptor_ = std::thread([this] { accept_loop(); });
 }
 

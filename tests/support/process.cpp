@@ -1,14 +1,11 @@
 // See process.hpp.
 #include "support/process.hpp"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,6 +24,8 @@
 #include <sstream>
 #include <stdexcept>
 #include <thread>
+
+#include "support/loopback.hpp"
 
 extern char** environ;
 
@@ -234,15 +233,9 @@ TempDir::~TempDir() {
 }
 
 std::uint16_t free_port() {
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    if (bind(fd, generic, size) != 0 || getsockname(fd, generic, &size) != 0) fail("free_port");
-    close(fd);
-    return ntohs(address.sin_port);
+    const auto listening = listen_on_loopback();
+    close(listening.fd);
+    return listening.port;
 }
 
 std::string read_file(const std::string& path) {

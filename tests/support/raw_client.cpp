@@ -1,7 +1,6 @@
 // See raw_client.hpp.
 #include "support/raw_client.hpp"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -14,6 +13,7 @@
 
 #include "pgweir/base/bytes.hpp"
 #include "pgweir/wire/error_fields.hpp"
+#include "support/loopback.hpp"
 
 namespace pgweir::testing {
 
@@ -22,15 +22,8 @@ using base::append_u16;
 using base::append_u32;
 
 RawClient::RawClient(std::uint16_t port, Seconds limit) : limit_(limit) {
-    fd_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-        close();
-        throw std::runtime_error(std::string("connect: ") + std::strerror(errno));
-    }
+    fd_ = connect_to_loopback(port);
+    if (fd_ < 0) throw std::runtime_error(std::string("connect: ") + std::strerror(errno));
     const int on = 1;
     setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
@@ -74,12 +67,7 @@ RawClient RawClient::login(std::uint16_t port, const std::string& user, const st
 }
 
 void RawClient::send(std::string_view bytes) {
-    while (!bytes.empty()) {
-        const auto n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) throw Closed();
-        bytes.remove_prefix(static_cast<std::size_t>(n));
-    }
+    if (!send_all(fd_, bytes)) throw Closed();
 }
 
 void RawClient::send_pieces(std::string_view bytes, std::size_t piece) {

@@ -1,38 +1,20 @@
 // See tap.hpp.
 #include "support/tap.hpp"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
-#include <stdexcept>
+
+#include "support/loopback.hpp"
 
 namespace pgweir::testing {
 
-namespace {
-
-sockaddr_in loopback(std::uint16_t port) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return address;
-}
-
-}  // namespace
-
 Tap::Tap(std::uint16_t server_port) : server_port_(server_port) {
-    listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    auto address = loopback(0);
-    socklen_t size = sizeof address;
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    if (bind(listener_, generic, size) != 0 || listen(listener_, 64) != 0 ||
-        getsockname(listener_, generic, &size) != 0)
-        throw std::runtime_error("tap: cannot listen");
-    port_ = ntohs(address.sin_port);
+    const auto listening = listen_on_loopback();
+    listener_ = listening.fd;
+    port_ = listening.port;
     thread_ = std::thread([this] { run(); });
 }
 
@@ -53,10 +35,8 @@ std::vector<std::string> Tap::heard() const {
 
 void Tap::accept_one() {
     const int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-    const int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const auto address = loopback(server_port_);
-    if (client < 0 ||
-        connect(server, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    const int server = connect_to_loopback(server_port_);
+    if (client < 0 || server < 0) {
         close(client);
         close(server);
         return;
@@ -75,13 +55,7 @@ bool Tap::pass(int from, int to, std::string* record) {
         const std::scoped_lock lock(mutex_);
         record->append(buffer.data(), static_cast<std::size_t>(n));
     }
-    for (ssize_t sent = 0; sent < n;) {
-        const auto now =
-            ::send(to, buffer.data() + sent, static_cast<std::size_t>(n - sent), MSG_NOSIGNAL);
-        if (now <= 0) return false;
-        sent += now;
-    }
-    return true;
+    return send_all(to, {buffer.data(), static_cast<std::size_t>(n)});
 }
 
 void Tap::run() {
