@@ -251,12 +251,14 @@ void WriteFence::add(RelationState& state) {
     push({&state, &state});
 }
 
-void WriteFence::add_rows(RelationState& relation, std::span<State* const> rows,
-                          DatabaseState& database, std::uint64_t catalog_version) {
+void WriteFence::judged(DatabaseState& database, std::uint64_t catalog_version) {
+    if (judged_by_.database == nullptr) judged_by_ = {&database, catalog_version};
+    if (judged_by_.version != catalog_version) add(database.whole());
+}
+
+void WriteFence::add_rows(RelationState& relation, std::span<State* const> rows) {
     if (holds(relation)) return;
-    const bool mixed = judged_by_.database != nullptr && judged_by_.version != catalog_version;
-    if (mixed || items_.size() + rows.size() + 1 > kMaxWithRows) return add(relation);
-    judged_by_ = {&database, catalog_version};
+    if (items_.size() + rows.size() + 1 > kMaxWithRows) return add(relation);
     if (!holds(relation.any_row())) push({&relation.any_row(), &relation});
     if (base::planted(base::Plant::row_not_bumped)) return;
     for (auto* row : rows)

@@ -52,6 +52,7 @@ Assessor::Assessor(const ResolveContext& context) {
                 .pin = PinReason::none,
                 .may_leave_state = false,
                 .opaque = false,
+                .names_after = NameScope::path,
                 .may_end_transaction = false,
                 .writes = Writes::nothing,
                 .may_define = false,
@@ -62,15 +63,39 @@ Assessor::Assessor(const ResolveContext& context) {
     names_.emplace(*context.catalog, context);
     verdict_.catalog_version = context.catalog->version;
     any_harmful_trigger_ = context.catalog->any_harmful_trigger;
+    if (context.scope != NameScope::path) refuse(NotCached::unknown_setting);
 }
 
 void Assessor::refuse(NotCached reason) {
     if (verdict_.not_cached == NotCached::none) verdict_.not_cached = reason;
 }
 
+/// Code that is not known may have made anything.
+void Assessor::leaves_state() {
+    verdict_.may_leave_state = true;
+    moves_names(NameScope::unknown);
+}
+
+void Assessor::moves_names(NameScope scope) {
+    verdict_.names_after = std::max(verdict_.names_after, scope);
+}
+
 void Assessor::pin(PinReason reason) {
-    if (reason != PinReason::none) verdict_.may_leave_state = true;
     if (verdict_.pin == PinReason::none) verdict_.pin = reason;
+    switch (reason) {
+        case PinReason::none: return;
+        case PinReason::set:
+        case PinReason::prepare:
+        case PinReason::listen:
+        case PinReason::advisory_lock:
+        case PinReason::hold_cursor:
+        case PinReason::sequence:
+        case PinReason::seed:
+        case PinReason::backend_pid: break;
+        case PinReason::temporary: moves_names(NameScope::anywhere); break;
+        default: return leaves_state();
+    }
+    verdict_.may_leave_state = true;
 }
 
 void Assessor::add(const pgw_statement& statement, const pgw_fact* facts, RowsOf* rows) {
@@ -110,7 +135,9 @@ void Assessor::flags(const pgw_statement& statement) {
         verdict_.may_define = true;
     }
     if (has(PGW_WRITES_ALL)) verdict_.writes = Writes::all_databases;
-    verdict_.may_leave_state = verdict_.may_leave_state || has(PGW_LEAVES_STATE);
+    if (has(PGW_LEAVES_STATE)) leaves_state();
+    if (has(PGW_MOVES_NAMES)) moves_names(NameScope::anywhere);
+    if (has(PGW_NAMES_UNKNOWN)) moves_names(NameScope::unknown);
     verdict_.may_end_state = verdict_.may_end_state || has(PGW_ENDS_STATE);
     verdict_.may_end_transaction = verdict_.may_end_transaction || has(PGW_ENDS_TRANSACTION);
     verdict_.isolation_changed = verdict_.isolation_changed || has(PGW_ISOLATION);
@@ -141,7 +168,7 @@ void Assessor::hidden_code(const Relation& r) {
         writes_database();
         verdict_.may_define = verdict_.may_define || r.reading_may_define;
     }
-    if (!r.session_harmless) verdict_.may_leave_state = true;
+    if (!r.session_harmless) leaves_state();
 }
 
 void Assessor::read(const pgw_fact& f) {
@@ -157,7 +184,7 @@ void Assessor::read(const pgw_fact& f) {
         case RelationPlace::temporary: return refuse(NotCached::temporary_relation);
         case RelationPlace::unknown:
             refuse(NotCached::unknown_relation);
-            verdict_.may_leave_state = true;
+            leaves_state();
             return writes_database();
         case RelationPlace::found:
             for (const Relation* relation : match.candidates)
@@ -203,7 +230,7 @@ void Assessor::depends_on(const Relation& r) {
 
 void Assessor::write(const pgw_fact& f) {
     if (!names_) {
-        verdict_.may_leave_state = true;
+        leaves_state();
         return writes_database();
     }
     const RelationMatch match = names_->relation(f.schema, f.name);
@@ -211,7 +238,7 @@ void Assessor::write(const pgw_fact& f) {
         for (const Relation* relation : match.candidates) writable(*relation, f);
         return;
     }
-    if (match.place != RelationPlace::system) verdict_.may_leave_state = true;
+    if (match.place != RelationPlace::system) leaves_state();
     writes_database();
 }
 
@@ -231,7 +258,7 @@ void Assessor::writable(const Relation& r, const pgw_fact& f) {
         writes_database();
     else
         verdict_.writes = std::max(verdict_.writes, Writes::relations);
-    if (triggers && any_harmful_trigger_) verdict_.may_leave_state = true;
+    if (triggers && any_harmful_trigger_) leaves_state();
     if (rows_ != nullptr && !unknown && all.size() == 1)
         verdict_.written_rows = rows_->written(r, f, *names_);
 }
@@ -256,7 +283,7 @@ void Assessor::call(const pgw_fact& f, bool planned_only) {
     const CallMatch match = match_call(f.schema, name);
     if (planned_only) {
         // Planning folds calls of functions that are declared immutable.
-        if (!match.found || !match.harmless) verdict_.may_leave_state = true;
+        if (!match.found || !match.harmless) leaves_state();
         return;
     }
     if (!match.found) {
@@ -291,12 +318,13 @@ void Assessor::session(std::string_view function, unsigned flags, bool harmless)
     if (function == "nextval" || function == "setval") verdict_.moves_sequence = true;
     const SessionEffect* effect = session_effect(function);
     if (effect == nullptr) {
-        if (!harmless) verdict_.may_leave_state = true;
+        if (!harmless) leaves_state();
         return;
     }
     refuse(NotCached::function_not_immutable);
     if (function == "set_config") {
         verdict_.literal_dependent = true;
+        moves_names(NameScope::anywhere);
         if ((flags & PGW_FACT_LOCAL) != 0) return;
     }
     pin(effect->pin);
@@ -322,7 +350,7 @@ void Assessor::field(std::string_view name, bool any_function) {
     if (match.foreign || ((any_function || name.starts_with("pg_")) && !match.constant))
         refuse(NotCached::function_not_immutable);
     if (match.builtin && any_function) session(name, 0, match.builtin_harmless);
-    if (!match.harmless) verdict_.may_leave_state = true;
+    if (!match.harmless) leaves_state();
     if (match.may_write) calls_writer(match);
 }
 
@@ -330,7 +358,7 @@ void Assessor::operation(std::string_view schema, std::string_view name) {
     if (!names_) return;
     const OperatorMatch match = names_->operation(schema, name);
     if (!match.constant) refuse(NotCached::operator_not_immutable);
-    if (!match.found || match.foreign) verdict_.may_leave_state = true;
+    if (!match.found || match.foreign) leaves_state();
     if (match.found && !match.may_write) return;
     writes_database();
     verdict_.may_define = true;

@@ -43,6 +43,8 @@ class Assessor {
     void type(std::string_view schema, std::string_view name, unsigned flags);
     void plant();
     void hidden_code(const Relation& relation);
+    void leaves_state();
+    void moves_names(NameScope scope);
     void pin(PinReason reason);
     void writes_database() { verdict_.writes = std::max(verdict_.writes, Writes::database); }
 

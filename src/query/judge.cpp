@@ -98,7 +98,16 @@ Verdict judge_any(std::string_view sql, const ResolveContext& context) {
 
 VerdictPtr judge(std::string_view sql, const ResolveContext& context) {
     try {
-        return std::make_shared<const Verdict>(judge_any(sql, context));
+        auto verdict = judge_any(sql, context);
+        if (verdict.kind == Kind::several && verdict.names_after > context.scope) {
+            // Some of its statements may run under names that an earlier one has moved.
+            ResolveContext wider = context;
+            wider.scope = verdict.names_after;
+            verdict = judge_any(sql, wider);
+            if (wider.scope == NameScope::unknown)
+                verdict.writes = std::max(verdict.writes, Writes::database);
+        }
+        return std::make_shared<const Verdict>(std::move(verdict));
     } catch (const std::bad_alloc&) {
         static const auto nothing_known = std::make_shared<const Verdict>();
         return nothing_known;

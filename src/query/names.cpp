@@ -27,6 +27,11 @@ bool system_schema(std::string_view schema) {
 Names::Names(const Catalog& catalog, const ResolveContext& context)
     : catalog_(catalog), pg_catalog_(kPgCatalog) {
     if (const Oid* oid = find(catalog.schemas, "pg_catalog")) pg_catalog_ = *oid;
+    if (context.scope != NameScope::path) {
+        for (const auto& [name, oid] : catalog.schemas)
+            if (!system_schema(name)) path_.push_back(oid);
+        return;
+    }
     for (const std::string_view entry : context.search_path) {
         const Oid oid = schema_oid(entry == "$user" ? context.user : entry);
         if (oid != 0 && std::find(path_.begin(), path_.end(), oid) == path_.end())

@@ -103,9 +103,11 @@ enum {
     PGW_ISOLATION = 1u << 12,
     PGW_LITERAL_DEPENDENT = 1u << 13,
     PGW_FACTS_PLANNED_ONLY = 1u << 14, /* plain EXPLAIN: nothing found runs */
-    PGW_ENDS_STATE = 1u << 15, /* DROP, CLOSE, UNLISTEN ...: what pins may be gone after it */
-    PGW_CHAINS = 1u << 16,     /* COMMIT or ROLLBACK AND CHAIN */
-    PGW_START = 1u << 17,      /* START TRANSACTION, whose command tag is another than BEGIN's */
+    PGW_ENDS_STATE = 1u << 15,    /* DROP, CLOSE, UNLISTEN ...: what pins may be gone after it */
+    PGW_CHAINS = 1u << 16,        /* COMMIT or ROLLBACK AND CHAIN */
+    PGW_START = 1u << 17,         /* START TRANSACTION, whose command tag is another than BEGIN's */
+    PGW_MOVES_NAMES = 1u << 18,   /* names may mean other schemas' relations behind it */
+    PGW_NAMES_UNKNOWN = 1u << 19, /* ... or what temporary objects stand for */
 };
 
 typedef struct {

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 typedef struct {
     pgw_kind kind;
@@ -53,10 +54,21 @@ static bool changes_reading(const VariableSetStmt* s) {
            !pgw_plain_reading(s->name, value->val.sval.sval);
 }
 
+/* What decides which relation a name means, or which triggers a write fires. */
+static bool moves_names(const VariableSetStmt* s) {
+    static const char* const names[] = {"search_path", "role", "session_authorization",
+                                        "session_replication_role"};
+    size_t i;
+    if (s->kind == VAR_RESET_ALL || s->name == NULL) return true;
+    for (i = 0; i < sizeof names / sizeof names[0]; ++i)
+        if (strcasecmp(s->name, names[i]) == 0) return true;
+    return false;
+}
+
 static void look_set(pgw_walk* w, const VariableSetStmt* s) {
     const bool transaction = s->kind == VAR_SET_MULTI && strncmp(s->name, "TRANSACTION", 11) == 0;
     now_is(w, (effect){PGW_KIND_SET, s->is_local || transaction ? PGW_PIN_NONE : PGW_PIN_SET,
-                       PGW_LITERAL_DEPENDENT});
+                       PGW_LITERAL_DEPENDENT | (moves_names(s) ? PGW_MOVES_NAMES : 0)});
     if (changes_reading(s)) {
         w->now->pin = PGW_PIN_SET;
         pgw_fact_add(w, PGW_SETTING, 0, NULL, "");
@@ -207,7 +219,7 @@ static bool look_private(pgw_walk* w, const Node* s) {
             e.flags = PGW_ENDS_STATE;
             if (((const DiscardStmt*)s)->target == DISCARD_ALL) {
                 e.kind = PGW_KIND_DISCARD_ALL;
-                e.flags |= PGW_ENDS_TRANSACTION;
+                e.flags |= PGW_ENDS_TRANSACTION | PGW_MOVES_NAMES;
             }
             break;
         default: return false;
@@ -221,7 +233,10 @@ static bool look_plain_ddl(pgw_walk* w, const Node* s) {
     switch (nodeTag(s)) {
         case T_CreateStmt: look_created(w, ((const CreateStmt*)s)->relation); return true;
         case T_CreateSeqStmt: look_created(w, ((const CreateSeqStmt*)s)->sequence); return true;
-        case T_ViewStmt: look_created(w, ((const ViewStmt*)s)->view); return true;
+        case T_ViewStmt: /* of temporary tables it is temporary, whatever it says */
+            look_created(w, ((const ViewStmt*)s)->view);
+            w->now->flags |= PGW_NAMES_UNKNOWN;
+            return true;
         case T_DropStmt:
         case T_CommentStmt:
         case T_GrantStmt:
@@ -241,6 +256,7 @@ static bool look_plain_ddl(pgw_walk* w, const Node* s) {
     now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_NONE,
                        PGW_WRITES_DATABASE | (concurrently(s) ? PGW_ENDS_TRANSACTION : 0)});
     if (IsA(s, DropStmt)) w->now->flags |= PGW_ENDS_STATE;
+    if (IsA(s, CreateTrigStmt) || IsA(s, RuleStmt)) w->now->flags |= PGW_NAMES_UNKNOWN;
     /* CREATE SCHEMA may create temporary tables inside, in theory. */
     if (IsA(s, CreateSchemaStmt) && ((const CreateSchemaStmt*)s)->schemaElts != NIL)
         w->now->flags |= PGW_LEAVES_STATE;

@@ -32,15 +32,17 @@ void JudgeMemo::store(const base::Hash128& hash, MemoPtr entry) {
 }
 
 MemoPtr JudgeMemo::judge(const JudgeContext& context, std::string_view text,
-                         const query::TextScan& scan) {
+                         const query::TextScan& scan, query::NameScope scope) {
     const auto version = context.database->catalog_version();
-    const auto shape = in_context(scan.shape, context.id);
+    // Numbers of contexts count up from 1.
+    const auto id = context.id | static_cast<std::uint64_t>(scope) << 62;
+    const auto shape = in_context(scan.shape, id);
     auto found = find(shape, version);
     if (found && !found->verdict->literal_dependent) return found;
     // A shape whose verdict depends on its literals is remembered by its bytes instead.
     base::Hash128 exact;
     if (found) {
-        exact = in_context(base::hash128(text), ~context.id);
+        exact = in_context(base::hash128(text), ~id);
         if (auto by_text = find(exact, version)) return by_text;
     }
     const auto catalog = context.database->catalog();
@@ -48,6 +50,7 @@ MemoPtr JudgeMemo::judge(const JudgeContext& context, std::string_view text,
     resolve.user = context.user;
     resolve.search_path.assign(context.search_path.begin(), context.search_path.end());
     resolve.catalog = catalog.get();
+    resolve.scope = scope;
     auto entry = std::make_shared<MemoEntry>();
     entry->verdict = query::judge(text, resolve);
     entry->catalog_version = catalog ? version : 0;
@@ -66,8 +69,7 @@ MemoPtr JudgeMemo::judge(const JudgeContext& context, std::string_view text,
     }
     for (const auto oid : entry->verdict->written)
         entry->writes.push_back(&context.database->relation(oid));
-    if (entry->verdict->literal_dependent)
-        store(in_context(base::hash128(text), ~context.id), entry);
+    if (entry->verdict->literal_dependent) store(in_context(base::hash128(text), ~id), entry);
     store(shape, entry);
     return entry;
 }

@@ -237,7 +237,8 @@ void Session::maybe_release() {
     if (!x.expects.empty() || x.unsynced || open_tx || reply_left_ > 0 || held_ != nullptr ||
         client_left_ > 0)
         return;
-    if (identity_->mode == config::PoolMode::session || copy_in_ || pin_lasts_) return;
+    if (copy_in_) return;
+    if (identity_->mode == config::PoolMode::session || pin_lasts_) return look_for_names();
     if (x.suspect) {
         inspect();
         return;
@@ -249,6 +250,7 @@ void Session::maybe_release() {
             return;
         }
     } else if (pin_ != query::PinReason::none) {
+        scope_ = scope_set_;
         return;
     }
     turn_->server.flush();
@@ -265,6 +267,7 @@ void Session::give_back(pool::Release how) {
     retry_size_ = 0;
     held_.reset();
     preparing_ = false;
+    scope_ = scope_set_ = query::NameScope::path;
     leaser_.release(*server, how);
 }
 

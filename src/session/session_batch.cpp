@@ -18,6 +18,11 @@ constexpr std::string_view kBindComplete("2\0\0\0\4", 5);
 constexpr std::string_view kCloseComplete("3\0\0\0\4", 5);
 constexpr std::string_view kReadyIdle("Z\0\0\0\5I", 6);
 
+bool only_reads(const query::Verdict& v) noexcept {
+    return v.kind == query::Kind::select && !v.may_leave_state &&
+           v.names_after == query::NameScope::path;
+}
+
 /// The parameters of a Bind in the key's parts: formats and values without their counts.
 void add_bind(cache::KeyParts& parts, const BindView& bind) {
     base::ByteReader r(bind.parameters);
@@ -61,6 +66,7 @@ struct Session::BatchLookup {
     bool misses = false;
     bool verify = false;       // hits are to be compared with the server's answers
     bool alone = false;        // one portal only
+    bool tainted = false;      // what follows may be answered under other settings
     PlacePtr woken;            // it has waited for another's answer
     Fresh fresh = Fresh::yes;  // what the change stream says to hits
 
@@ -213,6 +219,8 @@ void Session::look_up_portal(BatchLookup& lookup, unsigned bind) {
     const auto memo = judge(statement.text, statement.scan);
     if (env_.queries.on()) env_.batch_works.push_back({memo, lookup.statement, {}});
     auto reason = cache_verdict(*memo, statement.scan);
+    if (reason == NotCached::none && lookup.tainted) reason = NotCached::batch_shape;
+    lookup.tainted = lookup.tainted || !only_reads(*memo->verdict);
     for (const auto type : statement.types)
         if (reason == NotCached::none && !query::plain_parameter_type(type))
             reason = NotCached::type_not_proven;

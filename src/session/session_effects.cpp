@@ -11,7 +11,11 @@ using query::PinReason;
 using query::Writes;
 
 MemoPtr Session::judge(std::string_view text, const query::TextScan& scan) {
-    if (!identity_->opaque_text) return env_.memo.judge(identity_->context, text, scan);
+    if (!identity_->opaque_text) {
+        // What a temporary object stands for changes writes only: see apply_effects().
+        const auto scope = std::min(scope_, query::NameScope::anywhere);
+        return env_.memo.judge(identity_->context, text, scan, scope);
+    }
     static const auto nothing_known = [] {
         auto entry = std::make_shared<MemoEntry>();
         entry->verdict = std::make_shared<const query::Verdict>();
@@ -39,10 +43,33 @@ void Session::apply_effects(const MemoEntry& memo, const query::KeyValues* value
         forget_all_statements();
     }
     if (v.may_end_transaction) x.may_end_transaction = true;
+    collect_writes(memo, values);
+    scope_ = std::max(scope_, v.names_after);
+}
+
+/// A temporary object that nothing is known of may pass any access on to other relations.
+Writes Session::writes_now(const query::Verdict& verdict) const noexcept {
+    switch (verdict.kind) {
+        case Kind::begin:
+        case Kind::commit:
+        case Kind::rollback:
+        case Kind::savepoint:
+        case Kind::set:
+        case Kind::show: return verdict.writes;
+        default: break;
+    }
+    return scope_ == query::NameScope::unknown ? std::max(verdict.writes, Writes::database)
+                                               : verdict.writes;
+}
+
+void Session::collect_writes(const MemoEntry& memo, const query::KeyValues* values) {
+    const auto& v = *memo.verdict;
+    auto& x = *exchange_;
     auto& database = *identity_->context.database;
-    switch (v.writes) {
+    switch (writes_now(v)) {
         case Writes::nothing: return;
         case Writes::relations:
+            x.written.judged(database, memo.catalog_version);
             if (values != nullptr && !v.written_rows.empty() && write_rows(memo, *values)) break;
             for (auto* state : memo.writes) x.written.add(*state);
             break;
@@ -71,6 +98,7 @@ void Session::apply_effects(const MemoEntry& memo, const query::KeyValues* value
 
 void Session::unknown_effects(PinReason reason) {
     auto& x = *exchange_;
+    scope_ = query::NameScope::unknown;
     suspect_lasting(reason);
     x.may_end_transaction = true;
     x.written.add_schema(*identity_->context.database);

@@ -429,6 +429,8 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
         return Reply::forward;
     }
     if (stale_plan(fields)) return Reply::swallow;
+    // What was to be reset may have been, or will be: DISCARD ALL commits by itself.
+    if (x.unpin_at_ready || x.reset_settings) x.suspect = true;
     x.unpin_at_ready = x.reset_settings = false;
     if (front.kind == Kind::query && x.forgotten.size() > 0) statements_ = std::move(x.forgotten);
     if (front.brings_ready()) return Reply::forward;

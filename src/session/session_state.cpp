@@ -217,6 +217,7 @@ bool Session::conclude() {
         return false;
     }
     carry(*found);
+    take_names(*found);
     if (found->found != PinReason::none) {
         pin(found->found);
         return false;
@@ -225,6 +226,29 @@ bool Session::conclude() {
     x.suspicion = pin_ = PinReason::none;
     raw_names_.clear();
     return true;
+}
+
+/// The identity says again where names are looked for. Temporary tables are in no catalog.
+void Session::take_names(const Inspection& found) {
+    if (found.found != PinReason::temporary) scope_ = query::NameScope::path;
+    scope_set_ = scope_;
+}
+
+/// Of a session that keeps its server connection whatever is found: so that its writes are
+/// understood again once it has changed what its names mean.
+void Session::look_for_names() {
+    auto& x = *exchange_;
+    if (x.inspection != nullptr) {
+        const auto found = std::move(x.inspection);
+        if (found->failed || !found->complete) return;
+        carry(*found);
+        take_names(*found);
+        match_settings();
+        return consume_buffer();
+    }
+    if (scope_ == scope_set_ || !cache_may_answer()) return;
+    if (x.suspect) return inspect();
+    scope_ = scope_set_;  // for the transaction only
 }
 
 /// The session's settings are those it was found with, and those it began with where it has none

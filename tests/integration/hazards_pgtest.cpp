@@ -9,8 +9,12 @@ using namespace pgweir::testing;
 namespace {
 
 Proxy& proxy() {
+    const auto server = "host: 127.0.0.1, port: " + std::to_string(Cluster::shared().port());
     static Proxy p(Cluster::shared(),
-                   {{{"cache", "{exclusive_writer: true}"}, {"pool", "{min_size: 0, max_size: 6}"}},
+                   {{{"cache", "{exclusive_writer: true}"},
+                     {"pool", "{min_size: 0, max_size: 6}"},
+                     {"databases", "{app: {" + server + "}, exact: {" + server +
+                                       ", dbname: app, pool: {mode: session}}}"}},
                     {},
                     {},
                     0});
@@ -177,6 +181,95 @@ TEST_CASE("B4, B6, B11, B12: a transaction with a snapshot, a lock or a cursor s
     const auto locked = ask(c, sum);
     CHECK(ask(c, sum) == locked);
     ask(c, "COMMIT");
+}
+
+namespace {
+RawClient login_with(const char* path) {
+    return RawClient::login(proxy().port(), "app", "app", {{"search_path", path}});
+}
+}  // namespace
+
+TEST_CASE(
+    "B12, D4: what a batch or transaction sets holds for what follows in it, and is no one "
+    "else's") {
+    setup(
+        "CREATE SCHEMA one; CREATE SCHEMA two; CREATE TABLE one.set_in AS SELECT 'one' AS v; "
+        "CREATE TABLE two.set_in AS SELECT 'two' AS v");
+    const std::string read = "SELECT v FROM set_in";
+    auto c = login_with("one"), other = login_with("one");
+    REQUIRE(becomes_cached(proxy(), c, "SELECT count(*) FROM set_in"));  // its relation is known
+    for (const std::string set : {"SET search_path = two", "SET LOCAL search_path = two",
+                                  "SELECT set_config('search_path', 'two', true)", "DISCARD ALL"}) {
+        setup("UPDATE one.set_in SET v = 'one'");  // no entry is valid
+        auto d = login_with("one");
+        d.ask(msg::unnamed(set) + msg::unnamed(read) + msg::sync());
+        for (int i = 0; i < 3; ++i) CHECK_MESSAGE(ask(other, read) == "one", set);
+        CHECK_MESSAGE(ask(d, read) == (set == "SET search_path = two" ? "two" : "one"), set);
+    }
+    for (const std::string set : {"SET search_path = two", "SET LOCAL search_path = two",
+                                  "SELECT set_config('search_path', 'two', true)"}) {
+        setup("UPDATE one.set_in SET v = 'one'");
+        auto d = login_with("one");
+        ask(d, "BEGIN");
+        ask(d, set);
+        CHECK_MESSAGE(ask(d, read) == "two", set);
+        CHECK_MESSAGE(ask(other, read) == "one", set);
+        CHECK_MESSAGE(ask(d, read) == "two", set);
+        ask(d, "ROLLBACK");
+        CHECK_MESSAGE(ask(d, read) == "one", set);
+    }
+}
+
+TEST_CASE(
+    "B12, C14: what is written under a search_path that was just set shows in the next read") {
+    setup(
+        "CREATE SCHEMA three; CREATE SCHEMA four; CREATE TABLE three.moved AS SELECT 0 AS v; "
+        "CREATE TABLE four.moved AS SELECT 0 AS v; CREATE TABLE three.between AS SELECT 0 AS v; "
+        "CREATE TABLE four.between AS SELECT 0 AS v");
+    const std::string read = "SELECT v FROM moved";
+    const std::string write = "UPDATE moved SET v = v + 1 RETURNING v";
+    auto other = login_with("four"), three = login_with("three");
+    REQUIRE(becomes_cached(proxy(), other, read));
+    REQUIRE(becomes_cached(proxy(), three, read));
+    auto written = std::stoi(ask(other, read));
+    const auto check = [&](const std::string& how, const std::string& set) {
+        CHECK_MESSAGE(ask(other, read) == std::to_string(++written), how, " after ", set);
+        ask(other, read);  // stored again
+    };
+    for (const std::string database : {"app", "exact"}) {
+        const auto login = [&](const char* path) {
+            return RawClient::login(proxy().port(), "app", database, {{"search_path", path}});
+        };
+        for (const std::string set : {"SET search_path = four", "SET LOCAL search_path = four",
+                                      "SELECT set_config('search_path', 'four', true)",
+                                      "DO 'BEGIN SET search_path = four; END'"}) {
+            const bool local = set.find("LOCAL") != std::string::npos || set.ends_with("true)");
+            auto c = login("three");
+            ask(c, write);  // what it means is known
+            ask(c, "BEGIN"), ask(c, set), ask(c, write), ask(c, "COMMIT");
+            check("a transaction", set);
+            auto d = login("three");
+            d.ask(msg::unnamed(set) + msg::unnamed(write) + msg::sync());
+            check("a batch", set);
+            auto e = login("three");
+            e.ask(msg::query(set + "; " + write));
+            check("one text", set);
+            auto f = login("three");
+            f.send(msg::query("BEGIN") + msg::query(set) + msg::query(write) +
+                   msg::query("COMMIT"));
+            for (int i = 0; i < 4; ++i) f.read_until('Z');
+            check("a pipeline", set);
+            if (local) continue;
+            auto g = login("three");
+            ask(g, set), ask(g, write);
+            check("another statement", set);
+        }
+        auto t = login("four");
+        ask(t, "SELECT v FROM between");
+        ask(t, "CREATE TEMP VIEW between AS SELECT * FROM moved");
+        ask(t, "UPDATE between SET v = v + 1");
+        check("a temporary view", "of a table's name");
+    }
 }
 
 TEST_CASE("C4: every statement that writes in disguise shows") {

@@ -301,10 +301,11 @@ class Registry {
     DatabaseState overflow_;
 };
 
-/// The catalog in force when rows were told apart by it. Another catalog may have readers tell them
-/// apart by other columns, so a write under an old one counts for the whole database.
+/// The catalog in force when a write set was found by it. By another one names may mean other
+/// relations, and readers may tell rows apart by other columns, so a write under an old one counts
+/// for the whole database.
 struct JudgedBy {
-    DatabaseState* database = nullptr;  // null: no rows
+    DatabaseState* database = nullptr;  // null: nothing that rests on a catalog
     std::uint64_t version = 0;
     bool outdated() const noexcept {
         return database != nullptr && database->catalog_version() != version;
@@ -345,9 +346,10 @@ class WriteFence {
 
     /// Once each; when already raised, the new one is raised at once.
     void add(RelationState& state);
-    /// These rows of the relation and no others, by the catalog of that version.
-    void add_rows(RelationState& relation, std::span<State* const> rows, DatabaseState& database,
-                  std::uint64_t catalog_version);
+    /// Relations or rows that are added were found by the catalog of that version.
+    void judged(DatabaseState& database, std::uint64_t catalog_version);
+    /// These rows of the relation and no others.
+    void add_rows(RelationState& relation, std::span<State* const> rows);
     /// For DDL and all that may be DDL: the database, and its catalog must be read again.
     void add_schema(DatabaseState& database);
     void raise() noexcept;

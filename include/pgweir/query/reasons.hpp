@@ -129,7 +129,7 @@ inline constexpr std::array<ReasonInfo, static_cast<std::size_t>(NotCached::coun
         {"too_large", "the result is larger than cache.max_entry"},
         {"row_limit", "Execute with a row limit"},
         {"pipelined", "earlier batches of this session are not answered yet"},
-        {"batch_shape", "a batch that is not one Bind and one Execute"},
+        {"batch_shape", "a batch of another shape, or one in which more than reads goes before"},
         {"too_complex", "the statement is too deep or reads too many relations"},
         {"does_not_pay", "storing its answers has cost more than hits saved; a sample is tried"},
         {"first_use", "the cache is full: only what is asked for a second time is stored"},

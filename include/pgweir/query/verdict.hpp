@@ -60,6 +60,14 @@ enum class Kind : std::uint8_t {
 
 enum class Writes : std::uint8_t { nothing, relations, database, all_databases };
 
+/// Where names of a session are looked for, since what ran before on the server connection may have
+/// changed what they mean.
+enum class NameScope : std::uint8_t {
+    path,      // by search_path, as the server does
+    anywhere,  // in every schema: another search_path or role may be in force
+    unknown,   // also temporary views, or tables with triggers, of which nothing is known
+};
+
 struct Verdict {
     Kind kind = Kind::unknown;
     PinReason pin = PinReason::not_understood;
@@ -75,6 +83,8 @@ struct Verdict {
     bool moves_sequence = false;  // calls nextval or setval in so many words
     /// Of a session that is pinned: it may take away what pins it.
     bool may_end_state = false;
+    /// What names may mean to statements that follow on the same connection.
+    NameScope names_after = NameScope::unknown;
     /// May end the current transaction by itself (COMMIT, CALL, DO, several, unknown ...).
     bool may_end_transaction = true;
     Writes writes = Writes::database;
@@ -107,6 +117,7 @@ struct ResolveContext {
     std::string_view user;                      // for "$user"
     std::vector<std::string_view> search_path;  // schema names in order, "$user" included as such
     const Catalog* catalog = nullptr;           // none: nothing is cacheable, writes are unknown
+    NameScope scope = NameScope::path;          // beyond path: nothing is cacheable
 };
 
 /// Parses and judges. Thread: any (parser state is thread-local). Never throws; cost: microseconds

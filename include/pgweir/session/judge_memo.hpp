@@ -46,7 +46,9 @@ class JudgeMemo {
   public:
     explicit JudgeMemo(std::size_t max_entries = 16384) : max_entries_(max_entries) {}
 
-    MemoPtr judge(const JudgeContext& context, std::string_view text, const query::TextScan& scan);
+    /// Beyond NameScope::path the context's search_path is not believed.
+    MemoPtr judge(const JudgeContext& context, std::string_view text, const query::TextScan& scan,
+                  query::NameScope scope = query::NameScope::path);
     std::size_t size() const noexcept { return by_hash_.size(); }
     std::uint64_t parses() const noexcept { return parses_; }
 

@@ -184,6 +184,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     // session_effects.cpp: what statements do beyond their answer
     MemoPtr judge(std::string_view text, const query::TextScan& scan);
     void apply_effects(const MemoEntry& memo, const query::KeyValues* values);
+    query::Writes writes_now(const query::Verdict& verdict) const noexcept;
+    void collect_writes(const MemoEntry& memo, const query::KeyValues* values);
     void unknown_effects(query::PinReason reason);
     void raise_fence();
     void settle_at_ready(wire::TxStatus before);
@@ -220,6 +222,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void use_sequences(const query::Verdict& verdict);
     void forget_sequences();
     bool conclude();
+    void look_for_names();
+    void take_names(const Inspection& found);
     void carry(Inspection& found);
     void settings_refused();
     void reapply_settings();
@@ -339,6 +343,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::uint64_t reply_left_ = 0;   // bytes of the server's frame being streamed
     wire::TxStatus tx_ = wire::TxStatus::idle;
     query::PinReason pin_ = query::PinReason::none;
+    query::NameScope scope_ = query::NameScope::path;      // of the next statement
+    query::NameScope scope_set_ = query::NameScope::path;  // ... outside transactions
     base::Nanos last_seen_ = 0;  // what this client was told is no newer; with a stream only
     base::Nanos awaited_ = 0;    // the watermark the front of the input needs
     base::Nanos awaited_since_ = 0;

@@ -26,7 +26,8 @@ struct Rows : World {
                std::uint64_t version = 1) {
         std::vector<State*> states;
         for (const auto n : numbers) states.push_back(table.row_to_read(n));
-        w.add_rows(table, states, db, version);
+        w.judged(db, version);
+        w.add_rows(table, states);
     }
 };
 
@@ -212,9 +213,10 @@ class Model {
         if (mutant_ == Mutant::row_not_raised) rows.clear();
         if (mutant_ == Mutant::any_not_raised) {
             spare_.push_back(std::make_unique<RelationState>());
-            return w.fence.add_rows(*spare_.back(), rows, world_.db, 1);
+            return w.fence.add_rows(*spare_.back(), rows);
         }
-        w.fence.add_rows(table(), rows, world_.db, 1);
+        w.fence.judged(world_.db, 1);
+        w.fence.add_rows(table(), rows);
     }
 
     void commit(const Writer& w) {

@@ -466,6 +466,25 @@ TEST_CASE("only reads and row changes are timed, isolation changes are noted") {
         CHECK_FALSE(judged(sql).isolation_changed);
 }
 
+TEST_CASE("what may change the meaning of names behind it says so") {
+    const auto after = [](const char* sql) { return judged(sql).names_after; };
+    for (const char* sql :
+         {"SET search_path = a", "SET LOCAL search_path TO a, b", "SET SCHEMA 'a'", "SET ROLE x",
+          "RESET search_path", "RESET ALL", "SET SESSION AUTHORIZATION x", "DISCARD ALL",
+          "SET session_replication_role = replica", "CREATE TEMP TABLE x (n int)",
+          "SELECT set_config('search_path', 'a', true)",
+          "SELECT set_config('work_mem', '1', false)"})
+        CHECK_MESSAGE(after(sql) == NameScope::anywhere, sql);
+    for (const char* sql :
+         {"DO 'x'", "CALL p()", "CREATE VIEW v AS SELECT 1", "CREATE TEMP VIEW v AS SELECT 1",
+          "CREATE RULE r AS ON INSERT TO t DO NOTHING", "EXECUTE x", "not a statement",
+          "SELECT no_such_function()"})
+        CHECK_MESSAGE(after(sql) == NameScope::unknown, sql);
+    for (const char* sql : {"SELECT 1", "UPDATE t SET a = 1", "SET work_mem = '1MB'", "BEGIN",
+                            "SELECT pg_advisory_lock(1)", "LISTEN x", "PREPARE p AS SELECT 1"})
+        CHECK_MESSAGE(after(sql) == NameScope::path, sql);
+}
+
 TEST_CASE("a verdict that looked at a literal holds for its text only") {
     for (const char* sql :
          {"SET x = 1", "SELECT set_config('a', 'b', true)", "EXPLAIN (ANALYZE 0) SELECT 1",

@@ -231,7 +231,9 @@ TEST_CASE("what the server cannot be asked for pins for good, but not when it wa
     Stage s;
     s.start().on_client_bytes(ask("do 'begin end'"));
     s.reply(error("22012", "no") + ready());  // a DO block may have committed something
+    s.reply(looked());                        // under which search_path what follows runs
     CHECK(s.session->pin() == query::PinReason::do_block);
+    CHECK(s.server().leased);
     s.session->on_client_bytes(ask("discard all"));
     s.reply(complete("DISCARD ALL") + ready());
     s.reply(rows() + ready());  // its application_name is put back
