@@ -42,7 +42,7 @@ bool parse_bind(std::string_view body, BindView& out) noexcept {
 std::size_t BatchPlan::scan(std::string_view view, std::size_t bound) {
     std::size_t at = 0;
     while (true) {
-        const auto frame = wire::scan_frame(view.substr(at));
+        const auto frame = scan_client_frame(view.substr(at), wire::kMaxMessage);
         if (frame.status == FrameStatus::bad_length) return at;
         const bool known = frame.status != FrameStatus::header_incomplete;
         if (frame.status != FrameStatus::complete) {

@@ -20,6 +20,19 @@ struct BindView {
     std::size_t names_size = 0;       // bytes of both names with their NULs
 };
 
+/// Of messages that hold neither text nor data: PostgreSQL's bound (PQ_SMALL_MESSAGE_LIMIT).
+inline constexpr std::uint64_t kLongestSmall = 10'000 + 1;
+
+/// A client's frame. One that is longer than its type may be has a bad length, so that it is
+/// refused when its header has come, and nobody waits for the rest.
+inline wire::Frame scan_client_frame(std::string_view bytes, std::uint32_t max_message) noexcept {
+    auto f = wire::scan_frame(bytes, max_message);
+    if (f.size > kLongestSmall &&
+        std::string_view("CDEHSXcf").find(f.type) != std::string_view::npos) [[unlikely]]
+        f.status = wire::FrameStatus::bad_length;
+    return f;
+}
+
 /// False when the body is not a well-formed message of its type.
 bool parse_parse(std::string_view body, ParseView& out) noexcept;
 bool parse_bind(std::string_view body, BindView& out) noexcept;

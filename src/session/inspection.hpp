@@ -26,6 +26,8 @@ struct Inspection {
   private:
     void take_state(const std::string_view* values, std::string_view login);
     void take_setting(std::string_view name, std::string_view value);
+
+    std::size_t settings_size_ = 0;
 };
 
 }  // namespace pgweir::session

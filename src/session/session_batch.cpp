@@ -142,7 +142,8 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
         for (const auto& entry : lookup.entries)
             if (!entry->valid()) return false;
     const auto limit = env_.config().limits.prepared_statements_per_client;
-    if (statements_.size() + lookup.named.size() > limit) return false;
+    if (statements_.size() + lookup.named.size() > limit || (!lookup.named.empty() && full()))
+        return false;
     next_unnamed_.reset();
     unnamed_ = std::move(lookup.unnamed);
     for (auto& [name, statement] : lookup.named) statements_.set(name, std::move(statement));

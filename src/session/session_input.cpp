@@ -17,8 +17,6 @@ using wire::FrameStatus;
 namespace {
 /// A batch is gathered up to this size to be looked at whole; a longer one is sent on as it comes.
 constexpr std::size_t kBatchBound = std::size_t{64} * 1024;
-/// No honest Execute is longer.
-constexpr std::size_t kLongestExecute = std::size_t{256} * 1024;
 }  // namespace
 
 std::size_t Session::take_unit(std::string_view view) {
@@ -29,7 +27,7 @@ std::size_t Session::take_unit(std::string_view view) {
         return n;
     }
     const Frame frame =
-        wire::scan_frame(view, static_cast<std::uint32_t>(env_.config().limits.max_message));
+        scan_client_frame(view, static_cast<std::uint32_t>(env_.config().limits.max_message));
     if (frame.status == FrameStatus::header_incomplete) {
         if (!wire::is_client_message(frame.type) || frame.type == fe::kPassword)
             protocol_error("invalid frontend message type " +
@@ -170,7 +168,7 @@ std::size_t Session::forward_frame(std::string_view view) {
     }
     if (!exchange_) exchange_ = env_.exchanges.take();
     const Frame frame =
-        wire::scan_frame(view, static_cast<std::uint32_t>(env_.config().limits.max_message));
+        scan_client_frame(view, static_cast<std::uint32_t>(env_.config().limits.max_message));
     if (base::planted(base::Plant::forward_after_framing_error) &&
         frame.status == FrameStatus::bad_length) {
         turn_->server.view(view);
@@ -210,10 +208,7 @@ std::size_t Session::forward_frame(std::string_view view) {
 }
 
 std::size_t Session::forward_execute(std::string_view view, const Frame& frame) {
-    if (frame.status != FrameStatus::complete) {
-        if (frame.size > kLongestExecute) protocol_error("invalid message length");
-        return 0;
-    }
+    if (frame.status != FrameStatus::complete) return 0;
     exchange_->copy_ended = false;
     expect({.kind = Expect::Kind::execute,
             .fill = exchange_->current_fill,

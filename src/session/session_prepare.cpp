@@ -47,7 +47,9 @@ void Session::make_room() {
 }
 
 bool Session::full() const noexcept {
-    return statements_.size() >= env_.config().limits.prepared_statements_per_client;
+    const auto& limits = env_.config().limits;
+    return statements_.size() >= limits.prepared_statements_per_client ||
+           statements_.bytes() >= limits.prepared_memory_per_client;
 }
 
 bool Session::ensure_prepared(const Statement& statement, bool unnamed) {
@@ -105,6 +107,8 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
         auto s = StatementTable::make(parse.text, parse.raw_types);
         if (parse.name.empty())
             unnamed_ = std::move(s);
+        else if (full())
+            statements_.erase(parse.name);  // its effects are not known then
         else
             statements_.set(parse.name, std::move(s));
         expect({.kind = Kind::parse});
@@ -125,9 +129,13 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
     }
     if (full()) {
         const auto limit = env_.config().limits.prepared_statements_per_client;
-        fail_batch({std::string(wire::sqlstate::kProgramLimitExceeded),
-                    "a session may have at most " + std::to_string(limit) + " prepared statements",
-                    "See limits.prepared_statements_per_client."});
+        const bool many = statements_.size() >= limit;
+        fail_batch(
+            {std::string(wire::sqlstate::kProgramLimitExceeded),
+             many ? "a session may have at most " + std::to_string(limit) + " prepared statements"
+                  : "the session's prepared statements are longer than is allowed",
+             many ? "See limits.prepared_statements_per_client."
+                  : "See limits.prepared_memory_per_client."});
         return frame.size;
     }
     const auto statement = intern(parse.text, parse.raw_types);
@@ -318,10 +326,7 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
 }
 
 std::size_t Session::forward_describe(std::string_view view, const Frame& frame) {
-    if (frame.status != FrameStatus::complete) {
-        if (frame.size > 4096) protocol_error("invalid message format");
-        return 0;
-    }
+    if (frame.status != FrameStatus::complete) return 0;
     base::ByteReader r(frame.body);
     const char kind = static_cast<char>(r.u8());
     const auto name = r.cstring();
@@ -354,10 +359,7 @@ std::size_t Session::forward_describe(std::string_view view, const Frame& frame)
 }
 
 std::size_t Session::forward_close(std::string_view view, const Frame& frame) {
-    if (frame.status != FrameStatus::complete) {
-        if (frame.size > 4096) protocol_error("invalid message format");
-        return 0;
-    }
+    if (frame.status != FrameStatus::complete) return 0;
     base::ByteReader r(frame.body);
     const char kind = static_cast<char>(r.u8());
     const auto name = r.cstring();

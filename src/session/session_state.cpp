@@ -22,6 +22,8 @@ namespace {
 
 /// More settings of its own than this pin a session.
 constexpr std::size_t kMostCustom = 256;
+/// Bytes of settings that go with a session; with more it stays where they are.
+constexpr std::size_t kMostCarried = std::size_t{64} * 1024;
 
 /// Nothing can be asked about others: they last until the end of the session, or DISCARD ALL.
 bool lasting(PinReason reason) noexcept {
@@ -92,7 +94,9 @@ void Inspection::take_setting(std::string_view name, std::string_view value) {
         application_name = value;
         return;
     }
-    settings.emplace_back(name, value);
+    settings_size_ += name.size() + value.size();
+    if (settings_size_ > kMostCarried) failed = true;
+    if (!failed) settings.emplace_back(name, value);
 }
 
 /// Something may be left on the server connection: it is looked at before the connection goes back.

@@ -55,6 +55,7 @@ void StatementTable::forget(std::uint64_t id) {
 }
 
 void StatementTable::keep(StatementPtr statement) {
+    if (statement->text.size() > kLongestKept) return;
     if (kept_.size() < kKept) {
         kept_.push_back(std::move(statement));
         return;
@@ -68,29 +69,42 @@ void StatementTable::sweep() {
     sweep_at_ = by_hash_.size() * 2 + 4096;
 }
 
+namespace {
+std::size_t bytes_of(std::string_view name, const Statement& statement) noexcept {
+    return sizeof(Statement) + name.size() + statement.text.size() +
+           statement.types.size() * sizeof(statement.types[0]);
+}
+}  // namespace
+
 const StatementPtr* NamedStatements::find(std::string_view name) const noexcept {
-    if (!map_) return nullptr;
-    const auto it = map_->find(name);
-    return it == map_->end() ? nullptr : &it->second;
+    if (!held_) return nullptr;
+    const auto it = held_->map.find(name);
+    return it == held_->map.end() ? nullptr : &it->second;
 }
 
 void NamedStatements::set(std::string_view name, StatementPtr statement) {
-    if (!map_) map_ = std::make_unique<Map>();
+    if (!held_) held_ = std::make_unique<Held>();
+    auto& [map, bytes] = *held_;
     if (base::planted(base::Plant::stale_statement_name)) {
         const std::string hidden = std::string(name) + " (closed)";
-        if (const auto it = map_->find(hidden); it != map_->end()) statement = it->second;
+        if (const auto it = map.find(hidden); it != map.end()) statement = it->second;
     }
-    map_->insert_or_assign(std::string(name), std::move(statement));
+    auto& slot = map[std::string(name)];
+    if (slot != nullptr) bytes -= bytes_of(name, *slot);
+    bytes += bytes_of(name, *statement);
+    slot = std::move(statement);
 }
 
 bool NamedStatements::erase(std::string_view name) {
-    if (!map_) return false;
-    const auto it = map_->find(name);
-    if (it == map_->end()) return false;
+    if (!held_) return false;
+    auto& [map, bytes] = *held_;
+    const auto it = map.find(name);
+    if (it == map.end()) return false;
+    bytes -= bytes_of(name, *it->second);
     if (base::planted(base::Plant::stale_statement_name))
-        map_->insert_or_assign(std::string(name) + " (closed)", it->second);
-    map_->erase(map_->find(name));
-    if (map_->empty()) map_.reset();
+        map.insert_or_assign(std::string(name) + " (closed)", it->second);
+    map.erase(map.find(name));
+    if (map.empty()) held_.reset();
     return true;
 }
 

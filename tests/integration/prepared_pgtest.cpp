@@ -351,3 +351,34 @@ TEST_CASE("a thousand sessions' statements of equal text do not multiply on the 
                          "WHERE statement = 'SELECT ''shared text'''"));
     CHECK(std::stoi(first_value(m)) <= 5);
 }
+
+TEST_CASE("texts of prepared statements are bounded in bytes, too, and Close makes room again") {
+    for (const char* mode : {"transaction", "session"}) {
+        INFO(std::string(mode));
+        Proxy p(Cluster::shared(), {{{"pool", std::string("{max_size: 1, mode: ") + mode + "}"},
+                                     {"limits", "{prepared_memory_per_client: 64KiB}"}},
+                                    {},
+                                    {},
+                                    0});
+        const bool shared = std::string(mode) == "transaction";
+        auto c = RawClient::login(p.port());
+        const auto prepare = [&](int i) {
+            const auto text =
+                "SELECT " + std::to_string(i) + " /*" + std::string(16000, 'x') + "*/";
+            return c.ask(msg::parse("s" + std::to_string(i), text) + kSync);
+        };
+        for (int i = 0; i < 4; ++i) CHECK(types(prepare(i)) == "1Z");
+        for (int i = 4; i < 8; ++i) {
+            const auto m = prepare(i);
+            // In session mode the server keeps them and the client has it to itself: less is known
+            // of what runs, and nothing more is kept.
+            CHECK(types(m) == (i < 5 || !shared ? "1Z" : "EZ"));
+            if (i >= 5 && shared) CHECK(error_of(m).sqlstate == "54000");
+        }
+        CHECK(types(c.ask(msg::close('S', "s0") + kSync)) == "3Z");
+        CHECK(types(prepare(8)) == "1Z");
+        for (const int i : {1, 4, 8})
+            CHECK(first_value(run(c, "s" + std::to_string(i))) == std::to_string(i));
+        if (!shared) CHECK(first_value(run(c, "s7")) == "7");
+    }
+}

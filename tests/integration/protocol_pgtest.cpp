@@ -294,7 +294,9 @@ TEST_CASE(
     };
     for (const auto& bytes :
          {header('Q', 3), header('Q', 0), header('Q', 0xffffffff), header('Q', 0x7fffffff),
-          header('Q', 0x80000000), header('P', 0x40000000)}) {
+          header('Q', 0x80000000), header('P', 0x40000000), header('C', 10'001),
+          header('D', 10'001), header('E', 10'001), header('H', 10'001), header('S', 10'001),
+          header('X', 10'001), header('c', 10'001), header('f', 0x3fffffff)}) {
         auto c = login();
         c.send(bytes);
         const auto m = c.read_to_end();

@@ -289,7 +289,12 @@ TEST_CASE("claims of huge packets cost no memory (S18)" * doctest::skip(Proxy::d
     std::vector<RawClient> clients;
     for (int i = 0; i < 200; ++i) {
         clients.emplace_back(port());
-        clients.back().send(packet(9999, 196608));
+        clients.back().send(packet(i % 2 == 0 ? 9999 : 1u << 20, 196608));
+    }
+    // And after the login, where long messages are allowed.
+    for (const char type : {'Q', 'P'}) {
+        clients.push_back(RawClient::login(port()));
+        clients.back().send(std::string(1, type) + std::string("\x0f\0\0\0", 4));
     }
     sleep_for(Seconds(0.2));
     CHECK(proxy().resident_kib() - before < 16 * 1024);

@@ -457,3 +457,17 @@ TEST_CASE(
         CHECK(run(b) == "one");
     }
 }
+
+TEST_CASE("settings are carried up to 64 KiB; with more the session keeps its server connection") {
+    Proxy p(Cluster::shared(),
+            {{{"pool", "{min_size: 0, max_size: 1, wait_timeout: 300ms}"}}, {}, {}, 0});
+    auto c = RawClient::login(p.port()), other = RawClient::login(p.port());
+    const std::string value(4000, 'x');
+    for (int i = 0; i < 20; ++i) {
+        CHECK(ask(c, "SET my.setting_" + std::to_string(i) + " = '" + value + "'") == "");
+        if (i == 12) CHECK(ask(other, "SELECT 1") == "1");
+    }
+    CHECK(ask(other, "SELECT 1") == "53300");
+    CHECK(ask(c, "SELECT length(current_setting('my.setting_0'))") == "4000");
+    CHECK(ask(c, "SELECT length(current_setting('my.setting_19'))") == "4000");
+}

@@ -131,6 +131,7 @@ struct Config {
         std::uint32_t max_server_connections = 0;       // per host; 0: auto
         std::uint32_t prepared_statements_per_client = 10000;
         std::uint32_t prepared_statements_per_server = 500;
+        std::uint64_t prepared_memory_per_client = 32ull << 20;  // bytes of names and texts
         std::uint64_t max_message = 0x3fffffff;       // bytes of one message from a client
         std::uint64_t statement_buffer = 1ull << 20;  // longest statement text that is analysed
     } limits;

@@ -60,7 +60,7 @@ class StatementTable {
     std::size_t sweep_at_ = 4096;
     std::string key_;
     /// The latest ones stay known when no session has them any more: they soon come back.
-    static constexpr std::size_t kKept = 1024;
+    static constexpr std::size_t kKept = 1024, kLongestKept = 8192;
     std::vector<StatementPtr> kept_;
     std::size_t next_kept_ = 0;
 };
@@ -71,12 +71,18 @@ class NamedStatements {
     const StatementPtr* find(std::string_view name) const noexcept;
     void set(std::string_view name, StatementPtr statement);
     bool erase(std::string_view name);
-    void clear() noexcept { map_.reset(); }
-    std::size_t size() const noexcept { return map_ ? map_->size() : 0; }
+    void clear() noexcept { held_.reset(); }
+    std::size_t size() const noexcept { return held_ ? held_->map.size() : 0; }
+    /// Of names, texts and types. A text counts for everybody who has it.
+    std::size_t bytes() const noexcept { return held_ ? held_->bytes : 0; }
 
   private:
     using Map = std::unordered_map<std::string, StatementPtr, base::StringHash, std::equal_to<>>;
-    std::unique_ptr<Map> map_;
+    struct Held {
+        Map map;
+        std::size_t bytes = 0;
+    };
+    std::unique_ptr<Held> held_;
 };
 
 }  // namespace pgweir::session
