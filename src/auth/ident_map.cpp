@@ -4,6 +4,7 @@
 #include <regex.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "pgweir/base/log.hpp"
 #include "rule_lines.hpp"
@@ -13,6 +14,7 @@ namespace pgweir::auth {
 namespace {
 constexpr std::size_t kMaxName = 256;
 constexpr std::size_t kMaxExpression = 1024;
+constexpr std::size_t kMaxWeight = 1000;  // see weight_of()
 
 struct Expression {
     regex_t compiled{};
@@ -21,6 +23,83 @@ struct Expression {
         if (ok) regfree(&compiled);
     }
 };
+}  // namespace
+
+namespace {
+
+/// Past a bracket expression that begins at `at`.
+std::size_t past_bracket(std::string_view text, std::size_t at) noexcept {
+    ++at;
+    if (at < text.size() && text[at] == '^') ++at;
+    if (at < text.size() && text[at] == ']') ++at;
+    while (at < text.size() && text[at] != ']') {
+        const char kind = at + 1 < text.size() ? text[at + 1] : '\0';
+        if (text[at] == '[' && (kind == ':' || kind == '.' || kind == '=')) {
+            const char end[] = {kind, ']'};
+            const auto found = text.find(std::string_view(end, 2), at + 2);
+            if (found == std::string_view::npos) return text.size();
+            at = found + 1;
+        }
+        ++at;
+    }
+    return std::min(at + 1, text.size());
+}
+
+/// The larger number of {n}, {n,} or {n,m} at `at`, which is left behind it.
+std::size_t count_at(std::string_view text, std::size_t& at) noexcept {
+    std::size_t most = 1, number = 0;
+    for (++at; at < text.size() && text[at] != '}'; ++at) {
+        const bool digit = text[at] >= '0' && text[at] <= '9';
+        number =
+            digit ? std::min<std::size_t>(number * 10 + std::size_t(text[at] - '0'), 100'000) : 0;
+        most = std::max(most, number);
+    }
+    return most;
+}
+
+/// How many single characters an expression is with its counts written out, which is what matching
+/// costs per character of a name; beyond kMaxWeight it is not told exactly. A reference back
+/// (\1) weighs too much: the library's time for one knows no bound.
+std::size_t weight_of(std::string_view text) {
+    std::vector<std::size_t> groups{0};
+    std::size_t last = 0;  // weight of what a count would repeat
+    for (std::size_t at = 0; at < text.size() && groups.back() <= kMaxWeight; ++at) {
+        switch (text[at]) {
+            case '(':
+                groups.push_back(0);
+                last = 0;
+                continue;
+            case ')':
+                if (groups.size() == 1) continue;
+                last = std::max<std::size_t>(groups.back(), 1);
+                groups.pop_back();
+                groups.back() += last;
+                continue;
+            case '{': {
+                const auto count = count_at(text, at);
+                groups.back() += last * (count - 1);
+                last *= count;
+                continue;
+            }
+            case '\\':
+                ++at;
+                if (at < text.size() && text[at] >= '1' && text[at] <= '9') return kMaxWeight + 1;
+                break;
+            case '[': at = past_bracket(text, at) - 1; break;
+            case '+':  // what stands in front of it, once and then any number of times
+                groups.back() += last;
+                last *= 2;
+                continue;
+            case '*':
+            case '?': continue;
+            default: break;
+        }
+        last = 1;
+        ++groups.back();
+    }
+    return *std::max_element(groups.begin(), groups.end());
+}
+
 }  // namespace
 
 struct IdentMap::Entry {
@@ -68,6 +147,12 @@ IdentLoad IdentMap::parse(std::string_view text, const std::string& file) {
         e.user = line.fields[2][0].text;
         e.any_user = e.user == "all" && !line.fields[2][0].quoted;
         if (e.system_name.starts_with('/')) {
+            if (weight_of(e.system_name) > kMaxWeight) {
+                problem("\"" + base::printable(e.system_name, 80) +
+                        "\" could take too long; expected no references back in it, and counts "
+                        "that make less than 1000 characters of it");
+                continue;
+            }
             e.expression = std::make_unique<Expression>();
             const bool fits = e.system_name.size() <= kMaxExpression;
             e.expression->ok = fits && regcomp(&e.expression->compiled, e.system_name.c_str() + 1,

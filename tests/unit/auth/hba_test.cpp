@@ -208,3 +208,20 @@ TEST_CASE("name maps with an error are none") {
         CHECK(loaded.errors[0].starts_with("i.conf:2: "));
     }
 }
+
+TEST_CASE("expressions of name maps that could take long are refused, before they are compiled") {
+    const auto taken = [](const std::string& expression) {
+        const auto loaded = auth::IdentMap::parse("m \"/" + expression + "\" all\n", "i.conf");
+        if (loaded.map) (void)loaded.map->allows("m", std::string(256, 'a'), "app");
+        return loaded.map != nullptr;
+    };
+    for (const char* plain :
+         {"^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$", "^(a|b)*(c+)?$", "a{0,255}", "[]1]{3}\\.1",
+          "[[:alpha:]]{1,63}", "\\\\{2}", "(a*)*b", "(a{10}){10}"})
+        CHECK_MESSAGE(taken(plain), plain);
+    for (const char* costly :
+         {"(a*)*\\1b", "^(.)(.*)\\2$", "(a{1,99}){1,99}b", "a{1001}", "a{5,}{300}",
+          "(((a{9}){9}){9}){9}", "(a[]{]{100}){11}", "(((((((((((a+)+)+)+)+)+)+)+)+)+)+)",
+          "a++++++++++++", "(()){30000}"})
+        CHECK_MESSAGE(!taken(costly), costly);
+}
