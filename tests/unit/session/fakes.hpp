@@ -61,6 +61,7 @@ struct FakePool final : pool::Leaser {
     void release(pool::ServerLink& server, pool::Release how) override {
         releases.push_back(how);
         auto& s = static_cast<FakeServer&>(server);
+        ends.push_back({&s, s.received.size()});
         s.leased = false;
         s.held.reset();
     }
@@ -75,6 +76,8 @@ struct FakePool final : pool::Leaser {
     std::deque<pool::Waiter*> queue;
     bool calls_back = false;  // acquire() gives what is free by on_lease(), as pools may
     std::vector<pool::Release> releases;
+    /// Of each of them: whose it was, and how much that had been sent by then.
+    std::vector<std::pair<FakeServer*, std::size_t>> ends;
     unsigned cancels = 0;
     metrics::PoolCounters pool_counters;
 };
