@@ -9,6 +9,7 @@ import threading
 import time
 
 import machine
+import programs
 from machine import BenchError
 
 MAX_WAIT_S = 0.5  # of the oldest unanswered query when a run ends
@@ -67,8 +68,31 @@ def units(result, scenario):
     return result["bytes"] / 1e6 if scenario.unit == "MB" else result["queries"]
 
 
+def pgbench_run(endpoint, scenario, seconds):
+    """Rate and CPU with PostgreSQL's own client, which takes its share of the cores, too."""
+    program = shutil.which("pgbench") or programs.find_postgres() / "pgbench"
+    command = [program, "-n", "-C", "-f", "-", "-c", scenario.clients, "-j", 2, "-T",
+               max(1, round(seconds)), "-h", endpoint.host, "-p", endpoint.port, "-U", "bench",
+               "bench"]
+    before = machine.cpu_ns(endpoint.pid)
+    try:
+        run = subprocess.run(list(map(str, command)), input=scenario.sql + ";\n", text=True,
+                             capture_output=True, check=False, timeout=seconds + 30, cwd="/",
+                             env={**os.environ, "PGPASSWORD": programs.PASSWORD})
+    except subprocess.TimeoutExpired:
+        raise BenchError("pgbench does not end") from None
+    spent = machine.cpu_ns(endpoint.pid) - before
+    done = re.search(r"^number of transactions actually processed: (\d+)", run.stdout, re.M)
+    rate = re.search(r"^tps = ([\d.]+)", run.stdout, re.M)
+    if run.returncode or not done or not rate or not int(done[1]):
+        raise BenchError(f"pgbench: {run.stderr.strip()[-300:]}")
+    return {"rate": float(rate[1]), "cpu": spent / 1e3 / int(done[1])}
+
+
 def one_run(program, endpoint, scenario, seconds):
     """Rate, latency and CPU of one run; the CPU is read while the load stands still."""
+    if scenario.generator == "pgbench":
+        return pgbench_run(endpoint, scenario, seconds)
     watched = [endpoint] + ([endpoint.upstream] if endpoint.upstream else [])
     arguments = scenario.load_arguments() + ["-t", seconds]
     with Load(program, endpoint, arguments, seconds + 20) as load:
@@ -134,7 +158,7 @@ class Counter:
 
     def run(self, program, endpoint, scenario, seconds=0.5):
         """Counts per unit of an extra short run; empty when they cannot be had."""
-        if not self.tool or not endpoint.single:
+        if not self.tool or not endpoint.single or scenario.generator != "load":
             return {}
         with Load(program, endpoint, scenario.load_arguments() + ["-t", seconds]) as load:
             load.line()

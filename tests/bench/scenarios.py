@@ -1,7 +1,7 @@
 """The table of scenarios and the marks each has to reach.
 
 A mark compares a measured figure of the candidate with a limit: as a ratio to another target of
-the same rounds, or by itself where no base is given. T1 to T23 are the marks' fixed names.
+the same rounds, or by itself where no base is given. T1 to T24 are the marks' fixed names.
 """
 import dataclasses
 
@@ -44,6 +44,7 @@ class Scenario:
     hits: bool = False  # served without the upstream, or the figure means nothing
     login: str = "trust"
     kind: str = "load"  # load | idle | stream
+    generator: str = "load"  # load | pgbench, which makes a connection for each transaction
     instructions: bool = False
 
     def load_arguments(self):
@@ -100,6 +101,12 @@ SCENARIOS = (
     Scenario("connect-scram", "connect, log in (SCRAM-SHA-256), query, close",
              (Mark("T11", "cpu", 0.95, "pgbouncer"),), sql=FIXED, clients=8, arguments=("-C",),
              others=("pgbouncer",), login="scram-sha-256"),
+    Scenario("logins", "pgbench -C: connect, log in (trust), query, close",
+             (Mark("T24", "rate", 2500, at_least=True),), sql=FIXED, clients=8, unit="login",
+             others=("pgbouncer", "answer"), generator="pgbench"),
+    Scenario("logins-scram", "pgbench -C: connect, log in (SCRAM-SHA-256), query, close",
+             sql=FIXED, clients=8, unit="login", others=("pgbouncer",), login="scram-sha-256",
+             generator="pgbench"),
     Scenario("idle", "memory of idle clients and of the empty process",
              (Mark("T12", "login_kib_8000", 1.2), Mark("T12", "used_kib_8000", 1.2),
               Mark("T13", "empty_mib", 6)),
