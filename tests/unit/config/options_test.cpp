@@ -55,10 +55,9 @@ std::vector<std::string> fields_of(const Config& c) {
           question, query_database, query_ttl, remote_trust, pool);
     const auto& [query, connect, shutdown, login] = timeouts;
     f.all(query, connect, shutdown, login);
-    const auto& [clients, logins, rate, failures, servers, per_client, per_server, texts,
-                 message, buffer] = limits;
-    f.all(clients, logins, rate, failures, servers, per_client, per_server, texts, message,
-          buffer);
+    const auto& [clients, logins, rate, failures, servers, per_client, per_server, texts, message,
+                 buffer] = limits;
+    f.all(clients, logins, rate, failures, servers, per_client, per_server, texts, message, buffer);
     const auto& [on, size, entry, ttl, consistency, exclusive, staleness, poll, slots, rows,
                  verify] = cache;
     f.all(on, size, entry, ttl, consistency, exclusive, staleness, poll, slots, rows, verify);
