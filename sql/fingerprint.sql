@@ -29,7 +29,9 @@ WITH relation AS MATERIALIZED (
   UNION ALL
   SELECT 'setting', pg_catalog.count(*),
          pg_catalog.sum(pg_catalog.hashtextextended(s.reset_val, 0))
-  FROM pg_catalog.pg_settings s WHERE s.name OPERATOR(pg_catalog.=) 'search_path'
+  FROM pg_catalog.pg_settings s
+  WHERE s.name OPERATOR(pg_catalog.=) ANY (
+    '{search_path,default_transaction_isolation}'::pg_catalog.text[])
   UNION ALL
   SELECT 'attribute', pg_catalog.count(*),
          pg_catalog.sum(pg_catalog.hashtextextended(x.xmin::pg_catalog.text,

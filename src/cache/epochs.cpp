@@ -144,6 +144,7 @@ bool DatabaseState::set_catalog(query::CatalogPtr catalog, const Snapshot& read)
     everything_epoch_.store(read.dependencies()[0].epoch);
     schema_epoch_.store(read.dependencies()[1].epoch);
     last_catalog_version_ = catalog->version;
+    read_committed_.store(catalog->read_committed, std::memory_order_relaxed);
     catalog_ = std::move(catalog);
     version_.store(++last_version_);
     return true;

@@ -225,8 +225,10 @@ void Fill::end_message() {
         if (!tag_agrees()) mark_unfit(Unfit::not_select);
     } else if (header_[0] == wire::be::kReadyForQuery) {
         const bool anywhere = base::planted(base::Plant::fill_in_transaction);
-        if (status_ != static_cast<char>(wire::TxStatus::idle) && !anywhere)
-            mark_unfit(Unfit::transaction);
+        const auto open = static_cast<char>(wire::TxStatus::in_transaction);
+        const bool fits = status_ == static_cast<char>(wire::TxStatus::idle) ||
+                          (options_.in_transaction && status_ == open);
+        if (!fits && !anywhere) mark_unfit(Unfit::transaction);
     }
 }
 

@@ -19,12 +19,29 @@ static void now_is(pgw_walk* w, effect e) {
     if (w->now->pin == PGW_PIN_NONE) w->now->pin = e.pin;
 }
 
+/* READ UNCOMMITTED is READ COMMITTED by another name. */
+static bool other_isolation(const List* options) {
+    ListCell* cell;
+    foreach (cell, options) {
+        const DefElem* option = (const DefElem*)lfirst(cell);
+        const A_Const* level = (const A_Const*)option->arg;
+        if (strcmp(option->defname, "transaction_isolation") != 0) continue;
+        if (level == NULL || !IsA(level, A_Const) || level->isnull ||
+            !IsA(&level->val.node, String))
+            return true;
+        if (strcmp(level->val.sval.sval, "read committed") != 0 &&
+            strcmp(level->val.sval.sval, "read uncommitted") != 0)
+            return true;
+    }
+    return false;
+}
+
 static void look_transaction(pgw_walk* w, const TransactionStmt* s) {
     switch (s->kind) {
         case TRANS_STMT_BEGIN:
         case TRANS_STMT_START:
-            now_is(w,
-                   (effect){PGW_KIND_BEGIN, PGW_PIN_NONE, s->options != NIL ? PGW_ISOLATION : 0});
+            now_is(w, (effect){PGW_KIND_BEGIN, PGW_PIN_NONE,
+                               other_isolation(s->options) ? PGW_ISOLATION : 0});
             if (s->kind == TRANS_STMT_START) w->now->flags |= PGW_START;
             return;
         case TRANS_STMT_COMMIT:

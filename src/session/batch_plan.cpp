@@ -39,6 +39,13 @@ bool parse_bind(std::string_view body, BindView& out) noexcept {
     return r.done();
 }
 
+bool without_parameters(const BindView& bind) noexcept {
+    base::ByteReader r(bind.parameters);
+    const auto formats = r.u16();
+    r.bytes(std::size_t{formats} * 2);
+    return r.u16() == 0 && r.ok();
+}
+
 std::size_t BatchPlan::scan(std::string_view view, std::size_t bound) {
     std::size_t at = 0;
     while (true) {

@@ -36,6 +36,7 @@ inline wire::Frame scan_client_frame(std::string_view bytes, std::uint32_t max_m
 /// False when the body is not a well-formed message of its type.
 bool parse_parse(std::string_view body, ParseView& out) noexcept;
 bool parse_bind(std::string_view body, BindView& out) noexcept;
+bool without_parameters(const BindView& bind) noexcept;
 /// Calls f(is_text, value) for each parameter that is not NULL; false when f has said false.
 template <class F>
 bool each_parameter(std::string_view parameters, F&& f) noexcept;

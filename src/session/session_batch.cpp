@@ -16,7 +16,7 @@ namespace {
 constexpr std::string_view kParseComplete("1\0\0\0\4", 5);
 constexpr std::string_view kBindComplete("2\0\0\0\4", 5);
 constexpr std::string_view kCloseComplete("3\0\0\0\4", 5);
-constexpr std::string_view kReadyIdle("Z\0\0\0\5I", 6);
+constexpr std::string_view kNoData("n\0\0\0\4", 5);
 
 bool only_reads(const query::Verdict& v) noexcept {
     return v.kind == query::Kind::select && !v.may_leave_state &&
@@ -31,6 +31,12 @@ void add_bind(cache::KeyParts& parts, const BindView& bind) {
     parts.parameters = r.u16();
     parts.parameter_values = r.rest();
     parts.result_formats = bind.result_formats;
+}
+
+std::string command_complete(std::string_view tag) {
+    std::string out;
+    wire::write_command_complete(out, tag);
+    return out;
 }
 
 bool same_types(const Statement& statement, std::string_view raw_types) noexcept {
@@ -64,9 +70,11 @@ struct Session::BatchLookup {
     StatementPtr unnamed;
     unsigned parses = 0;
     bool misses = false;
-    bool verify = false;       // hits are to be compared with the server's answers
-    bool alone = false;        // one portal only
-    bool tainted = false;      // what follows may be answered under other settings
+    bool verify = false;   // hits are to be compared with the server's answers
+    bool alone = false;    // one portal only
+    bool tainted = false;  // what follows may be answered under other settings
+    MemoPtr begin;         // the first portal is this BEGIN, which is kept back
+    StatementPtr begin_statement;
     PlacePtr woken;            // it has waited for another's answer
     Fresh fresh = Fresh::yes;  // what the change stream says to hits
 
@@ -136,7 +144,8 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
     if (lookup.fresh == Fresh::wait && !lookup.misses) return await_watermark();
     next_unnamed_ = lookup.unnamed;
     pending_fills_ = std::move(lookup.pending);
-    if (lookup.misses) return false;
+    if (pending_fills_) pending_fills_->begins = lookup.begin != nullptr;
+    if (lookup.misses || lookup.entries.empty()) return false;
     // Looked up one after the other, they must hold at one moment, too.
     if (lookup.entries.size() > 1)
         for (const auto& entry : lookup.entries)
@@ -150,7 +159,8 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
     counters_.client_parse_count.add(lookup.parses);
     counters_.bind_count.add(plan.binds);
     for (const auto& entry : lookup.entries) saw(*entry);
-    write_batch_hit(lookup, batch);
+    const auto begun = lookup.begin ? step_here(*lookup.begin, lookup.begin_statement->text) : "";
+    write_batch_hit(lookup, batch, begun);
     count_hit();
     for (std::size_t i = 0; i < env_.batch_works.size(); ++i) {
         const auto& work = env_.batch_works[i];
@@ -207,6 +217,17 @@ bool Session::look_up_parse(BatchLookup& lookup, std::string_view body) {
     return true;
 }
 
+/// BEGIN in front of what the cache may answer.
+bool Session::look_up_begin(BatchLookup& lookup, const MemoPtr& memo, unsigned bind) {
+    const auto& v = *memo->verdict;
+    if (bind != 0 || v.kind != query::Kind::begin || tx_ != wire::TxStatus::idle) return false;
+    if (!identity_->lazy_begin || server_ != nullptr || !begins_reads(v)) return false;
+    if (!without_parameters(lookup.bind)) return false;
+    lookup.begin = memo;
+    lookup.begin_statement = lookup.statement;
+    return true;
+}
+
 /// The portal at work is neither answered here nor stored.
 void Session::pass_by(BatchLookup& lookup, const MemoEntry& memo, NotCached reason) {
     lookup.entries.emplace_back();
@@ -218,6 +239,7 @@ void Session::pass_by(BatchLookup& lookup, const MemoEntry& memo, NotCached reas
 void Session::look_up_portal(BatchLookup& lookup, unsigned bind) {
     const auto& statement = *lookup.statement;
     const auto memo = judge(statement.text, statement.scan);
+    if (look_up_begin(lookup, memo, bind)) return;
     if (env_.queries.on()) env_.batch_works.push_back({memo, lookup.statement, {}});
     auto reason = cache_verdict(*memo, statement.scan);
     if (reason == NotCached::none && lookup.tainted) reason = NotCached::batch_shape;
@@ -275,7 +297,8 @@ void Session::look_up_portal(BatchLookup& lookup, unsigned bind) {
     lookup.entries.push_back(std::move(entry));
 }
 
-void Session::write_batch_hit(BatchLookup& lookup, std::string_view batch) {
+/// `begun`: the command tag of the BEGIN in front; empty: there is none.
+void Session::write_batch_hit(BatchLookup& lookup, std::string_view batch, std::string_view begun) {
     auto& out = turn_->client;
     std::size_t next = 0;
     while (!batch.empty()) {
@@ -284,10 +307,18 @@ void Session::write_batch_hit(BatchLookup& lookup, std::string_view batch) {
         switch (frame.type) {
             case fe::kParse: out.view(kParseComplete); break;
             case fe::kBind: out.view(kBindComplete); break;
-            case fe::kDescribe: out.view(lookup.entries[next]->row_description()); break;
-            case fe::kExecute: out.view(lookup.entries[next++]->data()); break;
+            case fe::kDescribe:
+                out.view(begun.empty() ? lookup.entries[next]->row_description() : kNoData);
+                break;
+            case fe::kExecute:
+                if (begun.empty()) {
+                    out.view(lookup.entries[next++]->data());
+                    break;
+                }
+                out.copy(command_complete(std::exchange(begun, {})));
+                break;
             case fe::kClose: out.view(kCloseComplete); break;
-            case fe::kSync: out.view(kReadyIdle); break;
+            case fe::kSync: out.view(ready_message()); break;
             default: break;
         }
     }

@@ -42,13 +42,6 @@ bool may_step(std::string_view text, bool kept) noexcept {
     return c == 'b' || (c == 's' && at + 1 < text.size() && lower(text[at + 1]) == 't');
 }
 
-bool without_parameters(const BindView& bind) noexcept {
-    base::ByteReader r(bind.parameters);
-    const auto formats = r.u16();
-    r.bytes(std::size_t{formats} * 2);
-    return r.u16() == 0 && r.ok();
-}
-
 }  // namespace
 
 /// BEGIN is kept back, and an empty transaction ended, without a server: the command tag, or empty
@@ -58,6 +51,7 @@ std::string_view Session::step_here(const MemoEntry& memo, std::string_view text
     if (begin_ == nullptr) {
         if (v.kind != Kind::begin || !identity_->lazy_begin || tx_ != TxStatus::idle) return {};
         record_here(memo, text);
+        begin_reads_ = begins_reads(v);
         begin_ =
             plain(text) ? env_.statements->intern(text, {}, 0, 0) : StatementTable::make(text, {});
         tx_ = TxStatus::in_transaction;

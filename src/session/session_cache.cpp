@@ -16,8 +16,13 @@ using query::NotCached;
 namespace {
 
 constexpr std::string_view kReadyIdle("Z\0\0\0\5I", 6);
+constexpr std::string_view kReadyOpen("Z\0\0\0\5T", 6);
 
 }  // namespace
+
+std::string_view Session::ready_message() const noexcept {
+    return tx_ == wire::TxStatus::idle ? kReadyIdle : kReadyOpen;
+}
 
 cache::KeyParts Session::key_parts(std::string_view text) const {
     const auto& identity = *identity_;
@@ -79,15 +84,30 @@ void Session::saw(const cache::Entry& entry) noexcept {
     last_seen_ = std::max(last_seen_, entry.filled() + entry.cost());
 }
 
+/// Outside a transaction, or in one whose every statement sees the latest: it is READ COMMITTED,
+/// and nothing of it has gone to a server yet but perhaps its BEGIN.
+bool Session::each_has_its_snapshot() const noexcept {
+    if (tx_ == wire::TxStatus::idle) return true;
+    return tx_ == wire::TxStatus::in_transaction && begin_reads_ &&
+           (begin_ != nullptr || (exchange_ && exchange_->begin != nullptr));
+}
+
+/// Whether a BEGIN kept back leaves the cache to what follows.
+bool Session::begins_reads(const query::Verdict& verdict) const noexcept {
+    return !verdict.isolation_changed && identity_->context.database->read_committed();
+}
+
 NotCached Session::cache_verdict(const MemoEntry& memo,
                                  const query::TextScan& scan) const noexcept {
     // What the configuration rules out is said before what the statement lacks.
     if (!cache_may_answer()) return NotCached::cache_off;
     if (identity_->not_cached != NotCached::none) return identity_->not_cached;
     if (pin_ != query::PinReason::none) return NotCached::pinned_session;
-    if (server_ != nullptr || tx_ != wire::TxStatus::idle) return NotCached::in_transaction;
+    if (server_ != nullptr || !each_has_its_snapshot()) return NotCached::in_transaction;
     if (memo.verdict->not_cached != NotCached::none) return memo.verdict->not_cached;
     if (scan.special_datetime) return NotCached::special_date_input;
+    if (!identity_->context.database->read_committed() && memo.catalog_version != 0)
+        return NotCached::unknown_setting;
     if (identity_->context.database->rung() < cache::Rung::in_band) {
         identity_->context.database->stream().want(env_.now());
         return NotCached::cache_off;
@@ -126,7 +146,7 @@ NotCached Session::stores(const base::Hash128& hash) {
 /// A hit takes less than the clock's grain: no time is counted.
 void Session::count_hit() {
     counters_.query_count.add(1);
-    counters_.xact_count.add(1);
+    if (tx_ == wire::TxStatus::idle) counters_.xact_count.add(1);
 }
 
 bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& memo,
@@ -164,7 +184,7 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
     if (answers && row != nullptr) row->hit(entry->cost());
     if (answers && !verifies()) {
         turn_->client.view(entry->answer());
-        turn_->client.view(kReadyIdle);
+        turn_->client.view(ready_message());
         turn_->client.flush();  // the entry is held for this long only
         saw(*entry);
         unnamed_.reset();
@@ -209,12 +229,14 @@ void Session::begin_fills() {
     auto* cache = env_.result_cache();
     auto& x = *exchange_;
     const auto pending = pending_fills_.get();
-    if (cache == nullptr || pin_ != query::PinReason::none || tx_ != wire::TxStatus::idle ||
-        x.wrote || !x.fills.empty())
+    if (cache == nullptr || pin_ != query::PinReason::none || !each_has_its_snapshot() || x.wrote ||
+        !x.fills.empty())
         return pending->items.clear();
     auto& database = *identity_->context.database;
     const auto ttl = env_.config().cache.default_ttl;
-    cache::FillOptions options{.sent = env_.now(), .ttl = ttl == 0 ? cache::kNever : ttl};
+    cache::FillOptions options{.sent = env_.now(),
+                               .ttl = ttl == 0 ? cache::kNever : ttl,
+                               .in_transaction = tx_ != wire::TxStatus::idle || pending->begins};
     x.cache_word = "miss";
     for (auto& item : pending->items) {
         const auto& memo = *item.memo;

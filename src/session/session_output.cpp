@@ -554,7 +554,7 @@ void Session::ready(wire::TxStatus status) {
         for (auto& fill : x.fills) {
             fill.append({message, sizeof message});
             const bool anywhere = base::planted(base::Plant::fill_in_transaction);
-            if ((tx_ == wire::TxStatus::idle && !x.wrote) || anywhere) end_fill(fill, now);
+            if (!x.wrote || anywhere) end_fill(fill, now);
         }
         x.fills.clear();
         x.stamp.reset();

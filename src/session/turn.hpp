@@ -64,6 +64,7 @@ struct Session::PendingFills {
     std::vector<Item> items;
     unsigned next_bind = 0;
     std::size_t begun = 0;  // items whose fill is in the exchange, in order
+    bool begins = false;    // the batch begins the transaction it reads in
 };
 
 }  // namespace pgweir::session

@@ -249,6 +249,9 @@ class DatabaseState {
     /// catalog() is null. A few loads.
     std::uint64_t catalog_version() const noexcept;
 
+    /// Of the catalog in force: see query::Catalog.
+    bool read_committed() const noexcept { return read_committed_.load(std::memory_order_relaxed); }
+
     Rung rung() const noexcept { return rung_.load(std::memory_order_acquire); }
     void set_rung(Rung rung, std::string_view reason);
     std::string rung_reason() const;
@@ -275,6 +278,7 @@ class DatabaseState {
     std::atomic<std::uint64_t> schema_epoch_{0};
     std::atomic<std::uint64_t> everything_epoch_{0};
     std::atomic<Rung> rung_{Rung::off};
+    std::atomic<bool> read_committed_{false};
     StreamState stream_;
     Stats stats_;
 };

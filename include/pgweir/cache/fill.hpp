@@ -46,6 +46,8 @@ struct FillOptions {
     EntryPtr verify = {};
     /// Where what this costs is counted; null: nowhere.
     LedgerRowPtr row = {};
+    /// Asked in a transaction that stays open; else an answer that ends with one open is no entry.
+    bool in_transaction = false;
     /// All results are text, so that Describe of the statement gives the portal's description, too.
     bool text_results = true;
 };

@@ -127,6 +127,9 @@ struct Catalog {
     /// key "" that could not be learnt, and such a role's path is unknown. ALTER ... SET counts for
     /// later logins.
     NameMap<std::string> role_search_path;
+    /// Transactions that do not ask for another isolation level are READ COMMITTED, whoever begins
+    /// them. ALTER ... SET counts for later logins here, too.
+    bool read_committed = false;
     /// Some user's trigger (row, statement or event, disabled ones included) may leave session
     /// state.
     bool any_harmful_trigger = true;

@@ -103,7 +103,7 @@ struct Verdict {
     bool literal_dependent = true;
     /// timeouts.query applies: not for COPY, utility, CALL, DO.
     bool timed = false;
-    /// A transaction other than READ COMMITTED was asked for, or is READ ONLY etc.: informative.
+    /// begin: for another isolation level than READ COMMITTED. SET: of anything about transactions.
     bool isolation_changed = false;
     bool start_transaction = false;     // begin: in these words, so its command tag is these words
     bool chains = false;                // commit, rollback: AND CHAIN

@@ -252,6 +252,9 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void send_stamp();
     cache::KeyParts key_parts(std::string_view text) const;
     void begin_fills();
+    std::string_view ready_message() const noexcept;
+    bool each_has_its_snapshot() const noexcept;
+    bool begins_reads(const query::Verdict& verdict) const noexcept;
     std::uint16_t next_fill();
     bool verifies() const noexcept;
 
@@ -273,7 +276,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool look_up_parse(BatchLookup& lookup, std::string_view body);
     void look_up_portal(BatchLookup& lookup, unsigned bind);
     void pass_by(BatchLookup& lookup, const MemoEntry& memo, query::NotCached reason);
-    void write_batch_hit(BatchLookup& lookup, std::string_view batch);
+    bool look_up_begin(BatchLookup& lookup, const MemoPtr& memo, unsigned bind);
+    void write_batch_hit(BatchLookup& lookup, std::string_view batch, std::string_view begun);
     StatementPtr unnamed_for(std::string_view text, std::string_view raw_types);
     void count_not_cached(query::NotCached reason, const MemoEntry* memo = nullptr);
     cache::LedgerRow* ledger_row(const MemoEntry& memo);
@@ -331,8 +335,9 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     NamedStatements statements_;
     std::vector<std::string> raw_names_;  // prepared on the pinned server under the client's names
     StatementPtr unnamed_;
-    StatementPtr begin_;  // kept back until a statement needs a server
-    MemoPtr judged_;      // of the Query at the front of the input, while it waits for a server
+    StatementPtr begin_;        // kept back until a statement needs a server
+    bool begin_reads_ = false;  // ... and the cache may answer behind it
+    MemoPtr judged_;  // of the Query at the front of the input, while it waits for a server
     StatementPtr
         next_unnamed_;  // made while its batch was looked at, before its Parse is forwarded
     std::unique_ptr<PendingFills> pending_fills_;

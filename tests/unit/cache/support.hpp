@@ -15,6 +15,7 @@ namespace pgweir::cache::testing {
 
 inline query::CatalogPtr catalog(std::uint64_t version) {
     auto c = std::make_shared<query::Catalog>();
+    c->read_committed = true;
     c->version = version;
     return c;
 }

@@ -454,7 +454,8 @@ TEST_CASE("only reads and row changes are timed, isolation changes are noted") {
          {"COPY t TO STDOUT", "VACUUM", "CALL p()", "DO ''", "BEGIN", "SELECT 1; SELECT 2", "x"})
         CHECK_FALSE(judged(sql).timed);
     for (const char* sql :
-         {"BEGIN ISOLATION LEVEL SERIALIZABLE", "START TRANSACTION READ ONLY",
+         {"BEGIN ISOLATION LEVEL SERIALIZABLE",
+          "START TRANSACTION READ ONLY, ISOLATION LEVEL REPEATABLE READ",
           "SET TRANSACTION READ ONLY", "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
           "SET default_transaction_isolation = 'x'",
           "SET LOCAL transaction_isolation = 'serializable'"}) {
@@ -462,7 +463,9 @@ TEST_CASE("only reads and row changes are timed, isolation changes are noted") {
         CAPTURE(text);
         CHECK(judged(sql).isolation_changed);
     }
-    for (const char* sql : {"BEGIN", "SET work_mem = '1MB'", "SELECT 1", "COMMIT"})
+    for (const char* sql : {"BEGIN", "SET work_mem = '1MB'", "SELECT 1", "COMMIT",
+                            "BEGIN READ ONLY, ISOLATION LEVEL READ COMMITTED",
+                            "START TRANSACTION ISOLATION LEVEL READ UNCOMMITTED DEFERRABLE"})
         CHECK_FALSE(judged(sql).isolation_changed);
 }
 

@@ -1,0 +1,158 @@
+// The result cache inside transactions: those that are READ COMMITTED and have only read, while
+// their BEGIN is kept back. Answers are compared with PostgreSQL's own.
+#include <doctest/doctest.h>
+
+#include "support/cache_client.hpp"
+
+using namespace pgweir::testing;
+
+namespace {
+
+/// One server connection, which a test may take away to see that nothing else is used.
+Proxy& proxy() {
+    static Proxy p(Cluster::shared(),
+                   {{{"cache", "{exclusive_writer: true}"},
+                     {"pool", "{min_size: 0, max_size: 1, wait_timeout: 500ms}"}},
+                    {},
+                    {},
+                    0});
+    return p;
+}
+
+RawClient login(const Proxy& p = proxy()) { return RawClient::login(p.port(), "app", "app"); }
+
+void setup(const std::string& sql, const Proxy& p = proxy()) {
+    auto c = login(p);
+    const auto m = c.ask(msg::query(sql));
+    REQUIRE_MESSAGE(error_of(m).sqlstate.empty(), error_of(m).message, " in ", sql);
+}
+
+std::string begin_and(const std::string& sql, const std::string& begin = "BEGIN") {
+    return msg::unnamed(begin) + msg::unnamed(sql) + msg::sync();
+}
+
+}  // namespace
+
+TEST_CASE("B5, B13: a transaction of hits uses no server, and reads as PostgreSQL's does") {
+    setup("CREATE TABLE only_read AS SELECT n, n * 10 AS v FROM generate_series(1, 20) n");
+    auto c = login(), holder = login(), direct = RawClient::login(Cluster::shared().port());
+    const std::string one = "SELECT v FROM only_read WHERE n = 1";
+    const std::string sum = "SELECT sum(v) FROM only_read";
+    REQUIRE(becomes_cached(proxy(), c, one));
+    REQUIRE(becomes_cached(proxy(), c, sum));
+    const std::vector<std::string> whole = {
+        msg::query("BEGIN"),
+        msg::query(one),
+        msg::unnamed(sum) + msg::sync(),
+        msg::query("COMMIT"),
+        msg::query("START TRANSACTION READ ONLY"),
+        msg::query(sum),
+        msg::query("ROLLBACK"),
+        begin_and(one),
+        msg::query(sum),
+        msg::unnamed("COMMIT") + msg::sync(),
+        begin_and(sum, "START TRANSACTION ISOLATION LEVEL READ COMMITTED"),
+        msg::query("END")};
+    for (const auto& bytes : whole) c.ask(bytes);          // what of it was not stored yet is now
+    ask(holder, "BEGIN"), ask(holder, "SELECT 1, now()");  // the only server connection
+    CHECK(hits_of(proxy(), [&] {
+              for (const auto& bytes : whole) CHECK(c.ask(bytes) == direct.ask(bytes));
+          }) == 6);
+    ask(c, "BEGIN");
+    ask(c, one);
+    CHECK(ask(c, "SELECT now()").starts_with("53300"));
+    CHECK(ask(c, one).starts_with("25P02"));
+    CHECK(types(c.ask(msg::query("COMMIT"))) == "CZ");
+    ask(holder, "COMMIT");
+}
+
+TEST_CASE("B5: what a transaction of reads is answered is stored for others") {
+    setup("CREATE TABLE stored_in AS SELECT n, n * 10 AS v FROM generate_series(1, 20) n");
+    auto c = login();
+    REQUIRE(becomes_cached(proxy(), c, "SELECT count(*) FROM stored_in"));  // it is known
+    int n = 0;
+    const auto read = [&] { return "SELECT v FROM stored_in WHERE n = " + std::to_string(++n); };
+    const auto hits_after = [&](const std::string& sql, auto&& transaction) {
+        transaction(sql);
+        return hits_of(proxy(), [&] { CHECK(ask(c, sql) == std::to_string(n * 10)); });
+    };
+    CHECK(hits_after(read(), [&](const std::string& sql) {
+              ask(c, "BEGIN"), ask(c, sql), ask(c, "COMMIT");
+          }) == 1);
+    CHECK(hits_after(read(), [&](const std::string& sql) {
+              ask(c, "BEGIN"), c.ask(msg::unnamed(sql) + msg::sync()), ask(c, "ROLLBACK");
+          }) == 1);
+    CHECK(hits_after(read(), [&](const std::string& sql) {
+              c.ask(begin_and(sql)), ask(c, "COMMIT");
+          }) == 1);
+    // Not so what may have seen other rows, or seen them under other settings.
+    for (const std::string first :
+         {"BEGIN ISOLATION LEVEL REPEATABLE READ", "BEGIN; SET LOCAL work_mem = '1MB'",
+          "BEGIN; UPDATE stored_in SET v = v WHERE n = 20"})
+        CHECK_MESSAGE(hits_after(read(),
+                                 [&](const std::string& sql) {
+                                     ask(c, first), ask(c, sql), ask(c, "COMMIT");
+                                 }) == 0,
+                      first);
+    CHECK(hits_after(read(), [&](const std::string& sql) {
+              c.ask(begin_and(sql, "BEGIN ISOLATION LEVEL SERIALIZABLE")), ask(c, "COMMIT");
+          }) == 0);
+    CHECK(hits_after(read(), [&](const std::string& sql) {
+              c.ask(msg::unnamed("BEGIN") +
+                    msg::unnamed("UPDATE stored_in SET v = v WHERE n = 20") + msg::unnamed(sql) +
+                    msg::sync());
+              ask(c, "COMMIT");
+          }) == 0);
+}
+
+TEST_CASE(
+    "B1, B2, B4, B5: each read of a transaction sees what was committed before it, and its own") {
+    Proxy p(Cluster::shared(), {{{"cache", "{exclusive_writer: true}"}}, {}, {}, 0});
+    setup("CREATE TABLE seen AS SELECT n, 0 AS v FROM generate_series(1, 3) n", p);
+    auto c = login(p), other = login(p);
+    const std::string sum = "SELECT sum(v) FROM seen";
+    const std::string write = "UPDATE seen SET v = v + 1 WHERE n = 1";
+    REQUIRE(becomes_cached(p, c, sum));
+    const auto is_cached = [&] { return hits_of(p, [&] { ask(other, sum); }) == 1; };
+    ask(c, "BEGIN");
+    CHECK(ask(c, sum) == "0");
+    ask(other, write);
+    CHECK(ask(c, sum) == "1");
+    REQUIRE(is_cached());
+    CHECK(ask(c, sum) == "1");
+    ask(c, write);
+    CHECK(ask(c, sum) == "2");
+    CHECK(ask(other, sum) == "1");
+    CHECK(ask(c, sum) == "2");
+    ask(c, "ROLLBACK");
+    CHECK(ask(c, sum) == "1");
+    for (const std::string begin : {"BEGIN ISOLATION LEVEL REPEATABLE READ",
+                                    "START TRANSACTION ISOLATION LEVEL SERIALIZABLE"}) {
+        const auto before = ask(other, sum);
+        REQUIRE(is_cached());
+        ask(c, begin);
+        CHECK(hits_of(p, [&] { CHECK(ask(c, sum) == before); }) == 0);
+        ask(other, write);
+        ask(other, sum), ask(other, sum);
+        CHECK(ask(c, sum) == before);
+        ask(c, "COMMIT");
+        CHECK(ask(c, sum) != before);
+    }
+}
+
+TEST_CASE("B4: where transactions are not READ COMMITTED by default nothing is answered") {
+    const Cluster cluster({{"default_transaction_isolation = 'repeatable read'"}, ""});
+    Proxy p(cluster, {{{"cache", "{exclusive_writer: true, catalog_poll: 100ms}"}}, {}, {}, 0});
+    setup("CREATE TABLE by_default AS SELECT 1 AS v", p);
+    auto c = login(p);
+    const std::string read = "SELECT v FROM by_default";
+    const auto reason = [&] { return rows(c.ask(msg::query("EXPLAIN CACHE " + read)))[1].at(1); };
+    CHECK(eventually([&] { return reason() == "unknown_setting"; }, Seconds(10)));
+    CHECK(hits_of(p, [&] { ask(c, read), ask(c, read); }) == 0);
+    auto direct = RawClient::login(cluster.port(), "postgres", "app");
+    ask(direct, "ALTER SYSTEM SET default_transaction_isolation = 'read committed'");
+    ask(direct, "SELECT pg_reload_conf()");
+    CHECK(becomes_cached(p, c, read));
+    ask(direct, "ALTER ROLE app SET default_transaction_isolation = 'serializable'");
+    CHECK(eventually([&] { return reason() == "unknown_setting"; }, Seconds(10)));
+}
