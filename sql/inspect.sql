@@ -1,5 +1,6 @@
 -- What a session has left on its server connection, as far as the server can be asked. One row with
--- what cannot be carried, and the identity; then the settings that were made in this session.
+-- what cannot be carried, and the identity; then the settings that were made in this session, and
+-- the channels it listens to.
 -- Qualified throughout: it runs under the client's search_path and role.
 SELECT pg_catalog.current_setting('session_authorization'), pg_catalog.current_setting('role'),
     session_user,
@@ -14,3 +15,4 @@ SELECT pg_catalog.current_setting('session_authorization'), pg_catalog.current_s
     EXISTS (SELECT FROM pg_catalog.pg_listening_channels());
 SELECT s.name, s.setting FROM pg_catalog.pg_settings s
     WHERE s.source OPERATOR(pg_catalog.=) 'session';
+SELECT c FROM pg_catalog.pg_listening_channels() c;

@@ -398,8 +398,8 @@ void ClientConnection::start_session(const pool::Parameters& parameters, pool::S
                                      name == "application_name" ? application_name_ : value);
     if (server != nullptr) server_pid_ = server->process_id();
     if (!is_server_pid(server_pid_)) server_pid_ = 0;
-    wire::write_backend_key(out, server_pid_ != 0 ? server_pid_ : host_.cancel_pid(*this),
-                            cancel_key_);
+    session_->own_pid = server_pid_ != 0 ? server_pid_ : host_.cancel_pid(*this);
+    wire::write_backend_key(out, session_->own_pid, cancel_key_);
     wire::write_ready(out, wire::TxStatus::idle);
     send_now(out);
     if (server != nullptr) {

@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "pgweir/pool/profile.hpp"
 #include "pgweir/query/reasons.hpp"
@@ -12,11 +13,15 @@
 namespace pgweir::session {
 
 struct Inspection {
+    /// A session that listens to more is pinned.
+    static constexpr std::size_t kMostChannels = 1000;
+
     bool failed = false;
     bool complete = false;  // the row of state has come
     /// What keeps the session on this connection; none: nothing but settings was found.
     query::PinReason found = query::PinReason::none;
     pool::Settings settings;  // in force beside the server's defaults, application_name apart
+    std::vector<std::string> channels;  // that are listened to
     bool has_application_name = false;
     std::string application_name;
 

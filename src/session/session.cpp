@@ -2,6 +2,7 @@
 #include "pgweir/session/session.hpp"
 #include "pgweir/base/plants.hpp"
 
+#include "listening.hpp"
 #include "pgweir/base/log.hpp"
 #include "pgweir/wire/sqlstate.hpp"
 #include "turn.hpp"
@@ -45,7 +46,8 @@ Session::~Session() { leave_server(); }
 
 bool Session::busy() const noexcept {
     return waiting_ || in_flight() || tx_ != TxStatus::idle ||
-           (exchange_ && !exchange_->expects.empty()) || in_ != nullptr;
+           (exchange_ && !exchange_->expects.empty()) || in_ != nullptr || hub_wait_ ||
+           notifications_wait();
 }
 
 void Session::on_client_bytes(std::string_view bytes) noexcept {
@@ -59,12 +61,14 @@ void Session::on_client_bytes(std::string_view bytes) noexcept {
         in_->append(bytes);
         consume_buffer();
     }
+    if (listening_ != nullptr && !ended_) [[unlikely]]
+        tell_waiting();
     bound_input();
 }
 
 void Session::bound_input() noexcept {
     if (ended_ || in_ == nullptr) return;
-    const bool stuck = waiting_ || preparing_ || awaiting_ || in_flight();
+    const bool stuck = waiting_ || preparing_ || awaiting_ || hub_wait_ || in_flight();
     const auto bound = stuck ? kInputBound : kInputBound + env_.config().limits.statement_buffer;
     if (in_->size() > bound) client_.set_reading(false);
 }
@@ -86,7 +90,7 @@ void Session::consume_buffer() {
 std::size_t Session::consume(std::string_view view) {
     consuming_ = true;
     std::size_t done = 0;
-    while (done < view.size() && !ended_ && !waiting_ && !preparing_ && !awaiting_ &&
+    while (done < view.size() && !ended_ && !waiting_ && !preparing_ && !awaiting_ && !hub_wait_ &&
            !terminating_ && !in_flight() && !held_by_begin()) {
         const auto rest = view.substr(done);
         const auto n = server_ != nullptr ? forward_frame(rest) : take_unit(rest);
@@ -105,7 +109,7 @@ std::size_t Session::consume(std::string_view view) {
 }
 
 bool Session::want_server() {
-    if (server_ != nullptr) return !preparing_;
+    if (server_ != nullptr) return !preparing_ && !hub_wait_;
     if (waiting_) return false;
     turn_->client.flush();  // other sessions may be served before this returns
     wait_started_ = env_.now();
@@ -115,7 +119,7 @@ bool Session::want_server() {
         server_ = server;
         begin_lease();
     }
-    return server_ != nullptr && !preparing_;
+    return server_ != nullptr && !preparing_ && !hub_wait_;
 }
 
 void Session::on_lease(pool::ServerLink& server) noexcept {
@@ -140,8 +144,11 @@ void Session::begin_lease() {
     exchange_->wait = now - wait_started_;
     counters_.wait_time_us.add(static_cast<std::uint64_t>(exchange_->wait / base::kMicrosecond));
     copy_in_ = fatal_seen_ = false;
-    if (server_->last_session != session_id) meet_server();
+    const bool met = server_->last_session != session_id;
+    if (met) meet_server();
     match_settings();
+    if (listening_ != nullptr) [[unlikely]]
+        listen_at_lease(met);
 }
 
 /// Brings the server to the session's settings where they differ.
@@ -228,7 +235,7 @@ std::size_t Session::skip_frame(std::string_view view, const wire::Frame& frame)
 }
 
 void Session::maybe_release() {
-    if (server_ == nullptr || ended_ || consuming_) return;
+    if (server_ == nullptr || ended_ || consuming_ || hub_wait_) return;
     auto& x = *exchange_;
     if (terminating_ && x.expects.empty()) return end();
     const bool open_tx = base::planted(base::Plant::return_failed_transaction)
@@ -245,7 +252,7 @@ void Session::maybe_release() {
     }
     if (x.inspection != nullptr) {
         if (!conclude()) {
-            match_settings();
+            if (server_ != nullptr && !hub_wait_) match_settings();
             consume_buffer();
             return;
         }
@@ -259,16 +266,21 @@ void Session::maybe_release() {
     consume_buffer();
 }
 
-void Session::give_back(pool::Release how) {
-    auto* server = server_;
-    server_ = nullptr;
+pool::ServerLink* Session::let_go_of_server() {
+    auto* server = std::exchange(server_, nullptr);
+    if (listening_ != nullptr) listening_->hub->forget_sender(server->process_id());
     if (exchange_) env_.exchanges.give(std::move(exchange_));
     reply_left_ = 0;
     retry_size_ = 0;
     held_.reset();
     preparing_ = false;
     scope_ = scope_set_ = query::NameScope::path;
-    leaser_.release(*server, how);
+    return server;
+}
+
+void Session::give_back(pool::Release how) {
+    auto& server = *let_go_of_server();
+    leaser_.release(server, how);
 }
 
 void Session::leave_server() {
@@ -326,6 +338,7 @@ void Session::end() {
         turn_->client.flush();
     }
     leave_server();
+    listening_.reset();
     client_.finish();
 }
 
@@ -416,6 +429,10 @@ void Session::on_cancel_request(pool::CancelToken settled) noexcept {
 
 void Session::tick(base::Nanos now) noexcept {
     if (!ended_ && exchange_ && exchange_->idle_since != 0) log_idle(now);
+    if (!ended_ && notifications_wait()) {
+        const TurnScope scope(*this);
+        tell_waiting();
+    }
     if (!ended_) tick_flight(now);
     if (awaiting_ && now - awaited_since_ > env_.config().cache.max_staleness) {
         waited_ = true;

@@ -1,4 +1,5 @@
 // Session: what statements do beyond their answer: pins, fences, counters.
+#include "listening.hpp"
 #include "pgweir/base/log.hpp"
 #include "pgweir/base/plants.hpp"
 #include "pgweir/session/session.hpp"
@@ -122,7 +123,10 @@ void Session::raise_fence() {
 void Session::settle_at_ready(wire::TxStatus before) {
     auto& x = *exchange_;
     const auto status = tx_;
-    if (status == wire::TxStatus::idle) settle_suspicion(before);
+    if (status == wire::TxStatus::idle) {
+        settle_suspicion(before);
+        if (listening_ != nullptr) settle_channels(before);
+    }
     x.forgotten.clear();
     x.again.clear();
     x.may_end_transaction = false;

@@ -181,6 +181,8 @@ std::size_t Session::forward_frame(std::string_view view) {
     const bool known = wire::is_client_message(frame.type) && frame.type != fe::kPassword;
     if (known && frame.status == FrameStatus::header_incomplete) return 0;
     if (known && (copy_in_ || exchange_->skipping)) return forward_copy(view, frame);
+    if (listening_ != nullptr && frame.type != fe::kQuery) [[unlikely]]
+        show_channels(frame);
     if (begin_ != nullptr && frame.type != fe::kQuery && frame.type != fe::kFunctionCall &&
         frame.type != fe::kTerminate) [[unlikely]]
         send_begin();
@@ -346,6 +348,8 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
         explain_cache(*query);
         return frame.size;
     }
+    if (listening_ != nullptr) [[unlikely]]
+        show_channels(frame);
     x.unsynced = x.copy_ended = false;
     MemoPtr memo = std::move(judged_);
     judged_.reset();
@@ -360,6 +364,7 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
         note_settings(*memo->verdict, text);
     if (memo->may_name_statement && identity_->mode != config::PoolMode::session)
         prepare_for_sql(text);
+    if (listening_ != nullptr) heed_channels(*memo->verdict, text);
     const query::KeyValues values{text, {}, {}};
     apply_effects(*memo, &values);
     if (memo->verdict->may_end_transaction || tx_ == wire::TxStatus::idle || !alone) raise_fence();

@@ -2,6 +2,7 @@
 // takes out what the proxy asked for itself, puts in what it answers itself, and counts what is
 // owed.
 #include "inspection.hpp"
+#include "listening.hpp"
 #include "pgweir/base/log.hpp"
 #include "pgweir/base/plants.hpp"
 #include "pgweir/session/session.hpp"
@@ -44,6 +45,8 @@ struct Session::Run {
         begin = at;
     }
 };
+
+void Session::emit(Run& run) { run.emit(); }
 
 void Session::on_server_bytes(std::string_view bytes) noexcept {
     if (ended_ || server_ == nullptr) return;
@@ -176,7 +179,8 @@ bool Session::whole_answer(Run& run) {
     if (rest.size() != kReadySize || rest[0] != be::kReadyForQuery ||
         base::load_u32(rest.data() + 1) != kReadySize - 1)
         return false;
-    if (x.expects.size() != 1 || x.reset_settings || x.begin_failed) return false;
+    if (x.expects.size() != 1 || x.reset_settings || x.begin_failed || listening_ != nullptr)
+        return false;
     const auto& front = x.expects.front();
     if (front.swallow || front.again || (front.kind != Kind::query && front.kind != Kind::sync))
         return false;
@@ -286,7 +290,9 @@ Session::Reply Session::on_server_frame(Run& run, char type, std::string_view bo
     auto& x = *exchange_;
     const bool asked = !x.expects.empty();
     switch (type) {
-        case be::kNotificationResponse: tee_to_all(whole); return Reply::forward;  // whenever it is
+        case be::kNotificationResponse:  // whenever it is
+            tee_to_all(whole);
+            return on_own_notification(run, whole);
         case be::kNoticeResponse:
         case be::kParameterStatus:
             // What RESET undid and we set again is news to the client.
@@ -412,6 +418,7 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
     const auto front = x.expects.front();
     if (front.kind == Kind::query && front.swallow) {
         if (front.inspect) x.inspection->failed = true;
+        if (front.channels && listening_ != nullptr) listening_->failed = true;
         if (front.quiet || front.inspect) return Reply::swallow;
         // Our own settings were refused. The client gets the server's words in place of an answer.
         lease_failure_ = std::make_unique<pool::ServerFailure>(
@@ -505,6 +512,11 @@ Session::Reply Session::on_ready_for_query(Run& run, std::string_view body) {
         try_again();
         return ended_ || server_ == nullptr ? Reply::violation : Reply::swallow;
     }
+    if (front.channels && listening_ != nullptr) {
+        run.drop(0);
+        step_hand_over();
+        return ended_ || server_ == nullptr ? Reply::violation : Reply::swallow;
+    }
     if (front.quiet || front.inspect) return Reply::swallow;
     if (front.swallow) {
         if (lease_failure_ != nullptr) {
@@ -533,6 +545,10 @@ Session::Reply Session::on_ready_for_query(Run& run, std::string_view body) {
         wire::write_ready(out, tx_);
         turn_->client.copy(out);
         return Reply::swallow;
+    }
+    if (listening_ != nullptr) {
+        run.emit();
+        if (hold_ready()) return Reply::swallow;
     }
     if (!alone || x.expects.empty()) return Reply::forward;
     // The client's settings are coming back after RESET: it is told of them before it goes on.

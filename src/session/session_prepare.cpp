@@ -296,6 +296,7 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
             deallocates_all(statement->text))
             forget_all_statements();
         if (memo->verdict->kind == query::Kind::set) note_settings(*memo->verdict, statement->text);
+        if (listening_ != nullptr) heed_channels(*memo->verdict, statement->text);
         apply_bind_effects(*memo, *statement, whole ? frame.body : std::string_view());
         const auto& slow = env_.config().slow_log;
         x.works.push({memo, statement,

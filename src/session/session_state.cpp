@@ -59,7 +59,7 @@ void Inspection::take_row(std::string_view body, std::string_view login) {
     std::string_view values[kMost];
     base::ByteReader r(body);
     const unsigned count = r.u16();
-    if (count != kMost && count != 2) {
+    if (count != kMost && count != 2 && count != 1) {
         failed = true;
         return;
     }
@@ -71,7 +71,9 @@ void Inspection::take_row(std::string_view body, std::string_view login) {
         failed = true;
     else if (count == kMost)
         take_state(values, login);
-    else
+    else if (count == 1 && channels.size() <= kMostChannels)
+        channels.emplace_back(values[0]);
+    else if (count == 2)
         take_setting(values[0], values[1]);
 }
 
@@ -222,6 +224,7 @@ bool Session::conclude() {
     }
     carry(*found);
     take_names(*found);
+    if (found->found == PinReason::listen && hand_over_channels(found->channels)) return false;
     if (found->found != PinReason::none) {
         pin(found->found);
         return false;
@@ -313,8 +316,9 @@ void Session::reapply_settings() {
 bool Session::may_pin(const query::Verdict& verdict) const noexcept {
     if (verdict.pin == PinReason::none) [[likely]]
         return false;
-    return (verdict.pin != PinReason::set || verdict.opaque) &&
-           identity_->mode != config::PoolMode::session;
+    const bool carried =
+        verdict.pin == PinReason::set || (verdict.pin == PinReason::listen && expects_hub());
+    return (!carried || verdict.opaque) && identity_->mode != config::PoolMode::session;
 }
 
 /// To be asked before what may pin is sent. The place is held until the server goes back.
@@ -327,6 +331,7 @@ bool Session::has_pin_place() {
 }
 
 void Session::fail_pin() {
+    env_.hubs.expect_none(leaser_, encoding());
     fail_batch({std::string(wire::sqlstate::kTooManyConnections),
                 "too many sessions keep a server connection of their own (pool.max_pinned is " +
                     std::to_string(identity_->shared_pool->max_pinned()) + ")",

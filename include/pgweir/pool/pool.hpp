@@ -58,6 +58,8 @@ class Leaser {
     virtual ServerLink* acquire(Waiter& waiter) = 0;
     virtual void cancel_wait(Waiter& waiter) = 0;
     virtual void release(ServerLink& server, Release how) = 0;
+    /// Who leases it goes on as another: a login as the session it becomes.
+    virtual void hand_over(ServerLink& server, ServerUser& to) noexcept = 0;
     /// Sends a cancel request for what the session on `server` is running; `settled` is let go of
     /// when it can hit nothing more.
     virtual void cancel(ServerLink& server, CancelToken settled) = 0;
@@ -103,12 +105,11 @@ class Pool final : public Leaser {
     ServerLink* acquire(Waiter& waiter) override;
     void cancel_wait(Waiter& waiter) override;
     void release(ServerLink& server, Release how) override;
+    void hand_over(ServerLink& server, ServerUser& to) noexcept override;
     void cancel(ServerLink& server, CancelToken settled = {}) override;
     void parameter_changed(ServerLink& server, std::string_view name,
                            std::string_view value) override;
 
-    /// Who leases it goes on as another: a login as the session it becomes.
-    void hand_over(ServerLink& server, ServerUser& to) noexcept;
     /// Opens a connection for a login that has to be proven; null when no permit is to be had.
     ServerConnection* open_for_login(const Credentials& credentials, LoginObserver& observer);
 

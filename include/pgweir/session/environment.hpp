@@ -16,6 +16,7 @@
 #include "pgweir/metrics/query_record.hpp"
 #include "pgweir/metrics/slow_query.hpp"
 #include "pgweir/pool/pool.hpp"
+#include "pgweir/session/channels.hpp"
 #include "pgweir/session/exchange.hpp"
 #include "pgweir/session/gather.hpp"
 #include "pgweir/session/judge_memo.hpp"
@@ -89,6 +90,7 @@ class Environment {
     /// Some session has asked for currval or lastval: from now on none finds another's values.
     bool sequences_read = false;
 
+    ChannelHubs hubs;
     ExchangeStore exchanges;
     TextStore texts;
     std::shared_ptr<StatementTable> statements;  // of all workers

@@ -45,6 +45,7 @@ struct Expect {
     bool stamp = false;        // the answer is the server's snapshot, for the fills behind it
     bool begin = false;        // of a BEGIN that was kept back
     bool again = false;        // the batch it ends failed for a stale plan and is sent again
+    bool channels = false;     // of the hand-over of channels
     bool own_error = false;    // sent to make the server fail; `statement` is the index in errors
     std::uint16_t fill = 0;    // which of Exchange::fills collects the answer, from 1; 0: none
     std::uint64_t statement = 0;

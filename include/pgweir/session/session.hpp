@@ -20,6 +20,7 @@
 
 #include "pgweir/cache/key.hpp"
 #include "pgweir/pool/pool.hpp"
+#include "pgweir/session/channels.hpp"
 #include "pgweir/session/environment.hpp"
 #include "pgweir/wire/error_fields.hpp"
 #include "pgweir/wire/frame.hpp"
@@ -82,6 +83,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::string client_host;
     std::uint16_t client_port = 0;
     std::uint64_t session_id = 0;
+    /// The process number the client was told at login; 0: none.
+    std::uint32_t own_pid = 0;
 
   private:
     struct Turn;
@@ -110,6 +113,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void match_settings();
     void inject(std::string_view sql);
     void maybe_release();
+    pool::ServerLink* let_go_of_server();
     void give_back(pool::Release how);
     void fail_front(const pool::ServerFailure& why);
     std::size_t fail_unit(std::string_view view, const pool::ServerFailure& why);
@@ -236,6 +240,28 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     const Identity& start() const noexcept;
     const std::string& start_application_name() const noexcept;
 
+    // session_listen.cpp: notifications without a server connection
+    struct Listening;
+    std::string_view encoding() const noexcept;
+    bool expects_hub() const;
+    bool hand_over_channels(std::vector<std::string>& found);
+    void give_to_hub();
+    void ask_channels(std::string_view sql);
+    void step_hand_over();
+    void end_hand_over(bool ok);
+    void listen_at_lease(bool met);
+    bool hold_ready();
+    bool may_be_told() const noexcept;
+    void tell_waiting();
+    bool notifications_wait() const noexcept;
+    void heed_channels(const query::Verdict& verdict, std::string_view text);
+    void settle_channels(wire::TxStatus before);
+    void show_channels(const wire::Frame& frame);
+    void on_notification(std::string_view message);
+    void on_joined(bool ok);
+    void on_caught_up();
+    void on_channels_lost(std::string_view why);
+
     // session_cache.cpp
     query::NotCached cache_verdict(const MemoEntry& memo,
                                    const query::TextScan& scan) const noexcept;
@@ -300,6 +326,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     Reply on_error(Run& run, std::string_view body);
     Reply take_stamp(std::string_view row);
     Reply on_copy_response(char type);
+    Reply on_own_notification(Run& run, std::string_view whole);
+    static void emit(Run& run);
     Reply answer(Run& run, Expect::Kind kind, std::string_view whole);
     Reply completion(std::string_view whole, char type);
     bool hold(std::string_view rest, std::size_t frame_size);
@@ -343,6 +371,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::unique_ptr<PendingFills> pending_fills_;
     PlacePtr flight_;  // waits, or was woken and is to look again
     std::unique_ptr<pool::ServerFailure> lease_failure_;
+    std::unique_ptr<Listening> listening_;  // channels that a hub listens to
     base::Nanos wait_started_ = 0;
     std::uint64_t client_left_ = 0;  // bytes of the client's frame being streamed
     std::uint64_t reply_left_ = 0;   // bytes of the server's frame being streamed
@@ -365,6 +394,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool awaiting_ = false;   // a hit waits for the change stream
     bool waited_ = false;     // ... has waited long enough
     bool preparing_ = false;  // settings are applied, or looked at; the client's bytes wait
+    bool hub_wait_ = false;   // the hub of notifications has something to do first
     bool skip_until_sync_ = false;
     bool terminating_ = false;  // Terminate has come, and an answer is still owed
     bool discarding_ = false;   // client_left_ bytes go nowhere

@@ -43,6 +43,7 @@ struct FakeServer final : pool::ServerLink {
     unsigned sends = 0;
     bool reading = true;
     bool leased = false;
+    pool::ServerUser* user = nullptr;  // to whom it was handed over
 };
 
 struct FakePool final : pool::Leaser {
@@ -64,6 +65,9 @@ struct FakePool final : pool::Leaser {
         ends.push_back({&s, s.received.size()});
         s.leased = false;
         s.held.reset();
+    }
+    void hand_over(pool::ServerLink& server, pool::ServerUser& to) noexcept override {
+        static_cast<FakeServer&>(server).user = &to;
     }
     void cancel(pool::ServerLink&, pool::CancelToken) override { ++cancels; }
     metrics::PoolCounters& counters() noexcept override { return pool_counters; }
@@ -224,7 +228,7 @@ inline std::string rows() {
 inline std::string looked(
     std::string_view states = "fffff",
     std::initializer_list<std::pair<std::string_view, std::string_view>> settings = {},
-    std::string_view role = "none") {
+    std::string_view role = "none", std::initializer_list<std::string_view> channels = {}) {
     std::string m;
     const std::string_view state[] = {"joe",
                                       role,
@@ -240,6 +244,8 @@ inline std::string looked(
         const std::string_view row[] = {name, value};
         wire::write_data_row(m, row);
     }
+    m += complete("SELECT 0");
+    for (const auto name : channels) wire::write_data_row(m, std::span(&name, 1));
     return m + complete("SELECT 0") + ready();
 }
 /// The types of the messages in `bytes`, one letter each.
