@@ -97,16 +97,23 @@ class Reader {
         return text;
     }
 
+    /// An index without a condition is read from end to end, like a table.
+    static bool reads_all(const Json& n, std::string_view type) {
+        return type == "Seq Scan" ||
+               ((type == "Index Scan" || type == "Index Only Scan") && !n.contains("Index Cond"));
+    }
+
     void node(const Json& n, int depth, double processes) {
         if (!n.is_object() || depth > kDeepest || text_of(n, "Node Type").empty()) return;
         const auto type = text_of(n, "Node Type");
         const auto indent = depth > 0 ? static_cast<std::size_t>(depth) * 6 - 4 : 0;
         line(indent, (depth > 0 ? "->  " : "") + title(n), figures(n));
         conditions(n, depth > 0 ? indent + 6 : 2);
-        if (type == "Seq Scan" && plan_->scans.size() < kMaxScans)
+        if (reads_all(n, type) && plan_->scans.size() < kMaxScans)
             plan_->scans.push_back({text_of(n, "Schema"), text_of(n, "Relation Name"),
                                     text_of(n, "Alias"), text_of(n, "Filter"),
-                                    number_of(n, "Plan Rows") * processes});
+                                    number_of(n, "Plan Rows") * processes,
+                                    text_of(n, "Index Name")});
         if (type.starts_with("Gather")) processes = number_of(n, "Workers Planned") + 1;
         const auto it = n.find("Plans");
         if (it == n.end() || !it->is_array()) return;

@@ -1,7 +1,7 @@
-// What speaks against a scan that reads a whole table: no index that its filter could use, an
-// indexed column inside a function, an indexed column that is cast because of what it is compared
-// with. The filter is read as tokens; whatever is not of a plain form (OR, subplans, a comparison
-// with another column) counts as not seen.
+// What speaks against a scan that reads a whole table or index: no index that its filter could use,
+// an indexed column inside a function, an indexed column that is cast because of what it is
+// compared with. The filter is read as tokens; whatever is not of a plain form (OR, subplans, a
+// comparison with another column) counts as not seen.
 #include <algorithm>
 #include <cstdio>
 #include <optional>
@@ -245,9 +245,12 @@ class Looker {
         return identifier(relation_.schema) + "." + identifier(relation_.name);
     }
     std::string seen() const {
-        return "a sequential scan of " + table() + " (about " + count_text(relation_.rows) +
-               " rows, " + std::to_string(relation_.bytes >> 20) + " MiB) for about " +
-               count_text(scan_.rows) + " of them, by " + query::normalise(scan_.filter, 300);
+        const auto what = scan_.index.empty()
+                              ? "a sequential scan of "
+                              : "a scan of all of " + identifier(scan_.index) + " of ";
+        return what + table() + " (about " + count_text(relation_.rows) + " rows, " +
+               std::to_string(relation_.bytes >> 20) + " MiB) for about " + count_text(scan_.rows) +
+               " of them, by " + query::normalise(scan_.filter, 300);
     }
     void note(std::string rule, std::string evidence, std::string advice) {
         const auto again = [&](const metrics::PlanNote& n) {
@@ -293,7 +296,8 @@ class Looker {
     void advise_index() {
         auto columns = equal_;
         if (!range_.empty()) columns.push_back(range_.front());
-        if (columns.empty() || served_) return;
+        // Who reads an index whole may want its order.
+        if (columns.empty() || served_ || !scan_.index.empty()) return;
         std::string list;
         for (std::size_t i = 0; i < std::min(columns.size(), kMaxColumns); ++i)
             list += (i > 0 ? ", " : "") + identifier(columns[i]);

@@ -14,10 +14,11 @@
 
 namespace pgweir::admin {
 
-/// A scan that reads a whole table.
+/// A scan that reads a whole table, or a whole index of it.
 struct PlanScan {
     std::string schema, relation, alias, filter;  // the filter as the server writes it
     double rows = 0;                              // it is expected to give, of all processes
+    std::string index = {};                       // that is read whole; empty: the table is
 };
 
 struct Plan {

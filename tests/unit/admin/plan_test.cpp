@@ -179,6 +179,26 @@ TEST_CASE("function_on_column fires where an index begins with the column inside
     CHECK(only(notes_of("(lower((o.name)::text) = 'x'::text)", 100, relation)).empty());
 }
 
+TEST_CASE("a scan of a whole index is one of the table, and no index is advised instead of it") {
+    const auto notes = [](const std::string& filter, bool condition) {
+        auto node = seq_scan(filter);
+        node["Node Type"] = "Index Only Scan";
+        node["Index Name"] = "orders_pkey";
+        if (condition) node["Index Cond"] = "(o.id > 1)";
+        const auto plan = read_plan_json(plan_of(node));
+        REQUIRE(plan);
+        return plan_notes(*plan, {orders()}, "SELECT 1");
+    };
+    const auto found = notes("(abs(o.id) = 5)", false);
+    REQUIRE(found.size() == 1);
+    CHECK(found[0].rule == "function_on_column");
+    CHECK(found[0].evidence.find("a scan of all of orders_pkey of public.orders (") !=
+          std::string::npos);
+    CHECK(only(notes("((o.id)::numeric = 5.0)", false)).starts_with("implicit_cast"));
+    CHECK(notes("(abs(o.id) = 5)", true).empty());
+    CHECK(notes("(o.customer = 5)", false).empty());
+}
+
 TEST_CASE("implicit_cast fires where the other side's type casts an indexed column") {
     const auto notes =
         notes_of("((o.id)::numeric = 5.0)", 100, orders(), "SELECT * FROM orders o WHERE id = 5.0");
