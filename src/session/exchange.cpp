@@ -21,7 +21,7 @@ void Exchange::reset() {
     statement.reset();
     extended = timed = cancel_sent = false;
     started = sent = first_byte = wait = 0;
-    rows = bytes = 0;
+    rows = rows_before = bytes = 0;
     sqlstate.clear();
     cache_word = {};
     fences.clear();

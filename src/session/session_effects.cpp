@@ -169,7 +169,7 @@ void Session::finish_statement(base::Nanos now) {
     x.wait = 0;
     x.sent = x.ready_expected > 0 ? now : 0;  // a pipelined one is at work from here
     x.started = now;
-    x.rows = x.bytes = 0;
+    x.rows = x.rows_before = x.bytes = 0;
     x.first_byte = 0;
     x.parts = x.work = 0;
     x.part_started = 0;

@@ -152,7 +152,7 @@ void Session::begin_statement(bool extended) {
     x.sent = env_.now();
     x.idle_before = x.tx_statements > 0 ? x.sent - ended : 0;
     x.first_byte = x.idle_since = 0;
-    x.rows = x.bytes = 0;
+    x.rows = x.rows_before = x.bytes = 0;
     x.extended = extended;
     x.timed = false;
     x.cancel_sent = false;

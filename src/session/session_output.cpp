@@ -1,6 +1,8 @@
 // Session: frames from the server. Looks at type and length, passes runs of bytes on as they are,
 // takes out what the proxy asked for itself, puts in what it answers itself, and counts what is
 // owed.
+#include <charconv>
+
 #include "inspection.hpp"
 #include "listening.hpp"
 #include "pgweir/base/log.hpp"
@@ -147,6 +149,19 @@ bool Session::take_usual(char type) {
     return true;
 }
 
+/// Rows that a command has changed without sending them count, too, as its tag tells.
+void Session::count_affected(std::string_view tag) {
+    auto& x = *exchange_;
+    const bool sent = x.rows != x.rows_before;
+    std::uint64_t n = 0;
+    if (!sent && tag.size() > 2) {
+        const auto digits = tag.rfind(' ') + 1;  // the NUL at the end is none
+        std::from_chars(tag.data() + digits, tag.data() + tag.size() - 1, n);
+    }
+    x.rows += n;
+    x.rows_before = x.rows;
+}
+
 /// The whole frames at the start of `bytes` that need nothing but to be counted: they answer the
 /// client's own messages in the usual way. Gives their size.
 std::size_t Session::pass_usual(std::string_view bytes) {
@@ -158,6 +173,8 @@ std::size_t Session::pass_usual(std::string_view bytes) {
         const std::size_t length = base::load_u32(bytes.data() + at + 1);
         if (length < 4 || length >= bytes.size() - at) break;
         const auto due = expects.front().fill;
+        if (bytes[at] == be::kCommandComplete && !expects.front().swallow)
+            count_affected(bytes.substr(at + wire::kHeaderSize, length - 4));
         if (!take_usual(bytes[at])) break;
         if (due != fill) {
             append_to_fill(fill, bytes.substr(kept, at - kept));
@@ -378,6 +395,8 @@ Session::Reply Session::completion(std::string_view whole, char type) {
         return Reply::violation;
     }
     tee(whole);
+    if (type == be::kCommandComplete && !front.swallow)
+        count_affected(whole.substr(wire::kHeaderSize));
     if (front.kind == Kind::execute) {
         x.expects.pop();
         if (front.begin) x.begin.reset();

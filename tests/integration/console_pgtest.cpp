@@ -249,6 +249,10 @@ TEST_CASE("SHOW QUERIES counts executions by fingerprint, and hits of the cache"
     for (int i = 0; i < 4; ++i)
         c.exec_params("SELECT $1::int, generate_series(1, 5)", {std::to_string(i)});
     c.run("COMMIT");
+    c.run("CREATE TEMP TABLE touched AS SELECT generate_series(1, 30) AS n");
+    c.exec_params("UPDATE touched SET n = n + $1", {"1"});
+    c.run("DELETE FROM touched WHERE n < 6; SELECT n FROM touched WHERE n < 8");
+    c.run("DELETE FROM touched WHERE n < 8 RETURNING n");
     const auto rows = p.console("SHOW QUERIES BY database, user, application ORDER BY total");
     REQUIRE(rows.ok);
     CHECK(rows.at(0, "query") == "SELECT pg_sleep($1), $2");
@@ -265,6 +269,11 @@ TEST_CASE("SHOW QUERIES counts executions by fingerprint, and hits of the cache"
     const auto series = by_query["SELECT $1::int, generate_series($2, $3)"];
     CHECK(rows.at(series, "calls") == "4");
     CHECK(rows.at(series, "rows") == "20");
+    const auto rows_of = [&](const std::string& query) { return rows.at(by_query[query], "rows"); };
+    CHECK(rows_of("CREATE TEMP TABLE touched AS SELECT generate_series($1, $2) AS n") == "30");
+    CHECK(rows_of("UPDATE touched SET n = n + $1") == "30");
+    CHECK(rows_of("DELETE FROM touched WHERE n < $1; SELECT n FROM touched WHERE n < $2") == "6");
+    CHECK(rows_of("DELETE FROM touched WHERE n < $1 RETURNING n") == "2");
     CHECK(rows.at(by_query["SELECT $1/$2"], "errors") == "1");
     CHECK(rows.at(by_query["BEGIN"], "calls") == "1");
     CHECK(p.console("SHOW QUERIES LAST hour APPLICATION 'nobody'").rows.empty());

@@ -142,10 +142,11 @@ struct Exchange {
     bool extended = false;
     bool timed = false;  // timeouts.query applies
     bool cancel_sent = false;
-    base::Nanos started = 0;     // its first message was complete
-    base::Nanos sent = 0;        // forwarded to the server; 0: not yet
-    base::Nanos first_byte = 0;  // the server began to answer
-    std::uint64_t rows = 0;
+    base::Nanos started = 0;        // its first message was complete
+    base::Nanos sent = 0;           // forwarded to the server; 0: not yet
+    base::Nanos first_byte = 0;     // the server began to answer
+    std::uint64_t rows = 0;         // sent or changed
+    std::uint64_t rows_before = 0;  // when the command at work began
     std::uint64_t bytes = 0;
     std::string sqlstate;
     std::string_view cache_word;      // verdict for the log: "miss", or why not

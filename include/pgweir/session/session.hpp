@@ -335,6 +335,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void local_replies(Run& run);
     bool local_is_next() const noexcept;
     bool inspecting() const noexcept;
+    void count_affected(std::string_view tag);
     std::size_t pass_usual(std::string_view bytes);
     [[gnu::always_inline]] inline bool take_usual(char type);
     bool whole_answer(Run& run);
