@@ -22,10 +22,12 @@ ANSWERS = {"answer": [], "answer-1M": ["-s", str(1 << 20)],
            "answer-100M": ["-s", str(1 << 20), "-r", "100"]}
 
 
-# The slow log's options, and whether there are statistics per query.
-DBA = {"": ("threshold: 60s", "true"), "off": ("threshold: off", "false"),
-       "dba": ("threshold: 0, sample: 0.01, parameters: true, explain: true, errors: true, "
-               "wait_threshold: 10s, idle_in_transaction: 10s", "true")}
+# The slow log's options, whether there are statistics per query, and a cache where there can be.
+USUAL = ("threshold: 60s", "true", "true")
+VARIANTS = {"off": ("threshold: off", "false", "true"),
+            "dba": ("threshold: 0, sample: 0.01, parameters: true, explain: true, errors: true, "
+                    "wait_threshold: 10s, idle_in_transaction: 10s", "true", "true"),
+            "uncached": ("threshold: 60s", "true", "false")}
 
 
 @dataclasses.dataclass
@@ -87,7 +89,7 @@ class Environment:
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="pgweir-bench."))
         self.dir.chmod(0o755)
         self.endpoints, self.processes, self.counter = {}, [], 0
-        self.dba = DBA[""]
+        self.variant = USUAL
         self.users = self.dir / "users.txt"
         self.users.write_text(f'"bench" "{scram_secret(PASSWORD)}"\n', encoding="ascii")
 
@@ -99,7 +101,8 @@ class Environment:
 
     # Endpoints by role: direct, answer*, and proxies "candidate", "pgbouncer", "relay", with
     # "@unix" behind the name when the upstream is reached through a Unix socket, "@dba" with all
-    # that is for DBAs (one statement in a hundred logged) and "@off" with nothing of it.
+    # that is for DBAs (one statement in a hundred logged), "@off" with nothing of it, and
+    # "@uncached" with the cache switched off.
 
     def endpoint(self, role, upstream, login="trust"):
         if role in ANSWERS or role == "direct":
@@ -123,7 +126,7 @@ class Environment:
         server = self.server(upstream)
         host = str(self.dir) if way == "unix" else server.host
         port = machine.free_port()
-        self.dba = DBA.get(way, DBA[""])
+        self.variant = VARIANTS.get(way, USUAL)
         starter = getattr(self, f"command_{kind}")
         command, user = starter(port, host, server, login)
         endpoint = self.spawn(role, [*prefix, *command], port, user, 60 if prefix else 15)
@@ -189,7 +192,8 @@ logfile = {log}
     def command_pgweir(self, port, host, server, login):
         if not os.access(self.pgweir, os.X_OK):
             raise BenchError(f"{self.pgweir} is not built")
-        cached = server.name == "direct"
+        slow, queries, cache = self.variant
+        cached = cache if server.name == "direct" else "false"
         text = f"""listen: {{host: 127.0.0.1, port: {port}}}
 workers: 1
 databases:
@@ -198,9 +202,9 @@ control: {{user: bench}}
 auth: {{method: {login}, users_file: {self.users}}}
 pool: {{mode: transaction, min_size: 0, max_size: {POOL_SIZE}, wait_timeout: 60s}}
 limits: {{max_clients: 15000, max_server_connections: 64}}
-cache: {{enabled: {str(cached).lower()}, exclusive_writer: {str(cached).lower()}}}
-slow_log: {{{self.dba[0]}, file: {self.path("slow")}}}
-queries: {{enabled: {self.dba[1]}}}
+cache: {{enabled: {cached}, exclusive_writer: {cached}}}
+slow_log: {{{slow}, file: {self.path("slow")}}}
+queries: {{enabled: {queries}}}
 log: {{level: warning}}
 http: {{listen: ""}}
 """
