@@ -62,6 +62,7 @@ void Session::on_server_bytes(std::string_view bytes) noexcept {
         run.at = run.begin = complete_held(run, bytes);
     else if (reply_left_ == 0 && whole_answer(run))
         return;
+    if (ended_) return;  // by what was held
     local_replies(run);
     while (run.at < bytes.size() && !ended_) {
         if (reply_left_ > 0) {
@@ -355,6 +356,11 @@ Session::Reply Session::on_server_frame(Run& run, char type, std::string_view bo
         case be::kCopyInResponse:
         case be::kCopyOutResponse:
         case be::kCopyBothResponse: return on_copy_response(type);
+        case be::kAuthentication:  // a client would take these for the proxy's
+        case be::kBackendKeyData:
+        case be::kNegotiateProtocolVersion:
+            server_violation("the server spoke as at a login");
+            return Reply::violation;
         default: break;
     }
     tee(whole);

@@ -153,3 +153,23 @@ TEST_CASE("a waiting client that leaves before its turn is not served") {
     CHECK(s.pool.queue.empty());
     CHECK(s.pool.releases.empty());
 }
+
+TEST_CASE("a server that breaks the protocol ends its session with one error, wherever it is cut") {
+    for (const std::string& broken :
+         {std::string("D\0\0\0\3x", 6), std::string("\x01\0\0\0\5x", 6), message('2'),
+          message('Z', "xx"), ready() + ready(), message('R', std::string_view("\0\0\0\0", 4))})
+        for (std::size_t cut = 0; cut < broken.size(); ++cut) {
+            CAPTURE(cut);
+            Stage s;
+            s.start().on_client_bytes(parse("a", "select 1") + end_batch());
+            s.reply(broken.substr(0, cut));
+            if (!s.session->ended()) s.reply(broken.substr(cut));
+            const auto got = s.client_got();
+            const auto first = got.find("SFATAL");
+            CHECK(first != std::string::npos);
+            CHECK(got.find("SFATAL", first + 1) == std::string::npos);
+            CHECK(s.session->ended());
+            CHECK(s.client.finished);
+            CHECK_FALSE(s.server().leased);
+        }
+}
