@@ -4,6 +4,7 @@
 #include <regex.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "pgweir/base/log.hpp"
@@ -58,42 +59,40 @@ std::size_t count_at(std::string_view text, std::size_t& at) noexcept {
 }
 
 /// How many single characters an expression is with its counts written out, which is what matching
-/// costs per character of a name; beyond kMaxWeight it is not told exactly. A reference back
-/// (\1) weighs too much: the library's time for one knows no bound.
+/// costs per character of a name; beyond kMaxWeight it is not told exactly. What the library may
+/// take any time for weighs too much: references back (\1), a repetition of a repetition (a+?), a
+/// parenthesis without the other one.
 std::size_t weight_of(std::string_view text) {
+    constexpr std::size_t kTooMuch = kMaxWeight + 1;
     std::vector<std::size_t> groups{0};
     std::size_t last = 0;  // weight of what a count would repeat
+    bool counted = false;
     for (std::size_t at = 0; at < text.size() && groups.back() <= kMaxWeight; ++at) {
-        switch (text[at]) {
-            case '(':
-                groups.push_back(0);
-                last = 0;
-                continue;
-            case ')':
-                if (groups.size() == 1) continue;
-                last = std::max<std::size_t>(groups.back(), 1);
-                groups.pop_back();
-                groups.back() += last;
-                continue;
-            case '{': {
-                const auto count = count_at(text, at);
-                groups.back() += last * (count - 1);
-                last *= count;
-                continue;
-            }
-            case '\\':
-                ++at;
-                if (at < text.size() && text[at] >= '1' && text[at] <= '9') return kMaxWeight + 1;
-                break;
-            case '[': at = past_bracket(text, at) - 1; break;
-            case '+':  // what stands in front of it, once and then any number of times
-                groups.back() += last;
-                last *= 2;
-                continue;
-            case '*':
-            case '?': continue;
-            default: break;
+        const char c = text[at];
+        const bool counts = c == '{' || c == '*' || c == '+' || c == '?';
+        if (counts && std::exchange(counted, true)) return kTooMuch;
+        if (counts) {
+            // a+ is made of an a and of any number of them.
+            const auto count = c == '{' ? count_at(text, at) : c == '+' ? 2 : 1;
+            groups.back() += last * (count - 1);
+            last *= count;
+            continue;
         }
+        counted = false;
+        if (c == '(') {
+            groups.push_back(0);
+            last = 0;
+            continue;
+        }
+        if (c == ')') {
+            if (groups.size() == 1) return kTooMuch;
+            last = std::max<std::size_t>(groups.back(), 1);
+            groups.pop_back();
+            groups.back() += last;
+            continue;
+        }
+        if (c == '[') at = past_bracket(text, at) - 1;
+        if (c == '\\' && ++at < text.size() && text[at] >= '1' && text[at] <= '9') return kTooMuch;
         last = 1;
         ++groups.back();
     }
@@ -149,8 +148,8 @@ IdentLoad IdentMap::parse(std::string_view text, const std::string& file) {
         if (e.system_name.starts_with('/')) {
             if (weight_of(e.system_name) > kMaxWeight) {
                 problem("\"" + base::printable(e.system_name, 80) +
-                        "\" could take too long; expected no references back in it, and counts "
-                        "that make less than 1000 characters of it");
+                        "\" could take too long; expected no references back, no repetition "
+                        "of a repetition, and counts that make at most 1000 characters of it");
                 continue;
             }
             e.expression = std::make_unique<Expression>();

@@ -127,6 +127,7 @@ class ShapeScanner {
             return p + 1;
         }
         if (p != begin_ && p[-1] == '.') {
+            if (p - begin_ > 1 && p[-2] == '.') return nullptr;  // two dots are one token
             --p;
             --out;
         }

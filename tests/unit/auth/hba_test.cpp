@@ -222,6 +222,6 @@ TEST_CASE("expressions of name maps that could take long are refused, before the
     for (const char* costly :
          {"(a*)*\\1b", "^(.)(.*)\\2$", "(a{1,99}){1,99}b", "a{1001}", "a{5,}{300}",
           "(((a{9}){9}){9}){9}", "(a[]{]{100}){11}", "(((((((((((a+)+)+)+)+)+)+)+)+)+)+)",
-          "a++++++++++++", "(()){30000}"})
+          "a++++++++++++", "a+?", "a{2}{3}", "(a))((b)", "(()){30000}"})
         CHECK_MESSAGE(!taken(costly), costly);
 }

@@ -73,7 +73,12 @@ class Returning {
         SSL_CTX_use_PrivateKey_file(context_.get(), folder().key("joe").c_str(), SSL_FILETYPE_PEM);
         SSL_CTX_set_max_proto_version(context_.get(), TLS1_3_VERSION);
     }
-    void limit(int version) { SSL_CTX_set_max_proto_version(context_.get(), version); }
+    /// What is old is spoken at the lowest level of security only.
+    void limit(int version) {
+        SSL_CTX_set_max_proto_version(context_.get(), version);
+        SSL_CTX_set_min_proto_version(context_.get(), TLS1_VERSION);
+        SSL_CTX_set_security_level(context_.get(), 0);
+    }
     /// Whether the session of before was taken up; nothing when the handshake failed.
     std::optional<bool> visit(const std::shared_ptr<TlsContext>& server) {
         Pair p(server, nullptr);

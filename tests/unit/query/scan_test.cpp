@@ -91,6 +91,7 @@ TEST_CASE("what is odd is not understood and is its own shape") {
                                        "SELECT $",
                                        "SELECT /* open",
                                        "SELECT /* /* */",
+                                       "SELECT ..5",
                                        "SELECT 1a",
                                        "SELECT 0x1F",
                                        "SELECT 1_000",
