@@ -487,4 +487,34 @@ void Session::prepare_for_sql(std::string_view text) {
     if (deallocate) statements_.erase(name);
 }
 
+void Session::confirm_name(std::uint64_t statement) {
+    auto& parsed = exchange_->parsed;
+    const auto it = std::find_if(parsed.begin(), parsed.end(),
+                                 [&](const ParsedName& p) { return p.statement == statement; });
+    if (it == parsed.end()) return;
+    if (const auto* named = statements_.find(it->name); named != nullptr)
+        (*named)->note_known(identity_->context.id);
+    parsed.erase(it);
+}
+
+/// A Parse that failed or was skipped has given nobody anything.
+void Session::take_back_names(const Expect& e) {
+    if ((e.kind != Kind::parse && e.kind != Kind::local_parse) || e.statement == 0) return;
+    if (e.kind == Kind::parse) {
+        server_->prepared.erase(e.statement);
+        if (server_->unnamed_statement == e.statement) server_->unnamed_statement = 0;
+    }
+    auto& parsed = exchange_->parsed;
+    // Names are taken back from the front of the queue on, so the oldest of this batch is first,
+    // but one that was answered already has left `parsed`.
+    const auto it = std::find_if(parsed.begin(), parsed.end(),
+                                 [&](const ParsedName& p) { return p.statement == e.statement; });
+    if (it == parsed.end() || e.swallow) return;
+    if (it->name.empty())
+        unnamed_.reset();
+    else
+        statements_.erase(it->name);
+    parsed.erase(it);
+}
+
 }  // namespace pgweir::session
