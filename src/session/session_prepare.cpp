@@ -1,6 +1,8 @@
 // Session: prepared statements. In transaction and statement mode the client's names are its own
 // affair: on a server a statement has a name made from its number, is prepared where it lacks, and
 // answers about it come in the order the client asked (poolers' traps 51 to 65).
+#include <algorithm>
+
 #include "batch_plan.hpp"
 #include "pgweir/base/plants.hpp"
 #include "pgweir/session/session.hpp"
