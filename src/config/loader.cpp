@@ -44,6 +44,9 @@ struct Override {
     OptionValue value;
 };
 
+/// In front of a variable's name, in the place of the path of a secret's file.
+constexpr std::string_view kOfEnvironment = "env:";
+
 class Loader {
   public:
     Loader(std::string file, const Environment& environment)
@@ -269,12 +272,25 @@ class Loader {
         if (given.kind == YamlNode::Kind::scalar) {
             auto text = given.text;
             problem = interpolate(text, environment_);
-            if (!problem)
+            if (!problem && option.type == OptionType::secret && text.starts_with(kOfEnvironment))
+                problem = read_variable(text, value);
+            else if (!problem)
                 problem =
                     read_value(option, text, "", directory_, value, with_reference(given.text));
         }
         if (problem) problems_.add(given.at, label + ": " + *problem);
         return !problem;
+    }
+
+    /// A secret from a variable, which is named where else its file is.
+    std::optional<std::string> read_variable(const std::string& text, OptionValue& value) const {
+        const auto name = text.substr(kOfEnvironment.size());
+        auto found = environment_(name);
+        if (!found || found->empty())
+            return "environment variable " + quoted(name) + " is not set; expected the secret";
+        value.text = text;
+        value.secret = *std::move(found);
+        return std::nullopt;
     }
 
     /// What the environment put into a value may be a secret, so errors tell what is in the file.

@@ -150,6 +150,7 @@ is generated from the same table; a test fails when they differ.
   powers of 1024. `0` needs none.
 - Relative paths are relative to the folder of the configuration file. A `*_file` has to be readable
   when the configuration is loaded; the newline at the end of a secret is dropped.
+  `env:NAME` in the place of a secret's file takes it from that environment variable.
 - In values, `${NAME}` and `${NAME:-default}` are replaced by environment variables; `$${` is `${`.
   Errors show the reference, never what replaced it.
 - An environment variable named here beats the file, also what a database says of its own pool. A

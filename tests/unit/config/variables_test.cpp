@@ -1,5 +1,6 @@
 // The environment: variables that beat the file, and references inside values.
 #include "../../../src/config/scalar.hpp"
+#include "pgweir/config/options.hpp"
 #include "support.hpp"
 
 using namespace pgweir::config;
@@ -211,4 +212,21 @@ TEST_CASE("references work for every type of value") {
     CHECK(c->workers == 3);
     CHECK(!c->cache.enabled);
     CHECK(c->timeouts.query == 5 * kSecond);
+}
+
+TEST_CASE("a secret may stand in an environment variable, named in the place of its file") {
+    const std::string file =
+        "control: {user: c, password_file: \"env:CONTROL\"}\n"
+        "databases: {a: {user: u, password_file: \"env:${WHICH}\"}}\n";
+    const auto c = good(file, {{"CONTROL", "hidden"}, {"WHICH", "APP"}, {"APP", "as well"}});
+    CHECK(c->control.password == "hidden");
+    CHECK(c->control.password_file == "env:CONTROL");
+    CHECK(c->databases.at(0).login.password == "as well");
+    for (const auto& option : shown_options(*c)) {
+        CHECK_FALSE(has(option.value, "hidden"));
+        CHECK_FALSE(has(option.value, "as well"));
+    }
+    for (const Variables& missing : {Variables{{"CONTROL", ""}}, Variables{{"OTHER", "x"}}})
+        CHECK(has(bad("control: {user: c, password_file: \"env:CONTROL\"}\n", missing),
+                  "control.password_file: environment variable \"CONTROL\" is not set"));
 }
