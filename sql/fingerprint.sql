@@ -28,10 +28,10 @@ WITH relation AS MATERIALIZED (
   FROM pg_catalog.pg_roles r
   UNION ALL
   SELECT 'setting', pg_catalog.count(*),
-         pg_catalog.sum(pg_catalog.hashtextextended(s.reset_val, 0))
+         pg_catalog.sum(pg_catalog.hashtextextended(ROW(s.name, s.reset_val)::pg_catalog.text, 0))
   FROM pg_catalog.pg_settings s
-  WHERE s.name OPERATOR(pg_catalog.=) ANY (
-    '{search_path,default_transaction_isolation}'::pg_catalog.text[])
+  WHERE s.context OPERATOR(pg_catalog.=) ANY ('{user,superuser}'::pg_catalog.text[])
+    AND s.name OPERATOR(pg_catalog.<>) 'application_name'
   UNION ALL
   SELECT 'attribute', pg_catalog.count(*),
          pg_catalog.sum(pg_catalog.hashtextextended(x.xmin::pg_catalog.text,

@@ -144,7 +144,7 @@ bool DatabaseState::set_catalog(query::CatalogPtr catalog, const Snapshot& read)
     everything_epoch_.store(read.dependencies()[0].epoch);
     schema_epoch_.store(read.dependencies()[1].epoch);
     last_catalog_version_ = catalog->version;
-    read_committed_.store(catalog->read_committed, std::memory_order_relaxed);
+    note_login_settings(*catalog);
     catalog_ = std::move(catalog);
     version_.store(++last_version_);
     return true;
@@ -153,6 +153,23 @@ bool DatabaseState::set_catalog(query::CatalogPtr catalog, const Snapshot& read)
 bool DatabaseState::set_catalog(query::CatalogPtr catalog) {
     const auto read = begin_catalog_read();
     return set_catalog(std::move(catalog), read ? *read : Snapshot());
+}
+
+/// Under the mutex, and before the version: whoever finds that one has the time, too.
+void DatabaseState::note_login_settings(const query::Catalog& catalog) {
+    // What was set before a first look shows in it, but for what was set while servers logged in.
+    constexpr base::Nanos kBeforeTheFirst = 5 * base::kSecond;
+    read_committed_.store(catalog.read_committed, std::memory_order_relaxed);
+    const auto now = base::monotonic_now();
+    if (catalog_ == nullptr)
+        logins_changed_.store(std::max<base::Nanos>(1, now - kBeforeTheFirst));
+    else if (catalog_->login_settings != catalog.login_settings)
+        logins_changed_.store(now);
+}
+
+query::CatalogPtr DatabaseState::last_catalog() const {
+    const std::lock_guard lock(mutex_);
+    return catalog_;
 }
 
 query::CatalogPtr DatabaseState::catalog() const {

@@ -69,7 +69,7 @@ class Reader {
         // The stored default is looked at before the session gets a search_path of its own.
         if (auto e = run("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")) return e;
         if (auto e = read_search_paths()) return e;
-        if (auto e = read_isolation()) return e;
+        if (auto e = read_login_settings()) return e;
         if (auto e = run("SET LOCAL search_path = pg_catalog")) return e;
         for (const auto step :
              {&Reader::read_identity, &Reader::read_relations, &Reader::read_identities,
@@ -102,9 +102,10 @@ class Reader {
         });
     }
 
-    std::optional<std::string> read_isolation() {
-        return each(sql::isolation, [&](const Row& r) {
+    std::optional<std::string> read_login_settings() {
+        return each(sql::login_settings, [&](const Row& r) {
             catalog_->read_committed = r.flag(0);
+            catalog_->login_settings = r.text(1);
             return true;
         });
     }

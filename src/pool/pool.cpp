@@ -77,7 +77,8 @@ void Pool::cancel_wait(Waiter& waiter) {
 }
 
 bool Pool::reusable(const ServerConnection& server) const noexcept {
-    return server.config().generation == config_->generation;
+    return server.config().generation == config_->generation &&
+           server.opened >= shared_->logins_changed();
 }
 
 bool Pool::fit_for_lease(const ServerConnection& server, base::Nanos now) const noexcept {
@@ -182,7 +183,7 @@ void Pool::give_or_idle(ServerConnection& server) {
     const auto now = this->now();
     if (!reusable(server) || (server.retire_at != 0 && now >= server.retire_at) ||
         host_.draining() || (now < vacated_until_ && waiters_.empty())) {
-        remove(server, "its lifetime is over");
+        remove(server, "its lifetime is over, or its settings are no longer current");
         open_if_needed();
         return;
     }

@@ -34,7 +34,7 @@ ServerConnection::~ServerConnection() = default;
 
 void ServerConnection::start(const Credentials& credentials, LoginObserver* observer) {
     observer_ = observer;
-    created_at_ = since_ = pool_->host().loop().now();
+    opened = since_ = pool_->host().loop().now();
     const auto& db = config_->database;
     use_tls_ = db.tls.mode >= config::TlsMode::prefer;
     if (credentials.state == Credentials::State::password) {

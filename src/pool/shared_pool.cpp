@@ -78,6 +78,7 @@ void SharedPool::set_credentials(Credentials credentials) {
 
 std::optional<Parameters> SharedPool::parameters(std::uint64_t profile_id) const {
     const std::scoped_lock lock(mutex_);
+    if (parameters_since_ != logins_changed()) return std::nullopt;
     for (const auto& [id, p] : parameters_)
         if (id == profile_id) return p;
     return std::nullopt;
@@ -85,6 +86,10 @@ std::optional<Parameters> SharedPool::parameters(std::uint64_t profile_id) const
 
 void SharedPool::set_parameters(std::uint64_t profile_id, Parameters parameters) {
     const std::scoped_lock lock(mutex_);
+    if (const auto since = logins_changed(); since != parameters_since_) {
+        parameters_.clear();
+        parameters_since_ = since;
+    }
     for (auto& [id, p] : parameters_)
         if (id == profile_id) {
             p = std::move(parameters);

@@ -173,18 +173,19 @@ session::LoginTarget Worker::find_target(const std::string& database, const std:
     return t;
 }
 
-std::vector<std::string> Worker::search_path_of(const pool::Profile& profile,
-                                                const std::string& user,
-                                                const cache::DatabaseState& database) const {
+std::optional<std::vector<std::string>> Worker::search_path_of(
+    const pool::Profile& profile, const std::string& user,
+    const cache::DatabaseState& database) const {
     if (const auto own = profile.find("search_path"); own.data() != nullptr)
         return query::split_search_path(own);
-    if (const auto catalog = database.catalog()) {
+    // Whether its tables are still those is another matter.
+    if (const auto catalog = database.last_catalog()) {
         for (const auto* key : {user.c_str(), ""})
             if (const auto it = catalog->role_search_path.find(std::string_view(key));
                 it != catalog->role_search_path.end())
                 return query::split_search_path(it->second);
     }
-    return {"$user", "public"};
+    return std::nullopt;
 }
 
 namespace {
@@ -248,12 +249,15 @@ session::IdentityPtr Worker::identity(const std::string& database, const std::st
     const auto pool_config = shared->config();
     const auto server = Directory::server_name(pool_config->database);
     cache::DatabaseState* state = supervisor_.database_state(*pool_config, *shared);
-    const auto path = search_path_of(*profile, shared->key.user, *state);
+    shared->follow_logins(state->logins_changed());
+    const auto known_path = search_path_of(*profile, shared->key.user, *state);
+    const auto path = known_path.value_or(std::vector<std::string>());
     std::string key = std::to_string(reinterpret_cast<std::uintptr_t>(shared.get())) + '\0' + user +
                       '\0' + std::to_string(profile->id) + '\0' +
                       std::to_string(pool_config->generation) + '\0' +
                       std::to_string(state->cache_id()) +
                       std::to_string(static_cast<int>(pool_config->database.pool.mode));
+    key += known_path ? 'k' : 'u';
     for (const auto& p : path) key += '\0' + p;
     auto& slot = identities_[key];
     if (auto found = slot.lock()) return found;
@@ -266,6 +270,7 @@ session::IdentityPtr Worker::identity(const std::string& database, const std::st
     made->profile = std::move(profile);
     made->shared_pool = shared;
     made->context = judge_context(*state, *made->profile, made->user, path);
+    made->path_known = known_path.has_value();
     made->server_address = server;
     if (!known_to_the_cache(*made->profile)) made->not_cached = query::NotCached::unknown_setting;
     const auto scs = made->profile->find("standard_conforming_strings");

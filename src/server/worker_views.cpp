@@ -45,7 +45,7 @@ admin::ServerRow server_row(pool::ServerConnection& s, base::Nanos now) {
     row.database = s.pool().shared()->key.database;
     row.state = server_state(s);
     fill_socket(row, s.socket());
-    row.connect_time_us = base::wall_now_us() - (now - s.created_at()) / base::kMicrosecond;
+    row.connect_time_us = base::wall_now_us() - (now - s.opened) / base::kMicrosecond;
     row.request_time_us = base::wall_now_us() - (now - s.since()) / base::kMicrosecond;
     row.close_needed = s.retire_at != 0 && now >= s.retire_at;
     row.ptr = row.id = s.id();

@@ -144,6 +144,7 @@ void Session::begin_lease() {
     exchange_->wait = now - wait_started_;
     counters_.wait_time_us.add(static_cast<std::uint64_t>(exchange_->wait / base::kMicrosecond));
     copy_in_ = fatal_seen_ = false;
+    meet_logins();
     const bool met = server_->last_session != session_id;
     if (met) meet_server();
     match_settings();

@@ -11,11 +11,38 @@ using query::Kind;
 using query::PinReason;
 using query::Writes;
 
+/// Where names are looked for. What a temporary object stands for changes writes only, see
+/// writes_now(). A server connection kept since before settings of logins changed has its own.
+query::NameScope Session::scope_now() const noexcept {
+    const bool sure = scope_ == query::NameScope::path && identity_->path_known &&
+                      logins_seen_ == identity_->context.database->logins_changed().load();
+    return sure ? query::NameScope::path : query::NameScope::anywhere;
+}
+
+/// Between leases: the next server connection is given what logins are given now.
+void Session::follow_logins() {
+    const auto changed = identity_->context.database->logins_changed().load();
+    if (changed == logins_seen_) [[likely]]
+        return;
+    logins_seen_ = changed;
+    identity_ = env_.with_profile(*identity_, identity_->profile);
+    if (changed_ != nullptr)
+        changed_->identity = env_.with_profile(*changed_->identity, changed_->identity->profile);
+}
+
+/// What was judged while it waited for this server may have meant other tables.
+void Session::meet_logins() {
+    const auto changed = identity_->context.database->logins_changed().load();
+    if (changed == logins_seen_) [[likely]]
+        return;
+    judged_.reset();
+    pending_fills_.reset();
+    if (server_->opened >= changed) follow_logins();
+}
+
 MemoPtr Session::judge(std::string_view text, const query::TextScan& scan) {
     if (!identity_->opaque_text) {
-        // What a temporary object stands for changes writes only: see apply_effects().
-        const auto scope = std::min(scope_, query::NameScope::anywhere);
-        return env_.memo.judge(identity_->context, text, scan, scope);
+        return env_.memo.judge(identity_->context, text, scan, scope_now());
     }
     static const auto nothing_known = [] {
         auto entry = std::make_shared<MemoEntry>();

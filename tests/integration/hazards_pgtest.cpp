@@ -272,6 +272,60 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("D6: what logins are given changes, and server connections from before are not used") {
+    auto admin = RawClient::login(Cluster::shared().port(), "postgres", "app");
+    ask(admin, "DROP ROLE IF EXISTS given; CREATE ROLE given LOGIN");
+    setup(
+        "CREATE SCHEMA g1; CREATE SCHEMA g2; GRANT ALL ON SCHEMA g1, g2 TO PUBLIC; "
+        "CREATE TABLE g1.given_t AS SELECT 'one' AS v, date '2026-01-31' AS d; "
+        "CREATE TABLE g2.given_t AS SELECT 'two' AS v, date '2026-01-31' AS d; "
+        "GRANT ALL ON g1.given_t, g2.given_t TO PUBLIC");
+    const auto login_given = [] { return RawClient::login(proxy().port(), "given", "app"); };
+    const std::string read = "SELECT v FROM given_t";
+    for (const auto& [path, value] :
+         {std::pair<std::string, std::string>{"g1", "one"}, {"g2", "two"}, {"g1", "one"}}) {
+        auto before = login_given();
+        ask(before, "SELECT 1");
+        auto c = login();  // by the proxy, so that it knows; another superuser's is found by a poll
+        RawClient super = RawClient::login(proxy().port(), "postgres", "app");
+        ask(super, "ALTER ROLE given SET search_path = " + path);
+        auto given = login_given();
+        REQUIRE(becomes_cached(proxy(), given, read));
+        CHECK_MESSAGE(ask(given, read) == value, path);
+        CHECK(ask(given, "SHOW search_path") == path);
+        CHECK(ask(before, "SHOW search_path") == path);  // with its next server connection
+        ask(c, "UPDATE " + path + ".given_t SET v = v || '!'");
+        CHECK(ask(given, read) == value + "!");
+        REQUIRE(becomes_cached(proxy(), given, read));
+        ask(given, "UPDATE given_t SET v = '" + value + "'");
+        CHECK(ask(before, read) == value);
+    }
+    RawClient super = RawClient::login(proxy().port(), "postgres", "app");
+    ask(super, "ALTER ROLE given SET DateStyle = 'German'");
+    REQUIRE(eventually(
+        [&] {
+            auto c = login_given();
+            return parameter_status(c.greeting(), "DateStyle") == "German, DMY" &&
+                   ask(c, "SHOW DateStyle") == "German, DMY";
+        },
+        Seconds(10)));
+    auto german = login_given();
+    CHECK(parameter_status(german.greeting(), "DateStyle") == "German, DMY");
+    for (int i = 0; i < 3; ++i) CHECK(ask(german, "SELECT d FROM given_t") == "31.01.2026");
+    // Who logs in while the catalog is being read again is judged by no other path than its own.
+    for (int i = 0; i < 5; ++i) {
+        auto c = login();
+        ask(c, "CREATE TABLE IF NOT EXISTS given_ddl (n int); DROP TABLE given_ddl");
+        auto given = login_given();
+        ask(given, read);
+        REQUIRE(becomes_cached(proxy(), given, read));
+        ask(c, "UPDATE g1.given_t SET v = 'v" + std::to_string(i) + "'");
+        CHECK(ask(given, read) == "v" + std::to_string(i));
+    }
+    german.send(msg::terminate());
+    ask(admin, "DROP OWNED BY given; DROP ROLE given");
+}
+
 TEST_CASE("C4: every statement that writes in disguise shows") {
     auto c = login(), other = login();
     known_table(c, "dis");

@@ -249,6 +249,13 @@ class DatabaseState {
     /// catalog() is null. A few loads.
     std::uint64_t catalog_version() const noexcept;
 
+    /// The last catalog there was, in force or not; null: none yet.
+    query::CatalogPtr last_catalog() const;
+    /// Since when what sessions log in with is as the last catalog says, at the latest; 0: there is
+    /// no catalog yet. Server connections opened before may have been given other settings. Stays
+    /// where it is for as long as the process lives.
+    const std::atomic<base::Nanos>& logins_changed() const noexcept { return logins_changed_; }
+
     /// Of the catalog in force: see query::Catalog.
     bool read_committed() const noexcept { return read_committed_.load(std::memory_order_relaxed); }
 
@@ -263,6 +270,8 @@ class DatabaseState {
     const Stats& stats() const noexcept { return stats_; }
 
   private:
+    void note_login_settings(const query::Catalog& catalog);
+
     const std::uint64_t id_;
     const std::string server_;
     const std::string dbname_;
@@ -279,6 +288,7 @@ class DatabaseState {
     std::atomic<std::uint64_t> everything_epoch_{0};
     std::atomic<Rung> rung_{Rung::off};
     std::atomic<bool> read_committed_{false};
+    std::atomic<base::Nanos> logins_changed_{0};
     StreamState stream_;
     Stats stats_;
 };

@@ -94,7 +94,6 @@ class ServerConnection final : public ServerLink, public io::Watcher, public io:
     io::Socket& socket() noexcept { return socket_; }
     Pool& pool() noexcept { return *pool_; }
     ServerUser* user() noexcept { return user_; }
-    base::Nanos created_at() const noexcept { return created_at_; }
     base::Nanos since() const noexcept { return since_; }  // in its present state
     void set_since(base::Nanos now) noexcept { since_ = now; }
     base::Nanos retire_at = 0;  // lifetime with jitter; 0: never
@@ -144,7 +143,6 @@ class ServerConnection final : public ServerLink, public io::Watcher, public io:
     bool cleaning_failed_ = false;
     bool use_tls_ = false;
     bool second_try_ = false;  // allow and prefer: the other way, with or without TLS
-    base::Nanos created_at_ = 0;
     base::Nanos since_ = 0;
 };
 

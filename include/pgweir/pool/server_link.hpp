@@ -78,6 +78,7 @@ class ServerLink {
         0;  // number of the statement in the unnamed slot, 0: none known
     ProfilePtr profile = empty_profile();      // whose settings are in force
     std::string application_name;              // in force on the server
+    base::Nanos opened = 0;                    // before its login
     std::uint64_t last_session = 0;            // that held it since it was opened or reset; 0: none
     bool foreign_sequences = false;            // currval may be of a session before that one
     wire::TxStatus tx = wire::TxStatus::idle;  // of the last ReadyForQuery

@@ -96,6 +96,14 @@ class SharedPool {
     /// unknown.
     void note_parameter(std::string_view parameter, std::string_view value);
 
+    /// Where it is told when the settings changed that logins are given; outlives this.
+    void follow_logins(const std::atomic<base::Nanos>& changed) noexcept { changed_ = &changed; }
+    /// Connections opened before may have been given other settings; 0: not known.
+    base::Nanos logins_changed() const noexcept {
+        const auto* changed = changed_.load(std::memory_order_relaxed);
+        return changed == nullptr ? 0 : changed->load();
+    }
+
     /// Since when the oldest session of a worker waits for a connection; 0: none waits there.
     std::vector<std::atomic<base::Nanos>> oldest_wait;
     /// Idle connections a worker holds.
@@ -124,6 +132,8 @@ class SharedPool {
     std::shared_ptr<HostBudget> host_;
     Credentials credentials_;
     std::vector<std::pair<std::uint64_t, Parameters>> parameters_;
+    base::Nanos parameters_since_ = 0;  // the change of logins they come after
+    std::atomic<const std::atomic<base::Nanos>*> changed_{nullptr};
 };
 
 /// The right to one server connection, held from before connect until close.

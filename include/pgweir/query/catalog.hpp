@@ -127,6 +127,8 @@ struct Catalog {
     /// key "" that could not be learnt, and such a role's path is unknown. ALTER ... SET counts for
     /// later logins.
     NameMap<std::string> role_search_path;
+    /// Changes with any setting that some session logs in with.
+    std::string login_settings;
     /// Transactions that do not ask for another isolation level are READ COMMITTED, whoever begins
     /// them. ALTER ... SET counts for later logins here, too.
     bool read_committed = false;

@@ -114,8 +114,10 @@ class Worker final : private WorkerLoop,
     session::JudgeContext judge_context(cache::DatabaseState& state, const pool::Profile& profile,
                                         const std::string& login,
                                         const std::vector<std::string>& path);
-    std::vector<std::string> search_path_of(const pool::Profile& profile, const std::string& user,
-                                            const cache::DatabaseState& database) const;
+    /// Nothing: what logins are given has not been learnt.
+    std::optional<std::vector<std::string>> search_path_of(
+        const pool::Profile& profile, const std::string& user,
+        const cache::DatabaseState& database) const;
 
     std::shared_ptr<Worker*> self_ = std::make_shared<Worker*>(this);
     Supervisor& supervisor_;

@@ -44,6 +44,8 @@ struct Identity {
     pool::ProfilePtr profile;  // the settings in force, for as long as they are
     std::shared_ptr<pool::SharedPool> shared_pool;
     JudgeContext context;
+    /// Else the server may have been given any search_path at login.
+    bool path_known = false;
     /// none: the cache may be asked; else why never for this session.
     query::NotCached not_cached = query::NotCached::none;
     std::string server_address;

@@ -186,6 +186,9 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     }
 
     // session_effects.cpp: what statements do beyond their answer
+    query::NameScope scope_now() const noexcept;
+    void follow_logins();
+    void meet_logins();
     MemoPtr judge(std::string_view text, const query::TextScan& scan);
     void apply_effects(const MemoEntry& memo, const query::KeyValues* values);
     query::Writes writes_now(const query::Verdict& verdict) const noexcept;
@@ -380,8 +383,9 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     query::PinReason pin_ = query::PinReason::none;
     query::NameScope scope_ = query::NameScope::path;      // of the next statement
     query::NameScope scope_set_ = query::NameScope::path;  // ... outside transactions
-    base::Nanos last_seen_ = 0;  // what this client was told is no newer; with a stream only
-    base::Nanos awaited_ = 0;    // the watermark the front of the input needs
+    base::Nanos logins_seen_ = 0;  // DatabaseState::logins_changed() when identity_ was made anew
+    base::Nanos last_seen_ = 0;    // what this client was told is no newer; with a stream only
+    base::Nanos awaited_ = 0;      // the watermark the front of the input needs
     base::Nanos awaited_since_ = 0;
     query::NotCached not_cached_ =
         query::NotCached::none;      // the latest answer of the cache's rules

@@ -135,6 +135,7 @@ struct Stage {
         identity.mode = mode;
         identity.profile = pool::empty_profile();
         identity.context = {1, &registry.database("test:5432", "app"), "joe", {"public"}};
+        identity.path_known = true;
     }
     Session& start() {
         if (!session)
