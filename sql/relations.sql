@@ -23,7 +23,14 @@ SELECT c.oid, c.relnamespace, c.relname, c.relkind, c.relpersistence,
                      OR k.confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog."char"[]))),
        c.oid NOT IN (SELECT a.attrelid FROM pg_catalog.pg_attribute a
                      WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
-                       AND a.atttypid NOT IN (SELECT p.oid FROM plain p))
+                       AND a.atttypid NOT IN (SELECT p.oid FROM plain p)),
+       -- One trigger of watch_writes.sql for all that writes: after each statement, in all modes.
+       c.oid IN (SELECT t.tgrelid FROM pg_catalog.pg_trigger t
+                 WHERE t.tgfoid::pg_catalog.oid OPERATOR(pg_catalog.=) pg_catalog.to_regprocedure(
+                         'pgweir.tell_of_write()')::pg_catalog.oid
+                   AND t.tgtype OPERATOR(pg_catalog.=) 60
+                   AND t.tgenabled OPERATOR(pg_catalog.=) 'A' AND t.tgqual IS NULL
+                   AND pg_catalog.array_length(t.tgattr, 1) IS NULL)
 FROM pg_catalog.pg_class c
 WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,S}'::pg_catalog."char"[])
   AND c.relpersistence OPERATOR(pg_catalog.<>) 't'

@@ -3,3 +3,9 @@
 SELECT g.tgfoid, g.tgrelid FROM pg_catalog.pg_trigger g WHERE NOT g.tgisinternal
 UNION
 SELECT v.evtfoid, 0::pg_catalog.oid FROM pg_catalog.pg_event_trigger v
+-- What watch_writes.sql has installed runs DDL, and leaves nothing behind.
+WHERE v.evtfoid::pg_catalog.oid OPERATOR(pg_catalog.<>) ALL (ARRAY(
+  SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_roles r
+    ON r.oid OPERATOR(pg_catalog.=) p.proowner AND r.rolsuper
+  WHERE p.oid OPERATOR(pg_catalog.=)
+        pg_catalog.to_regprocedure('pgweir.watch_new_tables()')::pg_catalog.oid))

@@ -120,7 +120,9 @@ DatabaseState::DatabaseState(std::uint64_t id, std::string server, std::string d
       domain_(domain),
       everything_(everything),
       never_cached_(never_cached),
-      rung_reason_(never_cached ? "too many databases" : "the catalog has not been read yet") {}
+      rung_reason_(never_cached ? "too many databases" : "the catalog has not been read yet") {
+    domain_.join();
+}
 
 std::optional<Snapshot> DatabaseState::begin_catalog_read() {
     return Snapshot::of({{&everything_}, {&domain_.schema()}});
@@ -256,17 +258,34 @@ bool WriteFence::holds(const State& state) const noexcept {
                        [&](const Item& item) { return item.state == &state; });
 }
 
-void WriteFence::push(const Item& item) {
-    items_.push_back(item);
+void WriteFence::raise(Item& item) noexcept {
+    // Without a watermark the stream may tell nothing of what is committed from here on.
+    if (item.stream != nullptr && item.stream->watermark() != 0) return item.state->raise_fence();
+    item.stream = nullptr;
+    item.state->raise();
+}
+
+void WriteFence::push(Item item) {
     const bool raising = !base::planted(base::Plant::no_invalidation) &&
                          !base::planted(base::Plant::invalidate_at_answer);
-    if (raised_ && raising) item.state->raise();
+    if (raised_ && raising) raise(item);
+    items_.push_back(item);
 }
 
 void WriteFence::add(RelationState& state) {
-    if (holds(state)) return;
+    for (auto& item : items_) {
+        if (item.state != &state) continue;
+        if (item.stream != nullptr && raised_) state.bump();
+        item.stream = nullptr;
+        return;
+    }
     if (items_.size() >= kMaxStates && &state.wider() != &state) return add(state.wider());
     push({&state, &state});
+}
+
+void WriteFence::add_unknown(DatabaseState& database) {
+    if (!holds(database.whole()))
+        push({&database.whole(), &database.whole(), database.telling_stream()});
 }
 
 void WriteFence::judged(DatabaseState& database, std::uint64_t catalog_version) {
@@ -293,7 +312,7 @@ void WriteFence::raise() noexcept {
     raised_ = true;
     if (base::planted(base::Plant::no_invalidation)) return;
     if (base::planted(base::Plant::invalidate_at_answer)) return;
-    for (const auto& item : items_) item.state->raise();
+    for (auto& item : items_) raise(item);
     if (judged_by_.outdated()) add(judged_by_.database->whole());
     base::hold(base::Hold::after_fence);
 }
@@ -307,8 +326,14 @@ void WriteFence::settle() noexcept {
     }
     // The catalog was replaced while the commit was in flight.
     if (raised_ && judged_by_.outdated()) judged_by_.database->whole().bump();
-    if (raised_)
-        for (const auto& item : items_) item.state->settle();
+    if (raised_) {
+        for (const auto& item : items_) {
+            if (item.stream != nullptr)
+                item.stream->refine(*item.state, base::monotonic_now());
+            else
+                item.state->settle();
+        }
+    }
     raised_ = false;
     items_.clear();
     judged_by_ = {};

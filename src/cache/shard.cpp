@@ -39,8 +39,11 @@ EntryPtr Shard::lookup(const base::Hash128& hash, std::string_view key, base::Na
     const std::lock_guard lock(mutex_);
     Entry* entry = find(hash, key);
     if (entry == nullptr) return {};
-    const bool valid = entry->valid();
-    if (valid && !entry->expired(plant_clock(now))) {
+    const bool settled_now = settled(entry->dependencies());
+    const bool fit = fits(entry->dependencies());
+    const bool live = fit && !entry->expired(plant_clock(now));
+    if (live && !settled_now) return {};  // it may be right still, when the fence is down
+    if (live) {
         entry->visited_ = true;
         entry->hits_.store(entry->hits_.load(std::memory_order_relaxed) + 1,
                            std::memory_order_relaxed);
@@ -55,7 +58,7 @@ EntryPtr Shard::lookup(const base::Hash128& hash, std::string_view key, base::Na
 #endif
         return EntryPtr(entry);
     }
-    entry->database().stats().count(valid ? Event::expiry : Event::invalidation);
+    entry->database().stats().count(fit ? Event::expiry : Event::invalidation);
     remove(entry);
     dropped.add(entry);
     return {};
@@ -167,7 +170,7 @@ Entry* Shard::victim() noexcept {
     for (;;) {
         Entry* entry = hand_ != nullptr ? hand_ : oldest_;
         // A dead entry goes first, however often it was hit while it lived.
-        if (!entry->visited_ || !entry->valid()) {
+        if (!entry->visited_ || !fits(entry->dependencies())) {
             hand_ = entry;  // remove() moves it on
             return entry;
         }

@@ -2,6 +2,7 @@
 #include "pgweir/cache/stream_state.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "pgweir/base/plants.hpp"
 #include "pgweir/cache/epochs.hpp"
@@ -54,22 +55,46 @@ void StreamState::await(base::Nanos needed, std::function<void()> wake) {
     wake();
 }
 
-void StreamState::begin(const Stamp& at, RelationState& whole) {
+void StreamState::refine(State& fenced, base::Nanos since) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (watermark() != 0 && fenced_.size() < kMaxWaiting &&
+            !base::planted(base::Plant::refined_too_early)) {
+            fenced_.push_back({since, &fenced});
+            if (signal_) signal_();
+            return;
+        }
+    }
+    if (base::planted(base::Plant::refined_too_early)) return fenced.lower();
+    fenced.settle();
+}
+
+void StreamState::begin(const Stamp& at, RelationState& whole, bool defines) {
     on_.store(true, std::memory_order_seq_cst);
-    for (const auto xid : at.running()) remember({xid, {}, 0, true});
+    for (const auto xid : at.running()) remember({xid, {}, 0, true, defines});
     // Whoever has not seen on_ has an older epoch.
     if (!base::planted(base::Plant::gap_keeps_entries)) whole.bump();
+}
+
+void StreamState::begin_by_notice(RelationState& whole) {
+    by_notice_.store(true, std::memory_order_seq_cst);
+    whole.bump();
 }
 
 void StreamState::remember(Change change) {
     const std::lock_guard lock(mutex_);
     // Of those that were running when the stream began there is a wider record already.
-    for (const auto& known : recent_)
-        if (known.xid == change.xid && known.everything) return;
-    if (recent_.size() < kMaxRecent)
+    for (auto& known : recent_) {
+        if (known.xid != change.xid || !known.everything) continue;
+        known.defines = known.defines || change.defines;
+        return;
+    }
+    if (recent_.size() < kMaxRecent) {
         recent_.push_back(std::move(change));
-    else
+    } else {
         all_up_to_ = std::max(all_up_to_, change.xid);
+        beyond_defines_ = beyond_defines_ || change.defines;
+    }
     recent_count_.store(recent_.size(), std::memory_order_seq_cst);
 }
 
@@ -78,16 +103,25 @@ void StreamState::deliver(Change change, RelationState& whole) {
     if (change.states.empty() && !change.everything) return;
     const auto states = change.states;
     const bool everything = change.everything;
-    remember(std::move(change));
+    if (!by_notice()) remember(std::move(change));
     if (everything) whole.bump();
     for (auto* state : states) state->bump();
 }
 
-void StreamState::proven(const Stamp& stamp) {
+bool StreamState::proven(const Stamp& stamp) {
     const std::lock_guard lock(mutex_);
-    if (stamp.xmin() > all_up_to_) all_up_to_ = 0;
-    std::erase_if(recent_, [&](const Change& c) { return stamp.sees(c.xid); });
+    bool defined = false;
+    if (stamp.xmin() > all_up_to_) {
+        all_up_to_ = 0;
+        defined = std::exchange(beyond_defines_, false);
+    }
+    std::erase_if(recent_, [&](const Change& c) {
+        const bool seen = stamp.sees(c.xid);
+        defined = defined || (seen && c.defines);
+        return seen;
+    });
     recent_count_.store(recent_.size() + (all_up_to_ != 0 ? 1 : 0), std::memory_order_seq_cst);
+    return defined;
 }
 
 void StreamState::advance(base::Nanos sent) {
@@ -99,8 +133,22 @@ void StreamState::advance(base::Nanos sent) {
                                           [&](const Waiter& w) { return w.needed > sent; });
         std::move(first, waiting_.end(), std::back_inserter(done));
         waiting_.erase(first, waiting_.end());
+        std::erase_if(fenced_, [&](const Fenced& f) {
+            const bool delivered = f.since < sent;
+            if (delivered) f.state->lower();
+            return delivered;
+        });
     }
     for (auto& w : done) w.wake();
+}
+
+void StreamState::give_up(base::Nanos limit) {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(fenced_, [&](const Fenced& f) {
+        const bool late = f.since < limit;
+        if (late) f.state->settle();
+        return late;
+    });
 }
 
 void StreamState::end(RelationState& whole) {
@@ -111,10 +159,14 @@ void StreamState::end(RelationState& whole) {
         all.swap(waiting_);
         recent_.clear();
         all_up_to_ = 0;
+        beyond_defines_ = false;
         recent_count_.store(0, std::memory_order_seq_cst);
+        for (const auto& f : fenced_) f.state->settle();
+        fenced_.clear();
     }
     if (!base::planted(base::Plant::gap_keeps_entries)) whole.bump();
-    if (on_.exchange(false, std::memory_order_seq_cst))
+    const bool stamped = on_.exchange(false, std::memory_order_seq_cst);
+    if (by_notice_.exchange(false, std::memory_order_seq_cst) || stamped)
         gaps_.fetch_add(1, std::memory_order_relaxed);
     for (auto& w : all) w.wake();
 }
@@ -133,7 +185,16 @@ base::Nanos StreamState::needed() const {
     const std::lock_guard lock(mutex_);
     base::Nanos latest = 0;
     for (const auto& w : waiting_) latest = std::max(latest, w.needed);
+    for (const auto& f : fenced_) latest = std::max(latest, f.since);
     return latest;
+}
+
+base::Nanos StreamState::oldest_fence() const {
+    const std::lock_guard lock(mutex_);
+    base::Nanos oldest = 0;
+    for (const auto& f : fenced_)
+        if (oldest == 0 || f.since < oldest) oldest = f.since;
+    return oldest;
 }
 
 }  // namespace pgweir::cache

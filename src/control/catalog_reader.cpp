@@ -207,6 +207,7 @@ std::optional<std::string> Reader::read_relations() {
         rel.referenced_cascade = r.flag(10);
         rel.has_triggers = rel.has_user_triggers || rel.referenced_cascade;
         rel.plain_types = r.flag(11);
+        rel.tells_writes = r.flag(12);
         auto name = rel.name;
         const auto [it, added] =
             catalog_->relations[rel.schema].try_emplace(std::move(name), std::move(rel));
@@ -534,6 +535,7 @@ void Reader::conclude_partitions() {
             if (above == relations_.end()) break;
             auto& upper = *above->second;
             upper.odd_partitions = upper.odd_partitions || odd;
+            upper.tells_writes = upper.tells_writes && part.tells_writes;
             upper.has_user_triggers = upper.has_user_triggers || part.has_user_triggers;
             upper.writes_unknown = upper.writes_unknown || part.writes_unknown;
             add_unique(upper.writes_also, part.writes_also);

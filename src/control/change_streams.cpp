@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "job_thread.hpp"
+#include "notice_link.hpp"
 #include "stream_link.hpp"
 
 namespace pgweir::control {
@@ -31,7 +32,7 @@ class ChangeStreams::Impl {
         links_.clear();
     }
 
-    StreamId add(Target target, cache::DatabaseState& database) {
+    StreamId add(Target target, cache::DatabaseState& database, ChangesBy by) {
         StreamId id = 0;
         {
             const std::scoped_lock lock(mutex_);
@@ -39,14 +40,8 @@ class ChangeStreams::Impl {
             databases_[id] = &database;
         }
         database.stream().on_demand([this] { thread_.wake(); });
-        thread_.post([this, id, target = std::move(target), &database] {
-            links_.emplace(id, std::make_unique<StreamLink>(
-                                   id, target, database,
-                                   StreamLink::Context{&options_, &on_event_,
-                                                       [this](const StreamLink& link) {
-                                                           return slots_at_server_of(link);
-                                                       },
-                                                       thread_.stop_fd()}));
+        thread_.post([this, id, by, target = std::move(target), &database] {
+            links_.emplace(id, make(id, by, target, database));
         });
         return id;
     }
@@ -67,6 +62,19 @@ class ChangeStreams::Impl {
     }
 
   private:
+    std::unique_ptr<ChangeSource> make(StreamId id, ChangesBy by, const Target& target,
+                                       cache::DatabaseState& database) {
+        if (by == ChangesBy::notices)
+            return std::make_unique<NoticeLink>(
+                id, target, database,
+                NoticeLink::Context{&options_, &on_event_, thread_.stop_fd()});
+        return std::make_unique<StreamLink>(
+            id, target, database,
+            StreamLink::Context{&options_, &on_event_,
+                                [this](const StreamLink& link) { return slots_at_server_of(link); },
+                                thread_.stop_fd()});
+    }
+
     unsigned slots_at_server_of(const StreamLink& link) const {
         unsigned n = 0;
         for (const auto& [id, other] : links_)
@@ -99,7 +107,7 @@ class ChangeStreams::Impl {
     std::map<StreamId, cache::DatabaseState*> databases_;
     StreamId last_id_ = 0;
 
-    std::map<StreamId, std::unique_ptr<StreamLink>> links_;  // of the thread
+    std::map<StreamId, std::unique_ptr<ChangeSource>> links_;  // of the thread
 };
 
 ChangeStreams::ChangeStreams(StreamOptions options, OnEvent on_event)
@@ -108,8 +116,8 @@ ChangeStreams::~ChangeStreams() = default;
 
 void ChangeStreams::start() { impl_->start(); }
 void ChangeStreams::stop() { impl_->stop(); }
-StreamId ChangeStreams::add(Target target, cache::DatabaseState& database) {
-    return impl_->add(std::move(target), database);
+StreamId ChangeStreams::add(Target target, cache::DatabaseState& database, ChangesBy by) {
+    return impl_->add(std::move(target), database, by);
 }
 void ChangeStreams::remove(StreamId id) { impl_->remove(id); }
 void ChangeStreams::set_options(StreamOptions options) { impl_->set_options(options); }

@@ -350,6 +350,19 @@ bool Connection::put_copy(std::string_view message) {
     return false;
 }
 
+bool Connection::next_notice(Notice& notice) {
+    if (!usable()) return false;
+    const std::unique_ptr<PGnotify, decltype(&PQfreemem)> got(PQnotifies(conn_), PQfreemem);
+    if (!got) return false;
+    notice.sender = got->be_pid;
+    notice.text = got->extra;
+    return true;
+}
+
+std::int32_t Connection::process() const noexcept {
+    return conn_ == nullptr ? 0 : PQbackendPID(conn_);
+}
+
 short Connection::wanted() noexcept {
     if (!ready_) return events_;
     return usable() && PQflush(conn_) > 0 ? static_cast<short>(POLLIN | POLLOUT)

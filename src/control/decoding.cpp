@@ -70,6 +70,20 @@ bool take_xid(std::string_view text, std::uint32_t& xid) noexcept {
     return error == std::errc{} && end == text.data() + text.size() && xid != 0;
 }
 
+/// What sql/watch_ddl.sql has a transaction say that changes the catalog: only with its commit.
+bool take_definition(std::string_view line, cache::FullXid& xid) noexcept {
+    constexpr std::string_view kStart = "message: transactional: 1 prefix: pgweir_ddl, sz: ";
+    constexpr std::string_view kContent = " content:";
+    if (!line.starts_with(kStart)) return false;
+    line.remove_prefix(kStart.size());
+    const auto content = line.find(kContent);
+    if (content == line.npos) return false;
+    line.remove_prefix(content + kContent.size());
+    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), xid);
+    if (error != std::errc{} || end != line.data() + line.size()) xid = 0;
+    return true;
+}
+
 bool names_operation(std::string_view rest) noexcept {
     static constexpr std::array<std::string_view, 4> kOperations{
         ": INSERT:", ": UPDATE:", ": DELETE:", ": TRUNCATE:"};
@@ -139,7 +153,7 @@ DecodedLine parse_line(std::string_view line) noexcept {
     } else if (line.starts_with(kCommit)) {
         if (take_xid(line.substr(kCommit.size()), d.xid)) d.kind = Kind::commit;
     } else if (line.starts_with("message: ")) {
-        d.kind = Kind::message;
+        d.kind = take_definition(line, d.full_xid) ? Kind::definition : Kind::message;
     }
     return d;
 }
@@ -321,6 +335,11 @@ TransactionGatherer::Result TransactionGatherer::take(std::string_view line) {
             add(d);
             return Result::more;
         case Kind::message: return Result::more;  // some may come outside a transaction
+        case Kind::definition:
+            if (!inside_) change_ = {d.full_xid, {}, 0, false, false};
+            change_.states.clear();
+            change_.everything = change_.defines = true;
+            return inside_ ? Result::more : Result::definition;
         case Kind::other: break;
     }
     if (!inside_) return Result::malformed;

@@ -34,10 +34,18 @@ std::string status_update(Lsn position, bool reply_wanted);
 
 /// One line of test_decoding.
 struct DecodedLine {
-    enum class Kind : std::uint8_t { begin, commit, change, message, other } kind = Kind::other;
-    std::uint32_t xid = 0;   // begin, commit
-    std::string_view names;  // change: of the tables, quoted as SQL, several for a TRUNCATE
-    std::string_view row;    // change: what comes behind the names, from ": INSERT:" on
+    enum class Kind : std::uint8_t {
+        begin,
+        commit,
+        change,
+        message,
+        definition,
+        other
+    } kind = Kind::other;
+    std::uint32_t xid = 0;        // begin, commit
+    cache::FullXid full_xid = 0;  // definition: as its transaction says of itself; 0: it does not
+    std::string_view names;       // change: of the tables, quoted as SQL, several for a TRUNCATE
+    std::string_view row;         // change: what comes behind the names, from ": INSERT:" on
 };
 DecodedLine parse_line(std::string_view line) noexcept;
 /// Takes one "schema.table" and what separates it from the next off the front of `names`, unquoted.
@@ -63,12 +71,14 @@ class TransactionGatherer {
     /// Adds what a change of this table changes: its relation, or only some of its rows.
     enum class Found : std::uint8_t { nothing, relation, rows };
     using Resolve = std::function<Found(const Table& table, std::vector<cache::State*>& states)>;
-    enum class Result : std::uint8_t { more, transaction, malformed };
+    /// `definition`: one that comes without its transaction around it, as it does before
+    /// PostgreSQL 16 until rows are changed, too.
+    enum class Result : std::uint8_t { more, transaction, definition, malformed };
 
     explicit TransactionGatherer(Resolve resolve) : resolve_(std::move(resolve)) {}
     Result take(std::string_view line);
     std::uint32_t xid() const noexcept { return xid_; }
-    /// After Result::transaction; xid is left at 0.
+    /// After Result::transaction, where its xid is left at 0, and after Result::definition.
     cache::Change take_change() { return std::move(change_); }
     bool inside() const noexcept { return inside_; }
     void reset();

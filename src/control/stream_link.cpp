@@ -73,6 +73,8 @@ base::Nanos StreamLink::due() const noexcept {
         case State::live: break;
     }
     base::Nanos at = reported_at_ + base::kSecond;
+    if (const auto fence = database_.stream().oldest_fence(); fence != 0)
+        at = std::min(at, fence + context_.options->max_staleness + 1);
     switch (probe_) {
         case Probe::none: return std::min(at, next_probe());
         case Probe::asked:
@@ -108,7 +110,9 @@ void StreamLink::connect_further() {
     since_ = base::monotonic_now();
     if (state_ == State::connecting) {
         state_ = State::asking;
-        connection.begin_query(std::string(sql::stream_session) + std::string(sql::stream_facts));
+        std::string facts(sql::stream_facts);
+        facts.replace(facts.find("$1"), 2, sql::ddl_watch);
+        connection.begin_query(std::string(sql::stream_session) + facts);
         return hear_facts();
     }
     state_ = State::identifying;
@@ -124,6 +128,7 @@ void StreamLink::hear_facts() {
         in_recovery_ = r.flag(3);
         free_slots_ = signed_number(r.text(4));
         free_senders_ = signed_number(r.text(5));
+        tells_ddl_ = r.flag(6);
         return true;
     });
     if (step == Connection::Step::failed) return lose(asker_->error());

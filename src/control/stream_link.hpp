@@ -4,17 +4,16 @@
 // Thread: the streams' thread.
 #pragma once
 
-#include <poll.h>
-
 #include <string>
 #include <vector>
 
+#include "change_source.hpp"
 #include "decoding.hpp"
 #include "pgweir/control/change_streams.hpp"
 
 namespace pgweir::control {
 
-class StreamLink {
+class StreamLink final : public ChangeSource {
   public:
     struct Context {
         const StreamOptions* options;
@@ -25,16 +24,15 @@ class StreamLink {
     };
 
     StreamLink(StreamId id, Target target, cache::DatabaseState& database, Context context);
-    ~StreamLink();
+    ~StreamLink() override;
     StreamLink(const StreamLink&) = delete;
     StreamLink& operator=(const StreamLink&) = delete;
 
-    /// Does what is due at `now`, without waiting.
-    void step(base::Nanos now);
-    base::Nanos due() const noexcept;
-    void add_polls(std::vector<pollfd>& to) const;
-    const Target& target() const noexcept { return target_; }
-    bool has_slot() const noexcept { return state_ >= State::making_slot; }
+    void step(base::Nanos now) override;
+    base::Nanos due() const noexcept override;
+    void add_polls(std::vector<pollfd>& to) const override;
+    const Target& target() const noexcept override { return target_; }
+    bool has_slot() const noexcept override { return state_ >= State::making_slot; }
 
   private:
     enum class State : std::uint8_t {
@@ -60,6 +58,9 @@ class StreamLink {
     void read_stream(base::Nanos now);
     bool take_message(std::string_view message);
     bool take_line(Lsn position, std::string_view line);
+    void deliver(cache::Change change);
+    /// The catalog in force may be an old one.
+    void defined();
     TransactionGatherer::Found resolve(const TransactionGatherer::Table& table,
                                        std::vector<cache::State*>& states);
     void probe(base::Nanos now);
@@ -83,6 +84,7 @@ class StreamLink {
     std::string system_, wal_level_, slot_;
     std::uint32_t block_size_ = 0;
     bool in_recovery_ = false;
+    bool tells_ddl_ = false;
     std::int64_t free_slots_ = 0, free_senders_ = 0;
     std::string last_system_;
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "pgweir/base/plants.hpp"
+#include "relation_states.hpp"
 #include "sql.hpp"
 #include "stream_link.hpp"
 
@@ -27,6 +28,8 @@ constexpr base::Nanos kHurry = 2 * base::kMillisecond;
 constexpr base::Nanos kNudgeGap = 20 * base::kMillisecond;
 constexpr unsigned kNudges = 3;  // of one probe: a stream may be slow for other reasons
 constexpr base::Nanos kAnswerLimit = 12 * base::kSecond;
+/// No transaction is that far ahead of the newest a probe has seen.
+constexpr cache::FullXid kFarXid = 1'000'000;
 
 /// The insert position may stand behind a page's header where no record has been begun; on a quiet
 /// server no record ever ends there. None that ends within a header's length of a page's beginning
@@ -35,22 +38,6 @@ Lsn reachable(Lsn position, std::uint32_t block_size) noexcept {
     constexpr Lsn kLongestHeader = 40;
     const auto inside = position % block_size;
     return inside <= kLongestHeader ? position - inside : position;
-}
-
-/// `relation` and the tables above it, which partitions stand for.
-bool add_with_parents(const query::Catalog& catalog, const query::Relation& relation,
-                      cache::DatabaseState& database, std::vector<cache::State*>& states) {
-    std::vector<const query::Relation*> set{&relation};
-    for (std::size_t i = 0; i < set.size(); ++i) {
-        for (const auto oid : set[i]->reads_also) {
-            const auto found = catalog.relations_by_oid.find(oid);
-            if (found == catalog.relations_by_oid.end() || set.size() > 64) return false;
-            if (std::find(set.begin(), set.end(), found->second) == set.end())
-                set.push_back(found->second);
-        }
-    }
-    for (const auto* r : set) states.push_back(&database.relation(r->oid));
-    return true;
 }
 
 /// Only the rows a change concerns; false, and nothing is added: not known.
@@ -85,6 +72,7 @@ void StreamLink::read_stream(base::Nanos now) {
     }
     if (now - reported_at_ >= base::kSecond) report_position(now, false);
     if (state_ != State::live) return;
+    database_.stream().give_up(now - context_.options->max_staleness);
     if (probe_ == Probe::asked || probe_ == Probe::nudging) hear_probe(now);
     if (state_ == State::live && probe_ == Probe::passing) look_if_passed(now);
     if (state_ == State::live && probe_ == Probe::none && now >= next_probe()) probe(now);
@@ -108,6 +96,13 @@ bool StreamLink::take_line(Lsn position, std::string_view line) {
     switch (gatherer_.take(line)) {
         case Result::more: return true;
         case Result::malformed: return false;
+        case Result::definition: {
+            // Its position is that of the message, not of the commit.
+            auto change = gatherer_.take_change();
+            if (change.xid == 0 || change.xid > newest_xid_ + kFarXid) change.xid = newest_xid_;
+            deliver(std::move(change));
+            return true;
+        }
         case Result::transaction: break;
     }
     // A server that has lost commits would go back.
@@ -119,12 +114,26 @@ bool StreamLink::take_line(Lsn position, std::string_view line) {
     // is captured under a later one sees the second delivery remembered, or its epoch.
     change.catalog_version = std::exchange(transaction_version_, 0);
     const auto version = change.catalog_version;
-    const cache::Change wider{change.xid, {}, 0, true};
-    database_.stream().deliver(std::move(change), database_.whole());
+    const cache::Change wider{change.xid, {}, 0, true, false};
+    deliver(std::move(change));
     if (version != 0 && version != database_.catalog_version())
         database_.stream().deliver(wider, database_.whole());
     position_ = std::max(position_, position);
     return true;
+}
+
+/// Nothing is judged by the catalog in force from here on, nor by one that is read before this can
+/// be seen: see hear_probe().
+void StreamLink::deliver(cache::Change change) {
+    const bool defines = change.defines;
+    database_.stream().deliver(std::move(change), database_.whole());
+    if (defines) database_.schema().bump();
+}
+
+void StreamLink::defined() {
+    database_.schema().bump();
+    database_.whole().bump();
+    (*context_.on_event)({id_, published_live_, reason_, true});
 }
 
 TransactionGatherer::Found StreamLink::resolve(const TransactionGatherer::Table& table,
@@ -192,9 +201,11 @@ void StreamLink::hear_probe(base::Nanos now) {
     newest_xid_ = std::max(newest_xid_, probe_stamp_->xmax());
     if (!begun_) {
         begun_ = true;
-        database_.stream().begin(*probe_stamp_, database_.whole());
+        database_.stream().begin(*probe_stamp_, database_.whole(), tells_ddl_);
+        // What was defined while there was no stream.
+        if (tells_ddl_) defined();
     }
-    database_.stream().proven(*probe_stamp_);
+    if (database_.stream().proven(*probe_stamp_)) defined();
 }
 
 void StreamLink::look_if_passed(base::Nanos now) {

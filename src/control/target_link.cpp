@@ -84,6 +84,17 @@ std::optional<std::string> TargetLink::read_facts() {
     return error;
 }
 
+std::optional<std::string> TargetLink::read_watches() {
+    const auto ddl = connection_->value(sql::ddl_watch);
+    if (!ddl) return ddl.error();
+    const auto writes = connection_->value(
+        "SELECT pg_catalog.to_regprocedure('pgweir.tell_of_write()') IS NOT NULL");
+    if (!writes) return writes.error();
+    tells_ddl_ = *ddl == "t";
+    tells_writes_ = *writes == "t";
+    return std::nullopt;
+}
+
 void TargetLink::refresh(bool force) {
     const auto began = base::monotonic_now();
     const auto covering = requests_->load(std::memory_order_acquire);
@@ -92,6 +103,7 @@ void TargetLink::refresh(bool force) {
     if (!fingerprint) return lose(fingerprint.error());
     const bool changed = force || *fingerprint != fingerprint_;
     if (changed) {
+        if (auto error = read_watches()) return lose(*error);
         auto catalog = read_catalog(*connection_, ++*context_.last_version);
         if (!catalog) return lose(catalog.error());
         catalog_ = *std::move(catalog);
@@ -157,7 +169,7 @@ void TargetLink::rest() {
 
 void TargetLink::publish(const std::string& reason) {
     reason_ = reason;
-    (*context_.on_catalog)({id_, catalog_, reason, facts_, covers_});
+    (*context_.on_catalog)({id_, catalog_, reason, facts_, tells_ddl_, tells_writes_, covers_});
 }
 
 }  // namespace pgweir::control

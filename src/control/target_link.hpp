@@ -55,6 +55,7 @@ class TargetLink {
     void lose(const std::string& reason);
     void publish(const std::string& reason);
     std::optional<std::string> read_facts();
+    std::optional<std::string> read_watches();
 
     TargetId id_;
     Target target_;
@@ -64,7 +65,8 @@ class TargetLink {
     std::unique_ptr<Connection> connection_;
     std::string fingerprint_;
     query::CatalogPtr catalog_;
-    std::string reason_;  // of the last event without a catalog
+    bool tells_ddl_ = false, tells_writes_ = false;  // read before the catalog
+    std::string reason_;                             // of the last event without a catalog
     ServerFacts facts_;
     std::uint64_t covers_ = 0;
     base::Nanos retry_at_ = 0;

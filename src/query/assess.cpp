@@ -211,6 +211,7 @@ void Assessor::readable(const Relation& r, const pgw_fact* fact) {
 }
 
 void Assessor::depends_on(const Relation& r) {
+    if (r.kind != 'v' && !r.tells_writes) verdict_.told = false;
     switch (r.kind) {
         case 'r':
         case 'm': break;

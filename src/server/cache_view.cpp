@@ -44,7 +44,8 @@ void invalidate(cache::DatabaseState& database, const query::Catalog& catalog,
 std::vector<CacheView::Database> CacheView::databases() {
     std::vector<Database> all;
     directory_.for_each_database([&](DatabaseEntry& entry) {
-        all.push_back({entry.server, entry.dbname, entry.state});
+        all.push_back(
+            {entry.server, entry.dbname, entry.state, entry.stream_live && entry.tells_ddl});
     });
     return all;
 }
@@ -101,7 +102,8 @@ std::vector<admin::CacheRelationRow> CacheView::relations() {
 std::vector<admin::CacheGuaranteeRow> CacheView::guarantees() {
     std::vector<admin::CacheGuaranteeRow> rows;
     for (const auto& d : databases())
-        rows.push_back({d.dbname, d.server, cache::name(d.state->rung()), d.state->rung_reason()});
+        rows.push_back({d.dbname, d.server, cache::name(d.state->rung()), d.tells_ddl,
+                        d.state->rung_reason()});
     return rows;
 }
 

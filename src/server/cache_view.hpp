@@ -25,6 +25,7 @@ class CacheView final : public admin::CacheAdmin {
     struct Database {
         std::string server, dbname;
         cache::DatabaseState* state;
+        bool tells_ddl;
     };
     /// A copy, so that nothing is asked of a database while the directory is locked.
     std::vector<Database> databases();

@@ -116,6 +116,8 @@ void Supervisor::on_catalog(const control::CatalogEvent& event) {
         }
         entry.reason = event.reason;
         entry.facts = event.facts;
+        entry.tells_ddl = event.tells_ddl;
+        entry.tells_writes = event.tells_writes;
         if (!event.catalog) {
             entry.state->set_catalog(nullptr);
             entry.reading.reset();
@@ -142,6 +144,10 @@ void Supervisor::on_catalog(const control::CatalogEvent& event) {
 void Supervisor::on_stream(const control::StreamEvent& event) {
     directory_.for_each_database([&](DatabaseEntry& entry) {
         if (entry.stream != event.stream) return;
+        if (event.defined) {
+            if (entry.target != 0) begin_reading(entry);
+            return;
+        }
         entry.stream_live = event.live;
         entry.stream_reason = event.reason;
         apply_rung(entry, *directory_.config());
@@ -166,7 +172,10 @@ void Supervisor::drop_stream(DatabaseEntry& entry) {
 cache::Rung Supervisor::stream_rung(DatabaseEntry& entry, const config::Config& config,
                                     std::string& reason) {
     using config::Consistency;
-    if (auto why = stream_obstacle(entry.facts, config); !why.empty()) {
+    const auto why = stream_obstacle(entry.facts, config);
+    const bool by_notices = !why.empty() && entry.tells_writes && !entry.facts.in_recovery;
+    if (by_notices != entry.by_notices) drop_stream(entry);
+    if (!why.empty() && !by_notices) {
         drop_stream(entry);
         reason = "writes around the proxy cannot be seen: " + why;
         if (config.cache.consistency == Consistency::automatic)
@@ -174,7 +183,10 @@ cache::Rung Supervisor::stream_rung(DatabaseEntry& entry, const config::Config& 
         return cache::Rung::off;
     }
     if (entry.stream == 0) {
-        entry.stream = streams_->add(entry.control_target, *entry.state);
+        entry.by_notices = by_notices;
+        entry.stream =
+            streams_->add(entry.control_target, *entry.state,
+                          by_notices ? control::ChangesBy::notices : control::ChangesBy::stream);
         entry.stream_reason =
             "the change stream begins with the first statement that could be cached";
     }
@@ -199,7 +211,10 @@ cache::Rung Supervisor::choose_rung(DatabaseEntry& entry, const config::Config& 
         reason = "cache is switched off in the configuration";
         return cache::Rung::off;
     }
-    if (entry.state->catalog_version() == 0) {
+    // While it is read again because something was defined, nothing is judged by it, and no more
+    // has to be said.
+    const bool reading_again = entry.stream != 0 && entry.reason.empty();
+    if (entry.state->catalog_version() == 0 && !reading_again) {
         reason = "the catalog could not be read: " + entry.reason;
         return cache::Rung::off;
     }

@@ -112,6 +112,8 @@ NotCached Session::cache_verdict(const MemoEntry& memo,
         identity_->context.database->stream().want(env_.now());
         return NotCached::cache_off;
     }
+    if (identity_->context.database->stream().by_notice() && !memo.verdict->told)
+        return NotCached::not_told;
     return NotCached::none;
 }
 

@@ -104,7 +104,7 @@ void Session::collect_writes(const MemoEntry& memo, const query::KeyValues* valu
         case Writes::database:
         case Writes::all_databases: {
             if (!v.may_define) {
-                x.written.add(database.whole());
+                x.written.add_unknown(database);
                 break;
             }
             x.written.add_schema(database);

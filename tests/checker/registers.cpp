@@ -8,7 +8,7 @@ std::string schema() {
         "CREATE TABLE reg (id int PRIMARY KEY, ver bigint);"
         "INSERT INTO reg SELECT n, 0 FROM generate_series(0, 9) n;";
     for (const char* table : {"ra", "rb", "trig_t", "papa", "vbase", "fn_t", "tr", "cp", "mg", "tp",
-                              "def_t", "ddl_t", "do_t", "cut_t", "ttl_t", "other"})
+                              "def_t", "ddl_t", "do_t", "cut_t", "ttl_t", "here_t", "other"})
         sql += std::string("CREATE TABLE ") + table + " AS SELECT 0::bigint AS ver;";
     sql +=
         "CREATE TABLE cmd (ver bigint); CREATE FUNCTION by_cmd() RETURNS trigger LANGUAGE plpgsql "
@@ -24,6 +24,8 @@ std::string schema() {
         "CREATE TABLE kid () INHERITS (papa); DELETE FROM papa; INSERT INTO kid VALUES (0);"
         "CREATE VIEW vview AS SELECT ver FROM vbase; CREATE VIEW vview2 AS TABLE vview;"
         "CREATE FUNCTION wf(v bigint) RETURNS bigint LANGUAGE sql AS 'UPDATE fn_t SET ver = v "
+        "RETURNING ver';"
+        "CREATE FUNCTION wh(v bigint) RETURNS bigint LANGUAGE sql AS 'UPDATE here_t SET ver = v "
         "RETURNING ver';"
         "CREATE TABLE late (ver bigint); CREATE FUNCTION by_late() RETURNS trigger LANGUAGE "
         "plpgsql AS $$BEGIN UPDATE def_t SET ver = NEW.ver; RETURN NULL; END$$;"
@@ -153,6 +155,7 @@ std::vector<Register> outside_registers() {
                                {{"BEGIN", "UPDATE rb SET ver = %v", "SAVEPOINT s",
                                  "UPDATE other SET ver = %v", "ROLLBACK TO s", "COMMIT"}}});
     auto function = table("fn_t", {{{"SELECT wf(%v)"}}});
+    auto here = table("here_t", {{{"SELECT wh(%v)"}}, {{"BEGIN", "SELECT wh(%v)", "COMMIT"}}});
     auto part = Register{"partition",
                          {"SELECT ver FROM part_root", "SELECT ver FROM part_low"},
                          {{{"UPDATE part_low SET ver = %v"}}, {{"UPDATE part_root SET ver = %v"}}}};
@@ -170,7 +173,7 @@ std::vector<Register> outside_registers() {
         r->outside = true;
     second.second = true;
     return {through, around, function, part,       trigger, emptied,
-            join,    second, by_key,   key_around, new_key};
+            join,    second, by_key,   key_around, new_key, here};
 }
 
 }  // namespace pgweir::checker

@@ -39,6 +39,7 @@ struct CacheGuaranteeRow {
     std::string database;
     std::string server;
     std::string_view guarantee;  // static: off, ttl, in_band, bounded, strict
+    bool tells_ddl = false;      // schema changes elsewhere are told, not polled for
     std::string reason;
 };
 

@@ -6,19 +6,29 @@
 //   writer  W1 fence+1 · W2 epoch+1 · send what may commit · [the commit becomes visible at v]
 //           · reply read · W3 epoch+1 · W4 fence-1 · answer the client
 //   fill    C1 load epochs · C2 load fences, all zero or no fill · send · [snapshot taken at f]
-//   hit     H1 load epochs, all equal to C1's or no hit · H2 load fences, all zero or no hit
+//   hit     H1 load fences, all zero or no hit · H2 load epochs, all equal to C1's or no hit
 // Claim: a hit returns what the server would have returned at the moment H1 began.
 // Proof: suppose a commit on a dependency with f < v <= start of H1, so that the entry misses it.
-//   If C1 < W2: W2 < v <= H1, so H1 reads a larger epoch than C1 did: no hit.
+//   If C1 < W2: W2 < v <= H1 < H2, so H2 reads a larger epoch than C1 did: no hit.
 //   If W2 < C1: then W1 < W2 < C1 < C2. C2 read a fence of zero, so W4 < C2 (a fence is a count:
 //   other writers cannot take this one's part away). But v < W4 < C2 < send < f, against f < v.
 // So no commit on any dependency became visible between f and the start of H1; f is one snapshot
 // for all dependencies, hence the result is the one of that moment. This rests on C1 before C2 and
 // on W1 before W2: with C2 first, C2 < W1 < W2 < C1 could take a new epoch for a commit in flight.
-// W3 and H2 are not used by the proof; they keep it true where a fence is dropped early by mistake
-// or an epoch is read late, and W3 is what a writer with a fence it did not raise (orphan) gives.
-// The same argument makes it safe to answer the writer before W3: the fence then simply stays
-// longer.
+// W3 and H1 are not used by the proof; they keep it true where an epoch is read late, and W3 is
+// what a writer with a fence it did not raise (orphan) gives. The same argument makes it safe to
+// answer the writer before W3: the fence then simply stays longer.
+//
+// Refinement. Where a change stream tells what a write of unknown extent has changed, W2 and W3 may
+// be left out:
+//   writer  R1 fence+1 · send · [visible at v] · reply read · answer the client
+//   stream  R2 epochs of what was changed +1 · the watermark passes the reply · R3 fence-1
+// Claim and supposition as above, with v before H1. H1 read a fence of zero, and R1 < v < H1, so
+// R3 < H1, hence R2 < R3 < H1 < H2. C2 read a fence of zero, too, and v < R3 but C2 < f < v, so
+// C2 < R1, hence C1 < C2 < R1 < R2. So the epoch changed between C1 and H2: no hit. This rests on
+// C1 before C2 and on H1 before H2. If the stream has a gap before R3, the end of the gap raises
+// whole()'s epoch, or W3 and W4 follow, which is enough in the same way. While the fence is up
+// nothing hits, but entries stay.
 //
 // Rows. A relation has beside its own state one for any row, and an array of them for rows by
 // number (query/row_keys.hpp). Who reads all of a relation depends on the relation and on any row;
@@ -65,10 +75,14 @@ class State {
   private:
     friend class WriteFence;
     friend class OrphanFence;
+    friend class StreamState;
     void raise() noexcept {
-        fence_.fetch_add(1, std::memory_order_seq_cst);
+        raise_fence();
         epoch_.fetch_add(1, std::memory_order_seq_cst);
     }
+    /// Of a write that the change stream will tell of: see the proof of refinement above.
+    void raise_fence() noexcept { fence_.fetch_add(1, std::memory_order_seq_cst); }
+    void lower() noexcept { fence_.fetch_sub(1, std::memory_order_seq_cst); }
     void settle() noexcept {
         epoch_.fetch_add(1, std::memory_order_seq_cst);
         fence_.fetch_sub(1, std::memory_order_seq_cst);
@@ -134,13 +148,21 @@ struct Dependency {
     std::uint64_t epoch = 0;
 };
 
-/// True iff every epoch is as captured and no fence is up.
-inline bool unchanged(std::span<const Dependency> dependencies) noexcept {
-    for (const auto& d : dependencies)
-        if (d.state->epoch() != d.epoch) return false;
+/// No fence is up. To be asked before fits().
+inline bool settled(std::span<const Dependency> dependencies) noexcept {
     for (const auto& d : dependencies)
         if (d.state->fenced()) return false;
     return true;
+}
+/// Every epoch is as captured; once false, false for good.
+inline bool fits(std::span<const Dependency> dependencies) noexcept {
+    for (const auto& d : dependencies)
+        if (d.state->epoch() != d.epoch) return false;
+    return true;
+}
+/// True iff every epoch is as captured and no fence is up.
+inline bool unchanged(std::span<const Dependency> dependencies) noexcept {
+    return settled(dependencies) && fits(dependencies);
 }
 
 class DatabaseState;
@@ -196,6 +218,9 @@ class EpochDomain {
     RelationState& query(std::uint64_t fingerprint) noexcept {
         return queries_[fingerprint % queries_.size()];
     }
+    /// Called by each database that shares it.
+    void join() noexcept { databases_.fetch_add(1, std::memory_order_seq_cst); }
+    bool shared() const noexcept { return databases_.load(std::memory_order_seq_cst) > 1; }
     /// All that anybody has asked for; they stay where they are.
     std::vector<std::pair<query::Oid, const RelationState*>> known();
 
@@ -207,6 +232,7 @@ class EpochDomain {
     RelationState whole_;
     RelationState schema_;
     std::array<RelationState, 64> queries_;
+    std::atomic<unsigned> databases_{0};
     std::atomic<std::size_t> count_{0};
     std::array<Shard, 16> shards_;
 };
@@ -265,6 +291,9 @@ class DatabaseState {
 
     /// Of the change stream of this database, which may not be there.
     StreamState& stream() noexcept { return stream_; }
+    /// The one that tells everybody who shares these epochs what was written; null where others
+    /// have streams of their own, which may be behind it.
+    StreamState* telling_stream() noexcept { return domain_.shared() ? nullptr : &stream_; }
 
     Stats& stats() noexcept { return stats_; }
     const Stats& stats() const noexcept { return stats_; }
@@ -360,6 +389,9 @@ class WriteFence {
 
     /// Once each; when already raised, the new one is raised at once.
     void add(RelationState& state);
+    /// For rows of any table of the database. Where there is a change stream, which will tell which
+    /// they were, entries are kept from use only until it has.
+    void add_unknown(DatabaseState& database);
     /// Relations or rows that are added were found by the catalog of that version.
     void judged(DatabaseState& database, std::uint64_t catalog_version);
     /// These rows of the relation and no others.
@@ -383,10 +415,12 @@ class WriteFence {
   private:
     struct Item {
         State* state = nullptr;
-        RelationState* of = nullptr;  // where people look who wrote; null for single rows
+        RelationState* of = nullptr;    // where people look who wrote; null for single rows
+        StreamState* stream = nullptr;  // which tells what was written; null: nobody does
     };
     bool holds(const State& state) const noexcept;
-    void push(const Item& item);
+    void push(Item item);
+    static void raise(Item& item) noexcept;
 
     std::vector<Item> items_;
     JudgedBy judged_by_;

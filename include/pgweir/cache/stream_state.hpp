@@ -36,6 +36,7 @@ struct Change {
     std::vector<State*> states;         // of relations, or of their rows
     std::uint64_t catalog_version = 0;  // by which they were found; 0: by any
     bool everything = false;            // not known what, or too much to list
+    bool defines = false;               // the catalog may be another one; then everything, too
 };
 
 class StreamState {
@@ -53,6 +54,8 @@ class StreamState {
 
     /// Fills have to carry a stamp.
     bool on() const noexcept { return on_.load(std::memory_order_seq_cst); }
+    /// What is delivered is visible already, and told only of tables that have a trigger for it.
+    bool by_notice() const noexcept { return by_notice_.load(std::memory_order_seq_cst); }
     /// Everything that was visible at this moment (monotonic clock) has raised its epochs; 0: there
     /// is no stream.
     base::Nanos watermark() const noexcept { return watermark_.load(std::memory_order_seq_cst); }
@@ -65,22 +68,35 @@ class StreamState {
     /// Calls `wake` once, on any thread, when the watermark has reached `needed` or the stream is
     /// over; asks for a probe. It must be short.
     void await(base::Nanos needed, std::function<void()> wake);
+    /// Takes over a fence that was raised for a write of unknown extent whose outcome is known at
+    /// `since`: it comes down when the watermark has reached that, as what was written has raised
+    /// its own epochs by then. Where that does not come (a gap, give_up()), it counts as
+    /// everything.
+    void refine(State& fenced, base::Nanos since);
 
     // The stream's thread.
 
     /// From here on fills need stamps. What `at` says to be running may have been committed before
-    /// the stream begins, and not be visible yet. Raises `whole`.
-    void begin(const Stamp& at, RelationState& whole);
+    /// the stream begins, and not be visible yet; it `defines` where the stream tells of that.
+    /// Raises `whole`.
+    void begin(const Stamp& at, RelationState& whole, bool defines = false);
+    /// The same for a stream that tells of what is visible only: fills need no stamps.
+    void begin_by_notice(RelationState& whole);
     void deliver(Change change, RelationState& whole);
-    /// A snapshot of the same server that somebody has seen.
-    void proven(const Stamp& stamp);
+    /// A snapshot of the same server that somebody has seen. True: something that defines is
+    /// visible since the last one, so a catalog read before this may be an old one.
+    bool proven(const Stamp& stamp);
     void advance(base::Nanos sent);
+    /// The fences that have waited since before `limit` come down as if everything was written.
+    void give_up(base::Nanos limit);
     /// There may be a gap from here on. Raises `whole` and wakes everybody.
     void end(RelationState& whole);
     /// What await() and the first want() call, on any thread; null: nothing.
     void on_demand(std::function<void()> signal);
     /// The latest moment somebody waits for; 0: nobody waits.
     base::Nanos needed() const;
+    /// The earliest moment a fence waits for; 0: none does.
+    base::Nanos oldest_fence() const;
 
     // For people.
     std::uint64_t transactions() const noexcept {
@@ -95,18 +111,25 @@ class StreamState {
         base::Nanos needed;
         std::function<void()> wake;
     };
+    struct Fenced {
+        base::Nanos since;
+        State* state;
+    };
     void remember(Change change);
     void signal() const;
 
     std::atomic<bool> on_{false};
+    std::atomic<bool> by_notice_{false};
     std::atomic<base::Nanos> watermark_{0};
     std::atomic<base::Nanos> wanted_{0};
     std::atomic<std::size_t> recent_count_{0};
     std::atomic<std::uint64_t> transactions_{0}, gaps_{0}, waits_{0};
     mutable std::mutex mutex_;  // of all below
     std::vector<Change> recent_;
-    FullXid all_up_to_ = 0;  // beyond kMaxRecent; 0: none
+    FullXid all_up_to_ = 0;        // beyond kMaxRecent; 0: none
+    bool beyond_defines_ = false;  // one of those does
     std::vector<Waiter> waiting_;
+    std::vector<Fenced> fenced_;
     std::function<void()> signal_;
 };
 

@@ -24,7 +24,12 @@ struct StreamEvent {
     StreamId stream = 0;
     bool live = false;
     std::string reason;  // why not; one line, fit for the log
+    /// Elsewhere the catalog may have been changed, and what was done is visible now.
+    bool defined = false;
 };
+
+/// A logical change stream, or notices of the triggers that sql/watch_writes.sql installs.
+enum class ChangesBy : std::uint8_t { stream, notices };
 
 struct StreamOptions {
     base::Nanos max_staleness = 200 * base::kMillisecond;  // probes go four times as often
@@ -50,7 +55,7 @@ class ChangeStreams {
     /// Ends all streams and the thread within milliseconds. Idempotent.
     void stop();
     /// Dormant until the database is wanted. `database` outlives this.
-    StreamId add(Target target, cache::DatabaseState& database);
+    StreamId add(Target target, cache::DatabaseState& database, ChangesBy by = ChangesBy::stream);
     void remove(StreamId id);
     void set_options(StreamOptions options);
 

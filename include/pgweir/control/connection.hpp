@@ -105,6 +105,14 @@ class Connection {
     /// failed.
     Step next_copy(std::string_view& message);
     bool put_copy(std::string_view message);
+    struct Notice {
+        std::int32_t sender = 0;  // its server process
+        std::string text;
+    };
+    /// A NOTIFY that has come, in order; false: none is left, or nothing more can be read.
+    bool next_notice(Notice& notice);
+    /// The server process of this connection.
+    std::int32_t process() const noexcept;
     /// POLLIN, and POLLOUT while something is unsent.
     short wanted() noexcept;
 

@@ -36,6 +36,8 @@ struct CatalogEvent {
     query::CatalogPtr catalog;  // null: nothing is known of this database now
     std::string reason;         // why, when null; one line, fit for the log
     ServerFacts facts;          // of the last connection; zeros before the first
+    bool tells_ddl = false;     // sql/watch_ddl.sql is installed: the change stream tells of DDL
+    bool tells_writes = false;  // sql/watch_writes.sql is: triggers tell of writes
     /// All request_reload() of this target that returned a number up to this one are answered: the
     /// catalog was read in a snapshot taken after they were made.
     std::uint64_t covers = 0;

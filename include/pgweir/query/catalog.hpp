@@ -69,6 +69,8 @@ struct Relation {
     std::vector<Oid> writes_also;
     /// TRUNCATE ... CASCADE empties these, too: every table with a foreign key to it.
     std::vector<Oid> truncates_also;
+    /// Every write to it is told by NOTIFY (sql/watch_writes.sql), to the partitions below it, too.
+    bool tells_writes = false;
     /// Columns by which its rows are kept apart, ascending by number: those of its replica identity
     /// whose type allows it, at most kMostKeyColumns. Only of ordinary permanent tables.
     std::vector<IdentityColumn> identity;

@@ -93,6 +93,7 @@ enum class NotCached : std::uint8_t {
     does_not_pay,
     first_use,
     stream_behind,
+    not_told,
     count_
 };
 
@@ -137,6 +138,7 @@ inline constexpr std::array<ReasonInfo, static_cast<std::size_t>(NotCached::coun
         {"does_not_pay", "storing its answers has cost more than hits saved; a sample is tried"},
         {"first_use", "the cache is full: only what is asked for a second time is stored"},
         {"stream_behind", "the change stream is further behind than cache.max_staleness"},
+        {"not_told", "writes are told by NOTIFY, and a table has no trigger for it"},
     }};
 
 inline constexpr std::string_view name(PinReason r) {

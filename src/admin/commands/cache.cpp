@@ -88,11 +88,12 @@ void show_cache_relations(const CommandInput& input, RowWriter& row) {
     }
 }
 
-const std::array<wire::Column, 5> kCacheGuaranteeColumns{{
+const std::array<wire::Column, 6> kCacheGuaranteeColumns{{
     {"database", kTextType},
     {"server", kTextType},
     {"guarantee", kTextType},
     {"promise", kTextType},
+    {"schema_changes", kTextType},
     {"reason", kTextType},
 }};
 
@@ -108,6 +109,15 @@ std::string_view promise(std::string_view guarantee) noexcept {
         return "a hit is what the server would have answered, whoever writes";
     if (guarantee == "ttl") return "as old as its time to live, at most";
     return "nothing is answered from the cache";
+}
+
+/// What counts of schema and privileges changed elsewhere.
+std::string_view schema_changes(const CacheGuaranteeRow& g) noexcept {
+    if (g.guarantee == "off") return "nothing depends on them";
+    if (g.tells_ddl)
+        return "told by event triggers, seen like writes; roles and settings are polled, every "
+               "cache.catalog_poll";
+    return "polled, every cache.catalog_poll";
 }
 
 /// Of 16 digits, as SHOW QUERIES writes it.
@@ -144,6 +154,7 @@ void show_cache_guarantee(const CommandInput& input, RowWriter& row) {
             .text(g.server)
             .text(g.guarantee)
             .text(promise(g.guarantee))
+            .text(schema_changes(g))
             .text_or_null(g.reason)
             .end();
 }

@@ -416,7 +416,9 @@ struct FakeCache final : CacheAdmin {
         return {{"app", "public.t", 4, 1, 7, 1}, {"app", "public.u", 2, 0, 0, 0}};
     }
     std::vector<CacheGuaranteeRow> guarantees() override {
-        return {{"app", "h:5432", "off", "why"}};
+        return {{"app", "h:5432", "off", false, "why"},
+                {"more", "h:5432", "bounded", false, ""},
+                {"told", "h:5432", "bounded", true, ""}};
     }
     std::size_t invalidate_table(std::span<const std::string> name) override {
         done.emplace_back("table");
@@ -451,6 +453,9 @@ TEST_CASE("SHOW CACHE QUERIES, RELATIONS and GUARANTEE tell what the cache says"
     const auto guarantee = run("SHOW CACHE GUARANTEE", false);
     CHECK(guarantee.at(0, "promise") == "nothing is answered from the cache");
     CHECK(guarantee.at(0, "reason") == "why");
+    CHECK(guarantee.at(0, "schema_changes") == "nothing depends on them");
+    CHECK(guarantee.at(1, "schema_changes") == "polled, every cache.catalog_poll");
+    CHECK(guarantee.at(2, "schema_changes").starts_with("told by event triggers"));
 
     CHECK(run("INVALIDATE ALL", false).error['C'] == "42501");
     CHECK(cache.done.empty());

@@ -109,6 +109,28 @@ TEST_CASE("more transactions than are listed have to be over all together") {
     CHECK(w.capture({1})->proven_by(*Stamp::parse("1:1:")));
 }
 
+TEST_CASE("that a definition is visible is told once, when a snapshot sees it") {
+    Streamed w;
+    w.stream.deliver({55, {}, 0, true, true}, w.db.whole());
+    w.deliver(56, 1);
+    CHECK_FALSE(w.stream.proven(*Stamp::parse("55:60:55")));
+    CHECK(w.stream.proven(*Stamp::parse("60:60:")));
+    CHECK_FALSE(w.stream.proven(*Stamp::parse("61:61:")));
+    // Beyond those that are listed, too.
+    for (FullXid x = 100; x < 100 + StreamState::kMaxRecent; ++x) w.deliver(x, 2);
+    w.stream.deliver({5000, {}, 0, true, true}, w.db.whole());
+    CHECK_FALSE(w.stream.proven(*Stamp::parse("4000:9999:4000")));
+    CHECK(w.stream.proven(*Stamp::parse("9999:9999:")));
+}
+
+TEST_CASE("what ran when a stream began that tells of definitions may be one") {
+    World w;
+    w.db.stream().begin(*Stamp::parse("40:50:40"), w.db.whole(), true);
+    w.db.stream().deliver({40, {&w.db.relation(1)}, 0, false, false}, w.db.whole());
+    CHECK_FALSE(w.db.stream().proven(*Stamp::parse("40:50:40")));
+    CHECK(w.db.stream().proven(*Stamp::parse("50:50:")));
+}
+
 TEST_CASE("a gap invalidates everything, and what was captured without a stream stays without") {
     World w;
     const auto before = w.capture({1});

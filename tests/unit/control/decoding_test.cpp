@@ -147,6 +147,43 @@ TEST_CASE("ten thousand relations in one commit are everything, in bounded memor
     CHECK(states.size() <= TransactionGatherer::kMaxStates + 1);
 }
 
+TEST_CASE(
+    "a message of the DDL watch says that the catalog changes, with or without its transaction") {
+    const std::string told = "message: transactional: 1 prefix: pgweir_ddl, sz: 3 content:742";
+    Tables t;
+    CHECK(t.gatherer.take(told) == Result::definition);
+    auto change = t.gatherer.take_change();
+    CHECK(change.xid == 742);
+    CHECK(change.defines);
+    CHECK(change.everything);
+    CHECK(t.gatherer.take("BEGIN 7") == Result::more);
+    CHECK(t.gatherer.take("table s.a: INSERT: id[integer]:1") == Result::more);
+    CHECK(t.gatherer.take(told) == Result::more);
+    CHECK(t.gatherer.take("table s.b: INSERT: id[integer]:1") == Result::more);
+    CHECK(t.gatherer.take("COMMIT 7") == Result::transaction);
+    change = t.gatherer.take_change();
+    CHECK(change.defines);
+    CHECK(change.everything);
+    CHECK(change.states.empty());
+    // The next one is as if it had not been.
+    t.gatherer.take("BEGIN 8");
+    t.gatherer.take("COMMIT 8");
+    CHECK_FALSE(t.gatherer.take_change().defines);
+}
+
+TEST_CASE("only a message of a transaction, of that name, says that the catalog changes") {
+    for (const auto* line : {"message: transactional: 0 prefix: pgweir_ddl, sz: 3 content:742",
+                             "message: transactional: 1 prefix: pgweir, sz: 0 content:",
+                             "message: transactional: 1 prefix: pgweir_ddlx, sz: 3 content:742"})
+        CHECK(parse_line(line).kind == Line::message);
+    for (const std::string content : {"", "x", "7x", "-1", "99999999999999999999"}) {
+        const auto d =
+            parse_line("message: transactional: 1 prefix: pgweir_ddl, sz: 1 content:" + content);
+        CHECK(d.kind == Line::definition);
+        CHECK(d.full_xid == 0);
+    }
+}
+
 TEST_CASE("what is out of order is malformed") {
     Tables t;
     CHECK(t.gatherer.take("COMMIT 7") == Result::malformed);
