@@ -30,7 +30,7 @@ SELECT c.oid, c.relnamespace, c.relname, c.relkind, c.relpersistence,
                          'pgweir.tell_of_write()')::pg_catalog.oid
                    AND t.tgtype OPERATOR(pg_catalog.=) 60
                    AND t.tgenabled OPERATOR(pg_catalog.=) 'A' AND t.tgqual IS NULL
-                   AND pg_catalog.array_length(t.tgattr, 1) IS NULL)
+                   AND COALESCE(pg_catalog.array_length(t.tgattr, 1), 0) OPERATOR(pg_catalog.=) 0)
 FROM pg_catalog.pg_class c
 WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,S}'::pg_catalog."char"[])
   AND c.relpersistence OPERATOR(pg_catalog.<>) 't'

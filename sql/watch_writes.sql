@@ -1,10 +1,10 @@
 -- For servers that refuse logical decoding (wal_level, no REPLICATION): has the tables of this
 -- database tell pgweir of each write by NOTIFY. Where a change stream can be had, do not use it.
 --   psql -d DATABASE -v ON_ERROR_STOP=1 -f watch_writes.sql
--- To be run by the owner of the tables, or a superuser; once more after an update of pgweir. A
--- superuser's tables that are made later are watched by themselves; else call
--- SELECT pgweir.watch_tables() after making some: those not watched are not cached.
--- watch_ddl.sql beside it makes schema changes count at once, too. unwatch_writes.sql takes it away.
+-- To be run by the owner of the tables, or a superuser; once more after an update of pgweir. Run by
+-- a superuser, it also watches tables that are made later; else SELECT pgweir.watch_tables() has to
+-- be called after making some: those not watched are not cached. watch_ddl.sql beside it has schema
+-- changes count at once, too. unwatch_writes.sql takes it away.
 -- The price:
 --   * NOTIFY has commits wait for each other: every transaction that writes a watched table holds a
 --     lock of the whole server while it commits. With many small writes at once that takes most of

@@ -143,9 +143,8 @@ void NoticeLink::written(std::string_view relation) {
     change.everything = true;
     if (catalog && error == std::errc{} && end == relation.data() + relation.size()) {
         const auto found = catalog->relations_by_oid.find(oid);
-        change.everything =
-            found == catalog->relations_by_oid.end() ||
-            !add_with_parents(*catalog, *found->second, database_, change.states);
+        change.everything = found == catalog->relations_by_oid.end() ||
+                            !add_with_parents(*catalog, *found->second, database_, change.states);
         if (change.everything) change.states.clear();
     }
     database_.stream().deliver(std::move(change), database_.whole());

@@ -1,10 +1,10 @@
 // Stands in for a change stream where the server refuses logical decoding: hears what the triggers
 // of sql/watch_writes.sql tell by NOTIFY. It is exact, because of what the server keeps to: a
-// transaction's notices stand in the server's queue before it is visible to anybody, are read in the
-// order of commits, and are handed out only when it is visible. So when a notice of our own comes
-// back, everything that was visible when it was sent has been heard: that is the watermark. And a
-// snapshot taken after something was heard sees it, so fills need no stamps.
-// Invariant: as StreamLink's. Thread: the streams' thread.
+// transaction's notices stand in the server's queue before it is visible to anybody, are read in
+// the order of commits, and are handed out only when it is visible. So when a notice of our own
+// comes back, everything that was visible when it was sent has been heard: that is the watermark.
+// And a snapshot taken after something was heard sees it, so fills need no stamps. Invariant: as
+// StreamLink's. Thread: the streams' thread.
 #pragma once
 
 #include <string>
@@ -60,8 +60,8 @@ class NoticeLink final : public ChangeSource {
     bool begun_ = false;  // StreamState::begin_by_notice() was called
     bool told_live_ = false;
 
-    std::string probe_text_;        // empty: none is on its way
-    bool probe_answered_ = true;    // the statement that sent it is over
+    std::string probe_text_;      // empty: none is on its way
+    bool probe_answered_ = true;  // the statement that sent it is over
     base::Nanos probe_sent_ = 0;
 
     base::Nanos since_ = 0;  // of the present state

@@ -17,10 +17,10 @@ namespace {
 
 enum class Mutant {
     none,
-    lowered_at_once,    // the fence comes down with the answer
-    probe_too_early,    // the watermark moves before the probe's position is reached
-    table_not_told,     // the stream does not show one of the tables
-    gap_not_taken,      // a gap raises no epochs
+    lowered_at_once,  // the fence comes down with the answer
+    probe_too_early,  // the watermark moves before the probe's position is reached
+    table_not_told,   // the stream does not show one of the tables
+    gap_not_taken,    // a gap raises no epochs
 };
 
 constexpr unsigned kRelations = 3;
@@ -113,8 +113,10 @@ class Model {
     void stream(unsigned what) {
         auto& s = world_.db.stream();
         if (what < 9) {
-            if (what == 6 && !probe_) probe_ = {base::monotonic_now(), snapshot(), log_.size()};
-            else if (delivered_ < log_.size()) deliver(log_[delivered_++]);
+            if (what == 6 && !probe_)
+                probe_ = {base::monotonic_now(), snapshot(), log_.size()};
+            else if (delivered_ < log_.size())
+                deliver(log_[delivered_++]);
             if (!probe_) return;
             s.proven(probe_->seen);
             if (delivered_ < probe_->position && mutant_ != Mutant::probe_too_early) return;
