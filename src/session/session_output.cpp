@@ -554,7 +554,8 @@ void Session::ready(wire::TxStatus status) {
     server_->tx = tx_;
     copy_in_ = false;
     const auto now = env_.now();
-    if (identity_->context.database->stream().on()) last_seen_ = base::monotonic_now();
+    const auto& stream = identity_->context.database->stream();
+    if (stream.on() || stream.by_notice()) last_seen_ = base::monotonic_now();
     if (!x.fills.empty()) {
         const char message[] = {be::kReadyForQuery, 0, 0, 0, 5, static_cast<char>(status)};
         for (auto& fill : x.fills) {

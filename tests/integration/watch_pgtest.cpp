@@ -311,6 +311,19 @@ TEST_CASE("a table that does not tell of its writes is not cached where triggers
     CHECK(becomes_cached(by_notices(), c, "SELECT n FROM silent"));
 }
 
+TEST_CASE("a session that hears notices never goes back behind what it has seen") {
+    Proxy p(plain(), {{{"cache", "{max_staleness: 1s}"}}, {}, {}, 0});
+    auto c = RawClient::login(p.port());
+    auto direct = plain().connect("app", "app");
+    REQUIRE(becomes_cached(p, c, "SELECT max(n) FROM before"));
+    for (int i = 1; i <= 50; ++i) {
+        direct.run("UPDATE before SET n = " + std::to_string(1000 + i));
+        // Never cached, so this shows what is there.
+        REQUIRE(ask(c, "SELECT max(n) + 0 * random() FROM before") == std::to_string(1000 + i));
+        REQUIRE(ask(c, "SELECT max(n) FROM before") == std::to_string(1000 + i));
+    }
+}
+
 TEST_CASE("while notices are cut hits stop, what was missed is seen, and hits return") {
     auto direct = plain().connect("postgres", "app");
     auto c = RawClient::login(by_notices().port());
