@@ -59,8 +59,10 @@ void append_listen(std::string& sql, const std::vector<std::string>& channels) {
     }
 }
 
-ChannelHub::ChannelHub(pool::Leaser& leaser, std::string encoding)
-    : leaser_(leaser), encoding_(std::move(encoding)) {
+ChannelHub::ChannelHub(pool::Leaser& leaser, std::shared_ptr<pool::SharedPool> pool,
+                       std::string encoding)
+    : leaser_(leaser), pool_(std::move(pool)), encoding_(std::move(encoding)) {
+    if (pool_ != nullptr) ++pool_->senders.listeners;
     // Nobody else can know it, so nobody else can mark a place.
     mark_ = "pgweir_";
     for (const char c : base::random_string(16)) {
@@ -71,6 +73,7 @@ ChannelHub::ChannelHub(pool::Leaser& leaser, std::string encoding)
 }
 
 ChannelHub::~ChannelHub() {
+    if (pool_ != nullptr) --pool_->senders.listeners;
     if (server_ == nullptr) return;
     using How = pool::Release::How;
     leaser_.release(*server_, {.how = asked_.empty() && in_.empty() ? How::reset : How::close});
@@ -192,8 +195,11 @@ void ChannelHub::take_notification(std::string_view whole) {
     const auto it = routes_.find(n.channel);
     if (it == routes_.end()) return;
     const auto sender = senders_.find(n.sender);
-    const std::string message =
-        sender == senders_.end() ? std::string(whole) : with_sender(whole, sender->second.number);
+    const bool certain = sender != senders_.end();
+    std::uint32_t number = certain ? sender->second.number : 0;
+    if (!certain && pool_ != nullptr) number = pool_->senders.find(n.sender, base::monotonic_now());
+    const std::string unnamed(whole);
+    const std::string named = number == 0 ? unnamed : with_sender(whole, number);
     const std::string channel(n.channel);
     const auto served = it->second;  // it may change in a call
     for (const auto& r : served) {
@@ -202,7 +208,10 @@ void ChannelHub::take_notification(std::string_view whole) {
         if (now == routes_.end()) return;
         const bool there = std::any_of(now->second.begin(), now->second.end(),
                                        [&](const Route& o) { return o.user == r.user; });
-        if (there) r.user->on_notification(message);
+        if (!there) continue;
+        // A client that takes another's notification for its own may ignore it.
+        const bool tell = certain || r.user->number() != number;
+        r.user->on_notification(tell ? named : unnamed);
     }
 }
 
@@ -247,9 +256,11 @@ std::shared_ptr<ChannelHub> ChannelHubs::find(pool::Leaser& leaser, std::string_
     return hub && hub->open() ? hub : nullptr;
 }
 
-std::shared_ptr<ChannelHub> ChannelHubs::make(pool::Leaser& leaser, std::string_view encoding) {
+std::shared_ptr<ChannelHub> ChannelHubs::make(pool::Leaser& leaser,
+                                              std::shared_ptr<pool::SharedPool> pool,
+                                              std::string_view encoding) {
     std::erase_if(hubs_, [](const auto& h) { return h.second.expired(); });
-    auto hub = std::make_shared<ChannelHub>(leaser, std::string(encoding));
+    auto hub = std::make_shared<ChannelHub>(leaser, std::move(pool), std::string(encoding));
     const Key key{&leaser, std::string(encoding)};
     expected_.erase(key);
     hubs_[key] = hub;

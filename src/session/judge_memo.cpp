@@ -1,6 +1,8 @@
 // See judge_memo.hpp.
 #include "pgweir/session/judge_memo.hpp"
 
+#include <algorithm>
+
 namespace pgweir::session {
 
 namespace {
@@ -16,6 +18,13 @@ base::Hash128 in_context(base::Hash128 h, std::uint64_t context) noexcept {
 bool may_name_statement(query::Kind kind) noexcept {
     return kind == query::Kind::deallocate || kind == query::Kind::utility ||
            kind == query::Kind::several || kind == query::Kind::unknown;
+}
+
+bool says_notify(std::string_view text) noexcept {
+    constexpr std::string_view kWord = "notify";
+    return std::search(text.begin(), text.end(), kWord.begin(), kWord.end(), [](char a, char b) {
+               return (a >= 'A' && a <= 'Z' ? static_cast<char>(a | 0x20) : a) == b;
+           }) != text.end();
 }
 
 }  // namespace
@@ -55,6 +64,7 @@ MemoPtr JudgeMemo::judge(const JudgeContext& context, std::string_view text,
     entry->verdict = query::judge(text, resolve);
     entry->catalog_version = catalog ? version : 0;
     entry->fingerprint = query::fingerprint(text);
+    entry->may_notify = says_notify(text);
     entry->may_name_statement = may_name_statement(entry->verdict->kind);
     ++parses_;
     for (const auto oid : entry->verdict->reads)

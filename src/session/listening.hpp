@@ -35,6 +35,8 @@ struct Session::Listening final : ChannelUser {
     void on_caught_up() noexcept override { session.on_caught_up(); }
     void on_channels_lost(std::string_view why) noexcept override { session.on_channels_lost(why); }
 
+    std::uint32_t number() const noexcept override { return session.own_pid; }
+
     static bool has(const std::vector<std::string>& names, std::string_view name) {
         return std::find(names.begin(), names.end(), name) != names.end();
     }

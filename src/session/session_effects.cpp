@@ -64,6 +64,7 @@ void Session::apply_effects(const MemoEntry& memo, const query::KeyValues* value
     } else if (v.may_end_state && (pin_ != PinReason::none || x.suspicion != PinReason::none)) {
         x.suspect = true;
     }
+    if (memo.may_notify) name_sender();
     if (v.moves_sequence || v.pin == PinReason::sequence) use_sequences(v);
     if (v.kind == Kind::discard_all) {
         x.unpin_at_ready = x.reset_settings = true;

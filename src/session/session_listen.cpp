@@ -92,7 +92,7 @@ bool Session::hand_over_channels(std::vector<std::string>& found) {
 /// The first that listens leaves its server connection to those that follow.
 void Session::give_to_hub() {
     auto& l = *listening_;
-    l.hub = env_.hubs.make(leaser_, encoding());
+    l.hub = env_.hubs.make(leaser_, identity_->shared_pool, encoding());
     l.channels = std::move(l.joining);
     l.joining.clear();
     auto permit = std::move(exchange_->pin_permit);
@@ -257,10 +257,23 @@ Session::Reply Session::on_own_notification(Run& run, std::string_view whole) {
             (behind && Listening::has(l.joining, n.channel)))
             return Reply::swallow;
     }
-    if (own_pid == 0 || n.sender != server_->process_id()) return Reply::forward;
+    auto number = n.sender == server_->process_id() ? own_pid : 0;
+    if (number == 0 && identity_->shared_pool != nullptr) {
+        number = identity_->shared_pool->senders.find(n.sender, base::monotonic_now());
+        if (number == own_pid) return Reply::forward;
+    }
+    if (number == 0) return Reply::forward;
     emit(run);
-    turn_->client.copy(with_sender(whole, own_pid));
+    turn_->client.copy(with_sender(whole, number));
     return Reply::swallow;
+}
+
+/// Before a text that says NOTIFY is sent.
+void Session::name_sender() {
+    const auto& pool = identity_->shared_pool;
+    if (pool == nullptr || pool->senders.listeners == 0 || own_pid == 0) return;
+    pool->senders.name(server_->process_id(), own_pid);
+    server_->notified = true;
 }
 
 /// UNLISTEN counts when its transaction has committed.

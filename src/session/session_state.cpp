@@ -145,6 +145,8 @@ void Session::settle_suspicion(wire::TxStatus before) {
 void Session::meet_server() {
     const bool used = server_->last_session != 0;
     server_->last_session = session_id;
+    if (std::exchange(server_->notified, false))
+        identity_->shared_pool->senders.leave(server_->process_id(), base::monotonic_now());
     server_->foreign_sequences = used;
     if (used && env_.sequences_read) {
         inject("DISCARD SEQUENCES");

@@ -147,9 +147,36 @@ TEST_CASE("a session's own notification comes before ReadyForQuery, from its own
     }
     auto third = login();
     ask(third, "NOTIFY bell, 'third'");
-    const auto h = heard(a.read());
-    CHECK(h.sender != a.backend_pid());
-    CHECK(h.sender != b.backend_pid());
+    CHECK(heard(a.read()).sender == third.backend_pid());
+}
+
+TEST_CASE("who listens is told the sender's number as its client knows it, across workers") {
+    Proxy p(Cluster::shared(),
+            {{{"workers", "2"}, {"pool", "{min_size: 0, max_size: 12}"}}, {}, {}, 0});
+    std::vector<RawClient> clients;
+    for (std::size_t i = 0; i < 6; ++i) {
+        auto& c = clients.emplace_back(RawClient::login(p.port()));
+        if (i >= 4) continue;
+        REQUIRE(ask(c, "LISTEN bell").empty());
+        CHECK(silent(c));
+    }
+    const auto each_hears = [&](std::size_t sender, const std::string& sql, auto&& check) {
+        for (const auto& m : clients[sender].ask(msg::query(sql)))
+            if (m.type == 'A') check(heard(m).sender, sender);
+        for (std::size_t i = 0; i < 4; ++i)
+            if (i != sender) check(heard(clients[i].read()).sender, i);
+    };
+    for (std::size_t s = 0; s < clients.size(); ++s)
+        each_hears(s, "SELECT pg_notify('bell', '')", [&](std::uint32_t told, std::size_t) {
+            CHECK(told == clients[s].backend_pid());
+        });
+    // Unseen in the text: the own number is still nobody else's.
+    Cluster::shared().connect().run(
+        "CREATE FUNCTION rings() RETURNS void LANGUAGE sql AS $$SELECT pg_notify('bell', '')$$");
+    for (std::size_t s = 0; s < clients.size(); ++s)
+        each_hears(s, "SELECT rings()", [&](std::uint32_t told, std::size_t hearer) {
+            CHECK((told == clients[hearer].backend_pid()) == (hearer == s));
+        });
 }
 
 TEST_CASE("what other sessions have committed comes before the answer is complete") {
@@ -303,6 +330,8 @@ TEST_CASE("when the connection that listens is lost, each client that listened i
     auto bystander = login();
     ask(a, "LISTEN bell");
     ask(b, "LISTEN gong");
+    CHECK(silent(a));
+    CHECK(silent(b));  // handed over by now
     CHECK(ask(bystander, "SELECT 1") == "1");
     Cluster::shared().value(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "

@@ -80,6 +80,7 @@ class ServerLink {
     std::string application_name;              // in force on the server
     base::Nanos opened = 0;                    // before its login
     std::uint64_t last_session = 0;            // that held it since it was opened or reset; 0: none
+    bool notified = false;                     // its session's number is in SenderNames
     bool foreign_sequences = false;            // currval may be of a session before that one
     wire::TxStatus tx = wire::TxStatus::idle;  // of the last ReadyForQuery
     std::unique_ptr<Held> held;                // of a session that left before its answer came

@@ -18,6 +18,7 @@
 #include "pgweir/base/clock.hpp"
 #include "pgweir/config/config.hpp"
 #include "pgweir/pool/profile.hpp"
+#include "pgweir/pool/sender_names.hpp"
 
 namespace pgweir::io {
 class TlsContext;
@@ -111,6 +112,7 @@ class SharedPool {
     /// Workers with waiting sessions; read at each release, written only when one starts or ends.
     std::atomic<std::uint32_t> waiting_workers{0};
     std::atomic<std::uint32_t> clients{0};
+    SenderNames senders;
     /// The last try to connect failed.
     std::atomic<bool> failing{false};
 

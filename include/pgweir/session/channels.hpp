@@ -33,6 +33,8 @@ class ChannelUser {
     /// What was committed before catch_up() has been delivered.
     virtual void on_caught_up() noexcept = 0;
     virtual void on_channels_lost(std::string_view why) noexcept = 0;
+    /// The process number its client knows itself by.
+    virtual std::uint32_t number() const noexcept = 0;
 
   protected:
     ~ChannelUser() = default;
@@ -52,7 +54,7 @@ void append_listen(std::string& sql, const std::vector<std::string>& channels);
 
 class ChannelHub final : public pool::ServerUser, public std::enable_shared_from_this<ChannelHub> {
   public:
-    ChannelHub(pool::Leaser& leaser, std::string encoding);
+    ChannelHub(pool::Leaser& leaser, std::shared_ptr<pool::SharedPool> pool, std::string encoding);
     ~ChannelHub();
     ChannelHub(const ChannelHub&) = delete;
     ChannelHub& operator=(const ChannelHub&) = delete;
@@ -73,7 +75,8 @@ class ChannelHub final : public pool::ServerUser, public std::enable_shared_from
     void leave(ChannelUser& user);
     /// on_caught_up() comes.
     void catch_up(ChannelUser& user);
-    /// What process `pid` sends is told to come from `number`, until the user says otherwise.
+    /// What process `pid` sends is the user's for certain, until he says otherwise, and is told to
+    /// come from `number`. Of others it is told what SenderNames say.
     void set_sender(ChannelUser& user, std::uint32_t pid, std::uint32_t number);
     void forget_sender(std::uint32_t pid) { senders_.erase(pid); }
 
@@ -108,6 +111,7 @@ class ChannelHub final : public pool::ServerUser, public std::enable_shared_from
     void lose(std::string_view why);
 
     pool::Leaser& leaser_;
+    std::shared_ptr<pool::SharedPool> pool_;  // null in tests
     std::string encoding_;
     std::string mark_;
     pool::ServerLink* server_ = nullptr;
@@ -124,7 +128,8 @@ class ChannelHubs {
   public:
     /// Null where there is none that is open.
     std::shared_ptr<ChannelHub> find(pool::Leaser& leaser, std::string_view encoding);
-    std::shared_ptr<ChannelHub> make(pool::Leaser& leaser, std::string_view encoding);
+    std::shared_ptr<ChannelHub> make(pool::Leaser& leaser, std::shared_ptr<pool::SharedPool> pool,
+                                     std::string_view encoding);
     /// A session is about to listen, and may need a hub. True where another one is before it, so
     /// that it will find one and need no place for a pinned connection.
     bool expect(pool::Leaser& leaser, std::string_view encoding);

@@ -33,6 +33,7 @@ struct MemoEntry {
     std::vector<cache::State*> depends;         // of all that is read: those, and any row of them
     std::vector<cache::RelationState*> writes;  // Writes::relations
     bool may_name_statement = true;             // it may be EXECUTE or DEALLOCATE
+    bool may_notify = false;                    // it says NOTIFY or pg_notify
     std::uint64_t fingerprint = 0;
     /// The statistics' generation that was told the text; the worker's own, like the memo.
     mutable std::uint32_t introduced = 0;

@@ -260,6 +260,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void heed_channels(const query::Verdict& verdict, std::string_view text);
     void settle_channels(wire::TxStatus before);
     void show_channels(const wire::Frame& frame);
+    void name_sender();
     void on_notification(std::string_view message);
     void on_joined(bool ok);
     void on_caught_up();
