@@ -159,14 +159,12 @@ bool DatabaseState::set_catalog(query::CatalogPtr catalog) {
 
 /// Under the mutex, and before the version: whoever finds that one has the time, too.
 void DatabaseState::note_login_settings(const query::Catalog& catalog) {
-    // What was set before a first look shows in it, but for what was set while servers logged in.
-    constexpr base::Nanos kBeforeTheFirst = 5 * base::kSecond;
     read_committed_.store(catalog.read_committed, std::memory_order_relaxed);
-    const auto now = base::monotonic_now();
-    if (catalog_ == nullptr)
-        logins_changed_.store(std::max<base::Nanos>(1, now - kBeforeTheFirst));
-    else if (catalog_->login_settings != catalog.login_settings)
-        logins_changed_.store(now);
+    // Before the first look nothing was known: only statements that passed here tell of a change.
+    if (catalog_ == nullptr && everything_.epoch() == 0)
+        logins_changed_.store(1);
+    else if (catalog_ == nullptr || catalog_->login_settings != catalog.login_settings)
+        logins_changed_.store(base::monotonic_now());
 }
 
 query::CatalogPtr DatabaseState::last_catalog() const {

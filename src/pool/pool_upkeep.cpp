@@ -77,7 +77,7 @@ void Pool::on_server_ready(ServerConnection& server) {
     const auto now = this->now();
     const auto lifetime = config_->database.pool.lifetime;
     server.retire_at = lifetime == 0 ? 0 : now + jittered(lifetime);
-    if (!shared_->parameters(0)) shared_->set_parameters(0, server.login().parameters());
+    shared_->note_login(server.opened, server.login().parameters());
     cleaning_.push_back(server);
     give_or_idle(server);
     open_if_needed();

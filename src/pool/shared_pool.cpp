@@ -1,6 +1,8 @@
 // See shared_pool.hpp.
 #include "pgweir/pool/shared_pool.hpp"
 
+#include <algorithm>
+
 #include "pgweir/base/plants.hpp"
 
 namespace pgweir::pool {
@@ -78,7 +80,6 @@ void SharedPool::set_credentials(Credentials credentials) {
 
 std::optional<Parameters> SharedPool::parameters(std::uint64_t profile_id) const {
     const std::scoped_lock lock(mutex_);
-    if (parameters_since_ != logins_changed()) return std::nullopt;
     for (const auto& [id, p] : parameters_)
         if (id == profile_id) return p;
     return std::nullopt;
@@ -86,10 +87,6 @@ std::optional<Parameters> SharedPool::parameters(std::uint64_t profile_id) const
 
 void SharedPool::set_parameters(std::uint64_t profile_id, Parameters parameters) {
     const std::scoped_lock lock(mutex_);
-    if (const auto since = logins_changed(); since != parameters_since_) {
-        parameters_.clear();
-        parameters_since_ = since;
-    }
     for (auto& [id, p] : parameters_)
         if (id == profile_id) {
             p = std::move(parameters);
@@ -97,6 +94,16 @@ void SharedPool::set_parameters(std::uint64_t profile_id, Parameters parameters)
         }
     if (parameters_.size() >= kMaxKnownProfiles) parameters_.erase(parameters_.begin());
     parameters_.emplace_back(profile_id, std::move(parameters));
+}
+
+void SharedPool::note_login(base::Nanos opened, const Parameters& parameters) {
+    const std::scoped_lock lock(mutex_);
+    if (opened < parameters_of_) return;
+    parameters_of_ = opened;
+    for (const auto& [id, known] : parameters_)
+        if (id == 0 && known == parameters) return;
+    parameters_.clear();
+    parameters_.emplace_back(0, parameters);
 }
 
 void SharedPool::note_parameter(std::string_view parameter, std::string_view value) {

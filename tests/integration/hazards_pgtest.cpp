@@ -305,8 +305,9 @@ TEST_CASE("D6: what logins are given changes, and server connections from before
     REQUIRE(eventually(
         [&] {
             auto c = login_given();
-            return parameter_status(c.greeting(), "DateStyle") == "German, DMY" &&
-                   ask(c, "SHOW DateStyle") == "German, DMY";
+            // The first to be given a new server connection was told what the others had.
+            return ask(c, "SHOW DateStyle") == "German, DMY" &&
+                   parameter_status(c.greeting(), "DateStyle") == "German, DMY";
         },
         Seconds(10)));
     auto german = login_given();

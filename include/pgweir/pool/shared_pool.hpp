@@ -93,6 +93,9 @@ class SharedPool {
     /// ParameterStatus values a client with this profile is told; nullopt: not known yet.
     std::optional<Parameters> parameters(std::uint64_t profile_id) const;
     void set_parameters(std::uint64_t profile_id, Parameters parameters);
+    /// What a server connection opened then was given at its login: the latest is told to clients
+    /// without settings, and where it is other than before, all else is unknown again.
+    void note_login(base::Nanos opened, const Parameters& parameters);
     /// The server was reconfigured: what clients without settings are told changes, the rest is
     /// unknown.
     void note_parameter(std::string_view parameter, std::string_view value);
@@ -134,7 +137,7 @@ class SharedPool {
     std::shared_ptr<HostBudget> host_;
     Credentials credentials_;
     std::vector<std::pair<std::uint64_t, Parameters>> parameters_;
-    base::Nanos parameters_since_ = 0;  // the change of logins they come after
+    base::Nanos parameters_of_ = 0;  // when the connection was opened that was given them
     std::atomic<const std::atomic<base::Nanos>*> changed_{nullptr};
 };
 
