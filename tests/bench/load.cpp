@@ -8,6 +8,7 @@
 #include <chrono>
 #include <ctime>
 #include <memory>
+#include <random>
 #include <vector>
 
 #include "histogram.hpp"
@@ -25,6 +26,7 @@ constexpr const char* kUsage =
     "  -q SQL     each {} becomes a number: in the text (simple), else the parameter $1\n"
     "  -l         extended: the number stands in the text too, so each Parse is a new text\n"
     "  -r LO:HI   range of the number (1:1000000)   -s  running numbers, not random ones\n"
+    "  -x         other random numbers in each run\n"
     "  -P N       queries per batch: N Query messages, or N before one Sync (1)\n"
     "  -t SECS    measured time (2)     -w SECS  before that, not counted (0.2)\n"
     "  -n N       stop after N queries instead\n"
@@ -46,6 +48,7 @@ struct Options {
     bool literals = false, running = false, churn = false, gated = false;
     long low = 1, high = 1'000'000, stop_after = 0;
     double seconds = 2, warm_up = 0.2, read_mb_per_s = 0;
+    std::uint64_t seed = 0x9e3779b97f4a7c15u;
 };
 
 struct Connection {
@@ -411,7 +414,7 @@ class Load {
     bool measuring_ = false;
     std::size_t live_ = 0, in_startup_ = 0, idle_ = 0;
     std::uint64_t queries_ = 0, errors_ = 0, rows_ = 0, bytes_ = 0;
-    std::uint64_t random_ = 0x9e3779b97f4a7c15u;
+    std::uint64_t random_ = o_.seed;
     long next_ = 0;
 };
 
@@ -425,7 +428,7 @@ Mode mode_named(std::string_view name) {
 Options parse(int argc, char** argv) {
     Options o;
     int option;
-    while ((option = getopt(argc, argv, "h:p:U:d:W:c:m:q:lr:sP:t:w:n:CIiR:g")) != -1) {
+    while ((option = getopt(argc, argv, "h:p:U:d:W:c:m:q:lr:sxP:t:w:n:CIiR:g")) != -1) {
         switch (option) {
             case 'h': o.host = optarg; break;
             case 'p': o.port = static_cast<int>(bench::number(optarg, 1, 65535)); break;
@@ -441,6 +444,7 @@ Options parse(int argc, char** argv) {
                     bench::usage(kUsage);
                 break;
             case 's': o.running = true; break;
+            case 'x': o.seed = std::random_device()() | 1u; break;
             case 'P': o.per_batch = static_cast<int>(bench::number(optarg, 1, 1000)); break;
             case 't': o.seconds = std::atof(optarg); break;
             case 'w': o.warm_up = std::atof(optarg); break;

@@ -7,7 +7,8 @@ import dataclasses
 
 POINT = "SELECT abalance FROM pgbench_accounts WHERE aid = {}"
 FIXED = "SELECT abalance FROM pgbench_accounts WHERE aid = 42"
-UNLIKE = "SELECT abalance + {} FROM pgbench_accounts WHERE aid = 42"  # a million of them
+UNLIKE = "SELECT abalance + {} FROM pgbench_accounts WHERE aid = 42"
+NEVER_AGAIN = ("-x", "-r", "1:1000000000")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,10 +132,11 @@ SCENARIOS = (
     # not pay, and they go past.
     Scenario("never-hit", "no query comes twice, against the same with the cache off",
              (Mark("T21", "cpu", 1.03, "candidate@uncached"),), sql=UNLIKE, upstream="direct",
-             others=("candidate@uncached",), instructions=True),
+             arguments=NEVER_AGAIN, others=("candidate@uncached",), instructions=True),
     Scenario("never-hit-prepared", "the same with named prepared statements",
              (Mark("T21", "cpu", 1.03, "candidate@uncached"),), mode="prepared",
-             sql=UNLIKE, upstream="direct", others=("candidate@uncached",), instructions=True),
+             sql=UNLIKE, upstream="direct", arguments=NEVER_AGAIN,
+             others=("candidate@uncached",), instructions=True),
     Scenario("dba-simple", "statistics, advice, plans and one in a hundred logged, against none",
              (Mark("T23", "cpu", 1.05, "candidate@off"),), subject="candidate@dba",
              others=("candidate@off",), instructions=True),
