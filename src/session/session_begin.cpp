@@ -157,6 +157,12 @@ bool Session::answer_step_batch(const BatchPlan& plan, std::string_view batch) {
             statements_.set(new_name, statement);
     }
     counters_.bind_count.add(1);
+    answer_each(batch, tag);
+    return true;
+}
+
+/// The answers to a batch of one statement without rows that ends with this tag.
+void Session::answer_each(std::string_view batch, std::string_view tag) {
     std::string out;
     while (!batch.empty()) {
         const auto frame = wire::scan_frame(batch);
@@ -171,7 +177,6 @@ bool Session::answer_step_batch(const BatchPlan& plan, std::string_view batch) {
         }
     }
     turn_->client.copy(out);
-    return true;
 }
 
 /// Goes ahead of the first statement, in messages of the extended protocol without a Sync: should

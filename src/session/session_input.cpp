@@ -80,10 +80,14 @@ std::size_t Session::take_query(std::string_view view, const Frame& frame) {
         protocol_error("invalid string in message");
         return 0;
     }
-    const auto text = frame.body.substr(0, frame.body.size() - 1);
+    auto text = frame.body.substr(0, frame.body.size() - 1);
     if (const auto query = explains_cache(text)) {
         explain_cache(*query);
         return frame.size;
+    }
+    if (may_name_position(text)) {
+        if (takes_position(text)) return frame.size;
+        text = meant(text);
     }
     const auto scan = query::scan_text(text);
     judged_ = judge(text, scan);
@@ -126,7 +130,9 @@ std::size_t Session::take_batch(std::string_view view) {
     pending_fills_.reset();
     if (plan.whole()) {
         const auto batch = view.substr(0, size);
-        if (answer_batch_here(plan, batch) || answer_step_batch(plan, batch)) return size;
+        if (answer_batch_here(plan, batch) || answer_step_batch(plan, batch) ||
+            takes_position_batch(plan, batch))
+            return size;
         const bool answered =
             identity_->mode != config::PoolMode::session && answer_batch_from_cache(plan, batch);
         if (in_flight() || awaiting_) return 0;
@@ -343,11 +349,16 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
         protocol_error("invalid string in message");
         return 0;
     }
-    const auto text = frame.body.substr(0, frame.body.size() - 1);
+    const auto sent = frame.body.substr(0, frame.body.size() - 1);
+    auto text = sent;
     const bool alone = x.expects.empty();
     if (const auto query = explains_cache(text); query && alone) {
         explain_cache(*query);
         return frame.size;
+    }
+    if (may_name_position(text)) {
+        if (alone && takes_position(text)) return frame.size;
+        text = meant(text);
     }
     if (listening_ != nullptr) [[unlikely]]
         show_channels(frame);
@@ -379,7 +390,10 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     expect({.kind = Expect::Kind::query,
             .fill = fill,
             .work = x.works.push({std::move(memo), nullptr, {}})});
-    turn_->server.view(view.substr(0, frame.size));
+    if (text.data() == sent.data())
+        turn_->server.view(view.substr(0, frame.size));
+    else
+        send_text(text);
     return frame.size;
 }
 

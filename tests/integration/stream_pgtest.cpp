@@ -188,6 +188,35 @@ TEST_CASE("two proxies agree within max_staleness") {
     }
 }
 
+TEST_CASE("a session reads at another proxy what it has written here, by pgweir.lsn") {
+    setup("CREATE TABLE carried(n int); INSERT INTO carried VALUES (0)");
+    const auto late = options("{max_staleness: 10s}");
+    Proxy one(cluster(), late), other(cluster(), late);
+    auto here = RawClient::login(one.port());
+    auto there = RawClient::login(other.port());
+    REQUIRE(becomes_cached(other, there, "SELECT n FROM carried"));
+    const auto before = other.cache_counter("hits");
+    for (int i = 1; i <= 50; ++i) {
+        ask(here, "UPDATE carried SET n = " + std::to_string(i));
+        const auto position = ask(here, i % 2 != 0 ? "SHOW pgweir.lsn" : "show PGWEIR.lsn ;");
+        REQUIRE(position.find('/') != std::string::npos);
+        const auto set =
+            (i % 2 != 0 ? "SET pgweir.lsn = '" : "set session pgweir.lsn TO '") + position + "'";
+        const auto done = there.ask(i % 3 != 0 ? msg::query(set) : msg::unnamed(set) + msg::sync());
+        REQUIRE(types(done) == (i % 3 != 0 ? "CZ" : "12nCZ"));
+        for (int k = 0; k < 3; ++k)
+            REQUIRE(ask(there, "SELECT n FROM carried") == std::to_string(i));
+    }
+    CHECK(other.cache_counter("hits") - before >= 50);
+    // In a transaction, too, and what is no position is a setting of the server's.
+    there.ask(msg::query("BEGIN"));
+    ask(there, "SET LOCAL pgweir.lsn = '0/1'");
+    CHECK(ask(there, "SHOW pgweir.lsn").find('/') != std::string::npos);
+    there.ask(msg::query("ROLLBACK"));
+    CHECK(ask(there, "SET pgweir.lsn = 'x/1'").empty());
+    CHECK(ask(there, "SET pgweir.lsn = 1 2").starts_with("42601"));
+}
+
 TEST_CASE("where no stream can be had the log says what to do") {
     auto o = options();
     o.sections["control"] = "{user: app}";

@@ -177,6 +177,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::size_t refuse_call(const wire::Frame& frame);
     StatementPtr step_statement(std::string_view batch, std::string_view& new_name);
     bool answer_step_batch(const BatchPlan& plan, std::string_view batch);
+    void answer_each(std::string_view batch, std::string_view tag);
     void send_begin();
     void begin_failed();
     /// What comes behind the first statement waits until its BEGIN has succeeded.
@@ -322,6 +323,21 @@ class Session final : public pool::ServerUser, public pool::Waiter {
         return c <= ' ' || (c | 0x20) == 'e' ? explained(text) : std::nullopt;
     }
     void explain_cache(std::string_view query);
+
+    // session_position.cpp: pgweir.lsn
+    /// Almost no other statement begins so.
+    static bool may_name_position(std::string_view text) noexcept {
+        return text.size() >= 15 && (text[0] | 0x20) == 's' &&
+               ((text[1] | 0x20) == 'h' || (text[2] | 0x20) == 't');
+    }
+    /// What the server is asked in place of SHOW pgweir.lsn, or `text` itself.
+    static std::string_view meant(std::string_view text) noexcept;
+    /// True: this was SET pgweir.lsn, and hits wait for it from here on.
+    bool heeds_position(std::string_view text);
+    /// The same, and it is answered.
+    bool takes_position(std::string_view text);
+    bool takes_position_batch(const BatchPlan& plan, std::string_view batch);
+    void send_text(std::string_view text);
 
     // session_output.cpp: frames from the server
     struct Run;
