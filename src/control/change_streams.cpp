@@ -64,15 +64,12 @@ class ChangeStreams::Impl {
   private:
     std::unique_ptr<ChangeSource> make(StreamId id, ChangesBy by, const Target& target,
                                        cache::DatabaseState& database) {
+        const ChangeSource::Context context{&options_, &on_event_, thread_.stop_fd()};
         if (by == ChangesBy::notices)
-            return std::make_unique<NoticeLink>(
-                id, target, database,
-                NoticeLink::Context{&options_, &on_event_, thread_.stop_fd()});
+            return std::make_unique<NoticeLink>(id, target, database, context);
         return std::make_unique<StreamLink>(
-            id, target, database,
-            StreamLink::Context{&options_, &on_event_,
-                                [this](const StreamLink& link) { return slots_at_server_of(link); },
-                                thread_.stop_fd()});
+            id, target, database, context,
+            [this](const StreamLink& link) { return slots_at_server_of(link); });
     }
 
     unsigned slots_at_server_of(const StreamLink& link) const {

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <limits>
 
 #include "pgweir/base/log.hpp"
 #include "pgweir/base/random.hpp"
@@ -13,10 +12,6 @@ namespace pgweir::control {
 
 namespace {
 
-/// A connection that has not answered for this long is given up.
-constexpr base::Nanos kAnswerLimit = 12 * base::kSecond;
-constexpr base::Nanos kNoTime = std::numeric_limits<base::Nanos>::max();
-
 std::int64_t signed_number(std::string_view text) noexcept {
     std::int64_t value = 0;
     std::from_chars(text.data(), text.data() + text.size(), value);
@@ -25,31 +20,16 @@ std::int64_t signed_number(std::string_view text) noexcept {
 
 }  // namespace
 
-StreamLink::StreamLink(StreamId id, Target target, cache::DatabaseState& database, Context context)
-    : id_(id),
-      target_(std::move(target)),
-      database_(database),
-      context_(std::move(context)),
+StreamLink::StreamLink(StreamId id, Target target, cache::DatabaseState& database, Context context,
+                       SlotsAtServer slots_at_server)
+    : ChangeSource(id, std::move(target), database, context),
+      slots_at_server_(std::move(slots_at_server)),
       gatherer_([this](const TransactionGatherer::Table& table,
                        std::vector<cache::State*>& states) { return resolve(table, states); }) {}
 
-StreamLink::~StreamLink() { close(); }
-
-void StreamLink::step(base::Nanos now) {
-    const auto& o = *context_.options;
-    const bool wanted =
-        database_.stream().wanted() != 0 && now - database_.stream().wanted() < o.idle_release;
-    if (!wanted && state_ != State::dormant) {
-        close();
-        return publish(false, "the change stream was released, as nothing was cached for a while");
-    }
+void StreamLink::work(base::Nanos now) {
     switch (state_) {
-        case State::dormant:
-            if (wanted) begin_connect(now);
-            return;
-        case State::waiting:
-            if (now >= retry_at_) begin_connect(now);
-            return;
+        case State::none: return;
         case State::connecting:
         case State::joining: return connect_further();
         case State::asking: return hear_facts();
@@ -60,21 +40,18 @@ void StreamLink::step(base::Nanos now) {
     }
 }
 
-base::Nanos StreamLink::due() const noexcept {
+base::Nanos StreamLink::work_due() const noexcept {
     switch (state_) {
-        case State::dormant: return kNoTime;
-        case State::waiting: return retry_at_;
         case State::connecting: return asker_->connect_deadline();
         case State::joining: return stream_->connect_deadline();
+        case State::none:
         case State::asking:
         case State::identifying:
         case State::starting: return since_ + kAnswerLimit;
         case State::making_slot: return since_ + base::kSecond;
         case State::live: break;
     }
-    base::Nanos at = reported_at_ + base::kSecond;
-    if (const auto fence = database_.stream().oldest_fence(); fence != 0)
-        at = std::min(at, fence + context_.options->max_staleness + 1);
+    const auto at = std::min(reported_at_ + base::kSecond, fence_due());
     switch (probe_) {
         case Probe::none: return std::min(at, next_probe());
         case Probe::asked:
@@ -92,12 +69,9 @@ void StreamLink::add_polls(std::vector<pollfd>& to) const {
         if (c != nullptr && c->fd() >= 0) to.push_back({c->fd(), c->wanted(), 0});
 }
 
-void StreamLink::begin_connect(base::Nanos now) {
-    asker_ = std::make_unique<Connection>(
-        target_,
-        Connection::Limits{context_.options->connect_timeout, kAnswerLimit, context_.stop_fd});
+void StreamLink::begin_connect(base::Nanos) {
+    asker_ = connection_to(target_);
     state_ = State::connecting;
-    since_ = now;
 }
 
 void StreamLink::connect_further() {
@@ -132,16 +106,11 @@ void StreamLink::hear_facts() {
         return true;
     });
     if (step == Connection::Step::failed) return lose(asker_->error());
-    if (step == Connection::Step::busy) {
-        if (base::monotonic_now() - since_ > kAnswerLimit) lose("no answer within the time limit");
-        return;
-    }
+    if (step == Connection::Step::busy) return look_at_limit(base::monotonic_now(), since_);
     if (auto why = obstacle(); !why.empty()) return lose(why, context_.options->obstacle_retry);
     Target target = target_;
     target.replication = true;
-    stream_ = std::make_unique<Connection>(
-        target,
-        Connection::Limits{context_.options->connect_timeout, kAnswerLimit, context_.stop_fd});
+    stream_ = connection_to(target);
     state_ = State::joining;
 }
 
@@ -152,7 +121,7 @@ std::string StreamLink::obstacle() const {
     if (asker_->server_version_num() < 130000) return "the server is older than PostgreSQL 13";
     if (wal_level_ != "logical") return "set wal_level = logical and restart the server";
     if (block_size_ == 0 || block_size_ > 65536) return "the server's wal_block_size is unknown";
-    if (context_.slots_at_server(*this) >= o.max_slots)
+    if (slots_at_server_(*this) >= o.max_slots)
         return "all of cache.stream.max_slots are in use for other databases of this server";
     if (free_slots_ <= o.spare_slots || free_senders_ <= o.spare_slots)
         return "the server has too few free replication slots: raise max_replication_slots and "
@@ -167,10 +136,7 @@ void StreamLink::identify() {
         return true;
     });
     if (step == Connection::Step::failed) return lose(stream_->error());
-    if (step == Connection::Step::busy) {
-        if (base::monotonic_now() - since_ > kAnswerLimit) lose("no answer within the time limit");
-        return;
-    }
+    if (step == Connection::Step::busy) return look_at_limit(base::monotonic_now(), since_);
     if (system != system_) return lose("the two connections reached different servers");
     if (!last_system_.empty() && last_system_ != system_)
         base::log_warning("database " + database_.server() + "/" +
@@ -205,12 +171,8 @@ void StreamLink::start_stream(base::Nanos now) {
     const auto step = stream_->advance_query(nullptr);
     if (step == Connection::Step::failed) return lose(stream_->error());
     if (step == Connection::Step::done) return lose("the server does not start the stream");
-    if (step == Connection::Step::busy) {
-        if (now - since_ > kAnswerLimit) lose("no answer within the time limit");
-        return;
-    }
+    if (step == Connection::Step::busy) return look_at_limit(now, since_);
     state_ = State::live;
-    begun_ = told_live_ = false;
     position_ = last_commit_ = 0;
     probe_ = Probe::none;
     probe_sent_ = newest_xid_ = 0;
@@ -220,33 +182,10 @@ void StreamLink::start_stream(base::Nanos now) {
     probe(now);
 }
 
-void StreamLink::close() {
-    // Before anything else: no hit rests on it any longer.
-    if (begun_) database_.stream().end(database_.whole());
-    begun_ = false;
+void StreamLink::drop() {
     stream_.reset();
     asker_.reset();
-    state_ = State::dormant;
-}
-
-void StreamLink::lose(std::string reason, base::Nanos retry) {
-    // By value: the text may be a connection's own.
-    const auto& o = *context_.options;
-    const bool was_live = told_live_;
-    close();
-    told_live_ = false;
-    state_ = State::waiting;
-    retry_delay_ =
-        was_live ? o.first_retry : std::clamp(retry_delay_ * 2, o.first_retry, o.last_retry);
-    retry_at_ = base::monotonic_now() + (retry != 0 ? retry : retry_delay_);
-    publish(false, base::printable(reason, 500));
-}
-
-void StreamLink::publish(bool live, const std::string& reason) {
-    if (live == published_live_ && reason == reason_) return;
-    published_live_ = live;
-    reason_ = reason;
-    (*context_.on_event)({id_, live, reason});
+    state_ = State::none;
 }
 
 }  // namespace pgweir::control

@@ -1,6 +1,5 @@
-// One change stream as a machine: dormant, connecting, asking, making its slot, live. It is stepped
-// when a time or one of its descriptors is due, and never waits. Invariant: whatever ends a stream
-// ends the database's StreamState before anything else, so that no hit rests on it any longer.
+// One change stream as a machine: connecting, asking, making its slot, live. It is stepped when a
+// time or one of its descriptors is due, and never waits. Invariant: as ChangeSource's.
 // Thread: the streams' thread.
 #pragma once
 
@@ -9,35 +8,24 @@
 
 #include "change_source.hpp"
 #include "decoding.hpp"
-#include "pgweir/control/change_streams.hpp"
 
 namespace pgweir::control {
 
 class StreamLink final : public ChangeSource {
   public:
-    struct Context {
-        const StreamOptions* options;
-        const ChangeStreams::OnEvent* on_event;
-        /// Of all links, those that hold a slot at this one's server.
-        std::function<unsigned(const StreamLink&)> slots_at_server;
-        int stop_fd;
-    };
+    /// Of all links, those that hold a slot at this one's server.
+    using SlotsAtServer = std::function<unsigned(const StreamLink&)>;
 
-    StreamLink(StreamId id, Target target, cache::DatabaseState& database, Context context);
-    ~StreamLink() override;
-    StreamLink(const StreamLink&) = delete;
-    StreamLink& operator=(const StreamLink&) = delete;
+    StreamLink(StreamId id, Target target, cache::DatabaseState& database, Context context,
+               SlotsAtServer slots_at_server);
+    ~StreamLink() override { close(); }
 
-    void step(base::Nanos now) override;
-    base::Nanos due() const noexcept override;
     void add_polls(std::vector<pollfd>& to) const override;
-    const Target& target() const noexcept override { return target_; }
     bool has_slot() const noexcept override { return state_ >= State::making_slot; }
 
   private:
     enum class State : std::uint8_t {
-        dormant,      // nobody wants it
-        waiting,      // until retry_at_
+        none,
         connecting,   // the ordinary connection
         asking,       // what server it is
         joining,      // the replication connection
@@ -48,7 +36,14 @@ class StreamLink final : public ChangeSource {
     };
     enum class Probe : std::uint8_t { none, asked, passing, nudging };
 
-    void begin_connect(base::Nanos now);
+    void begin_connect(base::Nanos now) override;
+    void work(base::Nanos now) override;
+    base::Nanos work_due() const noexcept override;
+    void drop() override;
+    std::string_view release_text() const noexcept override {
+        return "the change stream was released, as nothing was cached for a while";
+    }
+
     void connect_further();
     void hear_facts();
     std::string obstacle() const;
@@ -59,8 +54,6 @@ class StreamLink final : public ChangeSource {
     bool take_message(std::string_view message);
     bool take_line(Lsn position, std::string_view line);
     void deliver(cache::Change change);
-    /// The catalog in force may be an old one.
-    void defined();
     TransactionGatherer::Found resolve(const TransactionGatherer::Table& table,
                                        std::vector<cache::State*>& states);
     void probe(base::Nanos now);
@@ -68,15 +61,9 @@ class StreamLink final : public ChangeSource {
     void look_if_passed(base::Nanos now);
     void report_position(base::Nanos now, bool ask);
     base::Nanos next_probe() const;
-    void lose(std::string reason, base::Nanos retry = 0);
-    void close();
-    void publish(bool live, const std::string& reason);
 
-    const StreamId id_;
-    const Target target_;
-    cache::DatabaseState& database_;
-    Context context_;
-    State state_ = State::dormant;
+    const SlotsAtServer slots_at_server_;
+    State state_ = State::none;
     std::unique_ptr<Connection> asker_;
     std::unique_ptr<Connection> stream_;
 
@@ -96,8 +83,6 @@ class StreamLink final : public ChangeSource {
     Lsn position_ = 0;     // everything up to here is delivered
     Lsn last_commit_ = 0;  // the position of the last transaction
     base::Nanos reported_at_ = 0;
-    bool begun_ = false;  // StreamState::begin() was called
-    bool told_live_ = false;
 
     Probe probe_ = Probe::none;
     base::Nanos probe_sent_ = 0;
@@ -109,11 +94,6 @@ class StreamLink final : public ChangeSource {
     base::Nanos passing_since_ = 0;
     base::Nanos nudged_at_ = 0;
     unsigned nudges_ = 0;
-
-    base::Nanos since_ = 0;  // of the present state
-    base::Nanos retry_at_ = 0, retry_delay_ = 0;
-    std::string reason_;
-    bool published_live_ = false;
 };
 
 }  // namespace pgweir::control

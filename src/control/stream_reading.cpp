@@ -27,7 +27,6 @@ constexpr base::Nanos kLastAsk = 20 * base::kMillisecond;
 constexpr base::Nanos kHurry = 2 * base::kMillisecond;
 constexpr base::Nanos kNudgeGap = 20 * base::kMillisecond;
 constexpr unsigned kNudges = 3;  // of one probe: a stream may be slow for other reasons
-constexpr base::Nanos kAnswerLimit = 12 * base::kSecond;
 /// No transaction is that far ahead of the newest a probe has seen.
 constexpr cache::FullXid kFarXid = 1'000'000;
 
@@ -130,12 +129,6 @@ void StreamLink::deliver(cache::Change change) {
     if (defines) database_.schema().bump();
 }
 
-void StreamLink::defined() {
-    database_.schema().bump();
-    database_.whole().bump();
-    (*context_.on_event)({id_, published_live_, reason_, true});
-}
-
 TransactionGatherer::Found StreamLink::resolve(const TransactionGatherer::Table& table,
                                                std::vector<cache::State*>& states) {
     using Found = TransactionGatherer::Found;
@@ -184,10 +177,7 @@ void StreamLink::hear_probe(base::Nanos now) {
         return probe_stamp_ && probe_position_;
     });
     if (step == Connection::Step::failed) return lose(asker_->error());
-    if (step == Connection::Step::busy) {
-        if (now - passing_since_ > kAnswerLimit) lose("no answer within the time limit");
-        return;
-    }
+    if (step == Connection::Step::busy) return look_at_limit(now, passing_since_);
     if (probe_ == Probe::nudging) {
         probe_ = Probe::passing;
         return;
@@ -210,19 +200,16 @@ void StreamLink::hear_probe(base::Nanos now) {
 
 void StreamLink::look_if_passed(base::Nanos now) {
     const bool passed = position_ >= *probe_position_ && !gatherer_.inside();
-    if (passed || (told_live_ && base::planted(base::Plant::watermark_too_early))) {
+    if (passed || (told_live() && base::planted(base::Plant::watermark_too_early))) {
         probe_ = Probe::none;
-        database_.stream().advance(probe_sent_);
-        told_live_ = true;
-        retry_delay_ = 0;
-        return publish(true, "");
+        return told_up_to(probe_sent_);
     }
     if (now < ask_at_) return;
     report_position(now, true);
     if (state_ != State::live) return;
     ask_gap_ = std::min(ask_gap_ * 2, kLastAsk);
     ask_at_ = now + ask_gap_;
-    const bool hurry = database_.stream().needed() != 0 || !told_live_;
+    const bool hurry = database_.stream().needed() != 0 || !told_live();
     const auto patience = hurry ? kHurry : context_.options->max_staleness / 4;
     if (now - passing_since_ < patience || now - nudged_at_ < kNudgeGap || nudges_ == kNudges)
         return;

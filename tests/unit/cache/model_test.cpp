@@ -36,8 +36,7 @@ class Model {
     Model(std::uint64_t seed, Mutant mutant)
         : random_(seed), mutant_(mutant), pause_(1U << (seed % 7)) {}
 
-    /// The number of hits that were not what the database held.
-    int run(int steps) {
+    Outcome run(int steps) {
         for (int i = 0; i < steps; ++i) {
             const auto actor = pick(kWriters + kReaders + 1);
             if (actor < kWriters)
@@ -47,9 +46,8 @@ class Model {
             else
                 read_catalog();
         }
-        return wrong_;
+        return seen_;
     }
-    int hits() const { return hits_; }
 
   private:
     enum class Kind { known, unknown, everything, schema };
@@ -169,7 +167,8 @@ class Model {
         switch (r.step++) {
             case 0:
                 r.names = 1 + pick((1U << kRelations) - 1);
-                if (look_up(r.names)) r.step = 0;
+                if (seen_.look_up(cache_, world_.db, key(r.names), database_value(r.names)))
+                    r.step = 0;
                 return;
             case 1: return judge(r);
             case 2:
@@ -206,14 +205,6 @@ class Model {
         r.fill.emplace(begin_fill(cache_, world_.db, key(r.names), std::move(*snapshot)));
     }
 
-    bool look_up(unsigned names) {
-        const auto entry = cache_.lookup(world_.db, hash_key(key(names)), key(names), 0);
-        if (!entry) return false;
-        ++hits_;
-        wrong_ += value_of(*entry) != database_value(names);
-        return true;
-    }
-
     void read_catalog() {
         if (!catalog_read_) {
             if (world_.db.catalog_version() != 0) return;
@@ -245,29 +236,13 @@ class Model {
     std::uint64_t catalog_version_ = 1;
     std::array<Writer, kWriters> writers_;
     std::array<Reader, kReaders> readers_;
-    int hits_ = 0;
-    int wrong_ = 0;
+    Outcome seen_;
 };
-
-struct Outcome {
-    int wrong = 0;
-    int hits = 0;
-};
-
-Outcome run_all(Mutant mutant, int seeds) {
-    Outcome all;
-    for (int seed = 0; seed < seeds; ++seed) {
-        Model model(static_cast<std::uint64_t>(seed), mutant);
-        all.wrong += model.run(3000);
-        all.hits += model.hits();
-    }
-    return all;
-}
 
 }  // namespace
 
 TEST_CASE("in any interleaving a hit is what the database holds at that moment") {
-    const auto all = run_all(Mutant::none, 2000);
+    const auto all = run_all<Model>(Mutant::none, 2000);
     CHECK(all.wrong == 0);
     CHECK(all.hits > 100'000);
 }
@@ -278,7 +253,7 @@ TEST_CASE("the model catches every wrong use of the cache") {
           Mutant::one_relation_missed, Mutant::unknown_write_narrow, Mutant::captured_late,
           Mutant::captured_after_send, Mutant::lost_commit_settled, Mutant::schema_not_fenced}) {
         CAPTURE(static_cast<int>(mutant));
-        const auto all = run_all(mutant, 70);
+        const auto all = run_all<Model>(mutant, 70);
         CHECK(all.wrong > 0);
     }
 }

@@ -162,7 +162,7 @@ class Model {
   public:
     Model(std::uint64_t seed, Mutant mutant)
         : random_(seed), mutant_(mutant), pause_(1U << (seed % 6)) {}
-    int run(int steps) {
+    Outcome run(int steps) {
         for (int i = 0; i < steps; ++i) {
             const auto actor = pick(7);
             if (actor < 3)
@@ -170,9 +170,8 @@ class Model {
             else
                 read(readers_[actor - 3]);
         }
-        return wrong_;
+        return seen_;
     }
-    int hits() const { return hits_; }
 
   private:
     enum class Kind { value, move, all };
@@ -250,7 +249,7 @@ class Model {
         switch (r.step++) {
             case 0:
                 r.key = pick(kKeys + 1);
-                if (look_up(r.key)) r.step = 0;
+                if (seen_.look_up(cache_, world_.db, key(r.key), database_value(r.key))) r.step = 0;
                 return;
             case 1: return capture(r);
             case 2: r.value = database_value(r.key); return;
@@ -272,13 +271,6 @@ class Model {
         if (s) r.fill.emplace(begin_fill(cache_, world_.db, key(r.key), std::move(*s)));
     }
 
-    bool look_up(unsigned k) {
-        const auto entry = cache_.lookup(world_.db, hash_key(key(k)), key(k), 0);
-        if (!entry) return false;
-        ++hits_;
-        wrong_ += value_of(*entry) != database_value(k);
-        return true;
-    }
     static std::string key(unsigned k) { return "key " + std::to_string(k); }
 
     std::mt19937_64 random_;
@@ -290,25 +282,15 @@ class Model {
     std::vector<std::unique_ptr<RelationState>> spare_;  // outlives the fences on it
     std::array<Writer, 3> writers_;
     std::array<Reader, 4> readers_;
-    int hits_ = 0, wrong_ = 0;
+    Outcome seen_;
 };
-
-std::pair<int, int> run_all(Mutant mutant, int seeds) {
-    std::pair<int, int> all;
-    for (int seed = 0; seed < seeds; ++seed) {
-        Model model(static_cast<std::uint64_t>(seed), mutant);
-        all.first += model.run(2000);
-        all.second += model.hits();
-    }
-    return all;
-}
 
 }  // namespace
 
 TEST_CASE("in any interleaving a hit by key or for all is what the table holds at that moment") {
-    const auto [wrong, hits] = run_all(Mutant::none, 300);
-    CHECK(wrong == 0);
-    CHECK(hits > 20'000);
+    const auto all = run_all<Model>(Mutant::none, 300, 2000);
+    CHECK(all.wrong == 0);
+    CHECK(all.hits > 20'000);
 }
 
 TEST_CASE("the model catches every wrong use of rows") {
@@ -316,6 +298,6 @@ TEST_CASE("the model catches every wrong use of rows") {
          {Mutant::row_not_raised, Mutant::any_not_raised, Mutant::old_key_only,
           Mutant::new_key_only, Mutant::keyed_skips_table, Mutant::fence_of_rows_left_out}) {
         CAPTURE(static_cast<int>(mutant));
-        CHECK(run_all(mutant, 40).first > 0);
+        CHECK(run_all<Model>(mutant, 40, 2000).wrong > 0);
     }
 }

@@ -83,4 +83,32 @@ inline Fill begin_fill(ResultCache& cache, DatabaseState& db, std::string_view k
     return Fill(cache, db, key, hash_key(key), std::move(snapshot), options);
 }
 
+/// What a model of writers and readers saw.
+struct Outcome {
+    int wrong = 0;
+    int hits = 0;
+
+    /// True: there is an entry, which is a hit, and wrong unless it holds `expected`.
+    bool look_up(ResultCache& cache, DatabaseState& db, const std::string& key,
+                 const std::string& expected) {
+        const auto entry = cache.lookup(db, hash_key(key), key, 0);
+        if (!entry) return false;
+        ++hits;
+        wrong += value_of(*entry) != expected;
+        return true;
+    }
+};
+
+/// Model(seed, mutant).run(steps) for each of so many seeds.
+template <typename Model, typename Mutant>
+Outcome run_all(Mutant mutant, int seeds, int steps = 3000) {
+    Outcome all;
+    for (int seed = 0; seed < seeds; ++seed) {
+        const auto one = Model(static_cast<std::uint64_t>(seed), mutant).run(steps);
+        all.wrong += one.wrong;
+        all.hits += one.hits;
+    }
+    return all;
+}
+
 }  // namespace pgweir::cache::testing
