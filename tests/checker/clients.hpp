@@ -60,6 +60,10 @@ class Writer {
     };
     Writer(const Ports& ports, std::uint64_t seed, Complaints& complaints);
     void write(const Register& what, History& history);
+    /// Where a server was lost that sessions were kept on.
+    void reconnect() {
+        for (auto* client : {&client_, &direct_, &second_}) client->reconnect();
+    }
 
   private:
     void step(testing::RawClient& c, const std::string& text, std::int64_t version);

@@ -19,12 +19,14 @@ class Cutter {
     Cutter(const Cutter&) = delete;
     Cutter& operator=(const Cutter&) = delete;
     std::uint16_t port() const noexcept { return port_; }
+    /// Where connections go that are made from now on.
+    void move_to(std::uint16_t server_port) noexcept { server_port_ = server_port; }
 
   private:
     void accept_loop();
     void relay(int proxy, int server);
 
-    std::uint16_t server_port_;
+    std::atomic<std::uint16_t> server_port_;
     std::uint16_t port_ = 0;
     int listener_ = -1;
     std::atomic<bool> stopping_{false};

@@ -1,5 +1,6 @@
 // The consistency checker as a program: one run of one profile. Status 0: no breach; 1: breaches,
 // which are printed; 2: a run that proves nothing (few hits), or a wrong call.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -14,7 +15,9 @@ namespace {
 int usage() {
     std::fputs(
         "checker [--profile hot|indirect|contexts|outside] [--seconds N] [--seed N] [--workers N]\n"
-        "        [--plant M01 ...] [--holds]\n"
+        "        [--plant M01 ...] [--holds] [--fault NAME] [--rows N]\n"
+        "--fault (with the profile `outside`): usual, cut, slot, stopped, publication, failover,\n"
+        "standby, lazy, huge; --rows: of each of its transactions.\n"
         "--plant and --holds need a program built with -Dplants=true in PGWEIR_BINARY.\n",
         stderr);
     return 2;
@@ -37,6 +40,11 @@ bool parse(const std::vector<std::string>& words, RunOptions& o) {
             o.profile = Profile::contexts;
         else if (w == "--profile" && value == "outside")
             o.profile = Profile::outside;
+        else if (w == "--fault" && std::ranges::find(kFaultNames, value) != kFaultNames.end())
+            o.fault =
+                static_cast<Fault>(std::ranges::find(kFaultNames, value) - kFaultNames.begin());
+        else if (w == "--rows")
+            o.rows = static_cast<unsigned>(std::atoi(value.c_str()));
         else if (w == "--seconds")
             o.seconds = std::atof(value.c_str());
         else if (w == "--seed")
@@ -58,9 +66,10 @@ int main(int argc, char** argv) {
     if (!parse({argv + 1, argv + argc}, options)) return usage();
     const auto r = run(options);
     for (const auto& line : r.breaches) std::printf("%s\n", line.c_str());
-    std::printf("%lld reads, %lld hits, %lld writes, %zu breaches%s%s\n",
+    std::printf("%lld reads, %lld hits, %lld writes, %lld faults, %lld MiB, %zu breaches%s%s\n",
                 static_cast<long long>(r.reads), static_cast<long long>(r.hits),
-                static_cast<long long>(r.writes), r.breaches.size(),
+                static_cast<long long>(r.writes), static_cast<long long>(r.faults),
+                static_cast<long long>(r.resident_kib / 1024), r.breaches.size(),
                 r.invalid.empty() ? "" : "; INVALID: ", r.invalid.c_str());
     if (!r.invalid.empty())
         for (std::size_t at = 0;

@@ -7,8 +7,9 @@ std::string schema() {
     std::string sql =
         "CREATE TABLE reg (id int PRIMARY KEY, ver bigint);"
         "INSERT INTO reg SELECT n, 0 FROM generate_series(0, 9) n;";
-    for (const char* table : {"ra", "rb", "trig_t", "papa", "vbase", "fn_t", "tr", "cp", "mg", "tp",
-                              "def_t", "ddl_t", "do_t", "cut_t", "ttl_t", "here_t", "other"})
+    for (const char* table :
+         {"ra", "rb", "trig_t", "papa", "vbase", "fn_t", "tr", "cp", "mg", "tp", "def_t", "ddl_t",
+          "do_t", "cut_t", "ttl_t", "here_t", "huge_t", "other"})
         sql += std::string("CREATE TABLE ") + table + " AS SELECT 0::bigint AS ver;";
     sql +=
         "CREATE TABLE cmd (ver bigint); CREATE FUNCTION by_cmd() RETURNS trigger LANGUAGE plpgsql "
@@ -174,6 +175,12 @@ std::vector<Register> outside_registers() {
     second.second = true;
     return {through, around, function, part,       trigger, emptied,
             join,    second, by_key,   key_around, new_key, here};
+}
+
+Register huge_register() {
+    auto r = table("huge_t", {});
+    r.outside = true;
+    return r;
 }
 
 }  // namespace pgweir::checker

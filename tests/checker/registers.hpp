@@ -22,7 +22,7 @@ struct Way {
 struct Register {
     std::string name;
     std::vector<std::string> reads;  // texts whose one value is the version
-    std::vector<Way> ways;
+    std::vector<Way> ways;           // none: the writers leave it alone
     /// Has the proxy read its catalog again, so it is written seldom.
     bool disturbs = false;
     bool outside = false;  // written past the proxy
@@ -34,5 +34,7 @@ std::string schema();
 std::vector<Register> registers();
 /// Those of a cache that reads the server's changes: written around it, and through another proxy.
 std::vector<Register> outside_registers();
+/// Written around the proxy by whoever writes it, together with millions of rows.
+Register huge_register();
 
 }  // namespace pgweir::checker

@@ -1,12 +1,11 @@
 // See workload.hpp.
 #include "checker/workload.hpp"
 
-#include <signal.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <optional>
+#include <shared_mutex>
 #include <thread>
 
 #include "checker/clients.hpp"
@@ -32,6 +31,8 @@ constexpr std::int64_t kFirstWrites = 50;
 /// What makes the cache forget everything comes after so long and so many reads.
 constexpr Time kCalm = 1'200'000'000;
 constexpr std::int64_t kCalmReads = 8'000;
+/// Committed by nobody who stays.
+constexpr std::int64_t kLost = 1'000'000'000'000;
 /// How long a run may last beyond its time until every register was written and read.
 constexpr Time kPatience = 120'000'000'000;
 
@@ -58,6 +59,10 @@ class Run {
     void list(Client& client, Shared& shared, std::minstd_rand& random);
     void prober();
     void breaker();
+    std::shared_lock<std::shared_mutex> take_turn();
+    void write_much();
+    void fail_over();
+    void read_behind(const Proxy& proxy);
     bool outside() const { return options_.profile == Profile::outside; }
     void guard(const std::function<void()>& work);
     void judge(RunResult& result);
@@ -66,8 +71,9 @@ class Run {
     void done(std::size_t which, std::uint8_t what);
 
     RunOptions options_;
-    Cluster cluster_;
+    std::unique_ptr<Cluster> cluster_;
     std::unique_ptr<Cutter> cutter_;
+    std::unique_ptr<Cutter> around_;  // in the way of those who do not ask the proxy; or none
     std::optional<Proxy> proxy_;
     std::optional<Proxy> second_;
     std::vector<Register> registers_;
@@ -80,6 +86,10 @@ class Run {
     std::atomic<std::int64_t> reads_{0};
     std::atomic<std::int64_t> writes_{0};
     std::atomic<bool> failed_{false};
+    std::shared_mutex turns_;  // shared by whoever asks something
+    std::atomic<bool> moving_{false};
+    std::atomic<int> moves_{0};
+    std::atomic<std::int64_t> faults_{0};
     /// What was done with a register, and how many registers were not both written and read. A
     /// run goes on for them on a slow machine, or it would prove nothing.
     std::vector<std::atomic<std::uint8_t>> did_;
@@ -96,13 +106,16 @@ constexpr std::size_t kReaders = 3;
 Run::Run(const RunOptions& options)
     : options_(options),
       // A commit that is written out before it is visible may be decoded before, too.
-      cluster_({{"max_prepared_transactions = 20", options.profile == Profile::outside
-                                                       ? "synchronous_commit = on"
-                                                       : "synchronous_commit = off"},
-                ""}) {
-    cluster_.connect().run(probe_schema());
-    cluster_.connect("app").run(schema());
-    cutter_ = std::make_unique<Cutter>(cluster_.port());
+      cluster_(std::make_unique<Cluster>(
+          ClusterOptions{{"max_prepared_transactions = 20",
+                          options.profile == Profile::outside && options.fault != Fault::lazy
+                              ? "synchronous_commit = on"
+                              : "synchronous_commit = off"},
+                         ""})) {
+    cluster_->connect().run(probe_schema());
+    cluster_->connect("app").run(schema());
+    cutter_ = std::make_unique<Cutter>(cluster_->port());
+    if (options_.fault == Fault::failover) around_ = std::make_unique<Cutter>(cluster_->port());
     choose_registers();
     seen_.assign(kReaders, std::vector<std::vector<Read>>(registers_.size()));
     shared_.resize(kReaders);
@@ -110,9 +123,10 @@ Run::Run(const RunOptions& options)
 
 void Run::choose_registers() {
     auto all = outside() ? outside_registers() : registers();
+    if (options_.fault == Fault::huge) all.push_back(huge_register());
     for (auto& r : all) {
         const bool plain =
-            r.ways.size() > 0 && !r.disturbs && !r.outside &&
+            !r.ways.empty() && !r.disturbs && !r.outside &&
             (r.reads[0].find(" reg ") != std::string::npos || r.name.starts_with("join"));
         // In contexts, reads of relations nobody knows end the life of all entries before their
         // time does, so that what is written outside is looked at in the others.
@@ -145,8 +159,10 @@ void Run::done(std::size_t which, std::uint8_t what) {
 std::size_t Run::next_write(std::minstd_rand& random) {
     const auto i = weights_[random() % weights_.size()];
     if (random() % 2 == 0) return i;
-    for (std::size_t n = 0; n < did_.size(); ++n)
-        if (const auto k = (i + n) % did_.size(); (did_[k] & kWritten) == 0) return k;
+    for (std::size_t n = 0; n < did_.size(); ++n) {
+        const auto k = (i + n) % did_.size();
+        if ((did_[k] & kWritten) == 0 && !registers_[k].ways.empty()) return k;
+    }
     return i;
 }
 
@@ -172,14 +188,17 @@ void Run::guard(const std::function<void()>& work) {
 }
 
 void Run::writer(std::size_t which) {
-    Writer writer({proxy_->port(), cluster_.port(), second_ ? second_->port() : proxy_->port()},
+    Writer writer({proxy_->port(), around_ ? around_->port() : cluster_->port(),
+                   second_ ? second_->port() : proxy_->port()},
                   options_.seed * 100 + which, complaints_);
+    auto moves = moves_.load();
     std::minstd_rand random(static_cast<unsigned>(options_.seed * 10 + which));
     Time disturb_at = now() + 500'000'000;
     std::int64_t disturb_after = kCalmReads / 2;
     while (!over()) {
         const auto i = next_write(random);
         const auto& r = registers_[i];
+        if (r.ways.empty()) continue;
         const bool slow = r.ways[0].outcome == Outcome::unknown || (r.outside && !outside());
         const bool mine = outside() ? i % kWriters == which : slow ? which == 2 : i % 2 == which;
         if (!mine) {
@@ -190,7 +209,12 @@ void Run::writer(std::size_t which) {
         while (!over() && (writes_ - kFirstWrites) * kReadsPerWrite > reads_)
             sleep_for(Seconds(0.001));
         ++writes_;
-        writer.write(r, histories_[i]);
+        {
+            const auto turn = take_turn();
+            if (moves != moves_) writer.reconnect();
+            moves = moves_;
+            writer.write(r, histories_[i]);
+        }
         if (!histories_[i].writes.empty()) done(i, kWritten);
         if (r.disturbs) {
             disturb_at = now() + kCalm;
@@ -295,6 +319,7 @@ void Run::reader(std::size_t which) {
     std::minstd_rand random(static_cast<unsigned>(options_.seed * 1000 + which));
     std::vector<std::int64_t> last(clients.size());
     while (!over()) {
+        const auto turn = take_turn();
         const auto c = random() % clients.size();
         const auto dice = random() % 100;
         if (dice < 85)
@@ -309,39 +334,103 @@ void Run::reader(std::size_t which) {
 }
 
 void Run::prober() {
-    Probes probes(proxy_->port(), cluster_.port(), options_.seed, complaints_);
+    Probes probes(proxy_->port(), cluster_->port(), options_.seed, complaints_);
     while (!over()) reads_ += probes.round();
 }
 
-/// Cuts the change stream, has it stand still for longer than hits may go on, and has commits wait
-/// for a standby that is not there.
+/// Nobody asks anything while the address moves.
+std::shared_lock<std::shared_mutex> Run::take_turn() {
+    while (moving_ && !failed_) sleep_for(Seconds(0.001));
+    return std::shared_lock(turns_);
+}
+
 void Run::breaker() {
     std::minstd_rand random(static_cast<unsigned>(options_.seed));
-    auto db = cluster_.connect();
-    const std::string senders = "pg_stat_replication WHERE application_name = 'pgweir stream'";
+    std::optional<Disturber> disturber;
+    if (options_.fault != Fault::failover)
+        disturber.emplace(*cluster_, options_.fault, options_.seed);
     while (!over()) {
         sleep_for(Seconds(0.7 + static_cast<double>(random() % 600) / 1000));
-        const auto dice = random() % 4;
-        if (dice < 2) {
-            // Commits are delivered, and visible only once nobody waits for the standby any more.
-            db.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
-            db.run("SELECT pg_reload_conf()");
-            sleep_for(Seconds(0.1));
-            db.run("ALTER SYSTEM RESET synchronous_standby_names");
-            db.run("SELECT pg_reload_conf()");
-            continue;
-        }
-        if (dice == 2) {
-            db.run("SELECT pg_terminate_backend(pid) FROM " + senders);
-            continue;
-        }
-        const auto pid =
-            std::atoi(db.value("SELECT coalesce(min(pid), 0) FROM " + senders).c_str());
-        if (pid <= 0) continue;
-        kill(pid, SIGSTOP);
-        sleep_for(Seconds(0.6));
-        kill(pid, SIGCONT);
+        if (options_.fault == Fault::failover)
+            fail_over();
+        else if (options_.fault == Fault::huge)
+            write_much();
+        else
+            disturber->disturb();
+        ++faults_;
     }
+}
+
+void Run::write_much() {
+    auto db = cluster_->connect("app");
+    db.run("CREATE TABLE IF NOT EXISTS much (n int)");
+    auto& history = histories_.back();
+    Write w;
+    w.version = static_cast<std::int64_t>(history.writes.size()) + 1;
+    w.invoked = now();
+    db.run("BEGIN");
+    db.run("INSERT INTO much SELECT generate_series(1, " + std::to_string(options_.rows) + ")");
+    db.run("UPDATE huge_t SET ver = " + std::to_string(w.version));
+    db.run("COMMIT");
+    w.acknowledged = now();
+    history.writes.push_back(w);
+    done(histories_.size() - 1, kWritten);
+    db.run("TRUNCATE much");
+}
+
+/// What the old primary commits last is seen through both proxies, and gone behind the move: no
+/// version of it may be read then, except within what is allowed.
+void Run::fail_over() {
+    auto standby = standby_of(*cluster_);
+    moving_ = true;
+    const std::unique_lock turn(turns_);
+    separate(*cluster_, *standby);
+    const auto text = [](std::string step) {
+        return step.replace(step.find("%v"), 2, std::to_string(kLost));
+    };
+    const Register* lost = nullptr;
+    auto direct = cluster_->connect("app");
+    for (const auto& r : registers_) {
+        if (r.ways[0].steps.size() != 1) continue;
+        direct.run(text(r.ways[0].steps[0]));
+        lost = &r;
+    }
+    for (const auto* proxy : {&*proxy_, &*second_}) {
+        auto client = RawClient::login(proxy->port());
+        const bool seen =
+            eventually([&] { return ask(client, lost->reads[0]) == std::to_string(kLost); });
+        if (!seen || !becomes_cached(*proxy, client, lost->reads[0]))
+            complaints_.add("UNSEEN before the move");
+    }
+    cluster_->crash();
+    standby->promote();
+    cutter_->move_to(standby->port());
+    around_->move_to(standby->port());
+    cluster_ = std::move(standby);
+    sleep_for(Seconds(static_cast<double>(kStaleness + kClock) / 1e9));
+    for (const auto* proxy : {&*proxy_, &*second_}) read_behind(*proxy);
+    ++moves_;
+    moving_ = false;
+}
+
+void Run::read_behind(const Proxy& proxy) {
+    auto client = RawClient::login(proxy.port());
+    for (int round = 0; round < 3; ++round) {
+        for (const auto& r : registers_) {
+            std::string answer;
+            const bool answered = eventually(
+                [&] {
+                    answer = ask(client, r.reads[0]);
+                    return answer.find(' ') == std::string::npos;
+                },
+                Seconds(20));
+            ++reads_;
+            if (!answered || answer == std::to_string(kLost))
+                complaints_.add("LOST " + r.name + ": " + answer);
+        }
+    }
+    if (!becomes_cached(proxy, client, registers_[0].reads[0]))
+        complaints_.add("no hits behind the move");
 }
 
 void Run::judge(RunResult& result) {
@@ -395,6 +484,8 @@ RunResult Run::run() {
     if (outside()) threads.emplace_back([this] { guard([&] { breaker(); }); });
     for (auto& t : threads) t.join();
     result.hits = proxy_->cache_counter("hits") - hits;
+    result.faults = faults_;
+    result.resident_kib = proxy_->resident_kib();
     result.metrics = proxy_->http("/metrics");
     judge(result);
     proxy_.reset();

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "checker/faults.hpp"
 #include "checker/history.hpp"
 
 namespace pgweir::checker {
@@ -19,11 +20,13 @@ enum class Profile : std::uint8_t { hot, indirect, contexts, outside };
 
 struct RunOptions {
     Profile profile = Profile::hot;
+    Fault fault = Fault::usual;  // of the profile `outside`
     double seconds = 5;
     std::uint64_t seed = 1;
     std::string plant;  // M01 ...: needs a build with planted bugs
     bool holds = false;
     unsigned workers = 2;
+    unsigned rows = 5'000'000;  // of a huge transaction
 };
 
 struct RunResult {
@@ -32,8 +35,10 @@ struct RunResult {
     std::int64_t writes = 0;
     std::int64_t hits = 0;
     std::int64_t fills = 0;
-    std::string metrics;  // of the proxy, at the end
-    std::string invalid;  // why the run proves nothing; empty: it does
+    std::int64_t faults = 0;        // how often it was made
+    std::int64_t resident_kib = 0;  // of the proxy, at the end
+    std::string metrics;            // of the proxy, at the end
+    std::string invalid;            // why the run proves nothing; empty: it does
 };
 
 RunResult run(const RunOptions& options);

@@ -46,6 +46,11 @@ std::string postgres_program(const std::string& name) {
 
 Cluster::Cluster(ClusterOptions options)
     : dir_("pgweir-pg"), options_(std::move(options)), run_as_(unprivileged_user()) {
+    if (options_.standby_of != nullptr) {
+        copy_from(*options_.standby_of);
+        start();
+        return;
+    }
     initialise();
     start();
     auto db = connect("postgres", "postgres");
@@ -77,9 +82,29 @@ void Cluster::initialise() {
                        "wal_level = logical\nmax_wal_senders = 8\nmax_replication_slots = 8\n"
                        "shared_buffers = 32MB\nautovacuum = off\nlog_min_messages = warning\n"
                        "log_line_prefix = '%m [%p] %q%u@%d '\nmax_connections = 200\n";
-    for (const auto& line : options_.settings) conf += line + "\n";
-    write_file(data() + "/postgresql.conf", read_file(data() + "/postgresql.conf") + conf);
+    configure(conf);
     write_file(data() + "/pg_hba.conf", options_.hba.empty() ? kTrustAll : options_.hba);
+}
+
+void Cluster::configure(const std::string& conf) const {
+    auto all = read_file(data() + "/postgresql.conf") + conf;
+    for (const auto& line : options_.settings) all += line + "\n";
+    write_file(data() + "/postgresql.conf", all);
+}
+
+void Cluster::copy_from(const Cluster& primary) {
+    if (run_as_ && chown(dir_.path().c_str(), run_as_->uid, run_as_->gid) != 0)
+        throw std::runtime_error("chown " + dir_.path());
+    RunOptions options;
+    options.run_as = run_as_;
+    options.directory = dir_.path();
+    const auto r = testing::run({postgres_program("pg_basebackup"), "-D", data(), "-d",
+                                 "host=" + primary.dir_.path() +
+                                     " port=" + std::to_string(primary.port_) + " user=postgres",
+                                 "--write-recovery-conf", "--checkpoint=fast", "--no-sync"},
+                                options);
+    if (r.status != 0) throw std::runtime_error("pg_basebackup: " + r.out + r.err);
+    configure("\nunix_socket_directories = '" + dir_.path() + "'\n");
 }
 
 void Cluster::start() {

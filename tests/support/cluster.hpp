@@ -17,8 +17,9 @@
 namespace pgweir::testing {
 
 struct ClusterOptions {
-    std::vector<std::string> settings;  // lines for postgresql.conf
-    std::string hba;                    // whole pg_hba.conf; empty: trust for all
+    std::vector<std::string> settings;          // lines for postgresql.conf
+    std::string hba;                            // whole pg_hba.conf; empty: trust for all
+    const class Cluster* standby_of = nullptr;  // its copy, which streams from it; else a new one
 };
 
 class Cluster {
@@ -40,6 +41,8 @@ class Cluster {
     std::string log() const;
 
     void start();
+    /// A standby goes on as a primary; waits.
+    void promote() const { connect("postgres", "postgres").run("SELECT pg_promote()"); }
     void stop();   // fast shutdown, waits
     void crash();  // immediate shutdown, waits
     void restart() {
@@ -58,6 +61,8 @@ class Cluster {
 
   private:
     void initialise();
+    void configure(const std::string& conf) const;
+    void copy_from(const Cluster& primary);
     std::string data() const { return dir_.path() + "/data"; }
     void end(int signal);
 
