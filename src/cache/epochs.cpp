@@ -62,28 +62,31 @@ std::optional<Snapshot> Snapshot::capture(DatabaseState& database,
 }
 
 namespace {
-std::atomic<std::size_t> with_rows{0};
+std::atomic<std::size_t> relations_with_rows{0};
 }  // namespace
+
+std::size_t RelationState::with_rows() noexcept { return relations_with_rows.load(); }
 
 RelationState::~RelationState() {
     auto* rows = rows_.load();
     if (rows == nullptr) return;
-    delete[] rows;
-    with_rows.fetch_sub(1);
+    delete rows;
+    relations_with_rows.fetch_sub(1);
 }
 
-State* RelationState::row_to_read(std::uint64_t number) {
+State* RelationState::row_to_read(std::uint64_t number, Charge paid) {
     if (auto* known = row(number)) return known;
-    if (with_rows.fetch_add(1) >= kMostWithRows) {
-        with_rows.fetch_sub(1);
+    if (relations_with_rows.fetch_add(1) >= kMostWithRows) {
+        relations_with_rows.fetch_sub(1);
         return nullptr;
     }
-    auto fresh = std::make_unique<State[]>(kRowStates);
-    State* none = nullptr;
+    auto fresh = std::make_unique<Rows>();
+    fresh->paid = std::move(paid);
+    Rows* none = nullptr;
     if (rows_.compare_exchange_strong(none, fresh.get()))
         fresh.release();
     else
-        with_rows.fetch_sub(1);
+        relations_with_rows.fetch_sub(1);
     return row(number);
 }
 

@@ -73,6 +73,17 @@ bool ResultCache::grow(Charge& charge, std::uint64_t bytes) {
     return charge.grow(bytes);
 }
 
+State* ResultCache::row_to_read(RelationState& relation, std::uint64_t number) {
+    if (auto* known = relation.row(number)) return known;
+    const auto with = RelationState::with_rows();
+    const auto bytes = RelationState::row_bytes();
+    // Looked at first: nothing is to be evicted for what is refused.
+    if (with >= RelationState::kMostWithRows || (with + 1) * bytes > account_->limit() / 4)
+        return nullptr;
+    auto paid = charge();
+    return grow(paid, bytes) ? relation.row_to_read(number, std::move(paid)) : nullptr;
+}
+
 std::uint64_t ResultCache::evict(std::uint64_t bytes) {
     const auto first = next_victim_.fetch_add(1, std::memory_order_relaxed);
     std::uint64_t sum = 0;

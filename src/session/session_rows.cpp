@@ -9,15 +9,16 @@ namespace pgweir::session {
 namespace {
 
 /// Adds the states of all rows of `relation` that are read; false, and nothing is added: not known.
-bool add_rows_read(const query::Verdict& verdict, query::Oid oid, cache::RelationState& relation,
-                   const query::KeyValues& values, std::vector<cache::State*>& states) {
+bool add_rows_read(cache::ResultCache& cache, const query::Verdict& verdict, query::Oid oid,
+                   cache::RelationState& relation, const query::KeyValues& values,
+                   std::vector<cache::State*>& states) {
     std::vector<std::uint64_t> numbers;
     for (const auto& key : verdict.read_rows)
         if (key.relation == oid && !query::rows_read(key, values, numbers)) return false;
     if (numbers.empty()) return false;
     const auto before = states.size();
     for (const auto number : numbers) {
-        auto* state = relation.row_to_read(number);
+        auto* state = cache.row_to_read(relation, number);
         if (state == nullptr) return states.resize(before), false;
         states.push_back(state);
     }
@@ -31,13 +32,15 @@ std::vector<cache::State*> Session::rows_read(const MemoEntry& memo,
                                               const query::KeyValues& values) const {
     const auto& verdict = *memo.verdict;
     std::vector<cache::State*> states;
-    if (verdict.read_rows.empty() || !env_.config().cache.row_level) return states;
+    auto* cache = env_.result_cache();
+    if (cache == nullptr || verdict.read_rows.empty() || !env_.config().cache.row_level)
+        return states;
     const auto* whole = &identity_->context.database->whole();
     for (std::size_t i = 0; i < verdict.reads.size(); ++i) {
         auto& relation = *memo.reads[i];
         states.push_back(&relation);
-        const bool known = &relation != whole &&
-                           add_rows_read(verdict, verdict.reads[i], relation, values, states);
+        const bool known = &relation != whole && add_rows_read(*cache, verdict, verdict.reads[i],
+                                                               relation, values, states);
         if (!known) states.push_back(&relation.any_row());
     }
     states.push_back(memo.reads.back());  // the query's own

@@ -52,6 +52,7 @@
 #include <vector>
 
 #include "pgweir/base/clock.hpp"
+#include "pgweir/cache/memory.hpp"
 #include "pgweir/cache/stats.hpp"
 #include "pgweir/cache/stream_state.hpp"
 #include "pgweir/query/catalog.hpp"
@@ -97,7 +98,7 @@ class RelationState : public State {
   public:
     /// Rows whose numbers agree in their last bits share a state.
     static constexpr std::size_t kRowStates = 65536;
-    /// Relations of the process whose rows have states, a MiB each; those of others have none.
+    /// Relations of the process whose rows have states; those of others have none.
     static constexpr std::size_t kMostWithRows = 64;
 
     RelationState() = default;
@@ -113,10 +114,14 @@ class RelationState : public State {
     /// Null: rows have no states. Once they have, they have for good.
     State* row(std::uint64_t number) noexcept {
         auto* rows = rows_.load(std::memory_order_seq_cst);
-        return rows == nullptr ? nullptr : rows + number % kRowStates;
+        return rows == nullptr ? nullptr : &rows->each[number % kRowStates];
     }
-    /// The same for who reads: makes them, while there is room.
-    State* row_to_read(std::uint64_t number);
+    /// The same for who reads: makes them, while there is room, and keeps what was paid for them.
+    State* row_to_read(std::uint64_t number, Charge paid = {});
+    /// What the states of one relation's rows cost, in bytes.
+    static std::uint64_t row_bytes() noexcept { return allocation_bytes(sizeof(Rows)); }
+    /// Relations of the process that have them.
+    static std::size_t with_rows() noexcept;
 
     /// The same by hand.
     void invalidate(base::Nanos now) noexcept {
@@ -131,13 +136,17 @@ class RelationState : public State {
 
   private:
     friend class WriteFence;
+    struct Rows {
+        std::array<State, kRowStates> each;
+        Charge paid;
+    };
     void note(std::uint64_t by, base::Nanos at) noexcept {
         by_.store(by, std::memory_order_relaxed);
         at_.store(at, std::memory_order_relaxed);
     }
 
     State any_row_;
-    std::atomic<State*> rows_{nullptr};
+    std::atomic<Rows*> rows_{nullptr};
     std::atomic<std::uint64_t> by_{0};
     std::atomic<base::Nanos> at_{0};
     RelationState* wider_ = nullptr;

@@ -59,6 +59,10 @@ class ResultCache {
     Ledger& ledger() noexcept { return ledger_; }
     Flights& flights() noexcept { return flights_; }
 
+    /// RelationState::row_to_read(), charged here. The states of all relations' rows take at most a
+    /// quarter of the cache; null beyond that, and where readers and fills hold too much.
+    State* row_to_read(RelationState& relation, std::uint64_t number);
+
     /// An empty charge on this cache's account.
     Charge charge() const { return Charge(account_); }
     /// Grows `charge`, evicting entries for it. False when readers and fills hold too much.

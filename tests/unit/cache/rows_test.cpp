@@ -128,6 +128,31 @@ TEST_CASE("only so many relations have states for rows, and those of others are 
     CHECK(db.relation(1).row(5) == db.relation(1).row(5 + RelationState::kRowStates));
 }
 
+TEST_CASE("states of rows are in the cache's account, as a quarter of it at most") {
+    ResultCache cache(9 * RelationState::row_bytes(), 1 << 16);
+    const auto before = cache.used();
+    {
+        Registry registry;
+        auto& db = registry.database("h", "d");
+        CHECK(cache.row_to_read(db.relation(1), 5) != nullptr);
+        CHECK(cache.used() - before == RelationState::row_bytes());
+        CHECK(cache.row_to_read(db.relation(1), 6) != nullptr);
+        CHECK(cache.used() - before == RelationState::row_bytes());
+        CHECK(cache.row_to_read(db.relation(2), 5) != nullptr);
+        CHECK(cache.row_to_read(db.relation(3), 5) == nullptr);
+        CHECK(cache.used() - before == 2 * RelationState::row_bytes());
+    }
+    CHECK(cache.used() == before);
+    // Where there is no room for what was evicted, there are none.
+    RelationState relation;
+    cache.set_limits(RelationState::row_bytes() * 4, 1 << 16);
+    auto held = cache.charge();
+    REQUIRE(cache.grow(held, RelationState::row_bytes() * 3 + 1));
+    CHECK(cache.row_to_read(relation, 5) == nullptr);
+    held.reset();
+    CHECK(cache.row_to_read(relation, 5) != nullptr);
+}
+
 TEST_CASE("a fill's stamp must see what changed its rows, by whatever catalog they were found") {
     Rows w;
     w.db.stream().begin(*Stamp::parse("10:10:"), w.db.whole());
