@@ -1,7 +1,6 @@
 // The life of what tells of changes. See change_source.hpp.
 #include "change_source.hpp"
 
-#include <algorithm>
 #include <limits>
 
 #include "pgweir/base/log.hpp"
@@ -54,7 +53,7 @@ base::Nanos ChangeSource::fence_due() const noexcept {
 void ChangeSource::told_up_to(base::Nanos sent) {
     database_.stream().advance(sent);
     told_live_ = true;
-    retry_delay_ = 0;
+    pace_.works(base::monotonic_now());
     publish(true, "");
 }
 
@@ -74,13 +73,12 @@ void ChangeSource::close() {
 
 void ChangeSource::lose(std::string reason, base::Nanos retry) {
     // By value: the text may be a connection's own.
-    const auto& o = *context_.options;
-    const bool was_live = told_live_;
     close();
     phase_ = Phase::waiting;
-    retry_delay_ =
-        was_live ? o.first_retry : std::clamp(retry_delay_ * 2, o.first_retry, o.last_retry);
-    retry_at_ = base::monotonic_now() + (retry != 0 ? retry : retry_delay_);
+    const auto now = base::monotonic_now();
+    const auto& o = *context_.options;
+    const auto paced = pace_.lost(now, o.first_retry, o.last_retry);
+    retry_at_ = retry != 0 ? now + retry : paced;
     publish(false, base::printable(reason, 500));
 }
 

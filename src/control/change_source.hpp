@@ -14,6 +14,7 @@
 #include "pgweir/base/clock.hpp"
 #include "pgweir/control/change_streams.hpp"
 #include "pgweir/control/connection.hpp"
+#include "retry_pace.hpp"
 
 namespace pgweir::control {
 
@@ -63,7 +64,7 @@ class ChangeSource {
     void told_up_to(base::Nanos sent);
     /// The catalog in force may be an old one.
     void defined();
-    /// Waits for `retry` before it is tried again; 0: as the failures before it say.
+    /// It is tried again after `retry`; 0: when what was before says so.
     void lose(std::string reason, base::Nanos retry = 0);
     /// To be called by the destructor of the kind.
     void close();
@@ -87,7 +88,8 @@ class ChangeSource {
     const StreamId id_;
     Phase phase_ = Phase::dormant;
     bool told_live_ = false;
-    base::Nanos retry_at_ = 0, retry_delay_ = 0;
+    base::Nanos retry_at_ = 0;
+    RetryPace pace_;
     std::string reason_;
     bool published_live_ = false;
 };
