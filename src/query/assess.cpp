@@ -103,7 +103,10 @@ void Assessor::add(const pgw_statement& statement, const pgw_fact* facts, RowsOf
     rows_ = rows;
     verdict_.kind = statements_ == 1 ? kKinds[statement.kind] : Kind::several;
     const auto kind = kKinds[statement.kind];
-    if (kind != Kind::select && kind != Kind::dml && kind != Kind::copy) verdict_.may_define = true;
+    const bool by_facts = kind == Kind::select || kind == Kind::dml || kind == Kind::copy ||
+                          (kind == Kind::call && names_);
+    if (!by_facts) verdict_.may_define = true;
+    if (kind == Kind::call) writes_database();
     if (verdict_.kind != Kind::select)
         refuse(statements_ == 1 ? NotCached::not_a_read : NotCached::several_statements);
     flags(statement);

@@ -308,6 +308,11 @@ void pgw_statement_look(pgw_walk* w, Node* s) {
         case T_CreateTableAsStmt: look_create_as(w, (const CreateTableAsStmt*)s); return;
         case T_DeclareCursorStmt: look_declare(w, (const DeclareCursorStmt*)s); return;
         case T_CallStmt:
+            /* What it writes, its procedure says. */
+            now_is(w, (effect){PGW_KIND_CALL, PGW_PIN_DO_BLOCK,
+                               PGW_LEAVES_STATE | PGW_ENDS_TRANSACTION});
+            pgw_walk_tree(w, (Node*)((const CallStmt*)s)->funccall);
+            return;
         case T_DoStmt:
             now_is(w, (effect){PGW_KIND_CALL, PGW_PIN_DO_BLOCK,
                                PGW_WRITES_DATABASE | PGW_LEAVES_STATE | PGW_ENDS_TRANSACTION});

@@ -225,6 +225,29 @@ TEST_CASE("a function's writes through the proxy cost only the tables it writes"
     CHECK(watched().cache_counter("fills") == fills);
 }
 
+TEST_CASE("a procedure that commits in between is seen at once, and costs only what it writes") {
+    setup(
+        "CREATE TABLE stays(n int); INSERT INTO stays VALUES (1);"
+        "CREATE TABLE twice(n int); INSERT INTO twice VALUES (0);"
+        "CREATE PROCEDURE write_twice() LANGUAGE plpgsql AS "
+        "'BEGIN UPDATE twice SET n = n + 1; COMMIT; UPDATE twice SET n = n + 1; END'");
+    auto c = RawClient::login(watched().port());
+    auto writer = RawClient::login(watched().port());
+    REQUIRE(becomes_cached(watched(), c, "SELECT n FROM stays"));
+    for (int i = 1; i <= 10; ++i) {
+        REQUIRE(becomes_cached(watched(), c, "SELECT n FROM twice"));
+        REQUIRE(ask(writer, "CALL write_twice()").empty());
+        CHECK(ask(c, "SELECT n FROM twice") == std::to_string(2 * i));
+    }
+    const auto fills = watched().cache_counter("fills");
+    for (int i = 1; i <= 10; ++i) {
+        ask(writer, "CALL write_twice()");
+        CHECK(eventually(
+            [&] { return hits_of(watched(), [&] { ask(c, "SELECT n FROM stays"); }) == 1; }));
+    }
+    CHECK(watched().cache_counter("fills") == fills);
+}
+
 namespace {
 
 /// A server that decodes nothing: writes are told by triggers.

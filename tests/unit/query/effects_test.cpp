@@ -119,17 +119,22 @@ TEST_CASE("C1, C2, C3, C7: a write counts for all that cascades, views and trigg
 }
 
 TEST_CASE("only what may run DDL has the catalog read again") {
-    for (const char* sql : {"SELECT own_writer()", "CREATE TABLE n (a int)", "CALL p()",
-                            "SELECT 1 INTO n", "SELECT unknown_function()", "COMMIT PREPARED 'a'",
-                            "INSERT INTO t VALUES (1); CREATE TABLE n (a int)", "nonsense"})
+    for (const char* sql :
+         {"SELECT own_writer()", "CREATE TABLE n (a int)", "CALL p()", "SELECT 1 INTO n",
+          "SELECT unknown_function()", "COMMIT PREPARED 'a'",
+          "INSERT INTO t VALUES (1); CREATE TABLE n (a int)", "nonsense", "CALL own_writer()",
+          "CALL only_rows(own_writer())", "DO 'x'", "CALL only_rows(1); DO 'x'"})
         CHECK_MESSAGE(judged(sql).may_define, std::string(sql));
     for (const char* sql : {"INSERT INTO triggered VALUES (1)", "SELECT * FROM nosuch",
-                            "UPDATE t SET a = 1; DELETE FROM u", "COPY t FROM STDIN"})
+                            "UPDATE t SET a = 1; DELETE FROM u", "COPY t FROM STDIN",
+                            "CALL only_rows(1)", "CALL public.only_rows((SELECT max(a) FROM t))"})
         CHECK_MESSAGE(!judged(sql).may_define, std::string(sql));
     // Without a catalog every read is a write to the cache; it must not keep the catalog away.
     CHECK(!judge("SELECT * FROM t", {})->may_define);
     CHECK(!judge("SELECT f(a) FROM t", {})->may_define);
     CHECK(judge("SELECT * FROM t", {})->writes == Writes::database);
+    CHECK(judge("CALL only_rows(1)", {})->may_define);
+    check_writes(Writes::database, {"CALL only_rows(1)"});
 }
 
 TEST_CASE("a write that may reach other tables counts for the whole database") {

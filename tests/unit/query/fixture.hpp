@@ -259,6 +259,8 @@ class Builder {
         user("own_constant", kPublic, Volatility::immutable_, true, false);
         user("own_reader", kPublic, Volatility::stable, true, false);
         user("own_writer", kPublic, Volatility::volatile_, true, true);
+        user("only_rows", kPublic, Volatility::volatile_, true, true);
+        catalog_.functions["only_rows"].back().may_define = false;
         user("own_setter", kPublic, Volatility::volatile_, false, false);
         user("own_anything", kPublic, Volatility::volatile_, false, true);
         user("hidden", kApp, Volatility::volatile_, false, true);
