@@ -7,6 +7,7 @@
 
 #include "assess.hpp"
 #include "by_tokens.hpp"
+#include "lexer.hpp"
 #include "pg_facts.h"
 #include "pgweir/base/plants.hpp"
 #include "pgweir/query/verdict.hpp"
@@ -31,6 +32,13 @@ class Parse {
     pgw_result result_;
 };
 
+/// libpg_query's grammar does not look past a comment for the second word of WITH TIME, NOT IN or
+/// NULLS FIRST, and refuses what PostgreSQL takes.
+std::string for_parser(std::string_view sql) {
+    const bool comments = sql.find("/*") != sql.npos || sql.find("--") != sql.npos;
+    return comments ? blank_comments(sql) : std::string(sql);
+}
+
 /// `whole`: this is the text itself, so that places in it can be found again.
 Verdict judge_parsed(const std::string& sql, const ResolveContext& context, bool whole) {
     const Parse parse(sql);
@@ -46,7 +54,7 @@ Verdict judge_long(std::string_view sql, const ResolveContext& context) {
     if (auto insert = judge_plain_insert(sql, context)) return *insert;
     if (const auto shorter = without_long_literals(sql);
         shorter && shorter->size() <= kLongestParsed)
-        return judge_parsed(*shorter, context, false);
+        return judge_parsed(for_parser(*shorter), context, false);
     Verdict verdict = judge_by_tokens(sql, context);
     if (verdict.kind != Kind::unknown) verdict.not_cached = NotCached::too_complex;
     // A shorter text of this shape may still be judged better.
@@ -78,7 +86,7 @@ Verdict judge_any(std::string_view sql, const ResolveContext& context) {
     // The parser would stop at NUL and see less than the server is sent.
     if (sql.find('\0') == std::string_view::npos)
         verdict = sql.size() > kLongestParsed ? judge_long(sql, context)
-                                              : judge_parsed(std::string(sql), context, true);
+                                              : judge_parsed(for_parser(sql), context, true);
     const bool reads = verdict.not_cached == NotCached::none;
     if (reads && !scan.lexed) verdict.not_cached = NotCached::not_understood;
     if (reads && scan.lexed && scan.special_datetime)

@@ -21,6 +21,27 @@ std::string folded(std::string_view text) {
     return out;
 }
 
+std::string blank_comments(std::string_view sql) {
+    std::string out(sql);
+    const auto blank = [&](const char* from, const char* to) {
+        // Across a line's end two strings are one, but not across a block comment.
+        const std::string_view gap(from, static_cast<std::size_t>(to - from));
+        const bool keep_lines = gap.find("/*") == gap.npos;
+        for (const char& c : gap)
+            if (!keep_lines || (c != '\n' && c != '\r'))
+                out[static_cast<std::size_t>(&c - sql.data())] = ' ';
+    };
+    Lexer lexer(sql);
+    for (const char* gap = sql.data();;) {
+        const Token t = lexer.next();
+        if (t.kind == TokenKind::bad) return out;
+        const char* past = t.kind == TokenKind::end ? sql.data() + sql.size() : t.text.data();
+        blank(gap, past);
+        if (t.kind == TokenKind::end) return out;
+        gap = t.text.data() + t.text.size();
+    }
+}
+
 bool Lexer::skip_space() noexcept {
     while (p_ != end_) {
         if (lex::class_of(p_) == Class::space) {

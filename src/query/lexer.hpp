@@ -45,4 +45,8 @@ class Lexer {
 /// The text with ASCII letters in lower case.
 std::string folded(std::string_view text);
 
+/// The text with comments as spaces, so that every token stays where it is; from where it cannot be
+/// read on it is left alone.
+std::string blank_comments(std::string_view sql);
+
 }  // namespace pgweir::query

@@ -40,6 +40,19 @@ void check_reads(const char* sql, std::vector<Oid> oids) {
 }
 }  // namespace
 
+TEST_CASE("comments change nothing, wherever they stand between two words") {
+    check_reads("SELECT * FROM t WHERE a NOT /* none */ IN (1, 2)", {kT});
+    check_reads("SELECT * FROM t WHERE a NOT -- none\n BETWEEN 1 AND 2", {kT});
+    check_reads("SELECT * FROM t ORDER BY a NULLS /**/ LAST", {kT});
+    check_reads("/* one */ SELECT a FROM t -- end", {kT});
+    check(NotCached::type_not_proven, {"SELECT b::timestamp WITH /**/ TIME ZONE FROM t"});
+    // Nor do they make a text of what is none.
+    check(NotCached::not_understood, {"SELECT 'a' /* not one string */\n 'b' FROM t",
+                                      "SELECT 'a' -- nor here\n /**/ 'b' FROM t"});
+    // What only looks like one stays.
+    check_reads("SELECT '/* one', '-- two', '*/' FROM t", {kT});
+}
+
 TEST_CASE("a plain read of ordinary tables is cacheable and depends on each of them") {
     check_reads("SELECT 1", {});
     check_reads("VALUES (1, 'a'), (2, 'b')", {});
