@@ -112,23 +112,23 @@ std::string ChannelHub::join(ChannelUser& user, const std::vector<std::string>& 
     return std::to_string(last_mark_);
 }
 
-void ChannelHub::give_up(ChannelUser& user) {
-    std::vector<std::string> names;
-    for (const auto& r : routes_) names.push_back(r.first);
-    for (const auto& name : names) remove(user, name, true);
-}
+void ChannelHub::give_up(ChannelUser& user) { remove_everywhere(user, true); }
 
 void ChannelHub::leave(ChannelUser& user, std::string_view channel) {
     remove(user, channel, false);
 }
 
 void ChannelHub::leave(ChannelUser& user) {
-    std::vector<std::string> names;
-    for (const auto& r : routes_) names.push_back(r.first);
-    for (const auto& name : names) remove(user, name, false);
+    remove_everywhere(user, false);
     for (auto& a : asked_)
         if (a.user == &user) a.user = nullptr;
     std::erase_if(senders_, [&](const auto& s) { return s.second.user == &user; });
+}
+
+void ChannelHub::remove_everywhere(ChannelUser& user, bool waiting_only) {
+    std::vector<std::string> names;
+    for (const auto& r : routes_) names.push_back(r.first);
+    for (const auto& name : names) remove(user, name, waiting_only);
 }
 
 void ChannelHub::remove(ChannelUser& user, std::string_view channel, bool waiting_only) {

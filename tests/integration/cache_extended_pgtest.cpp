@@ -2,8 +2,7 @@
 // answer is compared with PostgreSQL's own.
 #include <doctest/doctest.h>
 
-#include "support/proxy.hpp"
-#include "support/raw_client.hpp"
+#include "support/cache_client.hpp"
 
 using namespace pgweir::testing;
 
@@ -22,28 +21,13 @@ RawClient login(const msg::Parameters& more = {}, const std::string& user = "app
     return RawClient::login(proxy().port(), user, "app", more);
 }
 
-std::string ask(RawClient& c, const std::string& sql) {
-    const auto m = c.ask(msg::query(sql));
-    const auto error = error_of(m);
-    return error.sqlstate.empty() ? first_value(m) : error.sqlstate;
-}
-
 template <class F>
 std::int64_t hits(F&& work) {
-    const auto before = proxy().cache_counter("hits");
-    work();
-    return proxy().cache_counter("hits") - before;
+    return hits_of(proxy(), work);
 }
 
-/// True once this query is answered from the cache. The catalog is read in the background after a
-/// table is first seen or changed, so it may take a few tries.
 bool becomes_cached(RawClient& c, const std::string& sql) {
-    return eventually(
-        [&] {
-            ask(c, sql);
-            return hits([&] { ask(c, sql); }) == 1;
-        },
-        Seconds(10));
+    return becomes_cached(proxy(), c, sql);
 }
 
 void setup(const std::string& sql) {

@@ -5,8 +5,7 @@
 #include <atomic>
 #include <thread>
 
-#include "support/proxy.hpp"
-#include "support/raw_client.hpp"
+#include "support/cache_client.hpp"
 
 using namespace pgweir::testing;
 
@@ -25,28 +24,13 @@ RawClient login(const msg::Parameters& more = {}, const std::string& user = "app
     return RawClient::login(proxy().port(), user, "app", more);
 }
 
-std::string ask(RawClient& c, const std::string& sql) {
-    const auto m = c.ask(msg::query(sql));
-    const auto error = error_of(m);
-    return error.sqlstate.empty() ? first_value(m) : error.sqlstate;
-}
-
 template <class F>
 std::int64_t hits(F&& work) {
-    const auto before = proxy().cache_counter("hits");
-    work();
-    return proxy().cache_counter("hits") - before;
+    return hits_of(proxy(), work);
 }
 
-/// True once this query is answered from the cache. The catalog is read in the background after a
-/// table is first seen or changed, so it may take a few tries.
 bool becomes_cached(RawClient& c, const std::string& sql) {
-    return eventually(
-        [&] {
-            ask(c, sql);
-            return hits([&] { ask(c, sql); }) == 1;
-        },
-        Seconds(10));
+    return becomes_cached(proxy(), c, sql);
 }
 
 /// The number of hits of five runs, after the catalog has surely been read.
@@ -195,10 +179,10 @@ TEST_CASE("COPY, TRUNCATE and DDL show in the next read") {
     CHECK(rows(c.ask(msg::query("SELECT * FROM ddl")))[0] == std::vector<std::string>{"5", "6"});
     CHECK(becomes_cached(c, "SELECT a FROM ddl"));
     ask(writer, "ALTER TABLE ddl RENAME COLUMN a TO z");
-    CHECK(ask(c, "SELECT a FROM ddl") == "42703");
+    CHECK(ask(c, "SELECT a FROM ddl").starts_with("42703"));
     CHECK(becomes_cached(c, "SELECT z FROM ddl"));
     ask(writer, "ALTER TABLE ddl RENAME TO other");
-    CHECK(ask(c, "SELECT z FROM ddl") == "42P01");
+    CHECK(ask(c, "SELECT z FROM ddl").starts_with("42P01"));
     // The same name again, as test suites do: DROP IF EXISTS, CREATE, write, read.
     for (int i = 0; i < 5; ++i) {
         ask(writer, "DROP TABLE IF EXISTS ddl");
@@ -255,15 +239,15 @@ TEST_CASE("no user gets what another user was allowed to read (90, S13)") {
     auto stranger = login({}, "stranger");
     CHECK(becomes_cached(app, read));
     CHECK(becomes_cached(reader, read));
-    CHECK(ask(stranger, read) == "42501");
+    CHECK(ask(stranger, read).starts_with("42501"));
     CHECK(ask(app, read) == "for app");
     ask(app, "REVOKE SELECT ON secret FROM reader");
-    CHECK(ask(reader, read) == "42501");
+    CHECK(ask(reader, read).starts_with("42501"));
     // A role taken on, also within one write: the read must not be looked up under the old role.
     auto c = login();
     CHECK(becomes_cached(c, read));
     ask(c, "SET ROLE stranger");
-    CHECK(ask(c, read) == "42501");
+    CHECK(ask(c, read).starts_with("42501"));
     ask(c, "RESET ROLE");
     CHECK(ask(c, read) == "for app");
     for (int i = 0; i < 20; ++i) {
@@ -380,7 +364,7 @@ TEST_CASE("search_path and output settings are part of the question") {
         check({{"options", "-c search_path=s1"}}, "SELECT v FROM t", "one");
         check({{"options", "-c search_path=s2"}}, "SELECT v FROM t", "two");
         check({{"search_path", "s2, s1"}}, "SELECT v FROM t", "two");
-        check({}, "SELECT v FROM t", "42P01");
+        check({}, "SELECT v FROM t", "42P01 relation \"t\" does not exist");
         check({{"DateStyle", "German"}}, "SELECT d FROM formats", "31.01.2026");
         check({}, "SELECT d FROM formats", "2026-01-31");
         check({{"extra_float_digits", "0"}}, "SELECT f FROM formats", "1.1");
@@ -404,7 +388,7 @@ TEST_CASE("search_path and output settings are part of the question") {
 TEST_CASE("errors are never cached") {
     setup("CREATE TABLE divisor AS SELECT 0 AS n");
     auto c = login();
-    for (int i = 0; i < 3; ++i) CHECK(ask(c, "SELECT 1 / n FROM divisor") == "22012");
+    for (int i = 0; i < 3; ++i) CHECK(ask(c, "SELECT 1 / n FROM divisor").starts_with("22012"));
     ask(c, "UPDATE divisor SET n = 1");
     CHECK(ask(c, "SELECT 1 / n FROM divisor") == "1");
 }

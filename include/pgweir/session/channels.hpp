@@ -108,6 +108,7 @@ class ChannelHub final : public pool::ServerUser, public std::enable_shared_from
     void take_notification(std::string_view whole);
     void take_ready();
     void remove(ChannelUser& user, std::string_view channel, bool waiting_only);
+    void remove_everywhere(ChannelUser& user, bool waiting_only);
     void lose(std::string_view why);
 
     pool::Leaser& leaser_;
