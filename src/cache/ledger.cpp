@@ -26,8 +26,11 @@ void LedgerRow::hit(base::Nanos saved) noexcept {
 void LedgerRow::filled(std::uint64_t bytes, bool published) noexcept {
     fills_.fetch_add(1, std::memory_order_relaxed);
     if (published) published_.fetch_add(1, std::memory_order_relaxed);
-    spent_.fetch_add(kFillCost + static_cast<base::Nanos>(bytes) / kBytesPerNano,
-                     std::memory_order_relaxed);
+    spend(kFillCost + static_cast<base::Nanos>(bytes) / kBytesPerNano);
+}
+
+void LedgerRow::spend(base::Nanos cost) noexcept {
+    spent_.fetch_add(cost, std::memory_order_relaxed);
     const auto window = off() ? kSampleWindow : kWindow;
     if (window_.fetch_add(1, std::memory_order_relaxed) + 1 >= window) judge(window);
 }

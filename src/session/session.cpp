@@ -93,7 +93,9 @@ std::size_t Session::consume(std::string_view view) {
     while (done < view.size() && !ended_ && !waiting_ && !preparing_ && !awaiting_ && !hub_wait_ &&
            !terminating_ && !in_flight() && !held_by_begin()) {
         const auto rest = view.substr(done);
-        const auto n = server_ != nullptr ? forward_frame(rest) : take_unit(rest);
+        const auto n = server_ == nullptr                ? take_unit(rest)
+                       : begin_reads_ && between_reads() ? take_between(rest)
+                                                         : forward_frame(rest);
         if (n == 0) {
             if (lease_failure_ != nullptr) {
                 const auto why = std::move(lease_failure_);

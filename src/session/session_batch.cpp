@@ -18,11 +18,6 @@ constexpr std::string_view kBindComplete("2\0\0\0\4", 5);
 constexpr std::string_view kCloseComplete("3\0\0\0\4", 5);
 constexpr std::string_view kNoData("n\0\0\0\4", 5);
 
-bool only_reads(const query::Verdict& v) noexcept {
-    return v.kind == query::Kind::select && !v.may_leave_state &&
-           v.names_after == query::NameScope::path;
-}
-
 /// The parameters of a Bind in the key's parts: formats and values without their counts.
 void add_bind(cache::KeyParts& parts, const BindView& bind) {
     base::ByteReader r(bind.parameters);
@@ -139,6 +134,7 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
     env_.batch_works.clear();
     lookup.verify = verifies();
     lookup.fresh = freshness();
+    if (lookup.fresh == Fresh::wait && server_ != nullptr) lookup.fresh = Fresh::no;
     lookup.unnamed = unnamed_;
     if (!look_up_batch(lookup, batch)) return false;
     if (lookup.fresh == Fresh::wait && !lookup.misses) return await_watermark();
@@ -280,11 +276,12 @@ void Session::look_up_portal(BatchLookup& lookup, unsigned bind) {
                           entry->rows() >= static_cast<std::uint64_t>(lookup.max_rows);
     if (suspends || (entry && lookup.described && entry->row_description().empty())) entry.reset();
     if (suspends) return pass_by(lookup, *memo, NotCached::row_limit);
-    if (!entry && (reason = stores(hash)) != NotCached::none) return pass_by(lookup, *memo, reason);
+    if (!entry && (reason = stores(hash, row)) != NotCached::none)
+        return pass_by(lookup, *memo, reason);
     if (entry && row != nullptr) row->hit(entry->cost());
     if (entry && lookup.woken) lookup.woken->lead.land();
     cache::Lead lead;
-    if (!entry && lookup.alone) lead = board(lookup.woken, hash);
+    if (!entry && lookup.alone && server_ == nullptr) lead = board(lookup.woken, hash);
     const bool missing = !entry || lookup.verify;
     if (missing) lookup.misses = true;
     if (missing && !in_flight()) {

@@ -84,17 +84,33 @@ void Session::saw(const cache::Entry& entry) noexcept {
     last_seen_ = std::max(last_seen_, entry.filled() + entry.cost());
 }
 
+bool Session::only_reads(const query::Verdict& v) noexcept {
+    return v.kind == query::Kind::select && v.writes == query::Writes::nothing &&
+           !v.may_leave_state && v.names_after == query::NameScope::path;
+}
+
 /// Outside a transaction, or in one whose every statement sees the latest: it is READ COMMITTED,
-/// and nothing of it has gone to a server yet but perhaps its BEGIN.
+/// and has nothing of its own to see.
 bool Session::each_has_its_snapshot() const noexcept {
     if (tx_ == wire::TxStatus::idle) return true;
     return tx_ == wire::TxStatus::in_transaction && begin_reads_ &&
-           (begin_ != nullptr || (exchange_ && exchange_->begin != nullptr));
+           (!exchange_ || !exchange_->acted);
+}
+
+/// A server is held for such a transaction only, and owes nothing: all that was sent has been
+/// answered and applied.
+bool Session::between_reads() const noexcept {
+    if (!exchange_) return false;
+    const auto& x = *exchange_;
+    return begin_reads_ && tx_ == wire::TxStatus::in_transaction && !x.acted && x.expects.empty() &&
+           !x.unsynced && !x.skipping && client_left_ == 0 && !copy_in_ &&
+           pin_ == query::PinReason::none;
 }
 
 /// Whether a BEGIN kept back leaves the cache to what follows.
 bool Session::begins_reads(const query::Verdict& verdict) const noexcept {
-    return !verdict.isolation_changed && identity_->context.database->read_committed();
+    return !verdict.isolation_changed && identity_->context.database->read_committed() &&
+           identity_->mode != config::PoolMode::session;
 }
 
 NotCached Session::cache_verdict(const MemoEntry& memo,
@@ -103,7 +119,8 @@ NotCached Session::cache_verdict(const MemoEntry& memo,
     if (!cache_may_answer()) return NotCached::cache_off;
     if (identity_->not_cached != NotCached::none) return identity_->not_cached;
     if (pin_ != query::PinReason::none) return NotCached::pinned_session;
-    if (server_ != nullptr || !each_has_its_snapshot()) return NotCached::in_transaction;
+    if (server_ != nullptr ? !between_reads() : !each_has_its_snapshot())
+        return NotCached::in_transaction;
     if (memo.verdict->not_cached != NotCached::none) return memo.verdict->not_cached;
     if (scan.special_datetime) return NotCached::special_date_input;
     if (!identity_->context.database->read_committed() && memo.catalog_version != 0)
@@ -138,17 +155,22 @@ cache::LedgerRow* Session::ledger_row(const MemoEntry& memo) {
 }
 
 /// Whether an answer that is not there is to be stored; else why not.
-NotCached Session::stores(const base::Hash128& hash) {
+NotCached Session::stores(const base::Hash128& hash, cache::LedgerRow* row) {
     auto& cache = *env_.result_cache();
     if (cache.ledger().too_large(hash, env_.now())) return NotCached::too_large;
-    if (cache.full() && !cache.ledger().asked_before(hash)) return NotCached::first_use;
-    return NotCached::none;
+    const bool at_once = !cache.full() && (row == nullptr || row->at_once());
+    if (at_once || cache.ledger().asked_before(hash)) return NotCached::none;
+    if (row != nullptr) row->missed();
+    return NotCached::first_use;
 }
 
 /// A hit takes less than the clock's grain: no time is counted.
 void Session::count_hit() {
     counters_.query_count.add(1);
     if (tx_ == wire::TxStatus::idle) counters_.xact_count.add(1);
+    if (server_ == nullptr) return;
+    ++exchange_->tx_statements;
+    exchange_->idle_since = env_.now();
 }
 
 bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& memo,
@@ -174,7 +196,7 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
     if (fresh == Fresh::yes) {
         entry = cache->lookup(database, hash, key, env_.now());
     } else {
-        if (fresh == Fresh::wait && cache->would_hit(hash, key, env_.now()))
+        if (fresh == Fresh::wait && server_ == nullptr && cache->would_hit(hash, key, env_.now()))
             return await_watermark();
         if (fresh == Fresh::no) {
             count_not_cached(NotCached::stream_behind);
@@ -195,12 +217,13 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
         if (env_.queries.on()) record_hit(memo, text, entry->answer().size());
         return true;
     }
-    if (!answers && (reason = stores(hash)) != NotCached::none) {
+    if (!answers && (reason = stores(hash, row)) != NotCached::none) {
         count_not_cached(reason, &memo);
         return false;
     }
     not_cached_ = NotCached::none;
-    auto lead = answers ? cache::Lead() : board(woken, hash);
+    // Who holds a server does not wait for who may need it.
+    auto lead = answers || server_ != nullptr ? cache::Lead() : board(woken, hash);
     if (in_flight()) return false;
     pending_fills_ = std::make_unique<PendingFills>();
     pending_fills_->items.push_back({0, key, hash, judged_, answers ? entry : cache::EntryPtr(),

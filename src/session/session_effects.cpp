@@ -59,6 +59,10 @@ void Session::apply_effects(const MemoEntry& memo, const query::KeyValues* value
     x.timed = x.timed || v.timed;
     if (base::planted(base::Plant::savepoint_drops_writes) && v.kind == Kind::savepoint)
         x.written = {};
+    if (v.kind == Kind::begin && tx_ == wire::TxStatus::idle)
+        begin_reads_ = begins_reads(v);
+    else if (!only_reads(v))
+        x.acted = true;
     if (v.may_leave_state) {
         suspect(v);
     } else if (v.may_end_state && (pin_ != PinReason::none || x.suspicion != PinReason::none)) {
@@ -127,6 +131,7 @@ void Session::collect_writes(const MemoEntry& memo, const query::KeyValues* valu
 
 void Session::unknown_effects(PinReason reason) {
     auto& x = *exchange_;
+    x.acted = true;
     scope_ = query::NameScope::unknown;
     suspect_lasting(reason);
     x.may_end_transaction = true;
@@ -159,6 +164,7 @@ void Session::settle_at_ready(wire::TxStatus before) {
     x.again.clear();
     x.may_end_transaction = false;
     if (status != wire::TxStatus::idle || x.ready_expected > 0) return;
+    x.acted = false;
     if (x.wrote) {
         x.fences.clear();  // settles them
         x.written = {};

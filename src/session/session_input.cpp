@@ -146,6 +146,30 @@ std::size_t Session::take_batch(std::string_view view) {
     return may_send ? forward_frame(view) : 0;
 }
 
+/// In a transaction that has only read, while its server has nothing to do.
+std::size_t Session::take_between(std::string_view view) {
+    const Frame frame =
+        scan_client_frame(view, static_cast<std::uint32_t>(env_.config().limits.max_message));
+    const bool text = frame.type == fe::kQuery && frame.status == FrameStatus::complete &&
+                      !frame.body.empty() && frame.body.back() == '\0';
+    if (text) {
+        const auto sql = frame.body.substr(0, frame.body.size() - 1);
+        const auto scan = query::scan_text(sql);
+        judged_ = judge(sql, scan);
+        pending_fills_.reset();
+        if (!answer_query_from_cache(sql, *judged_, scan)) return forward_query(view, frame);
+        judged_.reset();
+        return frame.size;
+    }
+    if (frame.type != fe::kParse && frame.type != fe::kBind) return forward_frame(view);
+    BatchPlan plan;
+    const auto size = plan.scan(view, kBatchBound);
+    pending_fills_.reset();
+    if (!plan.whole() || !answer_batch_from_cache(plan, view.substr(0, size)))
+        return forward_frame(view);
+    return size;
+}
+
 void Session::expect(Expect e) {
     exchange_->expects.push(e);
     if (e.brings_ready()) ++exchange_->ready_expected;

@@ -140,6 +140,67 @@ TEST_CASE(
     }
 }
 
+TEST_CASE(
+    "B5: a transaction that holds a server and has only read is answered from the cache, too") {
+    for (const std::string lazy : {"true", "false"}) {
+        CAPTURE(lazy);
+        Proxy p(Cluster::shared(),
+                {{{"cache", "{exclusive_writer: true}"}, {"pool", "{lazy_begin: " + lazy + "}"}},
+                 {},
+                 {},
+                 0});
+        setup(
+            "DROP TABLE IF EXISTS held; CREATE TABLE held AS SELECT n, 0 AS v "
+            "FROM generate_series(1, 9) n",
+            p);
+        auto c = login(p), other = login(p);
+        const std::string sum = "SELECT sum(v) FROM held", now = "SELECT now() IS NULL";
+        const auto with = [](const std::string& sql) { return msg::unnamed(sql) + msg::sync(); };
+        REQUIRE(becomes_cached(p, c, sum));
+        other.ask(with(sum));
+        other.ask(with(sum));
+        const auto hits = [&](const std::string& before, const std::string& bytes) {
+            ask(c, "BEGIN");
+            ask(c, now);  // a server is held from here
+            if (!before.empty()) c.ask(msg::query(before));
+            const auto n = hits_of(p, [&] { CHECK(first_value(c.ask(bytes)) == "0"); });
+            CHECK(ask(c, now) == "f");
+            CHECK(types(c.ask(msg::query("COMMIT"))) == "CZ");
+            return n;
+        };
+        for (const auto& bytes : {msg::query(sum), with(sum)}) {
+            CHECK(hits("", bytes) == 1);
+            CHECK(hits("SELECT count(*) FROM held WHERE v > 7", bytes) == 1);
+            // Not behind what may have other rows to see, or see them otherwise.
+            for (const std::string before :
+                 {"UPDATE held SET v = v WHERE n = 1", "SET LOCAL work_mem = '1MB'", "SAVEPOINT s",
+                  "SELECT * FROM held FOR UPDATE", "SELECT set_config('work_mem', '2MB', true)",
+                  "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"})
+                CHECK_MESSAGE(hits(before, bytes) == 0, before);
+            CHECK(ask(c, sum) == "0");
+            c.ask(with(sum));  // stored again since the UPDATE
+            CHECK(hits("", bytes) == 1);
+        }
+        // What it is told is stored for others, and it sees what others have committed.
+        const std::string some = "SELECT sum(v) FROM held WHERE n < 5";
+        ask(c, "BEGIN"), ask(c, now), ask(c, some);
+        CHECK(hits_of(p, [&] { CHECK(ask(other, some) == "0"); }) == 1);
+        ask(other, "UPDATE held SET v = 1 WHERE n = 1");
+        CHECK(ask(c, some) == "1");
+        CHECK(hits_of(p, [&] { CHECK(ask(c, some) == "1"); }) == 1);
+        ask(c, "UPDATE held SET v = 2 WHERE n = 1");
+        CHECK(ask(c, some) == "2");
+        CHECK(ask(other, some) == "1");
+        ask(c, "ROLLBACK");
+        CHECK(ask(c, some) == "1");
+        ask(c, "BEGIN ISOLATION LEVEL REPEATABLE READ"), ask(c, now);
+        CHECK(hits_of(p, [&] { ask(c, sum), ask(c, sum); }) == 0);
+        ask(c, "COMMIT AND CHAIN");
+        CHECK(hits_of(p, [&] { ask(c, sum), ask(c, sum); }) == 0);
+        ask(c, "COMMIT");
+    }
+}
+
 TEST_CASE("B4: where transactions are not READ COMMITTED by default nothing is answered") {
     const Cluster cluster({{"default_transaction_isolation = 'repeatable read'"}, ""});
     Proxy p(cluster, {{{"cache", "{exclusive_writer: true, catalog_poll: 100ms}"}}, {}, {}, 0});

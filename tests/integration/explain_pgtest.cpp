@@ -68,7 +68,7 @@ TEST_CASE("EXPLAIN CACHE gives the reason of this session, role and place") {
              {"SELECT * FROM nosuch", "unknown_relation"}})
         CHECK(sql + ": " + explain(c, sql)["reason"] == sql + ": " + reason);
     ask(c, "BEGIN");
-    ask(c, "SELECT 1");
+    ask(c, "INSERT INTO e VALUES (2)");
     auto answer = c.ask(msg::query("explain\n cache SELECT n FROM e"));
     CHECK(ready_status(answer) == 'T');
     CHECK(rows(answer).at(1).at(1) == "in_transaction");

@@ -23,18 +23,23 @@
 
 namespace pgweir::cache {
 
-/// One query of a database. Begins with storing every answer; where over many fills the time saved
-/// is less than what they cost, only a sample is stored: of one answer in 64, always the same ones,
-/// so that what will pay once more answers are there is seen to pay, and of another 64th in turn,
-/// so that a few hot ones are found, too.
+/// One query of a database. Begins with storing every answer; after the first few only those that
+/// are asked for twice, unless what is stored is mostly hit. Where over many misses the time saved
+/// is less than what they cost, only a sample is looked up: of one answer in 64, always the same
+/// ones, so that what will pay once more answers are there is seen to pay, and of another 64th in
+/// turn, so that a few hot ones are found, too.
 class LedgerRow {
   public:
-    /// Fills after which is judged: long enough to warm up, short enough to cost nothing.
+    /// Answers stored at once, whatever becomes of them.
+    static constexpr std::uint64_t kTrial = 64;
+    /// Misses after which is judged: long enough to warm up, short enough to cost nothing.
     static constexpr std::uint32_t kWindow = 4096;
     static constexpr std::uint32_t kSampleWindow = 64;
     /// What a fill is taken to cost beside its bytes, and a byte of it.
     static constexpr base::Nanos kFillCost = 3 * base::kMicrosecond;
     static constexpr base::Nanos kBytesPerNano = 4;  // copied twice
+    /// What a look-up in vain is taken to cost.
+    static constexpr base::Nanos kMissCost = 300;
 
     LedgerRow(std::uint64_t database, std::uint64_t fingerprint, Charge charge) noexcept
         : database_(database), fingerprint_(fingerprint), charge_(std::move(charge)) {}
@@ -44,9 +49,13 @@ class LedgerRow {
         return !off_.load(std::memory_order_relaxed) || sampled(base::hash64(question), now);
     }
     bool off() const noexcept { return off_.load(std::memory_order_relaxed); }
+    /// Whether an answer is to be stored that was not asked for before.
+    bool at_once() const noexcept { return fills() < kTrial || hits() >= fills(); }
 
     void hit(base::Nanos saved) noexcept;
     void filled(std::uint64_t bytes, bool published) noexcept;
+    /// Missed, and not stored.
+    void missed() noexcept { spend(kMissCost); }
     void note(query::NotCached reason) noexcept {
         reason_.store(reason, std::memory_order_relaxed);
         passed_.fetch_add(1, std::memory_order_relaxed);
@@ -65,13 +74,14 @@ class LedgerRow {
 
   private:
     static bool sampled(std::uint64_t hash, base::Nanos now) noexcept;
+    void spend(base::Nanos cost) noexcept;
     void judge(std::uint32_t window) noexcept;
 
     const std::uint64_t database_, fingerprint_;
     const Charge charge_;
     std::atomic<bool> off_{false};
     std::atomic<query::NotCached> reason_{query::NotCached::none};
-    std::atomic<std::uint32_t> window_{0};  // fills since the last judgement
+    std::atomic<std::uint32_t> window_{0};  // misses since the last judgement
     std::atomic<std::uint64_t> hits_{0}, fills_{0}, published_{0}, passed_{0};
     std::atomic<base::Nanos> saved_{0}, spent_{0};
     std::atomic<base::Nanos> saved_before_{0}, spent_before_{0};  // at the last judgement
@@ -108,7 +118,7 @@ class Ledger {
     static constexpr std::uint64_t fixed_bytes() noexcept { return sizeof(Tables); }
 
   private:
-    static constexpr std::size_t kLarge = 1024, kAsked = 16384;
+    static constexpr std::size_t kLarge = 1024, kAsked = 65536;
     struct Tables {
         std::array<std::atomic<std::uint64_t>, kLarge> large{};  // tag, and seconds when it was
         std::array<std::atomic<std::uint16_t>, kAsked> asked{};

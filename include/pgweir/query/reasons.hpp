@@ -106,7 +106,7 @@ inline constexpr std::array<ReasonInfo, static_cast<std::size_t>(NotCached::coun
         {"not_a_read", "only SELECT, VALUES and TABLE are cached"},
         {"several_statements", "a query of several statements"},
         {"in_transaction",
-         "inside a transaction that has gone to the server, or is not READ COMMITTED"},
+         "inside a transaction that has done more than read, or is not READ COMMITTED"},
         {"pinned_session", "the session is pinned"},
         {"unknown_setting",
          "the session has a setting the cache does not know, or transactions are not READ "
@@ -136,7 +136,10 @@ inline constexpr std::array<ReasonInfo, static_cast<std::size_t>(NotCached::coun
         {"batch_shape", "a batch of another shape, or one in which more than reads goes before"},
         {"too_complex", "the statement is too deep or reads too many relations"},
         {"does_not_pay", "storing its answers has cost more than hits saved; a sample is tried"},
-        {"first_use", "the cache is full: only what is asked for a second time is stored"},
+        {"first_use",
+         "only what is asked for a second time is stored: the cache is full, or few of this "
+         "query's "
+         "answers were asked for again"},
         {"stream_behind", "the change stream is further behind than cache.max_staleness"},
         {"not_told", "writes are told by NOTIFY, and a table has no trigger for it"},
     }};

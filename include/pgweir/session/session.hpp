@@ -130,6 +130,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::size_t take_unit(std::string_view view);
     std::size_t take_query(std::string_view view, const wire::Frame& frame);
     std::size_t take_batch(std::string_view view);
+    std::size_t take_between(std::string_view view);
     std::size_t forward_frame(std::string_view view);
     std::size_t forward_query(std::string_view view, const wire::Frame& frame);
     std::size_t forward_copy(std::string_view view, const wire::Frame& frame);
@@ -284,7 +285,9 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     cache::KeyParts key_parts(std::string_view text) const;
     void begin_fills();
     std::string_view ready_message() const noexcept;
+    static bool only_reads(const query::Verdict& verdict) noexcept;
     bool each_has_its_snapshot() const noexcept;
+    bool between_reads() const noexcept;
     bool begins_reads(const query::Verdict& verdict) const noexcept;
     std::uint16_t next_fill();
     bool verifies() const noexcept;
@@ -312,7 +315,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     StatementPtr unnamed_for(std::string_view text, std::string_view raw_types);
     void count_not_cached(query::NotCached reason, const MemoEntry* memo = nullptr);
     cache::LedgerRow* ledger_row(const MemoEntry& memo);
-    query::NotCached stores(const base::Hash128& hash);
+    query::NotCached stores(const base::Hash128& hash, cache::LedgerRow* row);
     void count_hit();
 
     // explain.cpp: EXPLAIN CACHE
@@ -385,7 +388,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::vector<std::string> raw_names_;  // prepared on the pinned server under the client's names
     StatementPtr unnamed_;
     StatementPtr begin_;        // kept back until a statement needs a server
-    bool begin_reads_ = false;  // ... and the cache may answer behind it
+    bool begin_reads_ = false;  // the cache may answer behind it, or behind the last that was sent
     MemoPtr judged_;  // of the Query at the front of the input, while it waits for a server
     StatementPtr
         next_unnamed_;  // made while its batch was looked at, before its Parse is forwarded

@@ -50,6 +50,32 @@ TEST_CASE("a query that never hits is tried by a sample only, and by all once th
     CHECK(tried(*row, 640, 0) == 640);
 }
 
+TEST_CASE("after a trial only what is asked for twice is stored, unless what is stored is hit") {
+    ResultCache cache(kLimit, 1 << 20);
+    const auto row = cache.ledger().row(1, 42);
+    REQUIRE(row);
+    fill(*row, LedgerRow::kTrial - 1);
+    CHECK(row->at_once());
+    fill(*row, 1);
+    CHECK(!row->at_once());
+    for (std::uint64_t i = 0; i < LedgerRow::kTrial; ++i) row->hit(base::kMillisecond);
+    CHECK(row->at_once());
+    fill(*row, 1);
+    CHECK(!row->at_once());
+}
+
+TEST_CASE("a query that is never asked for twice is given up, though nothing of it is stored") {
+    ResultCache cache(kLimit, 1 << 20);
+    const auto row = cache.ledger().row(1, 42);
+    REQUIRE(row);
+    for (std::uint32_t i = 0; i < LedgerRow::kWindow; ++i) row->missed();
+    CHECK(row->off());
+    CHECK(row->fills() == 0);
+    row->hit(base::kMillisecond);
+    for (std::uint32_t i = 0; i < LedgerRow::kSampleWindow; ++i) row->missed();
+    CHECK(!row->off());
+}
+
 TEST_CASE("a query whose hits save more than its fills cost is never given up") {
     ResultCache cache(kLimit, 1 << 20);
     const auto row = cache.ledger().row(1, 42);
