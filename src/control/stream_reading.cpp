@@ -179,7 +179,10 @@ void StreamLink::hear_probe(base::Nanos now) {
     if (step == Connection::Step::failed) return lose(asker_->error());
     if (step == Connection::Step::busy) return look_at_limit(now, passing_since_);
     if (probe_ == Probe::nudging) {
+        // It is written out now.
         probe_ = Probe::passing;
+        ask_at_ = now;
+        ask_gap_ = kFirstAsk;
         return;
     }
     if (!probe_position_) return lose("the server did not say how far it is");

@@ -15,12 +15,13 @@ std::string rule(const History& h) {
     return breaches.empty() ? "" : breaches[0].substr(0, breaches[0].find(' '));
 }
 
-void run_clean(Profile profile) {
-    const auto r = run({.profile = profile, .seconds = 5, .seed = 7});
+RunResult run_clean(Profile profile, Fault fault = Fault::usual) {
+    auto r = run({.profile = profile, .fault = fault, .seconds = 5, .seed = 7});
     INFO(r.reads, " reads, ", r.hits, " hits, ", r.writes, " writes");
     for (const auto& line : r.breaches) FAIL_CHECK(line);
     CHECK(r.invalid == "");
     CHECK(r.writes > 20);
+    return r;
 }
 
 }  // namespace
@@ -64,6 +65,14 @@ TEST_CASE("every way of writing: every read is possible without a cache") {
 
 TEST_CASE("writers around the proxy and a second proxy: no read is older than allowed") {
     run_clean(Profile::outside);
+}
+
+TEST_CASE("of commits that a failover loses nothing is read behind it") {
+    CHECK(run_clean(Profile::outside, Fault::failover).faults > 0);
+}
+
+TEST_CASE("while the server lets the stream's slot go no read is older than allowed") {
+    CHECK(run_clean(Profile::outside, Fault::slot).faults > 0);
 }
 
 TEST_CASE("users, schemas, settings, formats and names are never mixed up") {
