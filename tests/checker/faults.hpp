@@ -17,7 +17,7 @@ enum class Fault : std::uint8_t {
     cut,          // the change stream's connection
     slot,         // the slot is invalidated, as the server keeps too little of its log
     stopped,      // the walsender stands still for longer than hits may go on
-    publication,  // of all tables, made and dropped
+    publication,  // made and dropped; the stream rests on none
     failover,     // to a standby that lacks the last commits; the address moves
     standby,      // the synchronous standby is dead: commits are decoded and not visible
     lazy,         // synchronous_commit = off
