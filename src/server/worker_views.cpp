@@ -161,6 +161,7 @@ struct OwnedConsole final : session::ConsolePort {
     OwnedConsole(ClientConnection& client, std::unique_ptr<session::ConsoleCommands> c, bool admin)
         : commands(std::move(c)), session(client, *commands, admin) {}
     void on_client_bytes(std::string_view bytes) override { session.on_client_bytes(bytes); }
+    void on_client_drained() override { session.on_client_drained(); }
     std::unique_ptr<session::ConsoleCommands> commands;
     session::ConsoleSession session;
 };

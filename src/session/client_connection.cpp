@@ -122,6 +122,7 @@ void ClientConnection::on_ready(bool readable, bool writable) noexcept {
                 return;
             }
             if (session_) session_->on_client_drained();
+            if (console_) console_->on_client_drained();
         }
     }
     if (readable && socket_.is_open()) read_some();

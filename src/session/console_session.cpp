@@ -9,7 +9,9 @@
 namespace pgweir::session {
 
 namespace {
-constexpr std::uint32_t kMaxMessage = 1024 * 1024;
+constexpr std::uint32_t kMaxMessage = 64 * 1024;
+/// Bytes of answers a client has not read beyond which it gets no more.
+constexpr std::size_t kMostQueued = std::size_t{256} * 1024;
 constexpr std::size_t kMaxNamed = 1000;
 }  // namespace
 
@@ -28,10 +30,24 @@ void ConsoleSession::fail(std::string_view sqlstate, std::string_view message) {
 void ConsoleSession::on_client_bytes(std::string_view bytes) {
     in_.append(bytes);
     if (!running_) work();
+    bound_input();
+}
+
+void ConsoleSession::on_client_drained() {
+    if (!running_) work();
+    bound_input();
+}
+
+/// Whoever asks faster than it reads the answers is not read either.
+void ConsoleSession::bound_input() {
+    const bool full = in_.size() > 2 * kMaxMessage;
+    if (full == held_up_) return;
+    held_up_ = full;
+    client_.set_reading(!full);
 }
 
 void ConsoleSession::work() {
-    while (!running_ && !in_.empty()) {
+    while (!running_ && !in_.empty() && client_.queued() <= kMostQueued) {
         const auto frame = wire::scan_frame(in_, kMaxMessage);
         const bool known = wire::is_client_message(in_[0]) && in_[0] != wire::fe::kPassword;
         if (!known || frame.status == wire::FrameStatus::bad_length) {
@@ -97,6 +113,7 @@ void ConsoleSession::resume(std::string answer) {
     simple_ = false;
     send(answer);
     work();
+    bound_input();
 }
 
 void ConsoleSession::on_parse(std::string_view body) {

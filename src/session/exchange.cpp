@@ -35,7 +35,7 @@ void Exchange::reset() {
     error.clear();
     wrote = may_leave_state = unpin_at_ready = suspect = false;
     suspicion = lasting = query::PinReason::none;
-    reset_after_look = acted = false;
+    reset_after_look = acted = bound = false;
     custom_settings.clear();
     inspection.reset();
     if (pin_permit) pin_permit = {};

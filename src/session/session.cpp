@@ -68,7 +68,8 @@ void Session::on_client_bytes(std::string_view bytes) noexcept {
 
 void Session::bound_input() noexcept {
     if (ended_ || in_ == nullptr) return;
-    const bool stuck = waiting_ || preparing_ || awaiting_ || hub_wait_ || in_flight();
+    const bool stuck = waiting_ || preparing_ || awaiting_ || hub_wait_ || in_flight() ||
+                       client_.queued() > kHighWater;
     const auto bound = stuck ? kInputBound : kInputBound + env_.config().limits.statement_buffer;
     if (in_->size() > bound) client_.set_reading(false);
 }
@@ -93,9 +94,12 @@ std::size_t Session::consume(std::string_view view) {
     while (done < view.size() && !ended_ && !waiting_ && !preparing_ && !awaiting_ && !hub_wait_ &&
            !terminating_ && !in_flight() && !held_by_begin()) {
         const auto rest = view.substr(done);
-        const auto n = server_ == nullptr                ? take_unit(rest)
-                       : begin_reads_ && between_reads() ? take_between(rest)
-                                                         : forward_frame(rest);
+        const bool here = server_ == nullptr || (begin_reads_ && between_reads());
+        // What is answered here costs the client a few bytes and may be long: it has to read, too.
+        if (here && client_.queued() > kHighWater) break;
+        const auto n = !here                ? forward_frame(rest)
+                       : server_ == nullptr ? take_unit(rest)
+                                            : take_between(rest);
         if (n == 0) {
             if (lease_failure_ != nullptr) {
                 const auto why = std::move(lease_failure_);
@@ -382,6 +386,9 @@ void Session::on_watermark() noexcept {
 
 void Session::on_client_drained() noexcept {
     if (server_ != nullptr) server_->set_reading(true);
+    if (ended_ || in_ == nullptr) return;
+    const TurnScope scope(*this);
+    consume_buffer();
 }
 
 void Session::on_server_drained() noexcept {

@@ -102,8 +102,8 @@ bool Session::each_has_its_snapshot() const noexcept {
 bool Session::between_reads() const noexcept {
     if (!exchange_) return false;
     const auto& x = *exchange_;
-    return begin_reads_ && tx_ == wire::TxStatus::in_transaction && !x.acted && x.expects.empty() &&
-           !x.unsynced && !x.skipping && client_left_ == 0 && !copy_in_ &&
+    return begin_reads_ && tx_ == wire::TxStatus::in_transaction && !x.acted && !x.bound &&
+           x.expects.empty() && !x.unsynced && !x.skipping && client_left_ == 0 && !copy_in_ &&
            pin_ == query::PinReason::none;
 }
 

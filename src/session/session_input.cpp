@@ -242,7 +242,7 @@ std::size_t Session::forward_frame(std::string_view view) {
 
 std::size_t Session::forward_execute(std::string_view view, const Frame& frame) {
     if (frame.status != FrameStatus::complete) return 0;
-    exchange_->copy_ended = false;
+    exchange_->copy_ended = exchange_->bound = false;
     expect({.kind = Expect::Kind::execute,
             .fill = exchange_->current_fill,
             .work = exchange_->works.last()});

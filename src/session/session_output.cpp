@@ -396,6 +396,7 @@ Session::Reply Session::completion(std::string_view whole, char type) {
         return Reply::violation;
     }
     tee(whole);
+    if (type == be::kPortalSuspended) x.acted = true;
     if (type == be::kCommandComplete && !front.swallow)
         count_affected(whole.substr(wire::kHeaderSize));
     if (front.kind == Kind::execute) {

@@ -274,6 +274,9 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     begin_statement(true);
     counters_.bind_count.add(1);
     auto& x = *exchange_;
+    // A portal may be executed later, and must not be one that a hit has taken the place of.
+    x.bound = true;
+    x.acted = x.acted || !portal.empty();
     const auto fill = next_fill();
     const auto* found = find_statement(name);
     const bool ours = identity_->mode != config::PoolMode::session;

@@ -217,3 +217,27 @@ TEST_CASE("B4: where transactions are not READ COMMITTED by default nothing is a
     ask(direct, "ALTER ROLE app SET default_transaction_isolation = 'serializable'");
     CHECK(eventually([&] { return reason() == "unknown_setting"; }, Seconds(10)));
 }
+
+TEST_CASE("B11: a portal of a transaction is the last one that was bound, whoever answered that") {
+    setup("CREATE TABLE portals AS SELECT n FROM generate_series(1, 20) n");
+    auto c = login(), direct = RawClient::login(Cluster::shared().port());
+    const std::string sum = "SELECT sum(n) FROM portals", all = "SELECT n FROM portals ORDER BY n";
+    const auto run = [](const std::string& sql, std::uint32_t rows) {
+        return msg::parse("", sql) + msg::bind("", "", {}, 0) + msg::execute("", rows) +
+               msg::sync();
+    };
+    REQUIRE(becomes_cached(proxy(), c, sum));
+    c.ask(run(sum, 0)), c.ask(run(sum, 0));
+    for (const auto& open :
+         {run(all, 3), msg::parse("", all) + msg::bind("", "", {}, 0) + msg::sync(),
+          msg::parse("", all) + msg::bind("p", "", {}, 0) + msg::sync()}) {
+        for (const auto& then : {run(sum, 0), msg::query(sum)}) {
+            for (const auto& portal : {"", "p"}) {
+                const std::vector<std::string> whole = {msg::query("BEGIN"), open, then,
+                                                        msg::execute(portal, 5) + msg::sync(),
+                                                        msg::query("ROLLBACK")};
+                for (const auto& bytes : whole) CHECK(c.ask(bytes) == direct.ask(bytes));
+            }
+        }
+    }
+}

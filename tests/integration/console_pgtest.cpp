@@ -123,6 +123,19 @@ TEST_CASE("the console answers under both its names, in any case, with a semicol
     }
 }
 
+TEST_CASE("a console's client that does not read does not fill the memory") {
+    auto c = RawClient::login(proxy().port(), "postgres", "pgweir");
+    const auto one = c.ask(msg::query("SHOW CONFIG"));
+    const auto before = proxy().resident_kib();
+    constexpr int kAsked = 4000;
+    std::string all;
+    for (int i = 0; i < kAsked; ++i) all += msg::query("SHOW CONFIG");
+    c.send(all);
+    sleep_for(Seconds(1));
+    CHECK(proxy().resident_kib() - before < 8 * 1024);
+    for (int i = 0; i < kAsked; ++i) REQUIRE(c.read_until('Z').size() == one.size());
+}
+
 TEST_CASE("only the users named may use the console (S07)") {
     CHECK(!connect_error(proxy().dsn("app", "pgweir")).empty());
     CHECK(!connect_error(proxy().dsn("app", "pgbouncer")).empty());

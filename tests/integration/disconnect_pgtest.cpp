@@ -2,8 +2,7 @@
 // dirty server connection stays behind. Numbers in names: the list of protocol traps.
 #include <doctest/doctest.h>
 
-#include "support/proxy.hpp"
-#include "support/raw_client.hpp"
+#include "support/cache_client.hpp"
 
 using namespace pgweir::testing;
 
@@ -166,6 +165,27 @@ TEST_CASE("a client that reads slowly does not fill the proxy's memory (88)" *
     CHECK(first_value(warm.ask(msg::query("SELECT 'others'"))) == "others");
     const auto m = c.read_until('Z');
     CHECK(count_type(m, 'D') == 100000);
+}
+
+TEST_CASE("nor does one that asks for stored answers and does not read them (88)" *
+          doctest::skip(Proxy::direct())) {
+    Proxy p(Cluster::shared(), {{{"cache", "{exclusive_writer: true}"}}, {}, {}, 0});
+    auto warm = RawClient::login(p.port());
+    const std::string large = "SELECT repeat('x', 500000)";
+    REQUIRE(becomes_cached(p, warm, large));
+    const auto before = p.resident_kib();
+    auto c = RawClient::login(p.port());
+    constexpr int kAsked = 300;
+    std::string all;
+    for (int i = 0; i < kAsked; ++i) all += msg::query(large);
+    c.send(all);
+    sleep_for(Seconds(1));
+    CHECK(p.resident_kib() - before < 8 * 1024);
+    CHECK(ask(warm, "SELECT 'others'") == "others");
+    for (int i = 0; i < kAsked; ++i) {
+        const auto m = c.read_until('Z');
+        REQUIRE(first_value(m).size() == 500000);
+    }
 }
 
 TEST_CASE("thousands of comers and goers leave no file open and little memory (I6)" *

@@ -35,6 +35,8 @@ class ConsolePort {
   public:
     virtual ~ConsolePort() = default;
     virtual void on_client_bytes(std::string_view bytes) = 0;
+    /// What was queued towards the client has gone out.
+    virtual void on_client_drained() = 0;
 };
 
 /// Where a login leads.

@@ -31,11 +31,13 @@ class ConsoleSession final : public ConsolePort {
     ConsoleSession(ClientConnection& client, ConsoleCommands& commands, bool admin);
 
     void on_client_bytes(std::string_view bytes) override;
+    void on_client_drained() override;
     /// The answer to the command that was running.
     void resume(std::string answer);
 
   private:
     void work();
+    void bound_input();
     void on_message(char type, std::string_view body);
     void on_parse(std::string_view body);
     void on_bind(std::string_view body);
@@ -53,7 +55,8 @@ class ConsoleSession final : public ConsolePort {
     std::unordered_map<std::string, std::string> statements_;
     std::unordered_map<std::string, std::string> portals_;
     bool running_ = false;
-    bool simple_ = false;  // the running command came as a Query
+    bool held_up_ = false;  // the client is not read
+    bool simple_ = false;   // the running command came as a Query
     bool skip_until_sync_ = false;
 };
 

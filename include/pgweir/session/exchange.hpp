@@ -173,7 +173,8 @@ struct Exchange {
     bool reset_after_look = false;                        // the look does not see everything
     std::vector<std::string> custom_settings;             // that may have been set
     std::unique_ptr<Inspection> inspection;               // what was found, until it is acted on
-    bool acted = false;                                   // what was sent did more than read
+    bool acted = false;              // what was sent did more than read, or left a portal
+    bool bound = false;              // the server has a portal that has not been executed
     bool commit_in_flight = false;   // what was sent may have committed something
     bool copy_ended = false;         // CopyDone or CopyFail was sent since the last Execute
     bool unsynced = false;           // extended messages were sent, and no Sync behind them
