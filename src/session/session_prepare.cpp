@@ -259,6 +259,12 @@ void Session::apply_bind_effects(const MemoEntry& memo, const Statement& stateme
     apply_effects(memo, by_rows ? &values : nullptr);
 }
 
+/// It may be executed later, and a hit must not take its place meanwhile.
+void Session::note_portal(std::string_view name) noexcept {
+    exchange_->bound = true;
+    exchange_->acted = exchange_->acted || !name.empty();
+}
+
 std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     const bool whole = frame.status == FrameStatus::complete;
     const bool large = frame.size > env_.config().limits.statement_buffer;
@@ -274,9 +280,7 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     begin_statement(true);
     counters_.bind_count.add(1);
     auto& x = *exchange_;
-    // A portal may be executed later, and must not be one that a hit has taken the place of.
-    x.bound = true;
-    x.acted = x.acted || !portal.empty();
+    note_portal(portal);
     const auto fill = next_fill();
     const auto* found = find_statement(name);
     const bool ours = identity_->mode != config::PoolMode::session;

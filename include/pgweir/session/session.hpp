@@ -148,6 +148,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::size_t forward_parse(std::string_view view, const wire::Frame& frame);
     void apply_bind_effects(const MemoEntry& memo, const Statement& statement,
                             std::string_view body);
+    void note_portal(std::string_view name) noexcept;
     std::size_t forward_bind(std::string_view view, const wire::Frame& frame);
     std::size_t forward_describe(std::string_view view, const wire::Frame& frame);
     std::size_t forward_close(std::string_view view, const wire::Frame& frame);
