@@ -51,7 +51,8 @@ base::Nanos StreamLink::work_due() const noexcept {
         case State::making_slot: return since_ + base::kSecond;
         case State::live: break;
     }
-    const auto at = std::min(reported_at_ + base::kSecond, fence_due());
+    auto at = std::min(reported_at_ + base::kSecond, fence_due());
+    if (busy_) at = std::min(at, read_at_);
     switch (probe_) {
         case Probe::none: return std::min(at, next_probe());
         case Probe::asked:
@@ -65,7 +66,8 @@ void StreamLink::add_polls(std::vector<pollfd>& to) const {
     // What nobody would read now is not polled for.
     const bool live = state_ == State::live;
     const bool asking = !live || probe_ == Probe::asked || probe_ == Probe::nudging;
-    for (auto* c : {asking ? asker_.get() : nullptr, live && !begun_ ? nullptr : stream_.get()})
+    const bool reading = !live || (begun_ && !rests(base::monotonic_now()));
+    for (auto* c : {asking ? asker_.get() : nullptr, reading ? stream_.get() : nullptr})
         if (c != nullptr && c->fd() >= 0) to.push_back({c->fd(), c->wanted(), 0});
 }
 
@@ -174,6 +176,9 @@ void StreamLink::start_stream(base::Nanos now) {
     if (step == Connection::Step::busy) return look_at_limit(now, since_);
     state_ = State::live;
     position_ = last_commit_ = 0;
+    span_began_ = read_at_ = 0;
+    span_messages_ = 0;
+    busy_ = false;
     probe_ = Probe::none;
     probe_sent_ = newest_xid_ = 0;
     catalog_ = nullptr;

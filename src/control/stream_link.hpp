@@ -51,6 +51,9 @@ class StreamLink final : public ChangeSource {
     void make_slot(base::Nanos now);
     void start_stream(base::Nanos now);
     void read_stream(base::Nanos now);
+    /// False: the stream is lost.
+    bool take_messages(base::Nanos now);
+    bool rests(base::Nanos now) const;
     bool take_message(std::string_view message);
     bool take_line(Lsn position, std::string_view line);
     void deliver(cache::Change change);
@@ -83,6 +86,10 @@ class StreamLink final : public ChangeSource {
     Lsn position_ = 0;     // everything up to here is delivered
     Lsn last_commit_ = 0;  // the position of the last transaction
     base::Nanos reported_at_ = 0;
+    // How much comes, and how long it is left alone for that.
+    base::Nanos span_began_ = 0, read_at_ = 0;
+    unsigned span_messages_ = 0;
+    bool busy_ = false;
 
     Probe probe_ = Probe::none;
     base::Nanos probe_sent_ = 0;

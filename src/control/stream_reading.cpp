@@ -19,6 +19,11 @@ namespace {
 
 /// Messages of one step; then other streams have their turn.
 constexpr int kMessagesAtOnce = 20'000;
+/// A stream that brings so much in such a time is read once a millisecond only, unless somebody
+/// waits: to be woken for each message costs as much as the transaction it tells of.
+constexpr base::Nanos kSpan = 10 * base::kMillisecond;
+constexpr unsigned kManyMessages = 30;
+constexpr base::Nanos kRest = base::kMillisecond;
 /// While transactions are not known to be visible, fills on what they changed do not stand.
 constexpr base::Nanos kProveEvery = 5 * base::kMillisecond;
 constexpr base::Nanos kFirstAsk = 500 * base::kMicrosecond;
@@ -62,19 +67,39 @@ void StreamLink::read_stream(base::Nanos now) {
     // The first probe's snapshot says how transactions' numbers go on.
     if (!begun_) hear_probe(now);
     if (!begun_) return;
-    for (int i = 0; i < kMessagesAtOnce; ++i) {
-        std::string_view message;
-        const auto step = stream_->next_copy(message);
-        if (step == Connection::Step::busy) break;
-        if (step != Connection::Step::row) return lose(stream_->error());
-        if (!take_message(message)) return;
-    }
+    if (!rests(now) && !take_messages(now)) return;
     if (now - reported_at_ >= base::kSecond) report_position(now, false);
     if (state_ != State::live) return;
     database_.stream().give_up(now - context_.options->max_staleness);
     if (probe_ == Probe::asked || probe_ == Probe::nudging) hear_probe(now);
     if (state_ == State::live && probe_ == Probe::passing) look_if_passed(now);
     if (state_ == State::live && probe_ == Probe::none && now >= next_probe()) probe(now);
+}
+
+bool StreamLink::rests(base::Nanos now) const {
+    return busy_ && now < read_at_ && database_.stream().needed() == 0;
+}
+
+bool StreamLink::take_messages(base::Nanos now) {
+    int n = 0;
+    for (; n < kMessagesAtOnce; ++n) {
+        std::string_view message;
+        const auto step = stream_->next_copy(message);
+        if (step == Connection::Step::busy) break;
+        if (step != Connection::Step::row) return lose(stream_->error()), false;
+        if (!take_message(message)) return false;
+    }
+    span_messages_ += static_cast<unsigned>(n);
+    if (now - span_began_ >= kSpan) {
+        busy_ = span_messages_ >= kManyMessages;
+        span_began_ = now;
+        span_messages_ = 0;
+    }
+    // What is left may be in the library's memory, where nothing wakes for it.
+    const bool left = n == kMessagesAtOnce;
+    busy_ = busy_ || left;
+    read_at_ = left ? now : now + kRest;
+    return true;
 }
 
 bool StreamLink::take_message(std::string_view message) {
@@ -155,7 +180,9 @@ TransactionGatherer::Found StreamLink::resolve(const TransactionGatherer::Table&
 base::Nanos StreamLink::next_probe() const {
     const auto regular = probe_sent_ + context_.options->max_staleness / 4;
     if (database_.stream().needed() > probe_sent_) return probe_sent_;
-    if (database_.stream().recent() > 0) return std::min(regular, probe_sent_ + kProveEvery);
+    const auto& stream = database_.stream();
+    const bool read = probe_sent_ - stream.wanted() < 2 * base::kSecond;
+    if (read && stream.recent() > 0) return std::min(regular, probe_sent_ + kProveEvery);
     return regular;
 }
 

@@ -3,6 +3,9 @@
 #include <doctest/doctest.h>
 #include <signal.h>
 
+#include <atomic>
+#include <thread>
+
 #include "support/cache_client.hpp"
 
 using namespace pgweir::testing;
@@ -82,6 +85,33 @@ TEST_CASE("strict sees each write around the proxy at once, and still answers fr
         direct.run("UPDATE strictly SET n = " + std::to_string(i));
         for (int k = 0; k < 4; ++k) REQUIRE(ask(c, "SELECT n FROM strictly") == std::to_string(i));
     }
+    CHECK(p.cache_counter("hits") - before > 50);
+}
+
+TEST_CASE("beside very many transactions strict reads are as fresh, and hits go on") {
+    setup(
+        "CREATE TABLE calm(n int); INSERT INTO calm VALUES (0); CREATE TABLE noise AS TABLE calm");
+    Proxy p(cluster(), options("{consistency: strict, max_staleness: 1s}"));
+    auto c = RawClient::login(p.port());
+    REQUIRE(becomes_cached(p, c, "SELECT n FROM calm"));
+    auto direct = cluster().connect("app", "app");
+    std::atomic<bool> over{false};
+    std::thread noise([&] {
+        auto other = cluster().connect("app", "app");
+        while (!over)
+            other.run(
+                "DO $$BEGIN FOR i IN 1..100 LOOP UPDATE noise SET n = n + 1; UPDATE noise SET n = "
+                "n + 1; COMMIT; PERFORM pg_sleep(0.0005); END LOOP; END$$");
+    });
+    const auto before = p.cache_counter("hits");
+    int fresh = 0;
+    for (int i = 1; i <= 100; ++i) {
+        direct.run("UPDATE calm SET n = " + std::to_string(i));
+        for (int k = 0; k < 4; ++k) fresh += ask(c, "SELECT n FROM calm") == std::to_string(i);
+    }
+    over = true;
+    noise.join();
+    CHECK(fresh == 400);
     CHECK(p.cache_counter("hits") - before > 50);
 }
 
