@@ -1,7 +1,8 @@
--- Which stored expressions call a built-in function that may write ($1) or may leave session state
--- ($2): each a regular expression of OIDs, put in as text. Looked for in the parse trees, because
--- pg_depend does not record built-in functions. An UPDATE of pg_settings sets them. Kinds as in
--- calls.sql.
+-- Which stored expressions call a built-in function that may write ($1), may leave session state
+-- ($2), moves a sequence ($3) or asks for its value ($4): each a regular expression of OIDs, put in
+-- as text. The default of an identity column is no expression: nextval stands for it. Looked for in
+-- the parse trees, because pg_depend does not record built-in functions. An UPDATE of pg_settings
+-- sets them. Kinds as in calls.sql.
 WITH tree AS (
   SELECT CASE WHEN r.ev_type OPERATOR(pg_catalog.=) '1' THEN 'q' ELSE 'w' END AS kind,
          r.ev_class AS owner,
@@ -13,6 +14,11 @@ WITH tree AS (
   FROM pg_catalog.pg_policy p
   UNION ALL
   SELECT 'd', a.adrelid, a.adbin::pg_catalog.text FROM pg_catalog.pg_attrdef a
+  UNION ALL
+  SELECT 'd', a.attrelid,
+         pg_catalog.concat(':funcid ',
+           'pg_catalog.nextval'::pg_catalog.regproc::pg_catalog.oid, ' ')
+  FROM pg_catalog.pg_attribute a WHERE a.attidentity OPERATOR(pg_catalog.<>) ''
   UNION ALL
   SELECT CASE WHEN k.conrelid OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN 't' ELSE 'd' END,
          k.conrelid, k.conbin::pg_catalog.text
@@ -40,7 +46,10 @@ WITH tree AS (
          t.expression OPERATOR(pg_catalog.~) $2
            OR t.expression OPERATOR(pg_catalog.~) pg_catalog.concat(
                 ':relid ', 'pg_catalog.pg_settings'::pg_catalog.regclass::pg_catalog.oid, ' ')
-           AS leaves_state
+           AS leaves_state,
+         t.expression OPERATOR(pg_catalog.~) $3 AS moves,
+         t.expression OPERATOR(pg_catalog.~) $4 AS asks
   FROM tree t
 )
-SELECT j.kind, j.owner, j.writes, j.leaves_state FROM judged j WHERE j.writes OR j.leaves_state
+SELECT j.kind, j.owner, j.writes, j.leaves_state, j.moves, j.asks
+FROM judged j WHERE j.writes OR j.leaves_state OR j.moves OR j.asks

@@ -186,6 +186,13 @@ static_assert(std::is_sorted(std::begin(kExtensions), std::end(kExtensions)));
 
 }  // namespace
 
+bool moves_sequence(std::string_view builtin) noexcept {
+    return builtin == "nextval" || builtin == "setval";
+}
+bool asks_sequence(std::string_view builtin) noexcept {
+    return builtin == "currval" || builtin == "lastval";
+}
+
 Effects builtin_effects(std::string_view name, char volatility) noexcept {
     // These run SQL that they are given or that stands in views, whatever they are declared as.
     if (name.find("_to_xml") != std::string_view::npos) return {true, true};

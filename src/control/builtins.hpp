@@ -12,6 +12,10 @@ struct Effects {
     bool leaves_state = true;  // in the session, past its transaction
 };
 
+/// What PostgreSQL's own function does with sequences, beside what its effects allow it to.
+bool moves_sequence(std::string_view builtin) noexcept;
+bool asks_sequence(std::string_view builtin) noexcept;
+
 Effects builtin_effects(std::string_view name, char volatility) noexcept;
 
 /// Functions in C of these extensions were looked at: they neither write nor leave state, whatever

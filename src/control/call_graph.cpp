@@ -36,9 +36,7 @@ bool CallGraph::has(Node node, Effect effect) const noexcept {
 }
 
 void CallGraph::settle() {
-    spread(Effect::state);
-    spread(Effect::writes);
-    spread(Effect::defines);
+    for (std::size_t e = 0; e < marked_.size(); ++e) spread(static_cast<Effect>(e));
 }
 
 void CallGraph::spread(Effect effect) {
@@ -49,6 +47,7 @@ void CallGraph::spread(Effect effect) {
     while (!open.empty()) {
         const Node n = open.back();
         open.pop_back();
+        if (effect == Effect::asks && n <= ambient()) continue;
         for (const Node caller : callers_[n]) {
             if (marked[caller]) continue;
             marked[caller] = true;

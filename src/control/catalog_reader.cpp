@@ -9,6 +9,7 @@
 #include "body_words.hpp"
 #include "builtins.hpp"
 #include "call_graph.hpp"
+#include "catalog_text.hpp"
 #include "pgweir/base/plants.hpp"
 #include "pgweir/query/verdict.hpp"
 #include "sql.hpp"
@@ -25,34 +26,8 @@ constexpr Oid kFirstUserOid = 16384;
 constexpr std::uint32_t kMaxEdges =
     2'000'000;  // bound of what calls.sql and relation_links.sql may give
 
-query::Volatility volatility_of(char c) noexcept {
-    switch (c) {
-        case 'i': return query::Volatility::immutable_;
-        case 's': return query::Volatility::stable;
-        default: return query::Volatility::volatile_;
-    }
-}
-
-std::string replaced(std::string_view text, std::string_view what, std::string_view by) {
-    std::string out;
-    for (auto at = text.find(what); at != text.npos; at = text.find(what)) {
-        out.append(text.substr(0, at)).append(by);
-        text.remove_prefix(at + what.size());
-    }
-    return out.append(text);
-}
-
-/// A quoted regular expression that finds a call of one of the functions in a stored parse tree.
-std::string call_pattern(const std::vector<Oid>& functions) {
-    std::string p = "':(funcid|opfuncid|aggfnoid|winfnoid) (0";
-    for (const Oid f : functions) p += "|" + std::to_string(f);
-    return p + ") '";
-}
-
-void add_unique(std::vector<Oid>& to, const std::vector<Oid>& from) {
-    for (const Oid oid : from)
-        if (std::find(to.begin(), to.end(), oid) == to.end()) to.push_back(oid);
-}
+/// A node that stands for built-in functions with one effect; no function has such an OID.
+constexpr Oid stand_in(Effect effect) noexcept { return 0xffffffffu - static_cast<Oid>(effect); }
 
 class Reader {
   public:
@@ -118,6 +93,7 @@ class Reader {
     std::optional<std::string> read_calls();
     void add_call(char kind, Oid owner, Node callee);
     std::optional<std::string> read_hidden_calls();
+    void add_hidden_call(char kind, Oid owner, Effect effect);
     std::optional<std::string> read_links();
     void add_link(char kind, Oid from, Oid to);
     std::optional<std::string> read_view_queries();
@@ -127,6 +103,9 @@ class Reader {
     std::optional<std::string> read_names();
     void conclude();
     void conclude_relation(query::Relation& relation);
+    void conclude_sequences(query::Relation& relation);
+    query::SequenceUse sequences(Node node) const noexcept;
+    query::SequenceUse ambient_sequences() const noexcept;
     void conclude_writes(query::Relation& relation);
     void conclude_partitions();
 
@@ -147,7 +126,8 @@ class Reader {
     std::unordered_set<Oid> bodies_due_;
     std::unordered_set<Oid>
         default_calls_;  // relations whose defaults, checks, indexes call users' functions
-    std::vector<Oid> builtin_writers_, builtin_state_;
+    std::vector<Oid> builtin_writers_, builtin_state_, builtin_movers_, builtin_askers_;
+    std::unordered_map<Oid, std::vector<Node>> own_triggers_;  // of a relation: their functions
     /// Names that matter in a body: users' functions and built-in ones with an effect.
     query::Catalog::NameMap<std::vector<Oid>> callable_;
     std::uint32_t edges_ = 0;
@@ -262,6 +242,8 @@ void Reader::add_function(const Row& r) {
         effects = builtin_effects(name, r.letter(3));
         if (effects.may_write) builtin_writers_.push_back(f.oid);
         if (effects.leaves_state) builtin_state_.push_back(f.oid);
+        if (moves_sequence(name)) builtin_movers_.push_back(f.oid);
+        if (asks_sequence(name)) builtin_askers_.push_back(f.oid);
         if (query::constant_builtin(f, name)) constant_functions_.insert(f.oid);
         if (f.volatility != query::Volatility::volatile_) quiet_functions_.insert(f.oid);
     } else if (r.letter(4) == 'a') {
@@ -289,7 +271,14 @@ void Reader::add_function(const Row& r) {
     if (effects.may_write) graph_.mark(node, Effect::defines);
     if (effects.may_write) write_sets_.unknown(f.oid);
     if (effects.leaves_state) graph_.mark(node, Effect::state);
-    if (!f.builtin || effects.may_write || effects.leaves_state)
+    // What may do anything may ask sequences, too, but for the built-in ones.
+    const bool anything = !f.builtin && (effects.may_write || effects.leaves_state);
+    const bool moves = f.builtin && moves_sequence(name), asks = f.builtin && asks_sequence(name);
+    const bool runs_text = f.builtin && effects.may_write && effects.leaves_state;
+    if (moves || anything || runs_text) graph_.mark(node, Effect::moves);
+    if (asks || anything || runs_text) graph_.mark(node, Effect::may_ask);
+    if (asks) graph_.mark(node, Effect::asks);
+    if (!f.builtin || effects.may_write || effects.leaves_state || moves || asks)
         callable_[std::string(name)].push_back(f.oid);
     catalog_->functions[std::string(name)].push_back(f);
 }
@@ -333,23 +322,34 @@ std::optional<std::string> Reader::read_calls() {
 std::optional<std::string> Reader::read_hidden_calls() {
     auto text = replaced(sql::hidden, "$1", call_pattern(builtin_writers_));
     text = replaced(text, "$2", call_pattern(builtin_state_));
-    // Two nodes that stand for built-in functions with one effect; no function has such an OID.
-    const Node writer = graph_.function(0xffffffff);
-    const Node setter = graph_.function(0xfffffffe);
-    graph_.mark(writer, Effect::writes);
-    graph_.mark(writer, Effect::defines);
-    graph_.mark(setter, Effect::state);
+    text = replaced(text, "$3", call_pattern(builtin_movers_));
+    text = replaced(text, "$4", call_pattern(builtin_askers_));
+    for (const auto effect : {Effect::writes, Effect::state, Effect::moves, Effect::asks})
+        graph_.mark(graph_.function(stand_in(effect)), effect);
+    graph_.mark(graph_.function(stand_in(Effect::writes)), Effect::defines);
+    graph_.mark(graph_.function(stand_in(Effect::asks)), Effect::may_ask);
     return each(text, [&](const Row& r) {
+        const char kind = r.letter(0);
+        const Oid owner = r.number(1);
         if (r.flag(2)) {
-            add_call(r.letter(0), r.number(1), writer);
-            if (r.letter(0) == 'p')
-                write_sets_.unknown(r.number(1));
+            add_call(kind, owner, graph_.function(stand_in(Effect::writes)));
+            if (kind == 'p')
+                write_sets_.unknown(owner);
             else
-                unknown_writes_.insert(r.number(1));
+                unknown_writes_.insert(owner);
         }
-        if (r.flag(3)) add_call(r.letter(0), r.number(1), setter);
+        if (r.flag(3)) add_call(kind, owner, graph_.function(stand_in(Effect::state)));
+        if (r.flag(4)) add_hidden_call(kind, owner, Effect::moves);
+        if (r.flag(5)) add_hidden_call(kind, owner, Effect::asks);
         return ++edges_ <= kMaxEdges;
     });
+}
+
+/// Beside add_call: a default of nextval says nothing against a table.
+void Reader::add_hidden_call(char kind, Oid owner, Effect effect) {
+    const bool counted = default_calls_.contains(owner);
+    add_call(kind, owner, graph_.function(stand_in(effect)));
+    if (kind == 'd' && !counted) default_calls_.erase(owner);
 }
 
 std::optional<std::string> Reader::read_links() {
@@ -405,6 +405,7 @@ std::optional<std::string> Reader::read_view_queries() {
 std::optional<std::string> Reader::read_triggers() {
     return each(sql::trigger_functions, [&](const Row& r) {
         graph_.call(graph_.triggers(), graph_.function(r.number(0)));
+        own_triggers_[r.number(1)].push_back(graph_.function(r.number(0)));
         write_sets_.behind(r.number(1), r.number(0));
         return true;
     });
@@ -425,6 +426,8 @@ std::optional<std::string> Reader::read_bodies() {
         graph_.mark(graph_.function(f), Effect::state);
         graph_.mark(graph_.function(f), Effect::writes);
         graph_.mark(graph_.function(f), Effect::defines);
+        graph_.mark(graph_.function(f), Effect::moves);
+        graph_.mark(graph_.function(f), Effect::may_ask);
         write_sets_.unknown(f);
     }
     return error;
@@ -458,6 +461,8 @@ void Reader::add_body(Oid oid, std::string_view body, const RelationNames& relat
     if (facts.runs_text || defines) graph_.mark(function, Effect::writes);
     if (facts.runs_text || defines) graph_.mark(function, Effect::defines);
     if (facts.runs_text || defines) write_sets_.unknown(oid);
+    if (facts.runs_text || defines) graph_.mark(function, Effect::moves);
+    if (facts.runs_text || defines) graph_.mark(function, Effect::may_ask);
     if (facts.writes_rows) {
         graph_.mark(function, Effect::writes);
         graph_.call(function, graph_.any_write());
@@ -488,11 +493,14 @@ void Reader::conclude() {
             f.session_harmless = !graph_.has(node, Effect::state) && (f.builtin || !ambient_state);
             f.may_write = graph_.has(node, Effect::writes) || (!f.builtin && ambient_writes);
             f.may_define = f.may_write && (ambient_writes || graph_.has(node, Effect::defines));
+            f.sequences = sequences(node);
+            if (!f.builtin) f.sequences |= ambient_sequences();
         }
     }
     for (auto& [oid, relation] : relations_) {
         conclude_relation(*relation);
         conclude_writes(*relation);
+        conclude_sequences(*relation);
         if (ambient_state) relation->session_harmless = false;
         if (ambient_writes && relation->kind != 'S')
             relation->reading_may_write = relation->reading_may_define = true;
@@ -516,6 +524,29 @@ void Reader::conclude_relation(query::Relation& relation) {
                                 !graph_.has(graph_.writing(relation.oid), Effect::state);
 }
 
+query::SequenceUse Reader::sequences(Node node) const noexcept {
+    return {graph_.has(node, Effect::moves), graph_.has(node, Effect::may_ask),
+            graph_.has(node, Effect::asks)};
+}
+
+/// Any use of a type may call it, but most do not.
+query::SequenceUse Reader::ambient_sequences() const noexcept {
+    auto use = sequences(graph_.ambient());
+    use.asks = false;
+    return use;
+}
+
+void Reader::conclude_sequences(query::Relation& relation) {
+    if (relation.kind == 'f') return;
+    relation.reading_sequences = relation.writing_sequences = ambient_sequences();
+    if (graph_.knows_relation(relation.oid)) {
+        relation.reading_sequences |= sequences(graph_.reading(relation.oid));
+        relation.writing_sequences |= sequences(graph_.writing(relation.oid));
+    }
+    if (const auto own = own_triggers_.find(relation.oid); own != own_triggers_.end())
+        for (const Node function : own->second) relation.writing_sequences |= sequences(function);
+}
+
 void Reader::conclude_writes(query::Relation& relation) {
     const auto code = write_sets_.of(relation.oid, [this](Oid r) {
         return graph_.knows_relation(r) && graph_.has(graph_.reading(r), Effect::writes);
@@ -537,6 +568,7 @@ void Reader::conclude_partitions() {
             upper.odd_partitions = upper.odd_partitions || odd;
             upper.tells_writes = upper.tells_writes && part.tells_writes;
             upper.has_user_triggers = upper.has_user_triggers || part.has_user_triggers;
+            upper.writing_sequences |= part.writing_sequences;
             upper.writes_unknown = upper.writes_unknown || part.writes_unknown;
             add_unique(upper.writes_also, part.writes_also);
             add_unique(upper.truncates_also, part.truncates_also);

@@ -167,7 +167,7 @@ void Pool::on_cleaned(ServerConnection& server, bool ok) {
         server.profile = empty_profile();
         server.application_name.clear();
         server.last_session = 0;
-        server.foreign_sequences = false;
+        server.sequence_owner = 0;
         server.dirty = false;
     }
     server.set_since(now());

@@ -52,6 +52,9 @@ Assessor::Assessor(const ResolveContext& context) {
                 .pin = PinReason::none,
                 .may_leave_state = false,
                 .opaque = false,
+                .resets = false,
+                .moves_sequence = false,
+                .asks_sequence = false,
                 .names_after = NameScope::path,
                 .may_end_transaction = false,
                 .writes = Writes::nothing,
@@ -73,7 +76,14 @@ void Assessor::refuse(NotCached reason) {
 /// Code that is not known may have made anything.
 void Assessor::leaves_state() {
     verdict_.may_leave_state = true;
+    sequences({});
     moves_names(NameScope::unknown);
+}
+
+void Assessor::sequences(SequenceUse use) {
+    verdict_.moves_sequence = verdict_.moves_sequence || use.moves;
+    verdict_.asks_sequence = verdict_.asks_sequence || use.may_ask;
+    if (use.asks) pin(PinReason::sequence);
 }
 
 void Assessor::moves_names(NameScope scope) {
@@ -139,6 +149,9 @@ void Assessor::flags(const pgw_statement& statement) {
     }
     if (has(PGW_WRITES_ALL)) verdict_.writes = Writes::all_databases;
     if (has(PGW_LEAVES_STATE)) leaves_state();
+    verdict_.resets =
+        verdict_.resets || (has(PGW_LEAVES_STATE) && statement.pin == PGW_PIN_PREPARE);
+    if (has(PGW_ASKS_SEQUENCE)) sequences({false, false, true});
     if (has(PGW_MOVES_NAMES)) moves_names(NameScope::anywhere);
     if (has(PGW_NAMES_UNKNOWN)) moves_names(NameScope::unknown);
     verdict_.may_end_state = verdict_.may_end_state || has(PGW_ENDS_STATE);
@@ -178,13 +191,16 @@ void Assessor::read(const pgw_fact& f) {
     const std::string_view schema = f.schema, name = f.name;
     if (!names_) {
         // It may be a view that calls anything.
+        verdict_.moves_sequence = true;
         if (!of_pg_catalog(schema) || !name.starts_with("pg_")) writes_database();
         return;
     }
     const RelationMatch match = names_->relation(schema, name);
     switch (match.place) {
         case RelationPlace::system: return refuse(NotCached::system_relation);
-        case RelationPlace::temporary: return refuse(NotCached::temporary_relation);
+        case RelationPlace::temporary:
+            sequences({});  // it may be a view
+            return refuse(NotCached::temporary_relation);
         case RelationPlace::unknown:
             refuse(NotCached::unknown_relation);
             leaves_state();
@@ -201,6 +217,7 @@ void Assessor::readable(const Relation& r, const pgw_fact* fact) {
     // Code that reading calls is looked for along the same links, so the one that is named shows
     // it.
     hidden_code(r);
+    sequences(r.reading_sequences);
     if (all.empty()) return refuse(NotCached::too_complex);
     std::optional<RowKey> rows;
     if (fact != nullptr && rows_ != nullptr && all.size() == 1)
@@ -256,8 +273,11 @@ void Assessor::writable(const Relation& r, const pgw_fact& f) {
         triggers = triggers || unknown || relation->has_user_triggers;
         verdict_.written.push_back(relation->oid);
         hidden_code(*relation);
+        sequences(relation->reading_sequences);
+        sequences(relation->writing_sequences);
     }
     hidden_code(r);
+    if (unknown) sequences({});
     if (unknown)
         writes_database();
     else
@@ -279,7 +299,8 @@ CallMatch Assessor::match_call(std::string_view schema, std::string_view name) c
             .constant = false,
             .harmless = builtin,
             .builtin_harmless = true,
-            .may_write = !builtin};
+            .may_write = !builtin,
+            .sequences = {!builtin, !builtin, false}};
 }
 
 void Assessor::call(const pgw_fact& f, bool planned_only) {
@@ -288,6 +309,7 @@ void Assessor::call(const pgw_fact& f, bool planned_only) {
     if (planned_only) {
         // Planning folds calls of functions that are declared immutable.
         if (!match.found || !match.harmless) leaves_state();
+        if (match.foreign) sequences({match.sequences.moves, match.sequences.may_ask, false});
         return;
     }
     if (!match.found) {
@@ -302,6 +324,7 @@ void Assessor::call(const pgw_fact& f, bool planned_only) {
     if (base::planted(base::Plant::writing_function_cached)) return;
     if (!match.constant)
         refuse(tells_time(name) ? NotCached::time_dependent : NotCached::function_not_immutable);
+    sequences(match.sequences);
     if (match.builtin) session(name, f.flags, match.builtin_harmless);
     if (!match.harmless) pin(PinReason::function);
     if (match.may_write) calls_writer(match);
@@ -319,7 +342,8 @@ void Assessor::session(std::string_view function, unsigned flags, bool harmless)
         verdict_.may_define = true;
         refuse(NotCached::function_not_immutable);
     }
-    if (function == "nextval" || function == "setval") verdict_.moves_sequence = true;
+    if (function == "nextval" || function == "setval")
+        verdict_.names_sequence = verdict_.moves_sequence = true;
     const SessionEffect* effect = session_effect(function);
     if (effect == nullptr) {
         if (!harmless) leaves_state();
@@ -331,6 +355,7 @@ void Assessor::session(std::string_view function, unsigned flags, bool harmless)
         moves_names(NameScope::anywhere);
         if ((flags & PGW_FACT_LOCAL) != 0) return;
     }
+    if (effect->pin == PinReason::sequence) verdict_.asks_sequence = true;
     pin(effect->pin);
 }
 
@@ -354,6 +379,7 @@ void Assessor::field(std::string_view name, bool any_function) {
     if (match.foreign || ((any_function || name.starts_with("pg_")) && !match.constant))
         refuse(NotCached::function_not_immutable);
     if (match.builtin && any_function) session(name, 0, match.builtin_harmless);
+    if (match.foreign) sequences(match.sequences);
     if (!match.harmless) leaves_state();
     if (match.may_write) calls_writer(match);
 }

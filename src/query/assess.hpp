@@ -44,6 +44,7 @@ class Assessor {
     void plant();
     void hidden_code(const Relation& relation);
     void leaves_state();
+    void sequences(SequenceUse use);
     void moves_names(NameScope scope);
     void pin(PinReason reason);
     void writes_database() { verdict_.writes = std::max(verdict_.writes, Writes::database); }

@@ -24,9 +24,10 @@ struct CallMatch {
     bool foreign = false;  // some candidate is not
     bool constant = true;  // every candidate is built in, and immutable or stable by settings only
     bool harmless = true;  // no candidate that is not built in changes the session
-    bool builtin_harmless = true;  // nor one that is
-    bool may_write = false;        // some candidate may write
-    bool may_define = false;       // some candidate may run DDL
+    bool builtin_harmless = true;                // nor one that is
+    bool may_write = false;                      // some candidate may write
+    bool may_define = false;                     // some candidate may run DDL
+    SequenceUse sequences{false, false, false};  // all that some candidate does
 };
 
 struct OperatorMatch {

@@ -108,6 +108,7 @@ enum {
     PGW_START = 1u << 17,         /* START TRANSACTION, whose command tag is another than BEGIN's */
     PGW_MOVES_NAMES = 1u << 18,   /* names may mean other schemas' relations behind it */
     PGW_NAMES_UNKNOWN = 1u << 19, /* ... or what temporary objects stand for */
+    PGW_ASKS_SEQUENCE = 1u << 20, /* a column's default that it makes calls currval or lastval */
 };
 
 typedef struct {

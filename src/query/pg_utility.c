@@ -147,6 +147,48 @@ static void look_created(pgw_walk* w, const RangeVar* relation) {
                        PGW_WRITES_DATABASE});
 }
 
+/* Whoever makes a default of currval or lastval is going to use it. Nothing else is noted of the
+ * expression, which does not run now. */
+static void look_default(pgw_walk* w, Node* expression) {
+    const pgw_statement before = *w->now;
+    const size_t first = w->fact_count;
+    bool asks = false;
+    pgw_walk_tree(w, expression);
+    *w->now = before;
+    while (w->fact_count > first) {
+        const pgw_fact* fact = &w->facts[--w->fact_count];
+        if (fact->what != PGW_CALL) continue;
+        asks = asks || strcmp(fact->name, "currval") == 0 || strcmp(fact->name, "lastval") == 0;
+    }
+    if (asks) w->now->flags |= PGW_ASKS_SEQUENCE;
+}
+
+/* An element of CREATE TABLE, or of ALTER TABLE ADD COLUMN. */
+static void look_element(pgw_walk* w, const Node* element) {
+    ListCell* cell;
+    if (element == NULL || !IsA(element, ColumnDef)) return;
+    foreach (cell, ((const ColumnDef*)element)->constraints) {
+        const Constraint* c = (const Constraint*)lfirst(cell);
+        if (IsA(c, Constraint) && c->contype == CONSTR_DEFAULT) look_default(w, c->raw_expr);
+    }
+}
+
+static void look_create_table(pgw_walk* w, const CreateStmt* s) {
+    ListCell* cell;
+    look_created(w, s->relation);
+    foreach (cell, s->tableElts) look_element(w, (const Node*)lfirst(cell));
+}
+
+static void look_alter_table(pgw_walk* w, const AlterTableStmt* s) {
+    ListCell* cell;
+    now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_NONE, PGW_WRITES_DATABASE | PGW_LEAVES_STATE});
+    foreach (cell, s->cmds) {
+        const AlterTableCmd* command = (const AlterTableCmd*)lfirst(cell);
+        if (command->subtype == AT_ColumnDefault) look_default(w, command->def);
+        if (command->subtype == AT_AddColumn) look_element(w, command->def);
+    }
+}
+
 static bool concurrently(const Node* statement) {
     if (IsA(statement, IndexStmt)) return ((const IndexStmt*)statement)->concurrent;
     return IsA(statement, DropStmt) && ((const DropStmt*)statement)->concurrent;
@@ -248,7 +290,7 @@ static bool look_private(pgw_walk* w, const Node* s) {
 /* DDL that runs no code of users, so that nothing of it stays in the session. */
 static bool look_plain_ddl(pgw_walk* w, const Node* s) {
     switch (nodeTag(s)) {
-        case T_CreateStmt: look_created(w, ((const CreateStmt*)s)->relation); return true;
+        case T_CreateStmt: look_create_table(w, (const CreateStmt*)s); return true;
         case T_CreateSeqStmt: look_created(w, ((const CreateSeqStmt*)s)->sequence); return true;
         case T_ViewStmt: /* of temporary tables it is temporary, whatever it says */
             look_created(w, ((const ViewStmt*)s)->view);
@@ -321,10 +363,7 @@ void pgw_statement_look(pgw_walk* w, Node* s) {
             now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_PREPARE,
                                PGW_WRITES_DATABASE | PGW_LEAVES_STATE});
             return;
-        case T_AlterTableStmt:
-            now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_NONE,
-                               PGW_WRITES_DATABASE | PGW_LEAVES_STATE});
-            return;
+        case T_AlterTableStmt: look_alter_table(w, (const AlterTableStmt*)s); return;
         default: break;
     }
     if (look_cluster_wide(w, s) || look_private(w, s) || look_plain_ddl(w, s)) return;

@@ -69,7 +69,7 @@ void Session::apply_effects(const MemoEntry& memo, const query::KeyValues* value
         x.suspect = true;
     }
     if (memo.may_notify) name_sender();
-    if (v.moves_sequence || v.pin == PinReason::sequence) use_sequences(v);
+    if (v.moves_sequence || v.asks_sequence) use_sequences(v);
     if (v.kind == Kind::discard_all) {
         x.unpin_at_ready = x.reset_settings = true;
         x.reset_name.clear();
@@ -134,6 +134,7 @@ void Session::unknown_effects(PinReason reason) {
     x.acted = true;
     scope_ = query::NameScope::unknown;
     suspect_lasting(reason);
+    use_sequences({});
     x.may_end_transaction = true;
     x.written.add_schema(*identity_->context.database);
     x.wrote = x.commit_in_flight = true;

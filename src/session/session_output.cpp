@@ -440,6 +440,7 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
     if (front.kind == Kind::query && front.swallow) {
         if (front.inspect) x.inspection->failed = true;
         if (front.channels && listening_ != nullptr) listening_->failed = true;
+        if (front.quiet) server_->sequence_owner = pool::ServerLink::kSeveralOwners;
         if (front.quiet || front.inspect) return Reply::swallow;
         // Our own settings were refused. The client gets the server's words in place of an answer.
         lease_failure_ = std::make_unique<pool::ServerFailure>(
@@ -480,7 +481,10 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
 void Session::skip_batch() {
     auto& expects = exchange_->expects;
     while (!expects.empty() && !expects.front().brings_ready()) {
-        take_back_names(expects.front());
+        const auto& front = expects.front();
+        take_back_names(front);
+        if (front.kind == Expect::Kind::execute && front.swallow && !front.begin)
+            server_->sequence_owner = pool::ServerLink::kSeveralOwners;  // DISCARD SEQUENCES
         expects.pop();
     }
 }

@@ -111,9 +111,9 @@ void Session::suspect(const query::Verdict& verdict) {
             x.custom_settings.end())
             x.custom_settings.push_back(name);
     }
-    if (verdict.pin == PinReason::none)
-        x.reset_after_look = true;
-    else if (lasting(verdict.pin) || verdict.opaque || x.custom_settings.size() > kMostCustom)
+    if (verdict.pin == PinReason::none || verdict.resets) x.reset_after_look = true;
+    if (verdict.pin == PinReason::none) return;
+    if (lasting(verdict.pin) || verdict.opaque || x.custom_settings.size() > kMostCustom)
         x.lasting = verdict.pin;
 }
 
@@ -143,28 +143,34 @@ void Session::settle_suspicion(wire::TxStatus before) {
 
 /// Another session held this server before: its currval and lastval are not this one's.
 void Session::meet_server() {
-    const bool used = server_->last_session != 0;
     server_->last_session = session_id;
     if (std::exchange(server_->notified, false))
         identity_->shared_pool->senders.leave(server_->process_id(), base::monotonic_now());
-    server_->foreign_sequences = used;
-    if (used && env_.sequences_read) {
-        inject("DISCARD SEQUENCES");
-        server_->foreign_sequences = false;
-        exchange_->expects.back().quiet = true;
-    }
 }
 
-/// Before a statement that names nextval, setval, currval or lastval: what it finds afterwards is
-/// this session's own. It comes back to this server connection while that is free, and once it has
-/// asked for currval or lastval it keeps it.
+/// Before a statement that may move sequences or ask for their values: what it asks for is this
+/// session's own. The session comes back to this server connection while that is free, and once it
+/// has asked it keeps it.
 void Session::use_sequences(const query::Verdict& verdict) {
     if (identity_->mode == config::PoolMode::session) return;
-    preferred_server = server_->process_id();
-    if (verdict.pin == PinReason::sequence) env_.sequences_read = true;
-    if (!server_->foreign_sequences || tx_ == wire::TxStatus::failed) return;
-    server_->foreign_sequences = false;
-    forget_sequences();
+    const bool asks = verdict.pin == PinReason::sequence;
+    const bool known = verdict.catalog_version != 0 || verdict.names_sequence;
+    if (asks) env_.sequences_read = true;
+    if (asks || (verdict.moves_sequence && known)) preferred_server = server_->process_id();
+    auto& owner = server_->sequence_owner;
+    if (owner != 0 && owner != session_id) {
+        // Where nobody asks, whose values they are need not be kept apart; in a failed transaction
+        // nothing can be done about it.
+        const bool wanted = verdict.asks_sequence || verdict.names_sequence ||
+                            env_.sequences_read || (known && server_->sequences_guessed);
+        const bool apart = wanted && tx_ != wire::TxStatus::failed;
+        if (apart) forget_sequences();
+        owner = apart ? 0 : pool::ServerLink::kSeveralOwners;
+        server_->sequences_guessed = !apart && !known;
+    }
+    if (!verdict.moves_sequence || owner != 0) return;
+    owner = session_id;
+    server_->sequences_guessed = !known;
 }
 
 /// In the protocol the client is using: a simple Query in the middle of a batch would end it.

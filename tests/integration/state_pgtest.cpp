@@ -471,3 +471,13 @@ TEST_CASE("settings are carried up to 64 KiB; with more the session keeps its se
     CHECK(ask(c, "SELECT length(current_setting('my.setting_0'))") == "4000");
     CHECK(ask(c, "SELECT length(current_setting('my.setting_19'))") == "4000");
 }
+
+TEST_CASE("what EXECUTE has left unseen is gone when its server connection goes to another") {
+    Proxy p(Cluster::shared(), {{{"pool", "{min_size: 0, max_size: 1}"}}, {}, {}, 0});
+    auto c = RawClient::login(p.port());
+    CHECK(ask(c, "PREPARE tenant AS SELECT set_config('my.tenant', 'secret', false)") == "");
+    CHECK(ask(c, "EXECUTE tenant") == "secret");
+    CHECK(ask(c, "DEALLOCATE tenant") == "");
+    auto other = RawClient::login(p.port());
+    CHECK(ask(other, "SELECT coalesce(current_setting('my.tenant', true), '')") == "");
+}

@@ -76,12 +76,15 @@ class ServerLink {
     PreparedSet prepared;
     std::uint64_t unnamed_statement =
         0;  // number of the statement in the unnamed slot, 0: none known
-    ProfilePtr profile = empty_profile();      // whose settings are in force
-    std::string application_name;              // in force on the server
-    base::Nanos opened = 0;                    // before its login
-    std::uint64_t last_session = 0;            // that held it since it was opened or reset; 0: none
-    bool notified = false;                     // its session's number is in SenderNames
-    bool foreign_sequences = false;            // currval may be of a session before that one
+    ProfilePtr profile = empty_profile();  // whose settings are in force
+    std::string application_name;          // in force on the server
+    base::Nanos opened = 0;                // before its login
+    std::uint64_t last_session = 0;        // that held it since it was opened or reset; 0: none
+    bool notified = false;                 // its session's number is in SenderNames
+    /// The session whose currval and lastval the server may have; 0: it has none.
+    std::uint64_t sequence_owner = 0;
+    bool sequences_guessed = false;  // no catalog was at hand: perhaps nobody has moved any
+    static constexpr std::uint64_t kSeveralOwners = ~std::uint64_t{0};
     wire::TxStatus tx = wire::TxStatus::idle;  // of the last ReadyForQuery
     std::unique_ptr<Held> held;                // of a session that left before its answer came
 };

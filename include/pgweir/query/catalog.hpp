@@ -17,6 +17,19 @@ namespace pgweir::query {
 
 enum class Volatility : char { immutable_ = 'i', stable = 's', volatile_ = 'v' };
 
+/// What something does with sequences, however indirectly. Default: not known.
+struct SequenceUse {
+    bool moves = true;    // may call nextval or setval
+    bool may_ask = true;  // may call currval or lastval
+    bool asks = false;    // is known to: it names them, or what it calls or writes does
+    SequenceUse& operator|=(SequenceUse other) noexcept {
+        moves = moves || other.moves;
+        may_ask = may_ask || other.may_ask;
+        asks = asks || other.asks;
+        return *this;
+    }
+};
+
 /// Tables, views, sequences and the like of every schema; never indexes, TOAST tables, composite
 /// types, or temporary relations (of any session: whoever has made one must not rely on names found
 /// here).
@@ -81,6 +94,8 @@ struct Relation {
     /// Nothing that reading or writing it calls (view, policy, rule, default, check, index, but not
     /// its triggers: see Catalog::any_harmful_trigger) can leave session state behind.
     bool session_harmless = false;
+    SequenceUse reading_sequences;  // by a view's query, a policy
+    SequenceUse writing_sequences;  // by a default, an identity column, a trigger of its own
 };
 
 struct Function {
@@ -98,6 +113,7 @@ struct Function {
     bool may_write = true;
     /// May run DDL, or is not known not to.
     bool may_define = true;
+    SequenceUse sequences;
 };
 
 /// All operators of one name and schema together.

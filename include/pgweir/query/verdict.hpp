@@ -76,11 +76,16 @@ struct Verdict {
     bool may_leave_state = true;
     /// With a pin: the server cannot be asked for all that it may have changed.
     bool opaque = true;
+    /// Beside what pins, it may leave what the server is not asked about (EXECUTE runs what another
+    /// text says): the connection is reset before another session uses it.
+    bool resets = true;
     /// Settings with a dot in their names that it may change: the server does not list them.
     std::vector<std::string> custom_settings;
     /// A database that it needs free of sessions: DROP DATABASE, CREATE DATABASE ... TEMPLATE.
     std::string vacates;
-    bool moves_sequence = false;  // calls nextval or setval in so many words
+    bool names_sequence = false;  // calls nextval or setval in so many words
+    bool moves_sequence = true;   // may do so, however indirectly
+    bool asks_sequence = true;    // may call currval or lastval; where it is known to, it pins
     /// Of a session that is pinned: it may take away what pins it.
     bool may_end_state = false;
     /// What names may mean to statements that follow on the same connection.

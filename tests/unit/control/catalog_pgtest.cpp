@@ -43,6 +43,11 @@ std::string flags(const query::Function& f) {
            (f.may_write ? "W" : "") + (f.may_define ? "D" : "") + (f.session_harmless ? "" : "H");
 }
 
+/// m: may move a sequence, a: may ask for its value, p: is known to.
+std::string flags(query::SequenceUse use) {
+    return std::string(use.moves ? "m" : "") + (use.may_ask ? "a" : "") + (use.asks ? "p" : "");
+}
+
 /// Their names, sorted.
 std::string linked(const query::Catalog& c, const std::vector<query::Oid>& oids) {
     std::set<std::string> names;
@@ -510,4 +515,64 @@ TEST_CASE("objects in the user's schemas that shadow pg_catalog's do not mislead
     CHECK(relation_of(*c, "t").plain_types);
     CHECK(c->functions.size() > 2000);
     CHECK(c->role_search_path.find("")->second == "evil, pg_catalog");
+}
+
+TEST_CASE("what may move a sequence or ask for its value is found behind tables and functions") {
+    const auto c = after("sequences", R"(
+        CREATE SEQUENCE s;
+        CREATE TABLE plain(a int);
+        CREATE TABLE serial_id(id serial, a int);
+        CREATE TABLE identity_id(id int GENERATED ALWAYS AS IDENTITY, a int);
+        CREATE TABLE asks(a int DEFAULT -1 * currval('s'));
+        CREATE TABLE last(a bigint DEFAULT lastval());
+        CREATE VIEW shows AS SELECT currval('s'); CREATE VIEW above AS SELECT * FROM shows;
+        CREATE VIEW over AS SELECT * FROM asks;
+        CREATE FUNCTION counts() RETURNS bigint LANGUAGE sql AS $$SELECT nextval('s')$$;
+        CREATE FUNCTION peeks() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN lastval(); END';
+        CREATE FUNCTION peeks_too() RETURNS bigint LANGUAGE sql AS 'SELECT peeks()';
+        CREATE FUNCTION adds() RETURNS void LANGUAGE sql AS 'INSERT INTO serial_id(a) VALUES (1)';
+        CREATE FUNCTION fills() RETURNS void LANGUAGE sql AS 'INSERT INTO asks VALUES (default)';
+        CREATE FUNCTION dynamic() RETURNS void LANGUAGE plpgsql AS
+            $$BEGIN EXECUTE 'select 1'; END$$;
+        CREATE FUNCTION pure(int) RETURNS int LANGUAGE sql AS 'SELECT $1 + 1';
+        CREATE TABLE audited(a int); CREATE TABLE other(a int);
+        CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS
+            $$BEGIN PERFORM currval('s'); RETURN NEW; END$$;
+        CREATE TRIGGER a BEFORE INSERT ON audited FOR EACH ROW EXECUTE FUNCTION audit();
+        CREATE TABLE parts(a int) PARTITION BY LIST (a);
+        CREATE TABLE low PARTITION OF parts FOR VALUES IN (1);
+        CREATE TRIGGER a BEFORE INSERT ON low FOR EACH ROW EXECUTE FUNCTION audit();)");
+    const auto reads = [&](const char* name) {
+        return flags(relation_of(*c, name).reading_sequences);
+    };
+    const auto writes = [&](const char* name) {
+        return flags(relation_of(*c, name).writing_sequences);
+    };
+    CHECK(writes("plain") == "");
+    CHECK(writes("serial_id") == "m");
+    CHECK(reads("serial_id") == "");
+    CHECK(writes("identity_id") == "m");
+    CHECK_FALSE(relation_of(*c, "serial_id").generated_or_default_functions);
+    CHECK(writes("asks") == "ap");
+    CHECK(reads("asks") == "");
+    CHECK(writes("last") == "ap");
+    CHECK(reads("shows") == "ap");
+    CHECK(reads("above") == "ap");
+    CHECK(reads("over") == "");
+    CHECK(writes("over") == "ap");
+    CHECK(writes("audited") == "ap");
+    CHECK(writes("other") == "");
+    CHECK(writes("parts") == "ap");
+    const auto calls = [&](const char* name) { return flags(function_of(*c, name).sequences); };
+    CHECK(calls("counts") == "m");
+    CHECK(calls("peeks") == "ap");
+    CHECK(calls("peeks_too") == "ap");
+    CHECK(calls("adds") == "ma");  // a trigger may ask, of some table
+    CHECK(calls("fills") == "map");
+    CHECK(calls("dynamic") == "ma");
+    CHECK(calls("pure") == "");
+    CHECK(calls("nextval") == "m");
+    CHECK(calls("lastval") == "ap");
+    CHECK(calls("lower") == "");
+    CHECK(calls("query_to_xml") == "ma");
 }

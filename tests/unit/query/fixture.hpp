@@ -47,7 +47,9 @@ class Builder {
                    .plain_types = true,
                    .reading_may_write = false,
                    .writes_unknown = false,
-                   .session_harmless = true};
+                   .session_harmless = true,
+                   .reading_sequences = {false, false, false},
+                   .writing_sequences = {false, false, false}};
         return catalog_.relations[schema][name] = r;
     }
 
@@ -88,6 +90,9 @@ class Builder {
         defaults.session_harmless = false;
         add(kPublic, "setting_default", 122).session_harmless = false;
         add(kInformation, "tables", 115, 'v').system = true;
+        add(kPublic, "serial_one", 160).writing_sequences = {true, false, false};
+        add(kPublic, "asking_default", 161).writing_sequences = {true, true, true};
+        add(kPublic, "asking_view", 162, 'v').reading_sequences = {false, true, true};
     }
 
     /// Tables whose rows are kept apart by a key.
@@ -152,7 +157,13 @@ class Builder {
                                                 .volatility = volatility,
                                                 .builtin = true,
                                                 .session_harmless = !effects,
-                                                .may_write = effects});
+                                                .may_write = effects,
+                                                .sequences = sequences_of(name, effects)});
+    }
+
+    static SequenceUse sequences_of(std::string_view name, bool effects) {
+        const bool asks = name == "currval" || name == "lastval";
+        return {effects || name == "nextval" || name == "setval", effects || asks, asks};
     }
 
     void user(const char* name, Oid schema, Volatility volatility, bool harmless, bool writes) {
@@ -160,7 +171,8 @@ class Builder {
                                             .schema = schema,
                                             .volatility = volatility,
                                             .session_harmless = harmless,
-                                            .may_write = writes});
+                                            .may_write = writes,
+                                            .sequences = {!harmless, !harmless, false}});
     }
 
     void functions() {
@@ -267,6 +279,10 @@ class Builder {
         user("upper", kPublic, Volatility::immutable_, true, false);
         user("lower", kApp, Volatility::volatile_, false, true);
         user("full_name", kPublic, Volatility::stable, true, false);
+        user("own_counter", kPublic, Volatility::volatile_, true, false);
+        catalog_.functions["own_counter"].back().sequences = {true, false, false};
+        user("own_asker", kPublic, Volatility::volatile_, true, false);
+        catalog_.functions["own_asker"].back().sequences = {false, true, true};
     }
 
     void operators() {

@@ -1,0 +1,43 @@
+// Small things the catalog reader needs to put its statements together and to read their answers.
+// Thread: pure functions.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pgweir/query/catalog.hpp"
+
+namespace pgweir::control {
+
+inline query::Volatility volatility_of(char c) noexcept {
+    switch (c) {
+        case 'i': return query::Volatility::immutable_;
+        case 's': return query::Volatility::stable;
+        default: return query::Volatility::volatile_;
+    }
+}
+
+inline std::string replaced(std::string_view text, std::string_view what, std::string_view by) {
+    std::string out;
+    for (auto at = text.find(what); at != text.npos; at = text.find(what)) {
+        out.append(text.substr(0, at)).append(by);
+        text.remove_prefix(at + what.size());
+    }
+    return out.append(text);
+}
+
+/// A quoted regular expression that finds a call of one of the functions in a stored parse tree.
+inline std::string call_pattern(const std::vector<query::Oid>& functions) {
+    std::string p = "':(funcid|opfuncid|aggfnoid|winfnoid) (0";
+    for (const query::Oid f : functions) p += "|" + std::to_string(f);
+    return p + ") '";
+}
+
+inline void add_unique(std::vector<query::Oid>& to, const std::vector<query::Oid>& from) {
+    for (const query::Oid oid : from)
+        if (std::find(to.begin(), to.end(), oid) == to.end()) to.push_back(oid);
+}
+
+}  // namespace pgweir::control
