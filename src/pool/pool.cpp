@@ -168,6 +168,7 @@ void Pool::on_cleaned(ServerConnection& server, bool ok) {
         server.application_name.clear();
         server.last_session = 0;
         server.sequence_owner = 0;
+        server.sql_statements.reset();
         server.dirty = false;
     }
     server.set_since(now());

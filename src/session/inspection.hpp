@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "pgweir/pool/profile.hpp"
+#include "pgweir/pool/server_link.hpp"
 #include "pgweir/query/reasons.hpp"
 
 namespace pgweir::session {
@@ -22,6 +22,9 @@ struct Inspection {
     query::PinReason found = query::PinReason::none;
     pool::Settings settings;  // in force beside the server's defaults, application_name apart
     std::vector<std::string> channels;  // that are listened to
+    /// Made by SQL's PREPARE, each with the text it was made by.
+    pool::SqlStatements statements;
+    bool too_many_statements = false;  // or too long, or not ASCII: not all are in `statements`
     bool has_application_name = false;
     std::string application_name;
 
@@ -31,8 +34,10 @@ struct Inspection {
   private:
     void take_state(const std::string_view* values, std::string_view login);
     void take_setting(std::string_view name, std::string_view value);
+    void take_statement(std::string_view name, std::string_view text);
 
     std::size_t settings_size_ = 0;
+    std::size_t statements_size_ = 0;
 };
 
 }  // namespace pgweir::session

@@ -161,7 +161,7 @@ void Session::begin_lease() {
 /// Brings the server to the session's settings where they differ.
 void Session::match_settings() {
     if (server_->profile->id == identity_->profile->id &&
-        server_->application_name == application_name_) [[likely]]
+        server_->application_name == application_name_ && has_its_statements()) [[likely]]
         return;
     std::string sql;
     if (server_->profile->id != identity_->profile->id) {
@@ -173,7 +173,13 @@ void Session::match_settings() {
         pool::append_application_name_sql(sql, application_name_);
         server_->application_name = application_name_;
     }
+    const bool others = server_->sql_statements != nullptr && !has_its_statements();
+    if (others) {
+        append_deallocate(sql);
+        preparing_ = true;  // a list of none is not kept, so something is sent
+    }
     if (!sql.empty()) inject(sql);
+    if (!has_its_statements()) bring_statements();
 }
 
 void Session::inject(std::string_view sql) {
@@ -357,6 +363,20 @@ void Session::fatal(const wire::Report& report) {
         turn_->client.copy(out);
     }
     end();
+}
+
+void Session::server_violation(std::string_view what) {
+    env_.counters().protocol_errors.add(1);
+    base::log_warning("server process " + std::to_string(server_->process_id()) + " of " +
+                      base::printable(identity_->database) + ": " + std::string(what));
+    turn_->client.flush();
+    auto* server = server_;
+    hold_fences();
+    server_ = nullptr;
+    if (exchange_) env_.exchanges.give(std::move(exchange_));
+    held_.reset();
+    leaser_.release(*server, {.how = pool::Release::How::close});
+    fatal({.severity = "FATAL", .sqlstate = wire::sqlstate::kProtocolViolation, .message = what});
 }
 
 void Session::protocol_error(std::string_view what) {

@@ -87,7 +87,8 @@ bool Session::answer_batch_here(const BatchPlan& plan, std::string_view batch) {
     if (plan.binds + plan.executes + plan.describes_statement + plan.describes_portal > 0)
         return false;
     if (identity_->mode == config::PoolMode::session) return false;
-    if (plan.closes_portal > 0) return false;
+    // A name may be of a statement that SQL has made: the server has that one.
+    if (plan.closes_portal > 0 || (plan.closes_statement > 0 && sql_ != nullptr)) return false;
     if (plan.parses > 0)
         return plan.parses == 1 && plan.closes_statement == 0 && answer_parse_here(batch);
     while (!batch.empty()) {

@@ -65,7 +65,8 @@ void Session::apply_effects(const MemoEntry& memo, const query::KeyValues* value
         x.acted = true;
     if (v.may_leave_state) {
         suspect(v);
-    } else if (v.may_end_state && (pin_ != PinReason::none || x.suspicion != PinReason::none)) {
+    } else if (v.may_end_state &&
+               (pin_ != PinReason::none || x.suspicion != PinReason::none || sql_ != nullptr)) {
         x.suspect = true;
     }
     if (memo.may_notify) name_sender();

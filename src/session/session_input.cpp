@@ -401,8 +401,7 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     if (memo->may_name_statement && identity_->mode != config::PoolMode::session)
         prepare_for_sql(text);
     if (listening_ != nullptr) heed_channels(*memo->verdict, text);
-    const query::KeyValues values{text, {}, {}};
-    apply_effects(*memo, &values);
+    apply_query_effects(*memo, text);
     if (memo->verdict->may_end_transaction || tx_ == wire::TxStatus::idle || !alone) raise_fence();
     x.current_fill = 0;
     auto fill = alone && view.size() == frame.size ? next_fill() : std::uint16_t{0};

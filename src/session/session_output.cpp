@@ -429,7 +429,9 @@ Session::Reply Session::on_copy_response(char type) {
 
 Session::Reply Session::on_error(Run& run, std::string_view body) {
     auto& x = *exchange_;
-    const auto fields = wire::parse_error_fields(body);
+    auto fields = wire::parse_error_fields(body);
+    const auto own = sql_ != nullptr ? why_unmade(fields) : std::string_view();
+    if (!own.empty()) fields = wire::parse_error_fields(own);
     if (fields.severity == "FATAL" || fields.severity == "PANIC") fatal_seen_ = true;
     copy_in_ = false;
     if (base::planted(base::Plant::failed_statement_drops_writes)) x.written = {};
@@ -441,6 +443,7 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
         if (front.inspect) x.inspection->failed = true;
         if (front.channels && listening_ != nullptr) listening_->failed = true;
         if (front.quiet) server_->sequence_owner = pool::ServerLink::kSeveralOwners;
+        if (front.remakes) note_unmade(front.statement, body);
         if (front.quiet || front.inspect) return Reply::swallow;
         // Our own settings were refused. The client gets the server's words in place of an answer.
         lease_failure_ = std::make_unique<pool::ServerFailure>(
@@ -462,17 +465,27 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
     if (x.unpin_at_ready || x.reset_settings) x.suspect = true;
     x.unpin_at_ready = x.reset_settings = false;
     if (front.kind == Kind::query && x.forgotten.size() > 0) statements_ = std::move(x.forgotten);
-    if (front.brings_ready()) return Reply::forward;
+    if (front.brings_ready()) return tell_error(run, own);
     skip_batch();
     // Its Sync has not come yet: what comes before that is skipped, too.
     x.skipping = x.expects.empty() && x.unsynced;
     if (front.quiet) return Reply::swallow;
     if (!front.own_error || fields.sqlstate != wire::sqlstate::kInvalidSqlStatementName)
-        return Reply::forward;
-    const auto& own = x.errors[front.statement];
+        return tell_error(run, own);
+    const auto& ours = x.errors[front.statement];
     run.emit();
     std::string out;
-    wire::write_error(out, {.sqlstate = own.sqlstate, .message = own.message, .hint = own.hint});
+    wire::write_error(out, {.sqlstate = ours.sqlstate, .message = ours.message, .hint = ours.hint});
+    turn_->client.copy(out);
+    return Reply::swallow;
+}
+
+/// `own`: the body of the ErrorResponse that the client gets instead; empty: the server's.
+Session::Reply Session::tell_error(Run& run, std::string_view own) {
+    if (own.empty()) return Reply::forward;
+    run.emit();
+    std::string out;
+    wire::write_message(out, be::kErrorResponse, own);
     turn_->client.copy(out);
     return Reply::swallow;
 }
@@ -576,20 +589,6 @@ void Session::ready(wire::TxStatus status) {
     finish_statement(now);
     x.parsed.clear();
     if (x.reset_settings) reapply_settings();
-}
-
-void Session::server_violation(std::string_view what) {
-    env_.counters().protocol_errors.add(1);
-    base::log_warning("server process " + std::to_string(server_->process_id()) + " of " +
-                      base::printable(identity_->database) + ": " + std::string(what));
-    turn_->client.flush();
-    auto* server = server_;
-    hold_fences();
-    server_ = nullptr;
-    if (exchange_) env_.exchanges.give(std::move(exchange_));
-    held_.reset();
-    leaser_.release(*server, {.how = pool::Release::How::close});
-    fatal({.severity = "FATAL", .sqlstate = wire::sqlstate::kProtocolViolation, .message = what});
 }
 
 }  // namespace pgweir::session

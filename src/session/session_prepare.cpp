@@ -124,7 +124,8 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
         expect({.kind = Kind::parse, .statement = unnamed_->id});
         return forward_whole(view, frame);
     }
-    if (statements_.find(parse.name) != nullptr && tx_ != wire::TxStatus::failed) {
+    if ((statements_.find(parse.name) != nullptr || has_sql_statement(parse.name)) &&
+        tx_ != wire::TxStatus::failed) {
         fail_batch({std::string(wire::sqlstate::kDuplicatePreparedStatement),
                     "prepared statement \"" + std::string(parse.name) + "\" already exists", ""});
         return frame.size;
@@ -165,7 +166,8 @@ bool Session::answer_parse_here(std::string_view batch) {
     if (tx_ == wire::TxStatus::failed || frame.type != wire::fe::kParse ||
         !parse_parse(frame.body, parse) || parse.name.empty())
         return false;
-    if (statements_.find(parse.name) != nullptr || full()) return false;
+    if (statements_.find(parse.name) != nullptr || has_sql_statement(parse.name) || full())
+        return false;
     auto statement = intern(parse.text, parse.raw_types);
     if (!statement->known_to(identity_->context.id)) {
         const auto kind = judge(statement->text, statement->scan)->verdict->kind;
@@ -390,6 +392,7 @@ std::size_t Session::forward_close(std::string_view view, const Frame& frame) {
         }
     }
     expect({.kind = Kind::close});
+    if (kind == 'S' && has_sql_statement(name)) exchange_->suspect = true;
     if (kind == 'S' && identity_->mode != config::PoolMode::session &&
         name.starts_with(pool::kPreparedPrefix)) {
         forward_renamed(frame, 1, name.size(), kNoSuchStatement);

@@ -59,7 +59,7 @@ void Inspection::take_row(std::string_view body, std::string_view login) {
     std::string_view values[kMost];
     base::ByteReader r(body);
     const unsigned count = r.u16();
-    if (count != kMost && count != 2 && count != 1) {
+    if (count != kMost && (count < 1 || count > 3)) {
         failed = true;
         return;
     }
@@ -75,6 +75,8 @@ void Inspection::take_row(std::string_view body, std::string_view login) {
         channels.emplace_back(values[0]);
     else if (count == 2)
         take_setting(values[0], values[1]);
+    else if (count == 3)
+        take_statement(values[0], values[1]);
 }
 
 void Inspection::take_state(const std::string_view* values, std::string_view login) {
@@ -86,6 +88,15 @@ void Inspection::take_state(const std::string_view* values, std::string_view log
                                       PinReason::listen};
     for (std::size_t i = std::size(kReasons); i-- > 0;)
         if (values[3 + i] != "f") found = kReasons[i];
+}
+
+void Inspection::take_statement(std::string_view name, std::string_view text) {
+    constexpr std::size_t kMostStatements = 100;
+    statements_size_ += name.size() + text.size();
+    too_many_statements = too_many_statements || statements.size() >= kMostStatements ||
+                          statements_size_ > kMostCarried || !plain_ascii(name) ||
+                          !plain_ascii(text);
+    if (!too_many_statements) statements.emplace_back(name, text);
 }
 
 void Inspection::take_setting(std::string_view name, std::string_view value) {
@@ -227,11 +238,15 @@ bool Session::conclude() {
     auto& x = *exchange_;
     const auto found = std::move(x.inspection);
     if (found->failed || !found->complete) {
+        forget_sql_statements();
         pin(x.suspicion == PinReason::none ? PinReason::function : x.suspicion);
         return false;
     }
     carry(*found);
     take_names(*found);
+    if (!carry_statements(*found) &&
+        (found->found == PinReason::none || found->found == PinReason::listen))
+        found->found = PinReason::prepare;
     if (found->found == PinReason::listen && hand_over_channels(found->channels)) return false;
     if (found->found != PinReason::none) {
         pin(found->found);
@@ -255,9 +270,10 @@ void Session::look_for_names() {
     auto& x = *exchange_;
     if (x.inspection != nullptr) {
         const auto found = std::move(x.inspection);
-        if (found->failed || !found->complete) return;
+        if (found->failed || !found->complete) return forget_sql_statements();
         carry(*found);
         take_names(*found);
+        carry_statements(*found);
         match_settings();
         return consume_buffer();
     }
@@ -324,8 +340,8 @@ void Session::reapply_settings() {
 bool Session::may_pin(const query::Verdict& verdict) const noexcept {
     if (verdict.pin == PinReason::none) [[likely]]
         return false;
-    const bool carried =
-        verdict.pin == PinReason::set || (verdict.pin == PinReason::listen && expects_hub());
+    const bool carried = verdict.pin == PinReason::set || verdict.pin == PinReason::prepare ||
+                         (verdict.pin == PinReason::listen && expects_hub());
     return (!carried || verdict.opaque) && identity_->mode != config::PoolMode::session;
 }
 

@@ -56,6 +56,7 @@ void Client::connect() {
     if (dice(3) == 0) start_.custom = tag_;
     state_ = start_;
     statement_row_.clear();
+    sql_row_.clear();
     raw_.emplace(common_.port);
     raw_->send(msg::startup(login(start_)));
     since_ = Clock::now();

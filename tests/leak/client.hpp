@@ -93,6 +93,7 @@ class Client {
     std::optional<testing::RawClient> raw_;
     State start_, state_;
     std::string statement_row_;  // what the statement named "s" gives; empty: there is none
+    std::string sql_row_;        // what the statement "sqls" gives, which SQL has made
     std::deque<Step> script_;
     std::deque<Answer> owed_;
     testing::Messages seen_;

@@ -68,6 +68,7 @@ class Scripts {
 
     void unnamed();
     void named();
+    void sql_prepared();
     void copy_out();
     void several_queries();
     void pipeline();
@@ -136,6 +137,20 @@ void Scripts::named() {
     bytes += msg::bind("", "s") + msg::execute() + msg::sync();
     add(bytes, {answer(c_.statement_row_ + "|" +
                        text(kPathNames[static_cast<std::size_t>(s_.path)]) + ";")});
+}
+
+/// By SQL, of the same name for everybody, too. Its tag has no digits: a text with digits could be
+/// a date, and would pin.
+void Scripts::sql_prepared() {
+    if (c_.sql_row_.empty() || c_.dice(4) == 0) {
+        if (!c_.sql_row_.empty()) command("DEALLOCATE sqls");
+        c_.sql_row_ = tag();
+        for (auto& c : c_.sql_row_)
+            if (c >= '0' && c <= '9') c = static_cast<char>(c - '0' + 'a');
+        command("PREPARE sqls AS SELECT '" + c_.sql_row_ + "', name FROM here");
+    }
+    add(msg::query("EXECUTE sqls"),
+        {answer(c_.sql_row_ + "|" + text(kPathNames[static_cast<std::size_t>(s_.path)]) + ";")});
 }
 
 void Scripts::copy_out() {
@@ -230,6 +245,7 @@ void Scripts::failed_transaction() {
 void Scripts::discard() {
     s_ = c_.start_;
     c_.statement_row_.clear();
+    c_.sql_row_.clear();
     command("DISCARD ALL");
     simple(probe());
 }
@@ -315,7 +331,8 @@ void Scripts::plan() {
     if (dice < 250) return simple(probe());
     if (dice < 330) return simple(who());
     if (dice < 430) return unnamed();
-    if (dice < 560) return named();
+    if (dice < 520) return named();
+    if (dice < 560) return sql_prepared();
     if (dice < 600) return copy_out();
     if (dice < 680) return several_queries();
     if (dice < 740) return pipeline();

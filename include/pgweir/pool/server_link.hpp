@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "pgweir/base/clock.hpp"
 #include "pgweir/pool/profile.hpp"
@@ -36,6 +38,10 @@ class PreparedSet {
     std::list<std::uint64_t> order_;
     std::unordered_map<std::uint64_t, std::list<std::uint64_t>::iterator> by_id_;
 };
+
+/// What SQL's PREPARE has made on a server connection: names and the texts they were made by.
+using SqlStatements = std::vector<std::pair<std::string, std::string>>;
+using SqlStatementsPtr = std::shared_ptr<const SqlStatements>;
 
 /// The name of a prepared statement on the server.
 std::string prepared_name(std::uint64_t id);
@@ -75,7 +81,8 @@ class ServerLink {
 
     PreparedSet prepared;
     std::uint64_t unnamed_statement =
-        0;  // number of the statement in the unnamed slot, 0: none known
+        0;                            // number of the statement in the unnamed slot, 0: none known
+    SqlStatementsPtr sql_statements;  // that are there; null: none
     ProfilePtr profile = empty_profile();  // whose settings are in force
     std::string application_name;          // in force on the server
     base::Nanos opened = 0;                // before its login

@@ -13,7 +13,8 @@ namespace pgweir::query {
 struct TextToken {
     enum class Kind : std::uint8_t { word, quoted, constant, parameter, symbol };
     Kind kind = Kind::symbol;
-    std::string text;  // words in lower case, the others as they were written
+    std::string text;    // words in lower case, the others as they were written
+    std::size_t at = 0;  // where in the statement it begins
     bool is(std::string_view word) const noexcept {
         return (kind == Kind::word || kind == Kind::symbol) && text == word;
     }

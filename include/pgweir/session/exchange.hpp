@@ -46,6 +46,7 @@ struct Expect {
     bool begin = false;        // of a BEGIN that was kept back
     bool again = false;        // the batch it ends failed for a stale plan and is sent again
     bool channels = false;     // of the hand-over of channels
+    bool remakes = false;      // PREPARE of the statement that `statement` says, once more
     bool own_error = false;    // sent to make the server fail; `statement` is the index in errors
     std::uint16_t fill = 0;    // which of Exchange::fills collects the answer, from 1; 0: none
     std::uint64_t statement = 0;

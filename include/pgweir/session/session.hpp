@@ -246,6 +246,26 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     const Identity& start() const noexcept;
     const std::string& start_application_name() const noexcept;
 
+    // session_sql_statements.cpp: what SQL's PREPARE has made, carried
+    /// Statements that could not be made again here, with PostgreSQL's own words for it.
+    struct SqlPrepared {
+        pool::SqlStatementsPtr all;
+        std::vector<std::pair<std::string, std::string>> failed;  // name, body of ErrorResponse
+    };
+    bool has_its_statements() const noexcept {
+        return server_->sql_statements == (sql_ ? sql_->all : nullptr);
+    }
+    MemoPtr portable(std::string_view text);
+    MemoPtr executed(std::string_view text);
+    void apply_query_effects(const MemoEntry& memo, std::string_view text);
+    void append_deallocate(std::string& sql) const;
+    void bring_statements();
+    void note_unmade(std::uint64_t index, std::string_view error);
+    std::string_view why_unmade(const wire::ErrorFields& fields) const;
+    bool has_sql_statement(std::string_view name) const noexcept;
+    void forget_sql_statements() noexcept;
+    bool carry_statements(Inspection& found);
+
     // session_listen.cpp: notifications without a server connection
     struct Listening;
     std::string_view encoding() const noexcept;
@@ -348,6 +368,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     Reply on_server_frame(Run& run, char type, std::string_view body, std::string_view whole);
     Reply on_ready_for_query(Run& run, std::string_view body);
     Reply on_error(Run& run, std::string_view body);
+    Reply tell_error(Run& run, std::string_view own);
     Reply take_stamp(std::string_view row);
     Reply on_copy_response(char type);
     Reply on_own_notification(Run& run, std::string_view whole);
@@ -386,6 +407,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::unique_ptr<std::string> in_;    // bytes of the client not dealt with yet
     std::unique_ptr<std::string> held_;  // the start of a server's frame that must be seen whole
     NamedStatements statements_;
+    std::unique_ptr<SqlPrepared> sql_;    // null: SQL's PREPARE has made nothing
     std::vector<std::string> raw_names_;  // prepared on the pinned server under the client's names
     StatementPtr unnamed_;
     StatementPtr begin_;        // kept back until a statement needs a server

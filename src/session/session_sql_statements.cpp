@@ -1,0 +1,196 @@
+// Session: what SQL's PREPARE has made, carried. The look finds it, each statement with the text
+// that made it; the next server connection is given the same texts in front of the client's bytes.
+// On the server they have the client's names, so one session's are there at a time, and another's
+// go first. Invariant: ServerLink::sql_statements lists all that are on it, whenever a session
+// holds the server and nothing is suspected. Thread: the worker's.
+#include <algorithm>
+
+#include "inspection.hpp"
+#include "pgweir/query/tokens.hpp"
+#include "pgweir/session/session.hpp"
+#include "pgweir/wire/sqlstate.hpp"
+#include "turn.hpp"
+
+namespace pgweir::session {
+
+using query::PinReason;
+using query::TextToken;
+
+namespace {
+
+constexpr std::size_t kMostTokens = 2000;
+
+/// The name as the server has it; empty where this is no name.
+std::string name_of(const TextToken& token) {
+    if (token.kind == TextToken::Kind::word) return token.text;
+    std::string name;
+    if (token.kind != TextToken::Kind::quoted) return name;
+    for (std::size_t i = 1; i + 1 < token.text.size(); ++i) {
+        name += token.text[i];
+        if (token.text[i] == '"') ++i;
+    }
+    return name;
+}
+
+/// Null where there is none.
+pool::SqlStatementsPtr list_of(pool::SqlStatements statements) {
+    if (statements.empty()) return nullptr;
+    return std::make_shared<const pool::SqlStatements>(std::move(statements));
+}
+
+/// What PREPARE name [(types)] AS says behind AS; empty where that is not to be found.
+std::string_view inner_text(std::string_view text, const std::vector<TextToken>& tokens) {
+    if (tokens.size() < 4 || !tokens[0].is("prepare")) return {};
+    std::size_t i = 2;
+    while (i + 1 < tokens.size() && !tokens[i].is("as")) ++i;
+    return i + 1 < tokens.size() ? text.substr(tokens[i + 1].at) : std::string_view();
+}
+
+/// What a constant means may depend on the settings, or the day, of the moment in which PREPARE
+/// reads it: dates, times and intervals have digits, or are special words.
+bool depends_on_moment(const TextToken& token) {
+    const bool text = token.kind == TextToken::Kind::constant &&
+                      token.text.find_first_of("'$") != std::string::npos;
+    return text && token.text.find_first_of("0123456789") != std::string::npos;
+}
+
+}  // namespace
+
+/// What a text of PREPARE makes, as long as it may be made anywhere, at any time: something that
+/// would not pin if it ran by itself, and that means the same whenever it is read. Null otherwise.
+MemoPtr Session::portable(std::string_view text) {
+    const auto scan = query::scan_text(text);
+    const auto tokens = query::text_tokens(text, kMostTokens);
+    const auto inner = inner_text(text, tokens);
+    if (inner.empty() || !scan.lexed || scan.special_datetime || tokens.size() == kMostTokens ||
+        judge(text, scan)->verdict->kind != query::Kind::utility ||
+        std::any_of(tokens.begin(), tokens.end(), depends_on_moment))
+        return nullptr;
+    auto memo = judge(inner, query::scan_text(inner));
+    const auto& v = *memo->verdict;
+    const bool plain = v.kind == query::Kind::select || v.kind == query::Kind::dml;
+    return plain && v.pin == PinReason::none ? memo : nullptr;
+}
+
+/// What EXECUTE with constants runs: it is judged like the statement itself. Only while the server
+/// is known to have what the session has been found to have.
+MemoPtr Session::executed(std::string_view text) {
+    using Kind = TextToken::Kind;
+    if (exchange_->suspect || !has_its_statements()) return nullptr;
+    const auto tokens = query::text_tokens(text, kMostTokens);
+    if (tokens.size() < 2 || tokens.size() == kMostTokens || !tokens[0].is("execute") ||
+        !query::scan_text(text).lexed)
+        return nullptr;
+    for (std::size_t i = 2; i < tokens.size(); ++i) {
+        const auto& t = tokens[i];
+        const bool constant =
+            t.kind == Kind::constant || t.is("null") || t.is("true") || t.is("false") || t.is("-");
+        const bool mark = t.is("(") || t.is(",") || t.is(")") || t.is(";");
+        if (!constant && !mark) return nullptr;
+    }
+    const auto name = name_of(tokens[1]);
+    for (const auto& [known, made_by] : *sql_->all)
+        if (known == name) return portable(made_by);
+    return nullptr;
+}
+
+/// Of a simple Query; of what it runs, where it is EXECUTE.
+void Session::apply_query_effects(const MemoEntry& memo, std::string_view text) {
+    if (sql_ != nullptr) [[unlikely]]
+        if (const auto runs = executed(text); runs != nullptr) return apply_effects(*runs, nullptr);
+    const query::KeyValues values{text, {}, {}};
+    apply_effects(memo, &values);
+}
+
+/// Statements of another session, or of this one before it changed them elsewhere.
+void Session::append_deallocate(std::string& sql) const {
+    for (const auto& [name, text] : *server_->sql_statements) {
+        sql += "DEALLOCATE \"";
+        for (const char c : name) {
+            if (c == '"') sql += '"';
+            sql += c;
+        }
+        sql += "\";";
+    }
+}
+
+/// Each in a message of its own, so that one that fails, for what it names may be gone, stands for
+/// itself.
+void Session::bring_statements() {
+    server_->sql_statements = sql_ ? sql_->all : nullptr;
+    if (sql_ == nullptr) return;
+    sql_->failed.clear();
+    for (std::size_t i = 0; i < sql_->all->size(); ++i) {
+        inject((*sql_->all)[i].second);
+        auto& e = exchange_->expects.back();
+        e.quiet = e.remakes = true;
+        e.statement = i;
+    }
+}
+
+void Session::note_unmade(std::uint64_t index, std::string_view error) {
+    if (sql_ == nullptr || index >= sql_->all->size()) return;
+    const auto& name = (*sql_->all)[index].first;
+    sql_->failed.emplace_back(name, error);
+    if (server_->sql_statements == nullptr) return;
+    auto there = *server_->sql_statements;
+    std::erase_if(there, [&](const auto& s) { return s.first == name; });
+    server_->sql_statements = list_of(std::move(there));
+}
+
+/// The server says there is no such statement, because it could not be made again: PostgreSQL's
+/// words for that, which a session of its own would have got from EXECUTE.
+std::string_view Session::why_unmade(const wire::ErrorFields& fields) const {
+    const auto& x = *exchange_;
+    if (fields.sqlstate != wire::sqlstate::kInvalidSqlStatementName || x.expects.empty() ||
+        x.expects.front().swallow || x.expects.front().own_error)
+        return {};
+    for (const auto& [name, error] : sql_->failed)
+        if (fields.message.find('"' + name + '"') != std::string_view::npos) return error;
+    return {};
+}
+
+bool Session::has_sql_statement(std::string_view name) const noexcept {
+    return sql_ != nullptr && std::any_of(sql_->all->begin(), sql_->all->end(),
+                                          [&](const auto& s) { return s.first == name; });
+}
+
+/// Nothing is known of them: whoever holds the server then keeps it.
+void Session::forget_sql_statements() noexcept {
+    sql_.reset();
+    server_->sql_statements.reset();
+}
+
+/// True when everything SQL's PREPARE has made can be made again elsewhere: each by a text that
+/// does nothing else.
+bool Session::carry_statements(Inspection& found) {
+    const auto carried = [this](const auto& s) { return portable(s.second) != nullptr; };
+    auto& there = found.statements;
+    if (found.too_many_statements || !std::all_of(there.begin(), there.end(), carried)) {
+        forget_sql_statements();
+        return false;
+    }
+    auto all = there;
+    if (sql_ != nullptr) {
+        for (const auto& [name, error] : sql_->failed) {
+            const auto is_it = [&name = name](const auto& s) { return s.first == name; };
+            const auto known = std::find_if(sql_->all->begin(), sql_->all->end(), is_it);
+            const bool again = std::any_of(there.begin(), there.end(), is_it);
+            if (!again && known != sql_->all->end()) all.push_back(*known);
+        }
+    }
+    if (all.empty()) {
+        forget_sql_statements();
+        return true;
+    }
+    std::sort(all.begin(), all.end());
+    std::sort(there.begin(), there.end());
+    if (sql_ == nullptr) sql_ = std::make_unique<SqlPrepared>();
+    if (sql_->all == nullptr || *sql_->all != all)
+        sql_->all = std::make_shared<const pool::SqlStatements>(std::move(all));
+    server_->sql_statements = *sql_->all == there ? sql_->all : list_of(std::move(there));
+    preferred_server = server_->process_id();
+    return true;
+}
+
+}  // namespace pgweir::session
