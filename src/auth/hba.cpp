@@ -56,11 +56,16 @@ bool name_fits(const std::vector<HbaName>& names, std::string_view wanted,
         switch (n.is) {
             case HbaName::Is::all: return true;
             case HbaName::Is::same_user: return wanted == user;
-            case HbaName::Is::never: return false;
+            case HbaName::Is::replication: return false;
             case HbaName::Is::name: return n.text == wanted;
         }
         return false;
     });
+}
+
+bool for_replication(const std::vector<HbaName>& databases) noexcept {
+    return std::any_of(databases.begin(), databases.end(),
+                       [](const HbaName& n) { return n.is == HbaName::Is::replication; });
 }
 
 }  // namespace
@@ -153,8 +158,9 @@ const HbaRule* HbaRules::find(const HbaQuery& q) const noexcept {
             std::none_of(rule.networks.begin(), rule.networks.end(),
                          [&](const Network& n) { return n.contains(q.address); }))
             continue;
-        if (name_fits(rule.databases, q.database, q.user) && name_fits(rule.users, q.user, {}))
-            return &rule;
+        const bool database = q.replication ? for_replication(rule.databases)
+                                            : name_fits(rule.databases, q.database, q.user);
+        if (database && name_fits(rule.users, q.user, {})) return &rule;
     }
     return nullptr;
 }

@@ -117,7 +117,7 @@ class LineReader {
             if (!token.quoted) {
                 if (token.text == "all") n.is = HbaName::Is::all;
                 if (token.text == "sameuser") n.is = HbaName::Is::same_user;
-                if (token.text == "replication") n.is = HbaName::Is::never;
+                if (token.text == "replication") n.is = HbaName::Is::replication;
                 if (token.text == "samerole" || token.text == "samegroup")
                     return quoted(token.text) +
                            " asks for memberships that only the server knows; expected names";

@@ -49,6 +49,32 @@ ServerConnection* Pool::open(LoginObserver* observer, const Credentials* credent
     return server;
 }
 
+ServerConnection* Pool::open_own(ServerUser& user, LoginObserver& observer,
+                                 auth::Parameters parameters) {
+    auto permit = Permit::take(shared_);
+    if (!permit && idle_.front() != nullptr) {
+        remove(*idle_.front(), "a replication connection needs its place");
+        permit = Permit::take(shared_);
+    }
+    if (!permit) return nullptr;
+    auto owned =
+        std::make_unique<ServerConnection>(*this, std::move(permit), config_, g_next_server_id++);
+    auto& server = *owned;
+    servers_.emplace(server.id(), std::move(owned));
+    starting_.push_back(server);
+    host_.counters().server_connects.add(1);
+    server.reserve_for(user, std::move(parameters));
+    server.start(shared_->credentials(), &observer);
+    return &server;
+}
+
+void Pool::on_own_ready(ServerConnection& server) { lease(server, *server.owner()); }
+
+void Pool::close_own(ServerConnection& server) {
+    remove(server, "its client is gone");
+    open_if_needed();
+}
+
 ServerConnection* Pool::open_for_login(const Credentials& credentials, LoginObserver& observer) {
     if (auto* server = open(&observer, &credentials)) return server;
     auto* oldest = idle_.front();

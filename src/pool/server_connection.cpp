@@ -219,6 +219,7 @@ void ServerConnection::send_startup() {
     auth::ServerLoginOptions options;
     options.user = pool_->shared()->key.user;
     options.database = config_->dbname;
+    options.parameters = startup_;
     options.secret = secret_;  // kept for a second try
     options.may_send_cleartext = socket_.encrypted() || address_.is_local();
     options.derive_elsewhere = true;
@@ -307,10 +308,12 @@ void ServerConnection::on_login_step(const auth::LoginStep& step) {
     state_ = ServerState::idle;
     since_ = pool_->host().loop().now();
     tx = wire::TxStatus::idle;
+    if (owner_ != nullptr) pool_->on_own_ready(*this);
     if (auto* observer = observer_) {
         observer_ = nullptr;
         observer->on_server_login(login_.asked() != auth::PasswordMethod::none);
     }
+    if (owner_ != nullptr) return;
     keep_keys();
     pool_->on_server_ready(*this);
 }

@@ -403,7 +403,7 @@ void Worker::cancel(std::uint32_t slot, const std::string& key, const io::Addres
                     pool::CancelToken settled) {
     auto* client = slot < slots_.size() ? slots_[slot] : nullptr;
     if (client != nullptr && client->cancel_key_matches(key)) {
-        if (client->session() != nullptr) client->session()->on_cancel_request(std::move(settled));
+        client->on_cancel_request(std::move(settled));
         return;
     }
     note_wrong_key(from);
@@ -415,7 +415,7 @@ void Worker::cancel_by_server(std::uint32_t pid, const std::string& key, const i
                               pool::CancelToken settled) {
     for (auto& [id, client] : by_id_) {
         if (client->server_pid() != pid || !client->cancel_key_matches(key)) continue;
-        if (client->session() != nullptr) client->session()->on_cancel_request(std::move(settled));
+        client->on_cancel_request(std::move(settled));
         return;
     }
     if (number_ + 1 == supervisor_.workers()) return note_wrong_key(from);

@@ -66,7 +66,12 @@ admin::ClientRow client_row(ClientConnection& c, base::Nanos now) {
     row.application_name = c.application_name();
     auto* s = c.session();
     if (s == nullptr) {
-        if (c.console()) row.state = "active";
+        if (c.console() || c.relay() != nullptr) row.state = "active";
+        if (auto* relay = c.relay(); relay != nullptr) {
+            row.replication = session::name(relay->kind());
+            row.pin = query::name(query::PinReason::replication);
+            if (relay->server() != nullptr) row.link = relay->server()->id();
+        }
         return row;
     }
     if (s->waiting()) {

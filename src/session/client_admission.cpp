@@ -49,7 +49,8 @@ void ClientConnection::start_by_rule() {
     const auto* rule = doors.hba == nullptr
                            ? nullptr
                            : doors.hba->find({peer_.is_unix() ? nullptr : socket_address(peer_),
-                                              socket_.encrypted(), database_, user_});
+                                              socket_.encrypted(), database_, user_,
+                                              opening_->replication == Replication::physical});
     if (rule == nullptr) {
         refuse(wire::sqlstate::kInvalidAuthorization, "no pg_hba.conf entry for " + how_it_came());
         return;

@@ -123,6 +123,7 @@ void ClientConnection::on_ready(bool readable, bool writable) noexcept {
             }
             if (session_) session_->on_client_drained();
             if (console_) console_->on_client_drained();
+            if (relay_) relay_->on_client_drained();
         }
     }
     if (readable && socket_.is_open()) read_some();
@@ -164,7 +165,12 @@ void ClientConnection::on_bytes(std::string_view bytes) {
     }
     switch (phase_) {
         case Phase::opening: on_opening_bytes(bytes); return;
-        case Phase::serving: console_->on_client_bytes(bytes); return;
+        case Phase::serving:
+            if (relay_)
+                relay_->on_client_bytes(bytes);
+            else if (console_)
+                console_->on_client_bytes(bytes);
+            return;
         case Phase::authenticating:
         case Phase::proving:
         case Phase::settings: on_login_bytes(bytes); return;
@@ -359,10 +365,22 @@ void ClientConnection::shut_down(const wire::Report& report) {
         return;
     }
     if (phase_ == Phase::closing) return;
+    // Words of ours could come into the middle of a message of the server's.
+    const bool relayed = relay_ != nullptr && phase_ == Phase::serving;
+    relay_.reset();
+    if (relayed) {
+        finish();
+        return;
+    }
     std::string out;
     wire::write_error(out, report);
     send_now(out);
     finish();
+}
+
+void ClientConnection::on_cancel_request(pool::CancelToken settled) {
+    if (session_) session_->on_cancel_request(std::move(settled));
+    if (relay_) relay_->cancel(std::move(settled));
 }
 
 bool ClientConnection::cancel_key_matches(std::string_view key) const noexcept {

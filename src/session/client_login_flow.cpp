@@ -1,4 +1,5 @@
 // ClientConnection: from the startup packet to the first ReadyForQuery.
+#include <optional>
 #include <utility>
 
 #include "pgweir/base/log.hpp"
@@ -21,6 +22,22 @@ constexpr std::size_t kMaxLoginMessage = 65536 + 16;
 constexpr base::Nanos kProofAge = 600 * base::kSecond;
 constexpr std::size_t kMaxName = 63;
 
+/// As PostgreSQL reads it: the word database, or any beginning of a boolean's names that tells
+/// them apart.
+std::optional<Replication> read_replication(std::string_view value) {
+    std::string word(value);
+    for (auto& c : word) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+    if (value == "database") return Replication::logical;
+    const auto begins = [&word](std::string_view name, std::size_t least) {
+        return word.size() >= least && name.starts_with(word);
+    };
+    if (begins("true", 1) || begins("yes", 1) || begins("on", 2) || word == "1")
+        return Replication::physical;
+    if (begins("false", 1) || begins("no", 1) || begins("off", 2) || word == "0")
+        return Replication::none;
+    return std::nullopt;
+}
+
 std::string printable_ascii(std::string_view name) {
     std::string out(name.substr(0, kMaxName));
     for (auto& c : out)
@@ -42,12 +59,15 @@ bool ClientConnection::read_parameters(const wire::StartupPacket& packet) {
         else if (name == "application_name")
             application_name_ = printable_ascii(value);
         else if (name == "replication") {
-            if (value != "false" && value != "off" && value != "0" && value != "no") {
-                refuse(wire::sqlstate::kFeatureNotSupported,
-                       "replication connections are not supported",
-                       "connect to the server itself for replication");
+            const auto kind = read_replication(value);
+            if (!kind) {
+                refuse(
+                    wire::sqlstate::kInvalidParameterValue,
+                    "invalid value for parameter \"replication\": \"" + std::string(value) + "\"");
                 return false;
             }
+            o.replication = *kind;
+            o.replication_word = value;
         } else if (name == "options") {
             auto parsed = wire::parse_options(value);
             if (!parsed) {
@@ -317,6 +337,10 @@ void ClientConnection::drop_proof() noexcept {
 void ClientConnection::logged_in() {
     auto& o = *opening_;
     stranger_link.unlink();
+    if (o.target.console && o.replication != Replication::none) {
+        refuse(wire::sqlstate::kFeatureNotSupported, "the console has nothing to replicate");
+        return;
+    }
     if (o.target.console) {
         tell_accepted();
         console_ = host_.open_console(*this, user_);
@@ -331,6 +355,10 @@ void ClientConnection::logged_in() {
     if (o.target.pool == nullptr) {
         refuse(wire::sqlstate::kInvalidCatalogName,
                "database \"" + database_ + "\" does not exist");
+        return;
+    }
+    if (o.replication != Replication::none) {
+        start_replication();
         return;
     }
     o.identity = host_.identity(database_, user_, *o.target.pool, o.profile);
@@ -389,6 +417,18 @@ void ClientConnection::start_session(const pool::Parameters& parameters, pool::S
     session_->session_id = id_;
     ++o.target.pool->local_clients;
     o.target.pool->shared()->clients.fetch_add(1);
+    greet(parameters, server);
+    session_->own_pid = server_pid_ != 0 ? server_pid_ : host_.cancel_pid(*this);
+    if (server != nullptr) {
+        o.target.pool->hand_over(*server, *session_);
+        session_->adopt(*server);
+    }
+    serve();
+}
+
+/// What a client is told when it is let in. With a server connection of its own, that one's number.
+void ClientConnection::greet(const pool::Parameters& parameters, const pool::ServerLink* server) {
+    auto& o = *opening_;
     o.target.pool->counters().login_count.add(1);
     cancel_key_ = base::random_string(o.version >= wire::kProtocol32 ? 32 : 4);
     std::string out;
@@ -398,14 +438,40 @@ void ClientConnection::start_session(const pool::Parameters& parameters, pool::S
                                      name == "application_name" ? application_name_ : value);
     if (server != nullptr) server_pid_ = server->process_id();
     if (!is_server_pid(server_pid_)) server_pid_ = 0;
-    session_->own_pid = server_pid_ != 0 ? server_pid_ : host_.cancel_pid(*this);
-    wire::write_backend_key(out, session_->own_pid, cancel_key_);
+    wire::write_backend_key(out, server_pid_ != 0 ? server_pid_ : host_.cancel_pid(*this),
+                            cancel_key_);
     wire::write_ready(out, wire::TxStatus::idle);
     send_now(out);
-    if (server != nullptr) {
-        o.target.pool->hand_over(*server, *session_);
-        session_->adopt(*server);
+}
+
+/// With the client's own parameters: what the server would not take is refused in its words.
+void ClientConnection::start_replication() {
+    auto& o = *opening_;
+    phase_ = Phase::settings;
+    auth::Parameters parameters(o.profile->settings.begin(), o.profile->settings.end());
+    parameters.emplace_back("replication", o.replication_word);
+    if (!application_name_.empty()) parameters.emplace_back("application_name", application_name_);
+    relay_ = std::make_unique<ReplicationRelay>(*this, *o.target.pool, o.replication);
+    if (relay_->open(std::move(parameters),
+                     [this](const pool::ServerFailure* why) { on_replication(why); }))
+        return;
+    refuse(wire::sqlstate::kTooManyConnections, "no server connection is left for replication",
+           "pool " + o.target.pool->shared()->name + ": see pool.max_size and pool.max_pinned");
+}
+
+void ClientConnection::on_replication(const pool::ServerFailure* why) {
+    if (phase_ != Phase::settings) return;
+    if (why != nullptr) {
+        refuse(*why);
+        return;
     }
+    auto* server = relay_->server();
+    const auto reason = static_cast<std::size_t>(query::PinReason::replication);
+    host_.environment().counters().pins[reason].add(1);
+    base::log_info("client " + peer_host_ + ": " + std::string(name(relay_->kind())) +
+                   " replication by " + base::printable(user_) + "@" + base::printable(database_) +
+                   ", server process " + std::to_string(server->process_id()));
+    greet(server->login().parameters(), server);
     serve();
 }
 

@@ -40,7 +40,7 @@ struct Network {
 base::Result<Network> parse_network(std::string_view text);
 
 struct HbaName {
-    enum class Is : std::uint8_t { name, all, same_user, never };
+    enum class Is : std::uint8_t { name, all, same_user, replication };
     Is is = Is::name;
     std::string text;  // as written
 };
@@ -72,6 +72,9 @@ struct HbaQuery {
     const sockaddr* address = nullptr;  // null: a Unix socket
     bool encrypted = false;
     std::string_view database, user;
+    /// Of a physical replication connection, which is of no database: only the word `replication`
+    /// in place of one fits.
+    bool replication = false;
 };
 
 class HbaRules;

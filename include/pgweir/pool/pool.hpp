@@ -112,6 +112,11 @@ class Pool final : public Leaser {
 
     /// Opens a connection for a login that has to be proven; null when no permit is to be had.
     ServerConnection* open_for_login(const Credentials& credentials, LoginObserver& observer);
+    /// Opens one that is leased to `user` from its login on, and closed when that ends: see
+    /// ServerConnection::reserve_for. Null when no permit is to be had.
+    ServerConnection* open_own(ServerUser& user, LoginObserver& observer,
+                               auth::Parameters parameters);
+    void close_own(ServerConnection& server);
 
     /// Time passed: timeouts, lifetimes, warm connections, retries. About ten times a second.
     void tick(base::Nanos now);
@@ -123,6 +128,7 @@ class Pool final : public Leaser {
 
     // From ServerConnection.
     void on_server_ready(ServerConnection& server);
+    void on_own_ready(ServerConnection& server);
     void on_server_login_failed(ServerConnection& server, const ServerFailure& why, bool observed);
     void on_cleaned(ServerConnection& server, bool ok);
     void on_drained(ServerConnection& server);

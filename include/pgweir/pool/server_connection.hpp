@@ -63,6 +63,13 @@ class ServerConnection final : public ServerLink, public io::Watcher, public io:
 
     /// Starts connecting. The secret comes from `credentials`; an observer may give it later.
     void start(const Credentials& credentials, LoginObserver* observer);
+    /// Before start(): it is to be nobody's but `user`'s, from its login on, which has these
+    /// start-up parameters beside user and database.
+    void reserve_for(ServerUser& user, auth::Parameters parameters) {
+        owner_ = &user;
+        startup_ = std::move(parameters);
+    }
+    ServerUser* owner() const noexcept { return owner_; }
     void give_password(std::string_view password);
     void drop_observer() noexcept { observer_ = nullptr; }
     void connect_timed_out();
@@ -134,6 +141,8 @@ class ServerConnection final : public ServerLink, public io::Watcher, public io:
     std::shared_ptr<bool> alive_ =
         std::make_shared<bool>(true);  // for callbacks that may come late
     auth::ServerSecret secret_;        // until it is sent
+    auth::Parameters startup_;
+    ServerUser* owner_ = nullptr;
     auth::ServerLogin login_;
     LoginObserver* observer_ = nullptr;
     ServerUser* user_ = nullptr;

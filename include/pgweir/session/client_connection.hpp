@@ -22,6 +22,7 @@
 #include "pgweir/auth/ident_map.hpp"
 #include "pgweir/base/intrusive_list.hpp"
 #include "pgweir/io/socket.hpp"
+#include "pgweir/session/replication.hpp"
 #include "pgweir/session/session.hpp"
 #include "pgweir/wire/startup.hpp"
 
@@ -145,7 +146,10 @@ class ClientConnection final : public io::Watcher,
 
     Phase phase() const noexcept { return phase_; }
     Session* session() noexcept { return session_.get(); }
+    ReplicationRelay* relay() noexcept { return relay_.get(); }
     bool console() const noexcept { return console_ != nullptr; }
+    /// The client's CancelRequest, with the right key.
+    void on_cancel_request(pool::CancelToken settled);
     const std::string& user() const noexcept { return user_; }
     const std::string& database() const noexcept { return database_; }
     const std::string& application_name() const noexcept { return application_name_; }
@@ -186,9 +190,12 @@ class ClientConnection final : public io::Watcher,
     void ask_for_password();
     void on_password(std::string password);
     void logged_in();
+    void start_replication();
+    void on_replication(const pool::ServerFailure* why);
     void tell_accepted();
     void fetch_settings(bool keep);
     void on_settings(base::Result<pool::Parameters> parameters, const pool::ServerFailure& why);
+    void greet(const pool::Parameters& parameters, const pool::ServerLink* server);
     void start_session(const pool::Parameters& parameters, pool::ServerLink* server);
     void serve();
     LoginTarget& find_target();
@@ -219,11 +226,14 @@ class ClientConnection final : public io::Watcher,
     std::uint16_t peer_port_ = 0;
     std::unique_ptr<Session> session_;
     std::unique_ptr<ConsolePort> console_;
+    std::unique_ptr<ReplicationRelay> relay_;
 
     /// Needed until the client is served only.
     struct Opening {
         std::string in;
         std::uint32_t version = 0;
+        Replication replication = Replication::none;
+        std::string replication_word;  // as the client wrote it
         pool::Settings settings;
         pool::ProfilePtr profile;
         LoginTarget target;

@@ -78,6 +78,26 @@ TEST_CASE("the first rule that fits type, address, database and user decides") {
     CHECK(met(rules, "8.8.8.8", "replication", "x") == 0);
 }
 
+TEST_CASE("a physical replication connection meets the word replication only, others never") {
+    const auto rules = good(
+        "host all         all all reject\n"
+        "host replication bob all trust\n"
+        "host app         all all trust\n");
+    pgweir::auth::HbaQuery q{
+        .encrypted = false, .database = "replication", .user = "bob", .replication = true};
+    sockaddr_in peer{};
+    peer.sin_family = AF_INET;
+    q.address = reinterpret_cast<const sockaddr*>(&peer);
+    const auto* rule = rules->find(q);
+    REQUIRE(rule != nullptr);
+    CHECK(rule->line == 2);
+    q.user = "eve";
+    CHECK(rules->find(q) == nullptr);
+    q.replication = false;
+    REQUIRE(rules->find(q) != nullptr);
+    CHECK(rules->find(q)->line == 1);
+}
+
 TEST_CASE("PostgreSQL's own standard file is taken as it is") {
     const auto rules = good(
         "local   all             all                                     peer\n"
