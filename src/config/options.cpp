@@ -25,7 +25,7 @@ std::string word(std::string_view words, std::size_t index) {
 }
 
 constexpr std::string_view kTls = "disable|allow|prefer|require|verify-ca|verify-full";
-constexpr std::string_view kReuse = "always|never";
+constexpr std::string_view kReuse = "always|never|in_turn";
 constexpr std::string_view kModes = "session|transaction|statement";
 constexpr std::string_view kMethods = "forward|trust|scram-sha-256|md5|hba";
 constexpr std::string_view kNegotiations = "postgres|direct";
@@ -186,8 +186,9 @@ constexpr Option kOptions[] = {
     {"pool.mode", choice, "transaction", "", false, kModes,
      "When a server connection goes back to the pool.", WORD(t.pool->mode, PoolMode, kModes)},
     {"pool.reuse", choice, "always", "", false, kReuse,
-     "Session mode: never closes a server connection with its session, so that each session gets "
-     "one nobody has used.",
+     "Which server connection is used again: the latest used (always), or the one that has been "
+     "idle for longest (in_turn). Session mode: never closes it with its session, so that each "
+     "session gets one nobody has used.",
      WORD(t.pool->reuse, PoolReuse, kReuse)},
     {"pool.lazy_begin", boolean, "true", "", false, "",
      "Transaction mode: BEGIN is kept back until a statement needs a server connection; now() is "

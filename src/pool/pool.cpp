@@ -36,12 +36,14 @@ Pool::~Pool() {
 ServerLink* Pool::acquire(Waiter& waiter) {
     const auto now = this->now();
     if (waiters_.empty() && shared_->waiting_workers.load() == 0) {
-        if (auto* own =
-                waiter.preferred_server != 0 ? find_idle(waiter.preferred_server) : nullptr) {
+        const bool in_turn = config_->database.pool.reuse == config::PoolReuse::in_turn;
+        const bool prefers = waiter.preferred_server != 0 && !in_turn;
+        if (auto* own = prefers ? find_idle(waiter.preferred_server) : nullptr) {
             lease(*own, waiter.server_user());
             return own;
         }
-        while (auto* server = idle_.back()) {  // the last used is the warmest
+        // The last used is the warmest.
+        while (auto* server = in_turn ? idle_.front() : idle_.back()) {
             if (!reusable(*server)) {
                 remove(*server, "its settings are no longer current");
                 continue;

@@ -332,3 +332,26 @@ TEST_CASE("statement mode refuses transactions with 0A000 and keeps the session"
     CHECK(ready_status(m) == 'I');
     CHECK(ask(c, "SELECT 2") == "2");
 }
+
+TEST_CASE("server connections that are used in turn serve one client one after the other" *
+          doctest::skip(Proxy::direct())) {
+    auto o = options("{min_size: 0, max_size: 3, reuse: in_turn}");
+    o.sections["workers"] = "1";
+    Proxy p(Cluster::shared(), o);
+    std::vector<RawClient> clients;
+    for (int i = 0; i < 3; ++i) {
+        clients.push_back(RawClient::login(p.port()));
+        clients.back().ask(msg::query("BEGIN; SELECT 1"));
+    }
+    for (auto& c : clients) c.ask(msg::query("COMMIT"));
+    std::vector<std::string> met;
+    for (int i = 0; i < 6; ++i)
+        met.push_back(ask(clients[0],
+                          "SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query LIKE "
+                          "'%by itself%' AND usename = current_user"));
+    for (std::size_t i = 0; i < 3; ++i) {
+        CHECK(met[i] != "");
+        CHECK(met[i] == met[i + 3]);
+        CHECK(met[i] != met[(i + 1) % 3]);
+    }
+}

@@ -15,7 +15,7 @@
 namespace pgweir::config {
 
 enum class PoolMode : std::uint8_t { session, transaction, statement };
-enum class PoolReuse : std::uint8_t { always, never };
+enum class PoolReuse : std::uint8_t { always, never, in_turn };
 /// libpq's sslmode.
 enum class TlsMode : std::uint8_t { disable, allow, prefer, require, verify_ca, verify_full };
 enum class AuthMethod : std::uint8_t { forward, trust, scram_sha_256, md5, hba };
@@ -51,7 +51,7 @@ struct Listen {
 
 struct PoolSettings {
     PoolMode mode = PoolMode::transaction;
-    PoolReuse reuse = PoolReuse::always;  // session mode only
+    PoolReuse reuse = PoolReuse::always;  // never: session mode only
     bool lazy_begin = true;               // transaction mode only
     std::uint32_t min_size = 5;
     std::uint32_t max_size = 20;
