@@ -77,7 +77,10 @@ void BatchPlan::look(const wire::Frame& frame) {
     base::ByteReader r(frame.body);
     switch (frame.type) {
         case fe::kParse:
-            ++parses;
+            if (++parses == 1) {
+                r.cstring();
+                first_text = r.rest();
+            }
             if (at_ == At::bound) good_shape_ = false;
             return;
         case fe::kBind:

@@ -56,6 +56,8 @@ class BatchPlan {
 
     unsigned parses = 0, binds = 0, executes = 0, describes_statement = 0, describes_portal = 0;
     unsigned closes_statement = 0, closes_portal = 0;
+    /// Of the first Parse, and what follows in its message.
+    std::string_view first_text;
 
   private:
     enum class At : std::uint8_t { start, bound, executed };

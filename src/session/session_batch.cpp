@@ -13,8 +13,9 @@ namespace fe = wire::fe;
 
 namespace {
 
-constexpr std::string_view kParseComplete("1\0\0\0\4", 5);
-constexpr std::string_view kBindComplete("2\0\0\0\4", 5);
+constexpr std::string_view kParseAndBindComplete("1\0\0\0\0042\0\0\0\4", 10);
+constexpr std::string_view kParseComplete = kParseAndBindComplete.substr(0, 5);
+constexpr std::string_view kBindComplete = kParseAndBindComplete.substr(5);
 constexpr std::string_view kCloseComplete("3\0\0\0\4", 5);
 constexpr std::string_view kNoData("n\0\0\0\4", 5);
 
@@ -303,7 +304,14 @@ void Session::write_batch_hit(BatchLookup& lookup, std::string_view batch, std::
         const auto frame = wire::scan_frame(batch);
         batch.remove_prefix(frame.size);
         switch (frame.type) {
-            case fe::kParse: out.view(kParseComplete); break;
+            case fe::kParse:
+                if (!batch.empty() && batch.front() == fe::kBind) {
+                    batch.remove_prefix(wire::scan_frame(batch).size);
+                    out.view(kParseAndBindComplete);
+                } else {
+                    out.view(kParseComplete);
+                }
+                break;
             case fe::kBind: out.view(kBindComplete); break;
             case fe::kDescribe:
                 out.view(begun.empty() ? lookup.entries[next]->row_description() : kNoData);

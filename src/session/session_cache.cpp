@@ -109,7 +109,8 @@ bool Session::between_reads() const noexcept {
 
 /// Whether a BEGIN kept back leaves the cache to what follows.
 bool Session::begins_reads(const query::Verdict& verdict) const noexcept {
-    return !verdict.isolation_changed && identity_->context.database->read_committed() &&
+    return cache_may_answer() && !verdict.isolation_changed &&
+           identity_->context.database->read_committed() &&
            identity_->mode != config::PoolMode::session;
 }
 
