@@ -84,6 +84,13 @@ Round transactions(const Cluster& cluster, const std::string& seconds, const Pro
     const auto postmaster = stat_fields(any).at(kParent);
     const auto before = processor_seconds(postmaster, proxy);
     const auto out = pgbench(cluster, {"-n", "-c", "4", "-j", "1", "-T", seconds});
+    // Who is just ending would be in neither sum.
+    eventually([&] {
+        return cluster.value(
+                   "SELECT count(*) FROM pg_stat_activity WHERE application_name = "
+                   "'pgbench'") == "0";
+    });
+    sleep_for(Seconds(0.3));
     const auto took = processor_seconds(postmaster, proxy) - before;
     const auto number = [&](const char* label) {
         const auto at = out.find(label);
