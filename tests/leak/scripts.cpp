@@ -310,7 +310,10 @@ void Scripts::leave() {
     }
 }
 
+/// Only a member of the role it logged in as may end its server process.
 void Scripts::terminated() {
+    if (s_.role != 0) command("SET ROLE NONE");
+    s_.role = 0;
     auto due = answer("", 'I', "57P01");
     due.ends = true;
     add(msg::query("SELECT pg_terminate_backend(pg_backend_pid())"), {std::move(due)});
