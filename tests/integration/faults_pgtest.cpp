@@ -362,18 +362,3 @@ TEST_CASE("without a file descriptor left it waits instead of spinning, and reco
         }
     }));
 }
-
-TEST_CASE("a replication connection is refused in words: it cannot be pooled (95)") {
-    Proxy p(cluster());
-    for (const char* kind : {"database", "true"}) {
-        RawClient c(p.port());
-        c.send(msg::startup({{"user", "postgres"}, {"database", "app"}, {"replication", kind}}));
-        const auto m = c.read_to_end();
-        REQUIRE(m.size() == 1);
-        CHECK(error_of(m).severity == "FATAL");
-        CHECK(error_of(m).sqlstate == "0A000");
-    }
-    // "off" asks for an ordinary connection.
-    auto ordinary = RawClient::login(p.port(), "postgres", "app", {{"replication", "off"}});
-    CHECK(ask(ordinary, "SELECT 'ordinary'") == "ordinary");
-}

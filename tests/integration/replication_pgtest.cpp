@@ -35,7 +35,8 @@ std::string walsenders() {
 
 }  // namespace
 
-TEST_CASE("IDENTIFY_SYSTEM, SHOW and SQL are answered by a walsender with the client's settings") {
+TEST_CASE(
+    "IDENTIFY_SYSTEM, SHOW and SQL are answered by a walsender with the client's settings (95)") {
     const auto system =
         Cluster::shared().value("SELECT system_identifier::text FROM pg_control_system()");
     const auto logical = psql("database", "IDENTIFY_SYSTEM", "postgres");
