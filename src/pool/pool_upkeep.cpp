@@ -36,33 +36,37 @@ bool is_final(const ServerFailure& why) {
 
 }  // namespace
 
-ServerConnection* Pool::open(LoginObserver* observer, const Credentials* credentials) {
-    auto permit = Permit::take(shared_);
-    if (!permit) return nullptr;
-    auto owned =
-        std::make_unique<ServerConnection>(*this, std::move(permit), config_, g_next_server_id++);
-    auto* server = owned.get();
-    servers_.emplace(server->id(), std::move(owned));
-    starting_.push_back(*server);
-    host_.counters().server_connects.add(1);
-    server->start(credentials != nullptr ? *credentials : shared_->credentials(), observer);
-    return server;
-}
-
-ServerConnection* Pool::open_own(ServerUser& user, LoginObserver& observer,
-                                 auth::Parameters parameters) {
-    auto permit = Permit::take(shared_);
-    if (!permit && idle_.front() != nullptr) {
-        remove(*idle_.front(), "a replication connection needs its place");
-        permit = Permit::take(shared_);
-    }
-    if (!permit) return nullptr;
+ServerConnection& Pool::add(Permit permit) {
     auto owned =
         std::make_unique<ServerConnection>(*this, std::move(permit), config_, g_next_server_id++);
     auto& server = *owned;
     servers_.emplace(server.id(), std::move(owned));
     starting_.push_back(server);
     host_.counters().server_connects.add(1);
+    return server;
+}
+
+bool Pool::open() {
+    auto permit = Permit::take(shared_);
+    if (!permit) return false;
+    add(std::move(permit)).start(shared_->credentials(), nullptr);
+    return true;
+}
+
+Permit Pool::take_place(std::string_view why) {
+    auto permit = Permit::take(shared_);
+    if (!permit && idle_.front() != nullptr) {
+        remove(*idle_.front(), why);
+        permit = Permit::take(shared_);
+    }
+    return permit;
+}
+
+ServerConnection* Pool::open_own(ServerUser& user, LoginObserver& observer,
+                                 auth::Parameters parameters) {
+    auto permit = take_place("a replication connection needs its place");
+    if (!permit) return nullptr;
+    auto& server = add(std::move(permit));
     server.reserve_for(user, std::move(parameters));
     server.start(shared_->credentials(), &observer);
     return &server;
@@ -76,11 +80,11 @@ void Pool::close_own(ServerConnection& server) {
 }
 
 ServerConnection* Pool::open_for_login(const Credentials& credentials, LoginObserver& observer) {
-    if (auto* server = open(&observer, &credentials)) return server;
-    auto* oldest = idle_.front();
-    if (oldest == nullptr) return nullptr;
-    remove(*oldest, "a login needs its place");
-    return open(&observer, &credentials);
+    auto permit = take_place("a login needs its place");
+    if (!permit) return nullptr;
+    auto& server = add(std::move(permit));
+    server.start(credentials, &observer);
+    return &server;
 }
 
 void Pool::open_if_needed() {
@@ -89,7 +93,7 @@ void Pool::open_if_needed() {
     while (starting_.size() + cleaning_.size() < waiters_.size()) {
         // After a failure one connection tries while the others wait for what it finds.
         if (connect_failures_ > 0 && !starting_.empty()) return;
-        if (open(nullptr, nullptr) == nullptr) return;
+        if (!open()) return;
         if (now < retry_at_) return;
     }
 }
@@ -223,8 +227,7 @@ void Pool::keep_warm(base::Nanos now) {
     if (!named_user && local_clients == 0) return;
     const auto credentials = shared_->credentials();
     if (!named_user && credentials.state == Credentials::State::unknown) return;
-    if (shared_->permits_used() < std::min(db.pool.min_size, db.pool.max_size))
-        open(nullptr, &credentials);
+    if (shared_->permits_used() < std::min(db.pool.min_size, db.pool.max_size)) open();
 }
 
 void Pool::tick(base::Nanos now) {

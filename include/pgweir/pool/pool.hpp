@@ -152,9 +152,13 @@ class Pool final : public Leaser {
   private:
     using ServerList = base::IntrusiveList<ServerConnection, &ServerConnection::link>;
 
-    /// Nothing where all places are taken. Without credentials with the pool's, which are looked up
-    /// only when there is a place: every client that waits comes here.
-    ServerConnection* open(LoginObserver* observer, const Credentials* credentials);
+    /// False where all places are taken. The pool's credentials are looked up only when there is a
+    /// place: every client that waits comes here.
+    bool open();
+    /// Of a free place, or of that of the connection that has been idle for longest.
+    Permit take_place(std::string_view why);
+    /// One that is to be started.
+    ServerConnection& add(Permit permit);
     void open_if_needed();
     void give_or_idle(ServerConnection& server);
     ServerConnection* find_idle(std::uint32_t process);
