@@ -79,6 +79,15 @@ ProfilePtr intern_profile(Settings settings) {
     return made;
 }
 
+void append_identifier(std::string& sql, std::string_view name) {
+    sql += '"';
+    for (const char c : name) {
+        if (c == '"') sql += '"';
+        sql += c;
+    }
+    sql += '"';
+}
+
 // E'' with quotes and backslashes doubled means the same whatever standard_conforming_strings is.
 void append_literal(std::string& sql, std::string_view value) {
     // In SJIS, BIG5, GBK and the like a backslash may be the second half of a character, and ours
@@ -117,12 +126,7 @@ void append_reset(std::string& sql, std::string_view name) {
     std::size_t start = 0;
     while (true) {
         const auto dot = name.find('.', start);
-        sql += '"';
-        for (const char c : name.substr(start, dot - start)) {
-            if (c == '"') sql += '"';
-            sql += c;
-        }
-        sql += '"';
+        append_identifier(sql, name.substr(start, dot - start));
         if (dot == std::string_view::npos) break;
         sql += '.';
         start = dot + 1;

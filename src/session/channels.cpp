@@ -24,15 +24,6 @@ constexpr std::string_view kNeutral =
     "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN "
     "('idle_session_timeout', 'statement_timeout', 'lock_timeout');";
 
-void append_name(std::string& sql, std::string_view name) {
-    sql += '"';
-    for (const char c : name) {
-        if (c == '"') sql += '"';
-        sql += c;
-    }
-    sql += '"';
-}
-
 }  // namespace
 
 bool parse_notification(std::string_view message, NotificationView& out) noexcept {
@@ -54,7 +45,7 @@ std::string with_sender(std::string_view message, std::uint32_t sender) {
 void append_listen(std::string& sql, const std::vector<std::string>& channels) {
     for (const auto& c : channels) {
         sql += "LISTEN ";
-        append_name(sql, c);
+        pool::append_identifier(sql, c);
         sql += ';';
     }
 }
@@ -139,7 +130,7 @@ void ChannelHub::remove(ChannelUser& user, std::string_view channel, bool waitin
     });
     if (!it->second.empty()) return;
     std::string sql = "UNLISTEN ";
-    append_name(sql, it->first);
+    pool::append_identifier(sql, it->first);
     routes_.erase(it);
     if (server_ != nullptr && !routes_.empty()) ask(sql, {});  // else the connection is given back
 }

@@ -105,12 +105,9 @@ void Session::apply_query_effects(const MemoEntry& memo, std::string_view text) 
 /// Statements of another session, or of this one before it changed them elsewhere.
 void Session::append_deallocate(std::string& sql) const {
     for (const auto& [name, text] : *server_->sql_statements) {
-        sql += "DEALLOCATE \"";
-        for (const char c : name) {
-            if (c == '"') sql += '"';
-            sql += c;
-        }
-        sql += "\";";
+        sql += "DEALLOCATE ";
+        pool::append_identifier(sql, name);
+        sql += ';';
     }
 }
 

@@ -34,6 +34,8 @@ ProfilePtr empty_profile();
 void append_settings_sql(std::string& sql, const Profile& from, const Profile& to);
 /// A string literal that means the same under every setting.
 void append_literal(std::string& sql, std::string_view value);
+/// A quoted identifier.
+void append_identifier(std::string& sql, std::string_view name);
 void append_setting_sql(std::string& sql, std::string_view name, std::string_view value);
 void append_application_name_sql(std::string& sql, std::string_view name);
 
