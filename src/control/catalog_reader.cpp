@@ -99,6 +99,7 @@ class Reader {
     std::optional<std::string> read_view_queries();
     std::optional<std::string> read_triggers();
     std::optional<std::string> read_bodies();
+    void runs_anything(Oid function);
     void add_body(Oid function, std::string_view body, const RelationNames& relation_names);
     std::optional<std::string> read_names();
     void conclude();
@@ -424,13 +425,17 @@ std::optional<std::string> Reader::read_bodies() {
     });
     for (const Oid f : bodies_due_) {
         graph_.mark(graph_.function(f), Effect::state);
-        graph_.mark(graph_.function(f), Effect::writes);
-        graph_.mark(graph_.function(f), Effect::defines);
-        graph_.mark(graph_.function(f), Effect::moves);
-        graph_.mark(graph_.function(f), Effect::may_ask);
-        write_sets_.unknown(f);
+        runs_anything(f);
     }
     return error;
+}
+
+/// What it does to the database may be whatever SQL can do.
+void Reader::runs_anything(Oid function) {
+    const Node node = graph_.function(function);
+    for (const auto effect : {Effect::writes, Effect::defines, Effect::moves, Effect::may_ask})
+        graph_.mark(node, effect);
+    write_sets_.unknown(function);
 }
 
 void Reader::add_body(Oid oid, std::string_view body, const RelationNames& relation_names) {
@@ -458,11 +463,7 @@ void Reader::add_body(Oid oid, std::string_view body, const RelationNames& relat
         }
     });
     if (facts.leaves_state || facts.runs_text) graph_.mark(function, Effect::state);
-    if (facts.runs_text || defines) graph_.mark(function, Effect::writes);
-    if (facts.runs_text || defines) graph_.mark(function, Effect::defines);
-    if (facts.runs_text || defines) write_sets_.unknown(oid);
-    if (facts.runs_text || defines) graph_.mark(function, Effect::moves);
-    if (facts.runs_text || defines) graph_.mark(function, Effect::may_ask);
+    if (facts.runs_text || defines) runs_anything(oid);
     if (facts.writes_rows) {
         graph_.mark(function, Effect::writes);
         graph_.call(function, graph_.any_write());
