@@ -52,6 +52,17 @@ std::string depends(Db& db, const std::string& query) {
 
 void wait_staleness() { sleep_for(Seconds(0.21)); }
 
+/// A stored answer stays and is given again after each of `n` writes, which are none to it.
+void check_stays(const std::string& read, RawClient& c, const std::string& write, RawClient& writer,
+                 int n) {
+    const auto fills = watched().cache_counter("fills");
+    for (int i = 1; i <= n; ++i) {
+        ask(writer, write);
+        CHECK(eventually([&] { return hits_of(watched(), [&] { ask(c, read); }) == 1; }));
+    }
+    CHECK(watched().cache_counter("fills") == fills);
+}
+
 }  // namespace
 
 TEST_CASE("schema changes made elsewhere count within max_staleness, of every kind") {
@@ -216,13 +227,7 @@ TEST_CASE("a function's writes through the proxy cost only the tables it writes"
         // At once, although nobody knew what it would write.
         CHECK(ask(c, "SELECT n FROM hit") == std::to_string(i));
     }
-    const auto fills = watched().cache_counter("fills");
-    for (int i = 1; i <= 20; ++i) {
-        ask(writer, "SELECT hits()");
-        CHECK(eventually(
-            [&] { return hits_of(watched(), [&] { ask(c, "SELECT n FROM kept"); }) == 1; }));
-    }
-    CHECK(watched().cache_counter("fills") == fills);
+    check_stays("SELECT n FROM kept", c, "SELECT hits()", writer, 20);
 }
 
 TEST_CASE("a procedure that commits in between is seen at once, and costs only what it writes") {
@@ -239,13 +244,7 @@ TEST_CASE("a procedure that commits in between is seen at once, and costs only w
         REQUIRE(ask(writer, "CALL write_twice()").empty());
         CHECK(ask(c, "SELECT n FROM twice") == std::to_string(2 * i));
     }
-    const auto fills = watched().cache_counter("fills");
-    for (int i = 1; i <= 10; ++i) {
-        ask(writer, "CALL write_twice()");
-        CHECK(eventually(
-            [&] { return hits_of(watched(), [&] { ask(c, "SELECT n FROM stays"); }) == 1; }));
-    }
-    CHECK(watched().cache_counter("fills") == fills);
+    check_stays("SELECT n FROM stays", c, "CALL write_twice()", writer, 10);
 }
 
 namespace {
