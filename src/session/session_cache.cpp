@@ -102,12 +102,12 @@ bool Session::each_has_its_snapshot() const noexcept {
 bool Session::between_reads() const noexcept {
     if (!exchange_) return false;
     const auto& x = *exchange_;
-    return begin_reads_ && tx_ == wire::TxStatus::in_transaction && !x.acted && !x.bound &&
+    return tx_ == wire::TxStatus::in_transaction && each_has_its_snapshot() && !x.bound &&
            x.expects.empty() && !x.unsynced && !x.skipping && client_left_ == 0 && !copy_in_ &&
            pin_ == query::PinReason::none;
 }
 
-/// Whether a BEGIN kept back leaves the cache to what follows.
+/// Whether this BEGIN leaves the cache to what follows.
 bool Session::begins_reads(const query::Verdict& verdict) const noexcept {
     return cache_may_answer() && !verdict.isolation_changed &&
            identity_->context.database->read_committed() &&

@@ -138,8 +138,7 @@ inline constexpr std::array<ReasonInfo, static_cast<std::size_t>(NotCached::coun
         {"does_not_pay", "storing its answers has cost more than hits saved; a sample is tried"},
         {"first_use",
          "only what is asked for a second time is stored: the cache is full, or few of this "
-         "query's "
-         "answers were asked for again"},
+         "query's answers were asked for again"},
         {"stream_behind", "the change stream is further behind than cache.max_staleness"},
         {"not_told", "writes are told by NOTIFY, and a table has no trigger for it"},
     }};
