@@ -179,7 +179,8 @@ Fill::Target Fill::judge_message(char type) {
             return Target::parameter_description;
         case be::kRowDescription:
             if (complete_) return another_result(), Target::none;
-            if (rows_ != 0) return mark_unfit(Unfit::malformed), Target::none;
+            if (rows_ != 0 || (options_.description && !after_statement))
+                return mark_unfit(Unfit::malformed), Target::none;
             // A statement's description says text for every column, whatever Bind asked for.
             if (after_statement && !options_.text_results) return Target::none;
             row_description_.clear();
@@ -223,6 +224,8 @@ void Fill::end_message() {
     if (header_[0] == wire::be::kCommandComplete && target_ == Target::rows) {
         complete_ = true;
         if (!tag_agrees()) mark_unfit(Unfit::not_select);
+    } else if (header_[0] == wire::be::kRowDescription && options_.description) {
+        complete_ = true;
     } else if (header_[0] == wire::be::kReadyForQuery) {
         const bool anywhere = base::planted(base::Plant::fill_in_transaction);
         const auto open = static_cast<char>(wire::TxStatus::in_transaction);
@@ -311,11 +314,19 @@ void Fill::count(FillEnd end, std::uint64_t bytes, base::Nanos now) noexcept {
 bool Fill::agrees(const Entry& entry) const {
     const bool described = !row_description_.empty() && !entry.row_description().empty();
     if (described && row_description_ != entry.row_description()) return false;
+    if (options_.description && parameter_description_ != entry.parameter_description())
+        return false;
     return data_ == entry.data() || rows_in_any_order(data_) == rows_in_any_order(entry.data());
 }
 
+bool Fill::whole() const noexcept {
+    if (!complete_ || header_size_ != 0) return false;
+    return !options_.description ||
+           (!parameter_description_.empty() && !row_description_.empty() && data_.empty());
+}
+
 FillEnd Fill::publish_entry(base::Nanos now, const std::optional<Stamp>& stamp) {
-    if (!complete_ || header_size_ != 0) return FillEnd::incomplete;
+    if (!whole()) return FillEnd::incomplete;
     base::hold(base::Hold::before_publish);
 #ifdef PGWEIR_PLANTS
     if (base::planted(base::Plant::fill_after_invalidation)) snapshot_.plant_refresh();

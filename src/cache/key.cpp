@@ -22,7 +22,7 @@ struct Header {
     std::uint32_t parameters = 0;
     std::uint32_t parameter_formats = 0;
     std::uint32_t result_formats = 0;
-    std::uint32_t unused = 0;
+    std::uint32_t description = 0;
 };
 static_assert(std::has_unique_object_representations_v<Header>, "padding has no value");
 
@@ -72,7 +72,8 @@ void build_key(std::string& out, const KeyParts& parts) {
                         .types = static_cast<std::uint32_t>(parts.types.size()),
                         .parameters = parts.parameters,
                         .parameter_formats = static_cast<std::uint32_t>(formats.size()),
-                        .result_formats = static_cast<std::uint32_t>(results.size())};
+                        .result_formats = static_cast<std::uint32_t>(results.size()),
+                        .description = parts.description ? 1u : 0u};
     const std::size_t total = sizeof header + parts.session_user.size() + parts.role.size() +
                               parts.statement.size() + parts.types.size_bytes() + formats.size() +
                               parts.parameter_values.size() + results.size();

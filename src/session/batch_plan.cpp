@@ -60,7 +60,7 @@ std::size_t BatchPlan::scan(std::string_view view, std::size_t bound) {
         at += frame.size;
         switch (frame.type) {
             case fe::kSync: whole_ = true; return at;
-            case fe::kFlush: return at;
+            case fe::kFlush: flushed_ = true; return at;
             case fe::kQuery:
             case fe::kFunctionCall:
             case fe::kCopyData:
@@ -94,7 +94,7 @@ void BatchPlan::look(const wire::Frame& frame) {
             const char kind = static_cast<char>(r.u8());
             if (kind == 'S') {
                 ++describes_statement;
-                good_shape_ = false;
+                if (at_ == At::bound) good_shape_ = false;
                 return;
             }
             ++describes_portal;

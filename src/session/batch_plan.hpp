@@ -1,6 +1,7 @@
 // A batch of extended-protocol messages up to Sync or Flush, looked at before a server is asked
 // for: what it is made of, and whether it has the shape the cache answers: any number of
-// [Parse] Bind [Describe portal] Execute [Close portal], then Sync. Views into the bytes scanned.
+// [Parse] [Describe statement] and of [Parse] Bind [Describe portal] Execute [Close portal], then
+// Sync; the first alone may also end with Flush. Views into the bytes scanned.
 #pragma once
 
 #include <cstdint>
@@ -49,10 +50,15 @@ class BatchPlan {
     bool need_more() const noexcept { return need_more_; }
     /// Ends with Sync and every frame is here.
     bool whole() const noexcept { return whole_; }
+    /// Ends with Flush.
+    bool flushed() const noexcept { return flushed_; }
     /// Has the shape the cache answers.
     bool cacheable_shape() const noexcept {
-        return whole_ && good_shape_ && binds > 0 && executes == binds;
+        return (whole_ || (flushed_ && binds == 0)) && good_shape_ && executes == binds &&
+               binds + describes_statement > 0;
     }
+    /// The same, and no statement is described.
+    bool runs_only() const noexcept { return cacheable_shape() && describes_statement == 0; }
 
     unsigned parses = 0, binds = 0, executes = 0, describes_statement = 0, describes_portal = 0;
     unsigned closes_statement = 0, closes_portal = 0;
@@ -67,6 +73,7 @@ class BatchPlan {
     bool described_ = false;
     bool need_more_ = false;
     bool whole_ = false;
+    bool flushed_ = false;
     bool good_shape_ = true;
 };
 

@@ -1,6 +1,9 @@
 // Session: batches of the extended protocol that need no server: nothing but Close and Sync, or
-// statements whose answers are all in the cache. The frames are walked a second time here, each
-// portal looked up at its Execute; what is missing is noted to be stored when it passes.
+// statements whose answers and descriptions are all in the cache. The frames are walked a second
+// time here, each portal looked up at its Execute; what is missing is noted to be stored when it
+// passes.
+#include <algorithm>
+
 #include "batch_plan.hpp"
 #include "pgweir/base/plants.hpp"
 #include "pgweir/session/session.hpp"
@@ -35,6 +38,9 @@ std::string command_complete(std::string_view tag) {
     return out;
 }
 
+/// Of a Describe's body.
+bool of_statement(std::string_view body) noexcept { return !body.empty() && body.front() == 'S'; }
+
 bool same_types(const Statement& statement, std::string_view raw_types) noexcept {
     if (statement.types.size() * 4 != raw_types.size()) return false;
     for (std::size_t i = 0; i < statement.types.size(); ++i)
@@ -61,10 +67,21 @@ struct Session::BatchLookup {
         return session.find_statement(name);
     }
 
+    /// Looked up one after the other, all must hold at one moment, too.
+    bool holds() const noexcept {
+        const auto all = entries.size() + descriptions.size();
+        if (all <= 1) return all == 1;
+        const auto valid = [](const cache::EntryPtr& entry) { return entry->valid(); };
+        return std::all_of(entries.begin(), entries.end(), valid) &&
+               std::all_of(descriptions.begin(), descriptions.end(), valid);
+    }
+
     std::vector<cache::EntryPtr>& entries;  // one for each portal, in order; empty: a miss
     std::vector<std::pair<std::string_view, StatementPtr>> named;
     StatementPtr unnamed;
+    std::vector<cache::EntryPtr> descriptions;  // one for each Describe of a statement; the same
     unsigned parses = 0;
+    unsigned at = 0;  // the next Bind or Describe of a statement
     bool misses = false;
     bool verify = false;   // hits are to be compared with the server's answers
     bool alone = false;    // one portal only
@@ -115,19 +132,20 @@ bool Session::answer_batch_here(const BatchPlan& plan, std::string_view batch) {
 
 /// The session's unnamed statement where it is the same again, which saves making it.
 StatementPtr Session::unnamed_for(std::string_view text, std::string_view raw_types) {
+    const auto definitions = identity_->context.database->definitions();
     for (const auto* known : {&unnamed_, &next_unnamed_})
-        if (*known && (*known)->text == text && same_types(**known, raw_types)) return *known;
-    return StatementTable::make(text, raw_types);
+        if (*known && (*known)->text == text && (*known)->definitions == definitions &&
+            same_types(**known, raw_types))
+            return *known;
+    return StatementTable::make(text, raw_types, definitions);
 }
 
 bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view batch) {
-    if (plan.binds == 0) return false;
-    if (env_.result_cache() == nullptr || !cache_may_answer()) {
-        count_not_cached(NotCached::cache_off);
-        return false;
-    }
-    if (!plan.cacheable_shape()) {
-        count_not_cached(NotCached::batch_shape);
+    if (plan.binds + plan.describes_statement == 0) return false;
+    const bool possible = env_.result_cache() != nullptr && cache_may_answer();
+    if (!possible || !plan.cacheable_shape()) {
+        if (plan.binds > 0)
+            count_not_cached(possible ? NotCached::batch_shape : NotCached::cache_off);
         return false;
     }
     BatchLookup lookup(env_.batch_entries);
@@ -143,11 +161,7 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
     next_unnamed_ = lookup.unnamed;
     pending_fills_ = std::move(lookup.pending);
     if (pending_fills_) pending_fills_->begins = lookup.begin != nullptr;
-    if (lookup.misses || lookup.entries.empty()) return false;
-    // Looked up one after the other, they must hold at one moment, too.
-    if (lookup.entries.size() > 1)
-        for (const auto& entry : lookup.entries)
-            if (!entry->valid()) return false;
+    if (lookup.misses || !lookup.holds()) return false;
     const auto limit = env_.config().limits.prepared_statements_per_client;
     if (statements_.size() + lookup.named.size() > limit || (!lookup.named.empty() && full()))
         return false;
@@ -157,6 +171,7 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
     counters_.client_parse_count.add(lookup.parses);
     counters_.bind_count.add(plan.binds);
     for (const auto& entry : lookup.entries) saw(*entry);
+    for (const auto& entry : lookup.descriptions) saw(*entry);
     const auto begun = lookup.begin ? step_here(*lookup.begin, lookup.begin_statement->text) : "";
     write_batch_hit(lookup, batch, begun);
     count_hit();
@@ -170,7 +185,6 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
 
 /// False when the batch has something only the server can answer.
 bool Session::look_up_batch(BatchLookup& lookup, std::string_view batch) {
-    unsigned bind = 0;
     while (!batch.empty()) {
         const auto frame = wire::scan_frame(batch);
         batch.remove_prefix(frame.size);
@@ -186,13 +200,20 @@ bool Session::look_up_batch(BatchLookup& lookup, std::string_view batch) {
                 lookup.described = false;
                 break;
             }
-            case fe::kDescribe: lookup.described = true; break;
+            case fe::kDescribe:
+                if (of_statement(frame.body)) {
+                    if (!look_up_description(lookup, frame.body)) return false;
+                } else {
+                    lookup.described = true;
+                }
+                break;
             case fe::kExecute: {
                 base::ByteReader r(frame.body);
                 r.cstring();
                 lookup.max_rows = r.i32();
                 if (!r.done()) return false;
-                look_up_portal(lookup, bind++);
+                look_up_portal(lookup);
+                ++lookup.at;
                 break;
             }
             default: break;
@@ -210,15 +231,17 @@ bool Session::look_up_parse(BatchLookup& lookup, std::string_view body) {
         return true;
     }
     // A name that is taken is an error only the server words.
-    if (lookup.find(*this, parse.name) != nullptr) return false;
+    if (lookup.find(*this, parse.name) != nullptr || has_sql_statement(parse.name)) return false;
     lookup.named.emplace_back(parse.name, intern(parse.text, parse.raw_types));
     return true;
 }
 
 /// BEGIN in front of what the cache may answer.
-bool Session::look_up_begin(BatchLookup& lookup, const MemoPtr& memo, unsigned bind) {
+bool Session::look_up_begin(BatchLookup& lookup, const MemoPtr& memo) {
     const auto& v = *memo->verdict;
-    if (bind != 0 || v.kind != query::Kind::begin || tx_ != wire::TxStatus::idle) return false;
+    if (lookup.begin || !lookup.entries.empty() || v.kind != query::Kind::begin ||
+        tx_ != wire::TxStatus::idle)
+        return false;
     if (!identity_->lazy_begin || server_ != nullptr || !begins_reads(v)) return false;
     if (!without_parameters(lookup.bind)) return false;
     lookup.begin = memo;
@@ -234,10 +257,10 @@ void Session::pass_by(BatchLookup& lookup, const MemoEntry& memo, NotCached reas
 }
 
 /// Adds the portal's entry, or an empty one and, where it may be stored, what to store it under.
-void Session::look_up_portal(BatchLookup& lookup, unsigned bind) {
+void Session::look_up_portal(BatchLookup& lookup) {
     const auto& statement = *lookup.statement;
     const auto memo = judge(statement.text, statement.scan);
-    if (look_up_begin(lookup, memo, bind)) return;
+    if (look_up_begin(lookup, memo)) return;
     if (env_.queries.on()) env_.batch_works.push_back({memo, lookup.statement, {}});
     auto reason = cache_verdict(*memo, statement.scan);
     if (reason == NotCached::none && lookup.tainted) reason = NotCached::batch_shape;
@@ -290,16 +313,72 @@ void Session::look_up_portal(BatchLookup& lookup, unsigned bind) {
         not_cached_ = NotCached::none;
         if (!lookup.pending) lookup.pending = std::make_unique<PendingFills>();
         lookup.pending->items.push_back(
-            {bind, key, hash, memo, entry, std::move(lead),
+            {lookup.at, key, hash, memo, entry, std::move(lead),
              rows_read(*memo, {statement.text, lookup.bind.parameters, statement.types})});
     }
     lookup.entries.push_back(std::move(entry));
 }
 
+/// Adds what the statement is described as, or an empty entry and, where it may be stored, what to
+/// store it under. A description holds as long as an answer would that depends on no rows. It is
+/// the statement's as of a Parse now, so it must have been parsed under the same definitions.
+bool Session::look_up_description(BatchLookup& lookup, std::string_view body) {
+    base::ByteReader r(body);
+    r.u8();
+    const auto* found = lookup.find(*this, r.cstring());
+    if (found == nullptr || !r.done()) return false;
+    const auto& statement = **found;
+    const auto at = lookup.at++;
+    const auto memo = judge(statement.text, statement.scan);
+    auto& database = *identity_->context.database;
+    auto reason = cache_verdict(*memo, statement.scan);
+    const auto is_current = [&] { return statement.definitions == database.definitions(); };
+    if (reason == NotCached::none && (lookup.tainted || !is_current()))
+        reason = NotCached::batch_shape;
+    if (reason == NotCached::none && lookup.fresh == Fresh::no) reason = NotCached::stream_behind;
+    if (reason != NotCached::none) {
+        not_cached_ = reason;
+        lookup.misses = true;
+        return true;
+    }
+    auto parts = key_parts(statement.text);
+    parts.types = statement.types;
+    parts.description = true;
+    auto& key = env_.key_buffer;
+    cache::build_key(key, parts);
+    const auto hash = cache::hash_key(key);
+    auto& cache = *env_.result_cache();
+    cache::EntryPtr entry;
+    if (lookup.fresh == Fresh::yes) {
+        entry = cache.lookup(database, hash, key, env_.now());
+    } else if (cache.would_hit(hash, key, env_.now())) {
+        lookup.descriptions.emplace_back();
+        return true;  // as with portals: it is asked again when the stream has come
+    }
+    // After the look-up, too: no others have come into force before it, then.
+    const bool current = is_current();
+    if (!current) entry.reset();
+    const bool missing = !entry || lookup.verify;
+    if (missing) lookup.misses = true;
+    if (missing && current &&
+        (entry || worth_storing(hash, ledger_row(*memo)) == NotCached::none)) {
+        if (!lookup.pending) lookup.pending = std::make_unique<PendingFills>();
+        lookup.pending->describes = true;
+        lookup.pending->items.push_back({.at = at,
+                                         .key = key,
+                                         .hash = hash,
+                                         .memo = memo,
+                                         .verify = entry,
+                                         .description = true});
+    }
+    lookup.descriptions.push_back(std::move(entry));
+    return true;
+}
+
 /// `begun`: the command tag of the BEGIN in front; empty: there is none.
 void Session::write_batch_hit(BatchLookup& lookup, std::string_view batch, std::string_view begun) {
     auto& out = turn_->client;
-    std::size_t next = 0;
+    std::size_t next = 0, next_description = 0;
     while (!batch.empty()) {
         const auto frame = wire::scan_frame(batch);
         batch.remove_prefix(frame.size);
@@ -314,7 +393,10 @@ void Session::write_batch_hit(BatchLookup& lookup, std::string_view batch, std::
                 break;
             case fe::kBind: out.view(kBindComplete); break;
             case fe::kDescribe:
-                out.view(begun.empty() ? lookup.entries[next]->row_description() : kNoData);
+                if (of_statement(frame.body))
+                    out.view(lookup.descriptions[next_description++]->description());
+                else
+                    out.view(begun.empty() ? lookup.entries[next]->row_description() : kNoData);
                 break;
             case fe::kExecute:
                 if (begun.empty()) {

@@ -143,7 +143,7 @@ StatementPtr Session::step_statement(std::string_view batch, std::string_view& n
 /// The same for a batch that is nothing but one such statement.
 bool Session::answer_step_batch(const BatchPlan& plan, std::string_view batch) {
     if (begin_ == nullptr && !identity_->lazy_begin) return false;
-    if (plan.binds != 1 || plan.parses > 1 || !plan.cacheable_shape()) return false;
+    if (plan.binds != 1 || plan.parses > 1 || !plan.runs_only()) return false;
     if (plan.parses == 1 && !may_step(plan.first_text, begin_ != nullptr)) return false;
     std::string_view new_name;
     const auto statement = step_statement(batch, new_name);

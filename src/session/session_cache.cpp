@@ -155,14 +155,19 @@ cache::LedgerRow* Session::ledger_row(const MemoEntry& memo) {
     return memo.ledger.get();
 }
 
-/// Whether an answer that is not there is to be stored; else why not.
-NotCached Session::stores(const base::Hash128& hash, cache::LedgerRow* row) {
+/// Whether what is not there is to be stored; else why not.
+NotCached Session::worth_storing(const base::Hash128& hash, const cache::LedgerRow* row) {
     auto& cache = *env_.result_cache();
     if (cache.ledger().too_large(hash, env_.now())) return NotCached::too_large;
     const bool at_once = !cache.full() && (row == nullptr || row->at_once());
-    if (at_once || cache.ledger().asked_before(hash)) return NotCached::none;
-    if (row != nullptr) row->missed();
-    return NotCached::first_use;
+    return at_once || cache.ledger().asked_before(hash) ? NotCached::none : NotCached::first_use;
+}
+
+/// The same for an answer.
+NotCached Session::stores(const base::Hash128& hash, cache::LedgerRow* row) {
+    const auto reason = worth_storing(hash, row);
+    if (reason == NotCached::first_use && row != nullptr) row->missed();
+    return reason;
 }
 
 /// A hit takes less than the clock's grain: no time is counted.
@@ -250,11 +255,12 @@ void Session::end_fill(cache::Fill& fill, base::Nanos now) {
 }
 
 /// Captures the epochs of all answers at once, before the first message of the batch is sent: in
-/// REPEATABLE READ the first one's snapshot is everybody's.
+/// REPEATABLE READ the first one's snapshot is everybody's. A description is as of its Parse.
 void Session::begin_fills() {
     auto* cache = env_.result_cache();
     auto& x = *exchange_;
     const auto pending = pending_fills_.get();
+    if (std::exchange(pending->captured, true)) return;
     if (cache == nullptr || pin_ != query::PinReason::none || !each_has_its_snapshot() || x.wrote ||
         !x.fills.empty())
         return pending->items.clear();
@@ -266,12 +272,16 @@ void Session::begin_fills() {
     x.cache_word = "miss";
     for (auto& item : pending->items) {
         const auto& memo = *item.memo;
-        const auto& states = item.rows.empty() ? memo.depends : item.rows;
-        auto snapshot = cache::Snapshot::capture(database, std::span(states), memo.catalog_version);
+        std::span<cache::State* const> states(item.rows.empty() ? memo.depends : item.rows);
+        // What a statement is described as rests on definitions only, hence on the database's
+        // state, which every snapshot holds, and on the query's, which is for invalidation by hand.
+        if (item.description) states = states.last(1);
+        auto snapshot = cache::Snapshot::capture(database, states, memo.catalog_version);
         // Compared with what the server answers from now on: so it must be valid still.
         options.verify = std::move(item.verify);
         if (options.verify && !options.verify->valid()) options.verify.reset();
-        options.row = memo.ledger;
+        options.row = item.description ? nullptr : memo.ledger;
+        options.description = item.description;
         if (snapshot && !memo.verdict->may_leave_state) {
             x.fills.emplace_back(*cache, database, item.key, item.hash, std::move(*snapshot),
                                  options);
@@ -325,14 +335,14 @@ Session::Reply Session::take_stamp(std::string_view row) {
     return Reply::swallow;
 }
 
-/// The fill of the next Bind of the batch, by its number; 0: none.
+/// The fill of the next Bind or Describe of a statement of the batch, by its number; 0: none.
 std::uint16_t Session::next_fill() {
     if (!pending_fills_) return 0;
     auto& p = *pending_fills_;
-    if (p.next_bind == 0) begin_fills();
-    const auto bind = p.next_bind++;
+    begin_fills();
+    const auto at = p.next++;
     std::uint16_t fill = 0;
-    if (p.begun < p.items.size() && p.items[p.begun].bind == bind)
+    if (p.begun < p.items.size() && p.items[p.begun].at == at)
         fill = static_cast<std::uint16_t>(++p.begun);
     if (p.begun == p.items.size()) pending_fills_.reset();
     return fill;

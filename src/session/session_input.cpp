@@ -128,6 +128,14 @@ std::size_t Session::take_batch(std::string_view view) {
     const auto size = plan.scan(view, kBatchBound);
     if (plan.need_more()) return 0;
     pending_fills_.reset();
+    if (plan.flushed() && plan.describes_statement > 0) {
+        const bool answered = identity_->mode != config::PoolMode::session &&
+                              plan.cacheable_shape() &&
+                              answer_batch_from_cache(plan, view.substr(0, size));
+        if (awaiting_) return 0;
+        end_waiting();
+        if (answered) return size;
+    }
     if (plan.whole()) {
         const auto batch = view.substr(0, size);
         if (answer_batch_here(plan, batch) || answer_step_batch(plan, batch) ||
@@ -161,7 +169,8 @@ std::size_t Session::take_between(std::string_view view) {
         judged_.reset();
         return frame.size;
     }
-    if (frame.type != fe::kParse && frame.type != fe::kBind) return forward_frame(view);
+    if (frame.type != fe::kParse && frame.type != fe::kBind && frame.type != fe::kDescribe)
+        return forward_frame(view);
     BatchPlan plan;
     const auto size = plan.scan(view, kBatchBound);
     pending_fills_.reset();

@@ -137,6 +137,7 @@ bool Session::take_usual(char type) {
             if (front.kind != Kind::describe_portal && front.kind != Kind::describe_statement)
                 return false;
             break;
+        case be::kParameterDescription: return front.kind == Kind::describe_statement;
         case be::kParseComplete:
             if (front.kind != Kind::parse) return false;
             if (!x.parsed.empty()) confirm_name(front.statement);

@@ -106,7 +106,7 @@ bool Session::takes_position_batch(const BatchPlan& plan, std::string_view batch
     if (plan.parses != 1 || plan.binds != 1 || batch.size() < kText || batch[kText - 1] != '\0' ||
         !may_name_position(batch.substr(kText))) [[likely]]
         return false;
-    if (!plan.cacheable_shape()) return false;
+    if (!plan.runs_only()) return false;
     const auto first = wire::scan_frame(batch);
     const auto second = wire::scan_frame(batch.substr(first.size));
     ParseView parse;

@@ -20,10 +20,10 @@ namespace {
 constexpr std::string_view kNoSuchStatement = "pgweir_0";
 }  // namespace
 
-/// Statements are shared by sessions of the same settings, until the schema changes.
+/// Statements are shared by sessions of the same settings, until definitions change.
 StatementPtr Session::intern(std::string_view text, std::string_view raw_types) {
     return env_.statements->intern(text, raw_types, identity_->profile->id,
-                                   identity_->context.database->schema().epoch());
+                                   identity_->context.database->definitions());
 }
 
 const StatementPtr* Session::find_statement(std::string_view name) const noexcept {
@@ -105,6 +105,7 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
         return 0;
     }
     begin_statement(true);
+    if (pending_fills_ && pending_fills_->describes) begin_fills();
     if (raw) {
         auto s = StatementTable::make(parse.text, parse.raw_types);
         if (parse.name.empty())
@@ -188,8 +189,7 @@ bool Session::answer_parse_here(std::string_view batch) {
 /// fails when it binds has done nothing, so it may be sent again.
 bool Session::may_try_again(const BatchPlan& plan, std::string_view batch) const noexcept {
     constexpr std::size_t kLongest = 4096;
-    if (plan.parses > 0 || plan.binds != 1 || !plan.cacheable_shape() || begin_ != nullptr)
-        return false;
+    if (plan.parses > 0 || plan.binds != 1 || !plan.runs_only() || begin_ != nullptr) return false;
     const auto frame = wire::scan_frame(batch);
     if (frame.type != wire::fe::kBind || identity_->mode == config::PoolMode::session) return false;
     base::ByteReader r(frame.body);
@@ -348,6 +348,7 @@ std::size_t Session::forward_describe(std::string_view view, const Frame& frame)
     }
     begin_statement(true);
     const bool statement = kind == 'S';
+    const auto fill = statement ? next_fill() : exchange_->current_fill;
     const auto* found = statement ? find_statement(name) : nullptr;
     const bool ours = identity_->mode != config::PoolMode::session;
     if (ours && statement && found == nullptr && name.empty()) {
@@ -357,7 +358,7 @@ std::size_t Session::forward_describe(std::string_view view, const Frame& frame)
     }
     if (ours && found != nullptr) ensure_prepared(**found, name.empty());
     expect({.kind = statement ? Kind::describe_statement : Kind::describe_portal,
-            .fill = statement ? std::uint16_t{0} : exchange_->current_fill,
+            .fill = fill,
             .statement = found != nullptr ? (*found)->id : 0});
     if (!ours || !statement || (found != nullptr && name.empty()))
         return forward_whole(view, frame);

@@ -12,8 +12,10 @@ namespace {
 std::atomic<std::uint64_t> g_next_id{1};
 }
 
-StatementPtr StatementTable::make(std::string_view text, std::string_view raw_types) {
+StatementPtr StatementTable::make(std::string_view text, std::string_view raw_types,
+                                  std::uint64_t definitions) {
     auto s = std::make_shared<Statement>();
+    s->definitions = definitions;
     s->id = g_next_id.fetch_add(1, std::memory_order_relaxed);
     s->text = text;
     for (std::size_t i = 0; i + 4 <= raw_types.size(); i += 4)
@@ -23,11 +25,11 @@ StatementPtr StatementTable::make(std::string_view text, std::string_view raw_ty
 }
 
 StatementPtr StatementTable::intern(std::string_view text, std::string_view raw_types,
-                                    std::uint64_t profile_id, std::uint64_t schema_epoch) {
+                                    std::uint64_t profile_id, std::uint64_t definitions) {
     const std::scoped_lock lock(mutex_);
     key_.clear();
     base::append_u32(key_, static_cast<std::uint32_t>(profile_id));
-    base::append_u32(key_, static_cast<std::uint32_t>(schema_epoch));
+    base::append_u32(key_, static_cast<std::uint32_t>(definitions));
     base::append_u32(key_, static_cast<std::uint32_t>(raw_types.size()));
     key_ += raw_types;
     key_ += text;
@@ -37,9 +39,10 @@ StatementPtr StatementTable::intern(std::string_view text, std::string_view raw_
         // Equal hashes are not equal statements until every byte is.
         std::string types;
         for (const auto t : found->types) base::append_u32(types, t);
-        return found->text == text && types == raw_types ? found : make(text, raw_types);
+        return found->text == text && types == raw_types ? found
+                                                         : make(text, raw_types, definitions);
     }
-    auto made = make(text, raw_types);
+    auto made = make(text, raw_types, definitions);
     slot = made;
     keep(made);
     if (by_hash_.size() > sweep_at_) sweep();

@@ -53,18 +53,21 @@ struct Session::Place final : cache::FlightPlace {
 /// What is to be stored when the answers to the unit at the front of the input have come.
 struct Session::PendingFills {
     struct Item {
-        unsigned bind = 0;  // which Bind of the batch, from 0
+        unsigned at = 0;  // which Bind or Describe of a statement of the batch, from 0
         std::string key;
         base::Hash128 hash;
         MemoPtr memo;
         cache::EntryPtr verify = {};  // the hit that is to be compared with the server's answer
         cache::Lead lead = {};        // others wait for it
         std::vector<cache::State*> rows = {};  // of which it is made; empty: memo->depends
+        bool description = false;              // what Describe of the statement says
     };
     std::vector<Item> items;
-    unsigned next_bind = 0;
-    std::size_t begun = 0;  // items whose fill is in the exchange, in order
-    bool begins = false;    // the batch begins the transaction it reads in
+    unsigned next = 0;       // Bind or Describe
+    std::size_t begun = 0;   // items whose fill is in the exchange, in order
+    bool begins = false;     // the batch begins the transaction it reads in
+    bool describes = false;  // there is a description among them
+    bool captured = false;   // the fills are in the exchange
 };
 
 }  // namespace pgweir::session

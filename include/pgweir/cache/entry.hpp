@@ -68,6 +68,10 @@ class Entry {
     std::string_view answer() const noexcept {
         return {text() + key_size_ + parameter_size_, row_size_ + data_size_};
     }
+    /// parameter_description() and row_description() in one run: what Describe of a statement says.
+    std::string_view description() const noexcept {
+        return {text() + key_size_, parameter_size_ + row_size_};
+    }
     std::span<const Dependency> dependencies() const noexcept {
         return {reinterpret_cast<const Dependency*>(this + 1), dependency_count_};
     }

@@ -284,6 +284,12 @@ class DatabaseState {
     /// catalog() is null. A few loads.
     std::uint64_t catalog_version() const noexcept;
 
+    /// Another number whenever what names and types mean may have become something else, for
+    /// everybody; only grows.
+    std::uint64_t definitions() const noexcept {
+        return domain_.schema().epoch() + catalogs_.load();
+    }
+
     /// The last catalog there was, in force or not; null: none yet.
     query::CatalogPtr last_catalog() const;
     /// Since when what sessions log in with is as the last catalog says, at the latest; 0: there is
@@ -322,6 +328,7 @@ class DatabaseState {
     std::uint64_t last_catalog_version_ = 0;
     std::string rung_reason_;
     std::atomic<std::uint64_t> version_{0};
+    std::atomic<std::uint64_t> catalogs_{0};  // that were put in force in place of another
     std::atomic<std::uint64_t> schema_epoch_{0};
     std::atomic<std::uint64_t> everything_epoch_{0};
     std::atomic<Rung> rung_{Rung::off};

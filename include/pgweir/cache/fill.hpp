@@ -1,7 +1,7 @@
 // Collects a server's answer while it passes to the client, and publishes it as an entry.
-// Invariant: only a complete, plain answer to one SELECT, read under a Snapshot that is still
-// valid, is ever published; what is held is bounded by the cache's max_entry and counted in its
-// account. Thread: its session's.
+// Invariant: only a complete, plain answer to one SELECT, or the description of one, read under a
+// Snapshot that is still valid, is ever published; what is held is bounded by the cache's max_entry
+// and counted in its account. Thread: its session's.
 #pragma once
 
 #include <cstdint>
@@ -50,6 +50,9 @@ struct FillOptions {
     bool in_transaction = false;
     /// All results are text, so that Describe of the statement gives the portal's description, too.
     bool text_results = true;
+    /// Not rows are collected but what Describe of a statement says: a ParameterDescription and a
+    /// RowDescription.
+    bool description = false;
 };
 
 class Fill {
@@ -101,6 +104,7 @@ class Fill {
     Target judge_message(char type);
     void end_message();
     bool tag_agrees() const;
+    bool whole() const noexcept;
     void another_result();
     void plant_completion();
     FillEnd publish_entry(base::Nanos now, const std::optional<Stamp>& stamp);

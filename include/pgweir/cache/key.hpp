@@ -26,6 +26,7 @@ struct KeyParts {
     std::string_view parameter_formats;  // the Int16s of Bind, network order, without their count
     std::string_view parameter_values;   // the Int32 lengths and bytes of Bind, without their count
     std::string_view result_formats;     // the Int16s of Bind, network order, without their count
+    bool description = false;            // what Describe of the statement says, and no answer
 };
 
 /// Replaces `out`; allocates only when its capacity is too small.

@@ -329,13 +329,15 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool answer_batch_from_cache(const BatchPlan& plan, std::string_view batch);
     bool look_up_batch(BatchLookup& lookup, std::string_view batch);
     bool look_up_parse(BatchLookup& lookup, std::string_view body);
-    void look_up_portal(BatchLookup& lookup, unsigned bind);
+    void look_up_portal(BatchLookup& lookup);
+    bool look_up_description(BatchLookup& lookup, std::string_view body);
     void pass_by(BatchLookup& lookup, const MemoEntry& memo, query::NotCached reason);
-    bool look_up_begin(BatchLookup& lookup, const MemoPtr& memo, unsigned bind);
+    bool look_up_begin(BatchLookup& lookup, const MemoPtr& memo);
     void write_batch_hit(BatchLookup& lookup, std::string_view batch, std::string_view begun);
     StatementPtr unnamed_for(std::string_view text, std::string_view raw_types);
     void count_not_cached(query::NotCached reason, const MemoEntry* memo = nullptr);
     cache::LedgerRow* ledger_row(const MemoEntry& memo);
+    query::NotCached worth_storing(const base::Hash128& hash, const cache::LedgerRow* row);
     query::NotCached stores(const base::Hash128& hash, cache::LedgerRow* row);
     void count_hit();
 

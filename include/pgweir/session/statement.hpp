@@ -26,6 +26,8 @@ struct Statement {
     std::string text;
     std::vector<std::uint32_t> types;  // as declared by the client; 0: left to the server
     query::TextScan scan;
+    static constexpr std::uint64_t kNotAsked = ~std::uint64_t{0};
+    std::uint64_t definitions = kNotAsked;  // DatabaseState's, when it was made
 
     /// Whether a server has parsed it for this context (JudgeContext), in its latest few.
     bool known_to(std::uint64_t context) const noexcept {
@@ -43,14 +45,15 @@ using StatementPtr = std::shared_ptr<const Statement>;
 
 class StatementTable {
   public:
-    /// The statement of this text, types and profile of settings; made when there is none. Views
-    /// are copied only then.
+    /// The statement of this text, types, profile of settings and definitions
+    /// (DatabaseState::definitions()); made when there is none. Views are copied only then.
     StatementPtr intern(std::string_view text, std::string_view raw_types, std::uint64_t profile_id,
-                        std::uint64_t schema_epoch);
+                        std::uint64_t definitions);
     /// Later equal texts get a statement of their own: this one's plans are of no use any more.
     void forget(std::uint64_t id);
     /// One that is not shared: for the unnamed slot, whose texts are mostly used once.
-    static StatementPtr make(std::string_view text, std::string_view raw_types);
+    static StatementPtr make(std::string_view text, std::string_view raw_types,
+                             std::uint64_t definitions = Statement::kNotAsked);
 
   private:
     void sweep();

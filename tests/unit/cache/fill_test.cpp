@@ -252,3 +252,27 @@ TEST_CASE("the description of a statement is not taken for that of a binary port
     CHECK(both.publish(1) == FillEnd::published);
     CHECK(b.find()->row_description() == message('T', "binary"));
 }
+
+TEST_CASE("the description of a statement is stored whole or not at all") {
+    FillOptions options;
+    options.description = true;
+    const auto parameters = message('t', std::string(2, '\0'));
+    const auto end_of = [&](std::string_view bytes) {
+        Bench b;
+        Fill fill(b.cache, b.w.db, "k", hash_key("k"), *b.w.capture({1}), options);
+        fill.append(bytes);
+        const auto end = fill.publish(1);
+        REQUIRE((end == FillEnd::published) == static_cast<bool>(b.find()));
+        if (b.find()) CHECK(b.find()->description() == parameters + description());
+        return end;
+    };
+    CHECK(end_of(message('1') + parameters + description() + ready()) == FillEnd::published);
+    CHECK(end_of(parameters + ready()) == FillEnd::incomplete);
+    CHECK(end_of(parameters + message('n') + ready()) == FillEnd::unfit);
+    CHECK(end_of(description() + ready()) == FillEnd::unfit);
+    CHECK(end_of(parameters + description() + description() + ready()) == FillEnd::unfit);
+    CHECK(end_of(parameters + description() + row("a") + ready()) == FillEnd::unfit);
+    CHECK(end_of(row("a") + tag("SELECT 1") + ready()) == FillEnd::incomplete);
+    CHECK(end_of(parameters + description() + ready(wire::TxStatus::in_transaction)) ==
+          FillEnd::unfit);
+}

@@ -13,7 +13,7 @@ namespace {
 
 using Meaning =
     std::tuple<std::uint64_t, std::uint32_t, std::string, std::string, std::string,
-               std::vector<query::Oid>, std::uint16_t, std::string, std::string, std::string>;
+               std::vector<query::Oid>, std::uint16_t, std::string, std::string, std::string, bool>;
 
 /// Short strings over few bytes, so that fields that run into one another would soon be found.
 std::string short_text(std::mt19937_64& random) {
@@ -59,12 +59,14 @@ TEST_CASE("two requests have the same key exactly if they mean the same (S39)") 
         p.parameter_formats = parameter_formats;
         p.parameter_values = values;
         p.result_formats = result_formats;
+        p.description = random() % 4 == 0;
         const auto key = key_of(p);
         const Meaning meaning{p.database,   p.settings,
                               user,         role,
                               statement,    types,
                               p.parameters, folded(parameter_formats),
-                              values,       folded(result_formats)};
+                              values,       folded(result_formats),
+                              p.description};
         REQUIRE(by_key.try_emplace(key, meaning).first->second == meaning);
         REQUIRE(by_meaning.try_emplace(meaning, key).first->second == key);
     }
