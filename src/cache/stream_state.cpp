@@ -69,7 +69,8 @@ void StreamState::refine(State& fenced, base::Nanos since) {
     fenced.settle();
 }
 
-void StreamState::begin(const Stamp& at, RelationState& whole, bool defines) {
+void StreamState::begin(const Stamp& at, RelationState& whole, bool defines, bool by_publication) {
+    by_publication_.store(by_publication, std::memory_order_seq_cst);
     on_.store(true, std::memory_order_seq_cst);
     for (const auto xid : at.running()) remember({xid, {}, 0, true, defines});
     // Whoever has not seen on_ has an older epoch.
@@ -166,6 +167,7 @@ void StreamState::end(RelationState& whole) {
     }
     if (!base::planted(base::Plant::gap_keeps_entries)) whole.bump();
     const bool stamped = on_.exchange(false, std::memory_order_seq_cst);
+    by_publication_.store(false, std::memory_order_seq_cst);
     if (by_notice_.exchange(false, std::memory_order_seq_cst) || stamped)
         gaps_.fetch_add(1, std::memory_order_relaxed);
     for (auto& w : all) w.wake();

@@ -279,6 +279,10 @@ constexpr Option kOptions[] = {
      "Replication slots this proxy takes at one server, one for each database whose changes it "
      "reads; 0: none. The last three free ones of a server are never taken.",
      COUNT(t.config->cache.stream_max_slots, std::uint32_t)},
+    {"cache.stream.publication", text, "", "", false, "",
+     "Name of a publication, the same in each database, whose tables the change stream is to show; "
+     "queries of other tables are not cached then. Empty: all tables, which needs no publication.",
+     TEXT(t.config->cache.stream_publication)},
     {"cache.catalog_poll", duration, "5s", "", false, "10ms..1h",
      "How often the catalog is looked at for changes from elsewhere.",
      TIME(t.config->cache.catalog_poll)},

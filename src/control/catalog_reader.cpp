@@ -10,8 +10,9 @@
 #include "builtins.hpp"
 #include "call_graph.hpp"
 #include "catalog_text.hpp"
-#include "pgweir/base/plants.hpp"
+#include "partitions.hpp"
 #include "pgweir/query/verdict.hpp"
+#include "publication.hpp"
 #include "sql.hpp"
 #include "view_query.hpp"
 #include "write_sets.hpp"
@@ -31,9 +32,11 @@ constexpr Oid stand_in(Effect effect) noexcept { return 0xffffffffu - static_cas
 
 class Reader {
   public:
-    Reader(Connection& connection, std::uint64_t version, const ReadLimits& limits)
+    Reader(Connection& connection, std::uint64_t version, const ReadLimits& limits,
+           const std::string& publication)
         : connection_(connection),
           limits_(limits),
+          publication_(publication),
           deadline_(base::monotonic_now() + limits.time),
           catalog_(std::make_shared<query::Catalog>()) {
         catalog_->version = version;
@@ -50,7 +53,7 @@ class Reader {
              {&Reader::read_identity, &Reader::read_relations, &Reader::read_identities,
               &Reader::read_functions, &Reader::read_calls, &Reader::read_hidden_calls,
               &Reader::read_links, &Reader::read_view_queries, &Reader::read_triggers,
-              &Reader::read_bodies, &Reader::read_names}) {
+              &Reader::read_bodies, &Reader::read_names, &Reader::read_published}) {
             if (auto e = (this->*step)()) return e;
         }
         if (auto e = run("COMMIT")) return e;
@@ -102,16 +105,17 @@ class Reader {
     void runs_anything(Oid function);
     void add_body(Oid function, std::string_view body, const RelationNames& relation_names);
     std::optional<std::string> read_names();
+    std::optional<std::string> read_published();
     void conclude();
     void conclude_relation(query::Relation& relation);
     void conclude_sequences(query::Relation& relation);
     query::SequenceUse sequences(Node node) const noexcept;
     query::SequenceUse ambient_sequences() const noexcept;
     void conclude_writes(query::Relation& relation);
-    void conclude_partitions();
 
     Connection& connection_;
     const ReadLimits& limits_;
+    const std::string& publication_;
     base::Nanos deadline_;
     std::shared_ptr<query::Catalog> catalog_;
     CallGraph graph_;
@@ -121,8 +125,9 @@ class Reader {
     std::unordered_set<Oid> quiet_functions_;     // built in and not volatile: fit for operators
     std::unordered_set<Oid> sql_functions_;       // of the users, in language sql
     std::unordered_set<Oid> unknown_writes_;      // relations whose rules or defaults may write
-    std::unordered_map<Oid, Oid> parents_;        // of partitions
-    std::unordered_map<Oid, query::Relation*> relations_;
+    Parents parents_;
+    Published published_;
+    RelationsByOid relations_;
     std::unordered_set<Oid> trusted_code_;  // functions in C that are not volatile
     std::unordered_set<Oid> bodies_due_;
     std::unordered_set<Oid>
@@ -506,7 +511,8 @@ void Reader::conclude() {
         if (ambient_writes && relation->kind != 'S')
             relation->reading_may_write = relation->reading_may_define = true;
     }
-    conclude_partitions();
+    conclude_published(relations_, parents_, published_);
+    conclude_partitions(relations_, parents_);
     catalog_->any_harmful_trigger = graph_.has(graph_.triggers(), Effect::state);
 }
 
@@ -557,43 +563,38 @@ void Reader::conclude_writes(query::Relation& relation) {
     if (code) add_unique(relation.writes_also, *code);
 }
 
-/// What a write to a partition may cause, a write to any table above it may cause.
-void Reader::conclude_partitions() {
-    for (const auto& [oid, first] : parents_) {
-        const auto& part = *relations_.at(oid);
-        const bool odd = part.kind == 'f' || part.persistence != 'p';
-        for (auto at = parents_.find(oid); at != parents_.end(); at = parents_.find(at->second)) {
-            const auto above = relations_.find(at->second);
-            if (above == relations_.end()) break;
-            auto& upper = *above->second;
-            upper.odd_partitions = upper.odd_partitions || odd;
-            upper.tells_writes = upper.tells_writes && part.tells_writes;
-            upper.has_user_triggers = upper.has_user_triggers || part.has_user_triggers;
-            upper.writing_sequences |= part.writing_sequences;
-            upper.writes_unknown = upper.writes_unknown || part.writes_unknown;
-            add_unique(upper.writes_also, part.writes_also);
-            add_unique(upper.truncates_also, part.truncates_also);
-            if (upper.writes_also.size() > WriteSets::kMostRelations) upper.writes_unknown = true;
-        }
-    }
-    if (base::planted(base::Plant::child_only)) return;
-    for (const auto& [part, parent] : parents_) {
-        relations_.at(part)->reads_also.push_back(parent);
-        relations_.at(part)->writes_also.push_back(parent);
-    }
+std::optional<std::string> Reader::read_published() {
+    if (publication_.empty()) return std::nullopt;
+    const auto version = connection_.server_version_num();
+    if (auto e = each(publication_state(publication_, version), [&](const Row& r) {
+            catalog_->publication = r.text(0);
+            return true;
+        }))
+        return e;
+    return each(published_tables(publication_, version), [&](const Row& r) {
+        published_[r.number(0)] = r.flag(1);
+        return true;
+    });
 }
 
 }  // namespace
 
 base::Result<query::CatalogPtr> read_catalog(Connection& connection, std::uint64_t version,
-                                             const ReadLimits& limits) {
-    Reader reader(connection, version, limits);
+                                             const ReadLimits& limits,
+                                             const std::string& publication) {
+    Reader reader(connection, version, limits, publication);
     if (auto error = reader.read()) return base::Error{*error};
     return reader.take();
 }
 
-base::Result<std::string> catalog_fingerprint(Connection& connection) {
-    return connection.value(sql::fingerprint);
+base::Result<std::string> catalog_fingerprint(Connection& connection,
+                                              const std::string& publication) {
+    auto fingerprint = connection.value(sql::fingerprint);
+    if (!fingerprint || publication.empty()) return fingerprint;
+    const auto state =
+        connection.value(publication_state(publication, connection.server_version_num()));
+    if (!state) return state;
+    return *fingerprint + " " + *state;
 }
 
 }  // namespace pgweir::control

@@ -14,7 +14,7 @@ namespace pgweir::control {
 class ChangeStreams::Impl {
   public:
     Impl(StreamOptions options, OnEvent on_event)
-        : options_(options),
+        : options_(std::move(options)),
           on_event_([this, callback = std::move(on_event)](const auto& event) {
               if (!thread_.stopped() && callback) callback(event);
           }),
@@ -58,7 +58,7 @@ class ChangeStreams::Impl {
     }
 
     void set_options(StreamOptions options) {
-        thread_.post([this, options] { options_ = options; });
+        thread_.post([this, options = std::move(options)] { options_ = options; });
     }
 
   private:
@@ -108,7 +108,7 @@ class ChangeStreams::Impl {
 };
 
 ChangeStreams::ChangeStreams(StreamOptions options, OnEvent on_event)
-    : impl_(std::make_unique<Impl>(options, std::move(on_event))) {}
+    : impl_(std::make_unique<Impl>(std::move(options), std::move(on_event))) {}
 ChangeStreams::~ChangeStreams() = default;
 
 void ChangeStreams::start() { impl_->start(); }
@@ -117,6 +117,6 @@ StreamId ChangeStreams::add(Target target, cache::DatabaseState& database, Chang
     return impl_->add(std::move(target), database, by);
 }
 void ChangeStreams::remove(StreamId id) { impl_->remove(id); }
-void ChangeStreams::set_options(StreamOptions options) { impl_->set_options(options); }
+void ChangeStreams::set_options(StreamOptions options) { impl_->set_options(std::move(options)); }
 
 }  // namespace pgweir::control

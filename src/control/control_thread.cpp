@@ -13,7 +13,7 @@ namespace pgweir::control {
 class ControlThread::Impl {
   public:
     Impl(ControlOptions options, OnCatalog on_catalog)
-        : options_(options),
+        : options_(std::move(options)),
           // What a stop interrupts is no news of the database.
           on_catalog_([this, callback = std::move(on_catalog)](const CatalogEvent& event) {
               if (!thread_.stopped() && callback) callback(event);
@@ -80,6 +80,11 @@ class ControlThread::Impl {
         thread_.post([this, interval] { options_.catalog_poll = interval; });
     }
 
+    void set_publication(std::string name) {
+        thread_.post(
+            [this, name = std::move(name)]() mutable { options_.publication = std::move(name); });
+    }
+
   private:
     base::Nanos step(std::vector<pollfd>& polls) {
         for (const auto& [id, link] : links_) {
@@ -108,7 +113,7 @@ class ControlThread::Impl {
 };
 
 ControlThread::ControlThread(ControlOptions options, OnCatalog on_catalog)
-    : impl_(std::make_unique<Impl>(options, std::move(on_catalog))) {}
+    : impl_(std::make_unique<Impl>(std::move(options), std::move(on_catalog))) {}
 ControlThread::~ControlThread() = default;
 
 void ControlThread::start() { impl_->start(); }
@@ -121,5 +126,6 @@ void ControlThread::watch_pid(TargetId id, std::int32_t pid, OnGone gone) {
 }
 void ControlThread::rest(TargetId id) { impl_->rest(id); }
 void ControlThread::set_catalog_poll(base::Nanos interval) { impl_->set_poll(interval); }
+void ControlThread::set_publication(std::string name) { impl_->set_publication(std::move(name)); }
 
 }  // namespace pgweir::control

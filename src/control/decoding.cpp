@@ -281,70 +281,38 @@ bool identities(std::string_view row, const query::Relation& relation,
     return identity_in(fresh, relation, out.emplace_back());
 }
 
-void TransactionGatherer::reset() {
-    inside_ = false;
-    change_ = {};
-    last_names_.clear();
-}
-
 void TransactionGatherer::add(const DecodedLine& line) {
     auto names = line.names;
-    if (change_.everything || names == last_names_) return;
-    if (names.size() > kLongestNames) {
-        change_.everything = true;
-        return;
-    }
-    auto& states = change_.states;
-    const auto before = states.size();
+    if (knows_everything() || names == last_names_) return;
+    if (names.size() > kLongestNames) return everything();
+    const auto before = states().size();
     auto found = Found::relation;
-    const auto row = before < kMaxWithRows ? line.row : std::string_view();
-    while (!change_.everything && next_table(names, schema_, table_)) {
-        found = resolve_({schema_, table_, row}, states);
-        change_.everything = found == Found::nothing || states.size() > 4096;
+    const auto row = tells_rows() ? line.row : std::string_view();
+    while (!knows_everything() && next_table(names, schema_, table_)) {
+        found = resolve_({schema_, table_, row}, states());
+        if (found == Found::nothing || too_many()) everything();
     }
-    if (!names.empty()) change_.everything = true;
+    if (knows_everything() || !names.empty()) return everything();
     if (found == Found::relation) last_names_ = line.names;
-    // Each once; those before are so already.
-    for (auto i = before; i < states.size();) {
-        const auto end = states.begin() + static_cast<std::ptrdiff_t>(i);
-        if (std::find(states.begin(), end, *end) == end)
-            ++i;
-        else
-            states.erase(end);
-    }
-    if (states.size() > kMaxStates) change_.everything = true;
-    if (change_.everything) states.clear();
+    settle(before);
 }
 
 TransactionGatherer::Result TransactionGatherer::take(std::string_view line) {
     const auto d = parse_line(line);
     using Kind = DecodedLine::Kind;
     switch (d.kind) {
-        case Kind::begin:
-            if (inside_) return Result::malformed;
-            reset();
-            inside_ = true;
-            xid_ = d.xid;
-            return Result::more;
-        case Kind::commit:
-            if (!inside_ || d.xid != xid_) return Result::malformed;
-            inside_ = false;
-            return Result::transaction;
+        case Kind::begin: return begin(d.xid);
+        case Kind::commit: return d.xid == xid() ? commit() : Result::malformed;
         case Kind::change:
-            if (!inside_) return Result::malformed;
+            if (!inside()) return Result::malformed;
             add(d);
             return Result::more;
         case Kind::message: return Result::more;  // some may come outside a transaction
-        case Kind::definition:
-            if (!inside_) change_ = {d.full_xid, {}, 0, false, false};
-            change_.states.clear();
-            change_.everything = change_.defines = true;
-            return inside_ ? Result::more : Result::definition;
+        case Kind::definition: return define(d.full_xid);
         case Kind::other: break;
     }
-    if (!inside_) return Result::malformed;
-    change_.everything = true;
-    change_.states.clear();
+    if (!inside()) return Result::malformed;
+    everything();
     return Result::more;
 }
 

@@ -1,8 +1,6 @@
 // What a walsender says, taken apart: replication messages (Streaming Replication Protocol), and
-// the lines of the output plugin test_decoding, gathered into transactions. Pure: bytes in, values
-// out. Invariant: whatever the bytes, memory is bounded and time is linear; what is not understood
-// inside a transaction makes it one that changed everything, what is out of order is malformed.
-// Thread: its owner's.
+// the lines of the output plugin test_decoding. Pure: bytes in, values out. Invariant: whatever the
+// bytes, memory is bounded and time is linear. Thread: its owner's.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "pgweir/cache/epochs.hpp"
+#include "gatherer.hpp"
 
 namespace pgweir::control {
 
@@ -58,38 +56,23 @@ bool identities(std::string_view row, const query::Relation& relation,
                 std::vector<std::vector<query::RowValue>>& out);
 
 /// Gathers lines into transactions.
-class TransactionGatherer {
+class TransactionGatherer final : public Gatherer {
   public:
-    /// More states, of relations or of rows, than this are "everything".
-    static constexpr std::size_t kMaxStates = 128;
-    /// More, and rows are not told apart any more.
-    static constexpr std::size_t kMaxWithRows = 96;
     struct Table {
         std::string_view schema, name;
         std::string_view row;  // DecodedLine::row; empty: any row may be concerned
     };
-    /// Adds what a change of this table changes: its relation, or only some of its rows.
-    enum class Found : std::uint8_t { nothing, relation, rows };
+    /// Adds what a change of this table changes.
     using Resolve = std::function<Found(const Table& table, std::vector<cache::State*>& states)>;
-    /// `definition`: one that comes without its transaction around it, as it does before
-    /// PostgreSQL 16 until rows are changed, too.
-    enum class Result : std::uint8_t { more, transaction, definition, malformed };
 
     explicit TransactionGatherer(Resolve resolve) : resolve_(std::move(resolve)) {}
-    Result take(std::string_view line);
-    std::uint32_t xid() const noexcept { return xid_; }
-    /// After Result::transaction, where its xid is left at 0, and after Result::definition.
-    cache::Change take_change() { return std::move(change_); }
-    bool inside() const noexcept { return inside_; }
-    void reset();
+    Result take(std::string_view line) override;
 
   private:
     void add(const DecodedLine& line);
+    void forget() override { last_names_.clear(); }
 
     Resolve resolve_;
-    bool inside_ = false;
-    std::uint32_t xid_ = 0;
-    cache::Change change_;
     std::string last_names_;  // whose relations were added last: mostly the same again
     std::string schema_, table_;
 };

@@ -6,6 +6,7 @@
 
 #include "pgweir/base/log.hpp"
 #include "pgweir/base/random.hpp"
+#include "publication.hpp"
 #include "sql.hpp"
 
 namespace pgweir::control {
@@ -23,11 +24,11 @@ std::int64_t signed_number(std::string_view text) noexcept {
 StreamLink::StreamLink(StreamId id, Target target, cache::DatabaseState& database, Context context,
                        SlotsAtServer slots_at_server)
     : ChangeSource(id, std::move(target), database, context),
-      slots_at_server_(std::move(slots_at_server)),
-      gatherer_([this](const TransactionGatherer::Table& table,
-                       std::vector<cache::State*>& states) { return resolve(table, states); }) {}
+      slots_at_server_(std::move(slots_at_server)) {}
 
 void StreamLink::work(base::Nanos now) {
+    if (publication_ != context_.options->publication)
+        return lose("the configuration asks for another publication");
     switch (state_) {
         case State::none: return;
         case State::connecting:
@@ -73,6 +74,7 @@ void StreamLink::add_polls(std::vector<pollfd>& to) const {
 
 void StreamLink::begin_connect(base::Nanos) {
     asker_ = connection_to(target_);
+    publication_ = context_.options->publication;
     state_ = State::connecting;
 }
 
@@ -88,6 +90,9 @@ void StreamLink::connect_further() {
         state_ = State::asking;
         std::string facts(sql::stream_facts);
         facts.replace(facts.find("$1"), 2, sql::ddl_watch);
+        const auto version = asker_->server_version_num();
+        facts.replace(facts.find("$2"), 2,
+                      publication_.empty() ? "''" : publication_state(publication_, version));
         connection.begin_query(std::string(sql::stream_session) + facts);
         return hear_facts();
     }
@@ -104,12 +109,17 @@ void StreamLink::hear_facts() {
         in_recovery_ = r.flag(3);
         free_slots_ = signed_number(r.text(4));
         free_senders_ = signed_number(r.text(5));
-        tells_ddl_ = r.flag(6);
+        // pgoutput passes messages on from PostgreSQL 14 on.
+        tells_ddl_ = r.flag(6) && (publication_.empty() || asker_->server_version_num() >= 140000);
+        publication_state_ = r.text(7);
         return true;
     });
     if (step == Connection::Step::failed) return lose(asker_->error());
     if (step == Connection::Step::busy) return look_at_limit(base::monotonic_now(), since_);
     if (auto why = obstacle(); !why.empty()) return lose(why, context_.options->obstacle_retry);
+    if (!publication_.empty())
+        if (auto why = publication_obstacle(publication_, publication_state_); !why.empty())
+            return lose(why);
     Target target = target_;
     target.replication = true;
     stream_ = connection_to(target);
@@ -148,8 +158,9 @@ void StreamLink::identify() {
     since_ = base::monotonic_now();
     char name[17] = {};
     std::to_chars(name, name + 16, base::random_u64() | 1ull << 63, 16);
-    stream_->begin_query("CREATE_REPLICATION_SLOT \"pgweir_" + std::string(name) +
-                         "\" TEMPORARY LOGICAL test_decoding NOEXPORT_SNAPSHOT");
+    stream_->begin_query(
+        "CREATE_REPLICATION_SLOT \"pgweir_" + std::string(name) + "\" TEMPORARY LOGICAL " +
+        (publication_.empty() ? "test_decoding" : "pgoutput") + " NOEXPORT_SNAPSHOT");
     slot_ = "pgweir_" + std::string(name);
     make_slot(since_);
 }
@@ -164,8 +175,10 @@ void StreamLink::make_slot(base::Nanos now) {
     }
     state_ = State::starting;
     since_ = now;
-    stream_->begin_query("START_REPLICATION SLOT \"" + slot_ +
-                         "\" LOGICAL 0/0 (\"include-xids\" '1', \"skip-empty-xacts\" '1')");
+    const auto options = publication_.empty()
+                             ? "(\"include-xids\" '1', \"skip-empty-xacts\" '1')"
+                             : pgoutput_options(publication_, stream_->server_version_num());
+    stream_->begin_query("START_REPLICATION SLOT \"" + slot_ + "\" LOGICAL 0/0 " + options);
     start_stream(now);
 }
 
@@ -182,8 +195,11 @@ void StreamLink::start_stream(base::Nanos now) {
     probe_ = Probe::none;
     probe_sent_ = newest_xid_ = 0;
     catalog_ = nullptr;
-    catalog_version_ = transaction_version_ = 0;
-    gatherer_.reset();
+    catalog_version_ = transaction_version_ = asked_for_catalog_ = agreed_version_ = 0;
+    gatherer_ = gatherer();
+    probe_query_ = sql::stream_probe;
+    if (!publication_.empty())
+        probe_query_ += ", (" + publication_state(publication_, asker_->server_version_num()) + ")";
     probe(now);
 }
 

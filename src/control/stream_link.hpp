@@ -8,6 +8,7 @@
 
 #include "change_source.hpp"
 #include "decoding.hpp"
+#include "pgoutput.hpp"
 
 namespace pgweir::control {
 
@@ -57,8 +58,16 @@ class StreamLink final : public ChangeSource {
     bool take_message(std::string_view message);
     bool take_line(Lsn position, std::string_view line);
     void deliver(cache::Change change);
-    TransactionGatherer::Found resolve(const TransactionGatherer::Table& table,
-                                       std::vector<cache::State*>& states);
+    std::unique_ptr<Gatherer> gatherer();
+    /// The catalog by which this transaction's tables are found; null: none, or another one by now.
+    const query::Catalog* catalog_at_work();
+    Gatherer::Found resolve(const TransactionGatherer::Table& table,
+                            std::vector<cache::State*>& states);
+    Gatherer::Found resolve(const ToldChange& change, std::vector<cache::State*>& states);
+    template <class Change>
+    Gatherer::Found add(const query::Relation& relation, const Change& change,
+                        std::vector<cache::State*>& states);
+    bool catalog_is_of_publication();
     void probe(base::Nanos now);
     void hear_probe(base::Nanos now);
     void look_if_passed(base::Nanos now);
@@ -77,8 +86,13 @@ class StreamLink final : public ChangeSource {
     bool tells_ddl_ = false;
     std::int64_t free_slots_ = 0, free_senders_ = 0;
     std::string last_system_;
+    // The publication that is shown, if one is, and its state: what was shown before another one
+    // may have left out what is in it now.
+    std::string publication_, publication_state_;
+    std::uint64_t asked_for_catalog_ = 0;  // because this version was not of the publication
+    std::uint64_t agreed_version_ = 0;     // of a catalog that was
 
-    TransactionGatherer gatherer_;
+    std::unique_ptr<Gatherer> gatherer_;
     query::CatalogPtr catalog_;  // by which tables are resolved
     std::uint64_t catalog_version_ = 0;
     std::uint64_t transaction_version_ = 0;  // by which the transaction at work is; 0: none yet
@@ -95,6 +109,7 @@ class StreamLink final : public ChangeSource {
     base::Nanos probe_sent_ = 0;
     std::optional<cache::Stamp> probe_stamp_;
     std::optional<Lsn> probe_position_;
+    std::string probe_query_, probe_publication_;
     cache::FullXid newest_xid_ = 0;
     base::Nanos ask_at_ = 0;   // for the server's position, while passing
     base::Nanos ask_gap_ = 0;  // doubles

@@ -45,13 +45,14 @@ Lsn reachable(Lsn position, std::uint32_t block_size) noexcept {
 }
 
 /// Only the rows a change concerns; false, and nothing is added: not known.
-bool add_rows(const query::Relation& relation, std::string_view row, cache::DatabaseState& database,
+template <class Change>
+bool add_rows(const query::Relation& relation, const Change& change, cache::DatabaseState& database,
               std::vector<cache::State*>& states) {
-    if (row.empty() || relation.identity.empty() || relation.inherits) return false;
+    if (relation.identity.empty() || relation.inherits) return false;
     auto& state = database.relation(relation.oid);
     if (state.row(0) == nullptr) return false;  // nobody reads it by rows
     std::vector<std::vector<query::RowValue>> rows;
-    if (!identities(row, relation, rows)) return false;
+    if (!identities(change, relation, rows)) return false;
     if (base::planted(base::Plant::key_change_unseen)) rows.resize(1);
     std::vector<std::uint64_t> numbers;
     for (const auto& values : rows) query::row_numbers(values, numbers);
@@ -116,13 +117,13 @@ bool StreamLink::take_message(std::string_view message) {
 }
 
 bool StreamLink::take_line(Lsn position, std::string_view line) {
-    using Result = TransactionGatherer::Result;
-    switch (gatherer_.take(line)) {
+    using Result = Gatherer::Result;
+    switch (gatherer_->take(line)) {
         case Result::more: return true;
         case Result::malformed: return false;
         case Result::definition: {
             // Its position is that of the message, not of the commit.
-            auto change = gatherer_.take_change();
+            auto change = gatherer_->take_change();
             if (change.xid == 0 || change.xid > newest_xid_ + kFarXid) change.xid = newest_xid_;
             deliver(std::move(change));
             return true;
@@ -132,8 +133,8 @@ bool StreamLink::take_line(Lsn position, std::string_view line) {
     // A server that has lost commits would go back.
     if (position < last_commit_) return false;
     last_commit_ = position;
-    auto change = gatherer_.take_change();
-    change.xid = cache::full_xid(gatherer_.xid(), newest_xid_);
+    auto change = gatherer_->take_change();
+    change.xid = cache::full_xid(gatherer_->xid(), newest_xid_);
     // Tables and rows were found by one catalog, which must be the one fills are made by, too. What
     // is captured under a later one sees the second delivery remembered, or its epoch.
     change.catalog_version = std::exchange(transaction_version_, 0);
@@ -154,27 +155,59 @@ void StreamLink::deliver(cache::Change change) {
     if (defines) database_.schema().bump();
 }
 
-TransactionGatherer::Found StreamLink::resolve(const TransactionGatherer::Table& table,
-                                               std::vector<cache::State*>& states) {
-    using Found = TransactionGatherer::Found;
+std::unique_ptr<Gatherer> StreamLink::gatherer() {
+    if (publication_.empty())
+        return std::make_unique<TransactionGatherer>(
+            [this](const TransactionGatherer::Table& table, auto& states) {
+                return resolve(table, states);
+            });
+    return std::make_unique<PublicationGatherer>(
+        [this](const ToldChange& change, auto& states) { return resolve(change, states); });
+}
+
+const query::Catalog* StreamLink::catalog_at_work() {
     const auto version = database_.catalog_version();
-    if (version == 0) return Found::nothing;
+    if (version == 0) return nullptr;
     if (version != catalog_version_ || !catalog_) {
         catalog_ = database_.catalog();
         catalog_version_ = version;
-        if (!catalog_) return Found::nothing;
     }
     if (transaction_version_ == 0) transaction_version_ = version;
-    if (transaction_version_ != version) return Found::nothing;
-    const auto in_schema = catalog_->schemas.find(table.schema);
-    if (in_schema == catalog_->schemas.end()) return Found::nothing;
-    const auto relations = catalog_->relations.find(in_schema->second);
-    if (relations == catalog_->relations.end()) return Found::nothing;
+    return transaction_version_ == version ? catalog_.get() : nullptr;
+}
+
+template <class Change>
+Gatherer::Found StreamLink::add(const query::Relation& relation, const Change& change,
+                                std::vector<cache::State*>& states) {
+    using Found = Gatherer::Found;
+    if (add_rows(relation, change, database_, states)) return Found::rows;
+    return add_with_parents(*catalog_, relation, database_, states) ? Found::relation
+                                                                    : Found::nothing;
+}
+
+/// By its name, as test_decoding tells it.
+Gatherer::Found StreamLink::resolve(const TransactionGatherer::Table& table,
+                                    std::vector<cache::State*>& states) {
+    using Found = Gatherer::Found;
+    const auto* catalog = catalog_at_work();
+    if (catalog == nullptr) return Found::nothing;
+    const auto in_schema = catalog->schemas.find(table.schema);
+    if (in_schema == catalog->schemas.end()) return Found::nothing;
+    const auto relations = catalog->relations.find(in_schema->second);
+    if (relations == catalog->relations.end()) return Found::nothing;
     const auto found = relations->second.find(table.name);
-    if (found == relations->second.end()) return Found::nothing;
-    if (add_rows(found->second, table.row, database_, states)) return Found::rows;
-    const bool known = add_with_parents(*catalog_, found->second, database_, states);
-    return known ? Found::relation : Found::nothing;
+    return found == relations->second.end() ? Found::nothing
+                                            : add(found->second, table.row, states);
+}
+
+/// By its OID: of a partition that may be the table above that is published.
+Gatherer::Found StreamLink::resolve(const ToldChange& change, std::vector<cache::State*>& states) {
+    using Found = Gatherer::Found;
+    const auto* catalog = catalog_at_work();
+    if (catalog == nullptr) return Found::nothing;
+    const auto found = catalog->relations_by_oid.find(change.relation);
+    return found == catalog->relations_by_oid.end() ? Found::nothing
+                                                    : add(*found->second, change, states);
 }
 
 base::Nanos StreamLink::next_probe() const {
@@ -190,10 +223,11 @@ void StreamLink::probe(base::Nanos now) {
     probe_ = Probe::asked;
     probe_stamp_.reset();
     probe_position_.reset();
+    probe_publication_.clear();
     passing_since_ = now;
     // Read again: `now` may be older than somebody's need that this is to answer.
     probe_sent_ = base::monotonic_now();
-    if (!asker_->begin_query(sql::stream_probe)) lose(asker_->error());
+    if (!asker_->begin_query(probe_query_)) lose(asker_->error());
 }
 
 void StreamLink::hear_probe(base::Nanos now) {
@@ -201,6 +235,7 @@ void StreamLink::hear_probe(base::Nanos now) {
         if (probe_ == Probe::nudging) return true;
         probe_stamp_ = cache::Stamp::parse(r.text(0));
         probe_position_ = parse_lsn(r.text(1));
+        probe_publication_ = r.text(2);
         return probe_stamp_ && probe_position_;
     });
     if (step == Connection::Step::failed) return lose(asker_->error());
@@ -213,6 +248,9 @@ void StreamLink::hear_probe(base::Nanos now) {
         return;
     }
     if (!probe_position_) return lose("the server did not say how far it is");
+    // What is shown of transactions that were under way then is not known; a new stream knows.
+    if (probe_publication_ != publication_state_)
+        return lose("the publication " + publication_ + " was changed");
     probe_ = Probe::passing;
     passing_since_ = ask_at_ = now;
     ask_gap_ = kFirstAsk;
@@ -221,7 +259,8 @@ void StreamLink::hear_probe(base::Nanos now) {
     newest_xid_ = std::max(newest_xid_, probe_stamp_->xmax());
     if (!begun_) {
         begun_ = true;
-        database_.stream().begin(*probe_stamp_, database_.whole(), tells_ddl_);
+        database_.stream().begin(*probe_stamp_, database_.whole(), tells_ddl_,
+                                 !publication_.empty());
         // What was defined while there was no stream.
         if (tells_ddl_) defined();
     }
@@ -229,7 +268,11 @@ void StreamLink::hear_probe(base::Nanos now) {
 }
 
 void StreamLink::look_if_passed(base::Nanos now) {
-    const bool passed = position_ >= *probe_position_ && !gatherer_.inside();
+    const bool passed = position_ >= *probe_position_ && !gatherer_->inside();
+    if (passed && !catalog_is_of_publication()) {
+        ask_at_ = now + kLastAsk;
+        return;
+    }
     if (passed || (told_live() && base::planted(base::Plant::watermark_too_early))) {
         probe_ = Probe::none;
         return told_up_to(probe_sent_);
@@ -247,6 +290,23 @@ void StreamLink::look_if_passed(base::Nanos now) {
     ++nudges_;
     probe_ = Probe::nudging;
     if (!asker_->begin_query(sql::stream_nudge)) lose(asker_->error());
+}
+
+/// Whether tables are taken for published by the very state of the publication that is shown. If
+/// not, the catalog is read again.
+bool StreamLink::catalog_is_of_publication() {
+    const auto version = database_.catalog_version();
+    if (publication_.empty() || (version != 0 && version == agreed_version_)) return true;
+    const auto catalog = version == 0 ? nullptr : database_.catalog();
+    if (catalog && catalog->publication == publication_state_) {
+        agreed_version_ = version;
+        return true;
+    }
+    if (catalog && asked_for_catalog_ != version) {
+        asked_for_catalog_ = version;
+        defined();
+    }
+    return false;
 }
 
 void StreamLink::report_position(base::Nanos now, bool ask) {

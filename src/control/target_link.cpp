@@ -90,7 +90,10 @@ std::optional<std::string> TargetLink::read_watches() {
     const auto writes = connection_->value(
         "SELECT pg_catalog.to_regprocedure('pgweir.tell_of_write()') IS NOT NULL");
     if (!writes) return writes.error();
-    tells_ddl_ = *ddl == "t";
+    // pgoutput passes messages on from PostgreSQL 14 on.
+    const bool by_messages =
+        context_.options->publication.empty() || connection_->server_version_num() >= 140000;
+    tells_ddl_ = *ddl == "t" && by_messages;
     tells_writes_ = *writes == "t";
     return std::nullopt;
 }
@@ -99,15 +102,17 @@ void TargetLink::refresh(bool force) {
     const auto began = base::monotonic_now();
     const auto covering = requests_->load(std::memory_order_acquire);
     // Before the catalog: a change between the two is then seen as a change at the next poll.
-    auto fingerprint = catalog_fingerprint(*connection_);
+    const auto publication = context_.options->publication;
+    auto fingerprint = catalog_fingerprint(*connection_, publication);
     if (!fingerprint) return lose(fingerprint.error());
-    const bool changed = force || *fingerprint != fingerprint_;
+    const bool changed = force || *fingerprint != fingerprint_ || publication != publication_;
     if (changed) {
         if (auto error = read_watches()) return lose(*error);
-        auto catalog = read_catalog(*connection_, ++*context_.last_version);
+        auto catalog = read_catalog(*connection_, ++*context_.last_version, {}, publication);
         if (!catalog) return lose(catalog.error());
         catalog_ = *std::move(catalog);
         fingerprint_ = *fingerprint;
+        publication_ = publication;
         retry_delay_ = 0;
     }
     const bool answers = covering > covers_;

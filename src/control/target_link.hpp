@@ -63,7 +63,7 @@ class TargetLink {
     Context context_;
     State state_ = State::waiting;
     std::unique_ptr<Connection> connection_;
-    std::string fingerprint_;
+    std::string fingerprint_, publication_;  // what the catalog was read with
     query::CatalogPtr catalog_;
     bool tells_ddl_ = false, tells_writes_ = false;  // read before the catalog
     std::string reason_;                             // of the last event without a catalog

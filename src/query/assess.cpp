@@ -232,6 +232,7 @@ void Assessor::readable(const Relation& r, const pgw_fact* fact) {
 
 void Assessor::depends_on(const Relation& r) {
     if (r.kind != 'v' && !r.tells_writes) verdict_.told = false;
+    if (r.kind != 'v' && !r.published) verdict_.published = false;
     switch (r.kind) {
         case 'r':
         case 'm': break;

@@ -100,10 +100,17 @@ std::vector<admin::CacheRelationRow> CacheView::relations() {
 }
 
 std::vector<admin::CacheGuaranteeRow> CacheView::guarantees() {
+    using admin::WritesTold;
     std::vector<admin::CacheGuaranteeRow> rows;
-    for (const auto& d : databases())
-        rows.push_back({d.dbname, d.server, cache::name(d.state->rung()), d.tells_ddl,
+    for (const auto& d : databases()) {
+        const auto& stream = d.state->stream();
+        const auto writes = stream.by_notice()        ? WritesTold::by_notices
+                            : !stream.on()            ? WritesTold::no
+                            : stream.by_publication() ? WritesTold::of_publication
+                                                      : WritesTold::of_all;
+        rows.push_back({d.dbname, d.server, cache::name(d.state->rung()), writes, d.tells_ddl,
                         d.state->rung_reason()});
+    }
     return rows;
 }
 

@@ -29,6 +29,7 @@ control::UserLookup::Options lookup_options(const config::Config& config) {
 control::ControlOptions control_options(const config::Config& config) {
     control::ControlOptions o;
     o.catalog_poll = config.cache.catalog_poll;
+    o.publication = config.cache.stream_publication;
     o.connect_timeout = config.timeouts.connect;
     return o;
 }

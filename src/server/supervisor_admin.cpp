@@ -208,6 +208,7 @@ std::vector<std::string> Supervisor::reload() {
     if (!now->cache.enabled) cache_->clear();
     directory_.set_config(now);
     control_->set_catalog_poll(now->cache.catalog_poll);
+    control_->set_publication(now->cache.stream_publication);
     streams_->set_options(stream_options(*now));
     directory_.for_each_database([&](DatabaseEntry& entry) {
         if (entry.target != 0) apply_rung(entry, *now);

@@ -158,6 +158,7 @@ control::StreamOptions Supervisor::stream_options(const config::Config& config) 
     control::StreamOptions o;
     o.max_staleness = config.cache.max_staleness;
     o.max_slots = config.cache.stream_max_slots;
+    o.publication = config.cache.stream_publication;
     o.connect_timeout = config.timeouts.connect;
     return o;
 }

@@ -132,6 +132,8 @@ NotCached Session::cache_verdict(const MemoEntry& memo,
     }
     if (identity_->context.database->stream().by_notice() && !memo.verdict->told)
         return NotCached::not_told;
+    if (identity_->context.database->stream().by_publication() && !memo.verdict->published)
+        return NotCached::not_published;
     return NotCached::none;
 }
 

@@ -35,11 +35,15 @@ struct CacheRelationRow {
     base::Nanos changed = 0;       // monotonic; 0: never
 };
 
+/// How writes that do not pass through the proxy come to be known.
+enum class WritesTold : std::uint8_t { no, by_notices, of_publication, of_all };
+
 struct CacheGuaranteeRow {
     std::string database;
     std::string server;
     std::string_view guarantee;  // static: off, ttl, in_band, bounded, strict
-    bool tells_ddl = false;      // schema changes elsewhere are told, not polled for
+    WritesTold writes = WritesTold::no;
+    bool tells_ddl = false;  // schema changes elsewhere are told, not polled for
     std::string reason;
 };
 

@@ -59,6 +59,7 @@ enum class Plant : std::uint8_t {
     key_change_unseen,
     blanks_count,
     refined_too_early,
+    unpublished_covered,
     count_
 };
 
@@ -67,7 +68,7 @@ inline constexpr std::array<std::string_view, static_cast<std::size_t>(Plant::co
     "",    "M01", "M02", "M03", "M04", "M05", "M06", "M07", "M08", "M09", "M10", "M11",
     "M12", "M13", "M14", "M17", "M18", "M19", "M20", "M21", "M23", "M24", "M25", "M26",
     "M27", "M28", "M29", "M30", "M31", "M32", "P01", "P02", "P03", "P04", "P05", "P06",
-    "P07", "P08", "P09", "P10", "M15", "M33", "M16", "M34", "M35", "M36", "M37"};
+    "P07", "P08", "P09", "P10", "M15", "M33", "M16", "M34", "M35", "M36", "M37", "M38"};
 
 enum class Hold : std::uint8_t { before_fill_is_sent, before_publish, after_fence, before_settle };
 

@@ -56,6 +56,8 @@ class StreamState {
     bool on() const noexcept { return on_.load(std::memory_order_seq_cst); }
     /// What is delivered is visible already, and told only of tables that have a trigger for it.
     bool by_notice() const noexcept { return by_notice_.load(std::memory_order_seq_cst); }
+    /// Only what is published is delivered.
+    bool by_publication() const noexcept { return by_publication_.load(std::memory_order_seq_cst); }
     /// Everything that was visible at this moment (monotonic clock) has raised its epochs; 0: there
     /// is no stream.
     base::Nanos watermark() const noexcept { return watermark_.load(std::memory_order_seq_cst); }
@@ -79,7 +81,8 @@ class StreamState {
     /// From here on fills need stamps. What `at` says to be running may have been committed before
     /// the stream begins, and not be visible yet; it `defines` where the stream tells of that.
     /// Raises `whole`.
-    void begin(const Stamp& at, RelationState& whole, bool defines = false);
+    void begin(const Stamp& at, RelationState& whole, bool defines = false,
+               bool by_publication = false);
     /// The same for a stream that tells of what is visible only: fills need no stamps.
     void begin_by_notice(RelationState& whole);
     void deliver(Change change, RelationState& whole);
@@ -120,6 +123,7 @@ class StreamState {
 
     std::atomic<bool> on_{false};
     std::atomic<bool> by_notice_{false};
+    std::atomic<bool> by_publication_{false};
     std::atomic<base::Nanos> watermark_{0};
     std::atomic<base::Nanos> wanted_{0};
     std::atomic<std::size_t> recent_count_{0};

@@ -90,6 +90,7 @@ struct Cache {
     base::Nanos max_staleness = 200 * base::kMillisecond;
     base::Nanos catalog_poll = 5 * base::kSecond;
     std::uint32_t stream_max_slots = 2;
+    std::string stream_publication;
     bool row_level = true;
     double verify_ratio = 0;
 };

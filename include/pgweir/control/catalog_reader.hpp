@@ -19,15 +19,19 @@ struct ReadLimits {
     base::Nanos time = 60 * base::kSecond;  // for the whole read
 };
 
-/// Everything a statement's judgement needs. `version` is copied into the result.
+/// Everything a statement's judgement needs. `version` is copied into the result. `publication`:
+/// the one a change stream is to show; empty: none.
 base::Result<query::CatalogPtr> read_catalog(Connection& connection, std::uint64_t version,
-                                             const ReadLimits& limits = {});
+                                             const ReadLimits& limits = {},
+                                             const std::string& publication = {});
 
 /// A short text that differs after any committed DDL, GRANT, REVOKE, ALTER ROLE or REFRESH (not
 /// CONCURRENTLY) in this database, and stays through DML, TRUNCATE, ANALYZE, VACUUM, CLUSTER, plain
 /// indexes and temporary objects. A change that is undone before the next look leaves no trace (a
 /// table made and dropped, a name changed and changed back). A different text need not mean a
 /// different catalog. Cost at the server: about 12 ms for each 1,000 tables of 8 columns.
-base::Result<std::string> catalog_fingerprint(Connection& connection);
+/// With a `publication`, what is done to that is seen, too.
+base::Result<std::string> catalog_fingerprint(Connection& connection,
+                                              const std::string& publication = {});
 
 }  // namespace pgweir::control

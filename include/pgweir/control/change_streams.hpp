@@ -40,6 +40,9 @@ struct StreamOptions {
     base::Nanos first_retry = 100 * base::kMillisecond;  // doubles up to last_retry
     base::Nanos last_retry = 10 * base::kSecond;
     base::Nanos obstacle_retry = 30 * base::kSecond;  // after what only a person can change
+    /// What the streams show, by pgoutput: the publication of this name in each database; empty:
+    /// everything, by test_decoding.
+    std::string publication;
 };
 
 class ChangeStreams {

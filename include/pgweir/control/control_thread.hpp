@@ -50,6 +50,7 @@ struct ControlOptions {
     base::Nanos statement_timeout = 5 * base::kSecond;
     base::Nanos first_retry = 200 * base::kMillisecond;  // doubles up to last_retry
     base::Nanos last_retry = 10 * base::kSecond;
+    std::string publication;  // that change streams are to show; empty: none
 };
 
 class ControlThread {
@@ -83,6 +84,8 @@ class ControlThread {
     void rest(TargetId id);
     /// From the next poll on.
     void set_catalog_poll(base::Nanos interval);
+    /// The same; catalogs are read again where it is another one.
+    void set_publication(std::string name);
 
   private:
     class Impl;

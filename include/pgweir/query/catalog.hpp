@@ -84,6 +84,10 @@ struct Relation {
     std::vector<Oid> truncates_also;
     /// Every write to it is told by NOTIFY (sql/watch_writes.sql), to the partitions below it, too.
     bool tells_writes = false;
+    /// The publication that the change stream is to show has it, every row and every change, and
+    /// the partitions below it, those to come as well. A partition is published with any table
+    /// above it.
+    bool published = false;
     /// Columns by which its rows are kept apart, ascending by number: those of its replica identity
     /// whose type allows it, at most kMostKeyColumns. Only of ordinary permanent tables.
     std::vector<IdentityColumn> identity;
@@ -127,6 +131,9 @@ struct Catalog {
     std::uint64_t version = 0;
     Oid database_oid = 0;
     std::string system_identifier;
+    /// The state of the publication when this was read (sql/publication.sql); empty: none is asked
+    /// for, or there is none.
+    std::string publication;
     std::uint32_t server_version_num = 0;
 
     template <class T>

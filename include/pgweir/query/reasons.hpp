@@ -94,6 +94,7 @@ enum class NotCached : std::uint8_t {
     first_use,
     stream_behind,
     not_told,
+    not_published,
     count_
 };
 
@@ -141,6 +142,8 @@ inline constexpr std::array<ReasonInfo, static_cast<std::size_t>(NotCached::coun
          "query's answers were asked for again"},
         {"stream_behind", "the change stream is further behind than cache.max_staleness"},
         {"not_told", "writes are told by NOTIFY, and a table has no trigger for it"},
+        {"not_published",
+         "the change stream shows a publication, in which a table is not, or not with all rows"},
     }};
 
 inline constexpr std::string_view name(PinReason r) {

@@ -102,7 +102,8 @@ struct Verdict {
     std::vector<RowKey> written_rows;
     NotCached not_cached = NotCached::not_understood;
     std::vector<Oid> reads;  // with not_cached == none: all relations the result depends on
-    bool told = true;  // each of them tells of writes to it by NOTIFY, where it can be written
+    bool told = true;       // each of them tells of writes to it by NOTIFY, where it can be written
+    bool published = true;  // each of them is published, likewise: see Relation::published
     /// Of those relations of which only these rows count, wherever the statement names them.
     std::vector<RowKey> read_rows;
     /// The verdict holds for this exact text only, not for other literals of its shape.

@@ -88,11 +88,12 @@ void show_cache_relations(const CommandInput& input, RowWriter& row) {
     }
 }
 
-const std::array<wire::Column, 6> kCacheGuaranteeColumns{{
+const std::array<wire::Column, 7> kCacheGuaranteeColumns{{
     {"database", kTextType},
     {"server", kTextType},
     {"guarantee", kTextType},
     {"promise", kTextType},
+    {"writes_elsewhere", kTextType},
     {"schema_changes", kTextType},
     {"reason", kTextType},
 }};
@@ -109,6 +110,19 @@ std::string_view promise(std::string_view guarantee) noexcept {
         return "a hit is what the server would have answered, whoever writes";
     if (guarantee == "ttl") return "as old as its time to live, at most";
     return "nothing is answered from the cache";
+}
+
+/// How writes that do not pass through the proxy are seen.
+std::string_view writes_elsewhere(const CacheGuaranteeRow& g) noexcept {
+    if (g.guarantee == "off") return "nothing depends on them";
+    switch (g.writes) {
+        case WritesTold::no: break;
+        case WritesTold::by_notices: return "told by NOTIFY, of tables with the trigger for it";
+        case WritesTold::of_publication:
+            return "told by the change stream, of tables in cache.stream.publication";
+        case WritesTold::of_all: return "told by the change stream, of all tables";
+    }
+    return "not seen";
 }
 
 /// What counts of schema and privileges changed elsewhere.
@@ -154,6 +168,7 @@ void show_cache_guarantee(const CommandInput& input, RowWriter& row) {
             .text(g.server)
             .text(g.guarantee)
             .text(promise(g.guarantee))
+            .text(writes_elsewhere(g))
             .text(schema_changes(g))
             .text_or_null(g.reason)
             .end();

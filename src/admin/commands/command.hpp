@@ -117,7 +117,7 @@ extern const std::array<wire::Column, 11> kCacheQueriesColumns;
 void show_cache_queries(const CommandInput& input, RowWriter& row);
 extern const std::array<wire::Column, 6> kCacheRelationsColumns;
 void show_cache_relations(const CommandInput& input, RowWriter& row);
-extern const std::array<wire::Column, 6> kCacheGuaranteeColumns;
+extern const std::array<wire::Column, 7> kCacheGuaranteeColumns;
 void show_cache_guarantee(const CommandInput& input, RowWriter& row);
 std::string check_invalidate_table(std::span<const std::string> arguments);
 std::string check_invalidate_query(std::span<const std::string> arguments);

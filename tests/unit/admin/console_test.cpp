@@ -416,9 +416,10 @@ struct FakeCache final : CacheAdmin {
         return {{"app", "public.t", 4, 1, 7, 1}, {"app", "public.u", 2, 0, 0, 0}};
     }
     std::vector<CacheGuaranteeRow> guarantees() override {
-        return {{"app", "h:5432", "off", false, "why"},
-                {"more", "h:5432", "bounded", false, ""},
-                {"told", "h:5432", "bounded", true, ""}};
+        return {{"app", "h:5432", "off", WritesTold::of_all, false, "why"},
+                {"more", "h:5432", "bounded", WritesTold::of_publication, false, ""},
+                {"told", "h:5432", "bounded", WritesTold::of_all, true, ""},
+                {"here", "h:5432", "in_band", WritesTold::no, false, ""}};
     }
     std::size_t invalidate_table(std::span<const std::string> name) override {
         done.emplace_back("table");
@@ -454,6 +455,10 @@ TEST_CASE("SHOW CACHE QUERIES, RELATIONS and GUARANTEE tell what the cache says"
     CHECK(guarantee.at(0, "promise") == "nothing is answered from the cache");
     CHECK(guarantee.at(0, "reason") == "why");
     CHECK(guarantee.at(0, "schema_changes") == "nothing depends on them");
+    CHECK(guarantee.at(0, "writes_elsewhere") == "nothing depends on them");
+    CHECK(guarantee.at(1, "writes_elsewhere").ends_with("in cache.stream.publication"));
+    CHECK(guarantee.at(2, "writes_elsewhere").ends_with("of all tables"));
+    CHECK(guarantee.at(3, "writes_elsewhere") == "not seen");
     CHECK(guarantee.at(1, "schema_changes") == "polled, every cache.catalog_poll");
     CHECK(guarantee.at(2, "schema_changes").starts_with("told by event triggers"));
 

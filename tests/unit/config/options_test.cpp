@@ -58,9 +58,10 @@ std::vector<std::string> fields_of(const Config& c) {
     const auto& [clients, logins, rate, failures, servers, per_client, per_server, texts, message,
                  buffer] = limits;
     f.all(clients, logins, rate, failures, servers, per_client, per_server, texts, message, buffer);
-    const auto& [on, size, entry, ttl, consistency, exclusive, staleness, poll, slots, rows,
-                 verify] = cache;
-    f.all(on, size, entry, ttl, consistency, exclusive, staleness, poll, slots, rows, verify);
+    const auto& [on, size, entry, ttl, consistency, exclusive, staleness, poll, slots, publication,
+                 rows, verify] = cache;
+    f.all(on, size, entry, ttl, consistency, exclusive, staleness, poll, slots, publication, rows,
+          verify);
     const auto& [threshold, slow_file, format, max_size, max_files, max_age, thresholds, rules,
                  sample, errors, wait, idle, parameters, explain, interval, again, literals, redact,
                  prefix] = slow_log;
@@ -225,6 +226,7 @@ TEST_CASE("the names of the contract are there") {
                                             "cache.max_staleness",
                                             "cache.catalog_poll",
                                             "cache.stream.max_slots",
+                                            "cache.stream.publication",
                                             "cache.verify_ratio",
                                             "slow_log.threshold",
                                             "slow_log.file",

@@ -1,0 +1,55 @@
+// See publication.hpp.
+#include "publication.hpp"
+
+#include "catalog_text.hpp"
+#include "pgweir/base/log.hpp"
+#include "pgweir/pool/profile.hpp"
+#include "sql.hpp"
+
+namespace pgweir::control {
+
+namespace {
+
+std::string with_name(std::string_view sql, std::string_view name) {
+    std::string literal;
+    pool::append_literal(literal, name);
+    return replaced(sql, "$1", literal);
+}
+
+bool has_schemas(std::uint32_t server_version_num) noexcept { return server_version_num >= 150000; }
+
+/// As the replication protocol quotes: nothing but the quote itself is special.
+std::string doubled(std::string_view text, char quote) {
+    std::string out(1, quote);
+    for (const char c : text) out.append(c == quote ? 2 : 1, c);
+    return out + quote;
+}
+
+}  // namespace
+
+std::string publication_state(std::string_view name, std::uint32_t server_version_num) {
+    return with_name(has_schemas(server_version_num) ? sql::publication : sql::publication_13,
+                     name);
+}
+
+std::string published_tables(std::string_view name, std::uint32_t server_version_num) {
+    return with_name(has_schemas(server_version_num) ? sql::published : sql::published_13, name);
+}
+
+std::string publication_obstacle(std::string_view name, std::string_view state) {
+    const auto shown = "the publication " + base::printable(name, 63);
+    if (state.empty()) return shown + " does not exist in this database: create it";
+    if (!state.starts_with("all:"))
+        return shown + " leaves some of insert, update, delete and truncate out: publish all four";
+    return {};
+}
+
+std::string pgoutput_options(std::string_view name, std::uint32_t server_version_num) {
+    auto options =
+        "(\"proto_version\" '1', \"publication_names\" " + doubled(doubled(name, '"'), '\'');
+    // What watch_ddl.sql says comes as a message.
+    if (server_version_num >= 140000) options += ", \"messages\" 'true'";
+    return options + ")";
+}
+
+}  // namespace pgweir::control
