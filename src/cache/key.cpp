@@ -56,10 +56,10 @@ KeyParts plant_key(KeyParts parts) {
 }
 }  // namespace
 
-void build_key(std::string& out, const KeyParts& whole) {
+std::string_view build_key(std::string& buffer, const KeyParts& whole) {
     const KeyParts parts = plant_key(whole);
 #else
-void build_key(std::string& out, const KeyParts& parts) {
+std::string_view build_key(std::string& buffer, const KeyParts& parts) {
 #endif
     const auto formats = folded(parts.parameter_formats);
     const auto results = folded(parts.result_formats);
@@ -77,8 +77,8 @@ void build_key(std::string& out, const KeyParts& parts) {
     const std::size_t total = sizeof header + parts.session_user.size() + parts.role.size() +
                               parts.statement.size() + parts.types.size_bytes() + formats.size() +
                               parts.parameter_values.size() + results.size();
-    if (out.size() != total) out.resize(total);
-    char* to = out.data();
+    if (buffer.size() < total) buffer.resize(total);
+    char* to = buffer.data();
     put(to, &header, sizeof header);
     put(to, parts.session_user.data(), parts.session_user.size());
     put(to, parts.role.data(), parts.role.size());
@@ -87,6 +87,7 @@ void build_key(std::string& out, const KeyParts& parts) {
     put(to, formats.data(), formats.size());
     put(to, parts.parameter_values.data(), parts.parameter_values.size());
     put(to, results.data(), results.size());
+    return {buffer.data(), total};
 }
 
 }  // namespace pgweir::cache

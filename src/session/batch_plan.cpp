@@ -8,9 +8,18 @@ namespace pgweir::session {
 namespace fe = wire::fe;
 using wire::FrameStatus;
 
+namespace {
+/// Names of portals and statements are mostly empty.
+std::string_view name_in(base::ByteReader& r) noexcept {
+    if (const auto rest = r.rest(); rest.empty() || rest.front() != '\0') return r.cstring();
+    r.u8();
+    return {};
+}
+}  // namespace
+
 bool parse_parse(std::string_view body, ParseView& out) noexcept {
     base::ByteReader r(body);
-    out.name = r.cstring();
+    out.name = name_in(r);
     out.text = r.cstring();
     const auto count = r.u16();
     out.raw_types = r.bytes(std::size_t{count} * 4);
@@ -19,8 +28,8 @@ bool parse_parse(std::string_view body, ParseView& out) noexcept {
 
 bool parse_bind(std::string_view body, BindView& out) noexcept {
     base::ByteReader r(body);
-    out.portal = r.cstring();
-    out.statement = r.cstring();
+    out.portal = name_in(r);
+    out.statement = name_in(r);
     out.names_size = out.portal.size() + out.statement.size() + 2;
     const auto before = r.rest();
     const auto formats = r.u16();
@@ -78,7 +87,7 @@ void BatchPlan::look(const wire::Frame& frame) {
     switch (frame.type) {
         case fe::kParse:
             if (++parses == 1) {
-                r.cstring();
+                name_in(r);
                 first_text = r.rest();
             }
             if (at_ == At::bound) good_shape_ = false;
@@ -88,7 +97,7 @@ void BatchPlan::look(const wire::Frame& frame) {
             if (at_ == At::bound) good_shape_ = false;
             at_ = At::bound;
             described_ = false;
-            portal_ = r.cstring();
+            portal_ = name_in(r);
             return;
         case fe::kDescribe: {
             const char kind = static_cast<char>(r.u8());
@@ -98,13 +107,13 @@ void BatchPlan::look(const wire::Frame& frame) {
                 return;
             }
             ++describes_portal;
-            if (at_ != At::bound || described_ || r.cstring() != portal_) good_shape_ = false;
+            if (at_ != At::bound || described_ || name_in(r) != portal_) good_shape_ = false;
             described_ = true;
             return;
         }
         case fe::kExecute:
             ++executes;
-            if (at_ != At::bound || r.cstring() != portal_) good_shape_ = false;
+            if (at_ != At::bound || name_in(r) != portal_) good_shape_ = false;
             at_ = At::executed;
             return;
         case fe::kClose: {

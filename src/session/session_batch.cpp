@@ -61,7 +61,7 @@ struct Session::BatchLookup {
 
     /// Parsed in this batch, or the session's.
     const StatementPtr* find(const Session& session, std::string_view name) const noexcept {
-        if (name.empty()) return unnamed ? &unnamed : nullptr;
+        if (name.empty() && unnamed) return &unnamed;
         for (const auto& entry : named)
             if (entry.first == name) return &entry.second;
         return session.find_statement(name);
@@ -78,7 +78,7 @@ struct Session::BatchLookup {
 
     std::vector<cache::EntryPtr>& entries;  // one for each portal, in order; empty: a miss
     std::vector<std::pair<std::string_view, StatementPtr>> named;
-    StatementPtr unnamed;
+    StatementPtr unnamed;                       // parsed in this batch
     std::vector<cache::EntryPtr> descriptions;  // one for each Describe of a statement; the same
     unsigned parses = 0;
     unsigned at = 0;  // the next Bind or Describe of a statement
@@ -92,7 +92,7 @@ struct Session::BatchLookup {
     Fresh fresh = Fresh::yes;  // what the change stream says to hits
 
     // The portal at work.
-    StatementPtr statement;
+    const StatementPtr* statement = nullptr;
     BindView bind;
     bool described = false;
     std::int32_t max_rows = 0;
@@ -137,7 +137,14 @@ StatementPtr Session::unnamed_for(std::string_view text, std::string_view raw_ty
         if (*known && (*known)->text == text && (*known)->definitions == definitions &&
             same_types(**known, raw_types))
             return *known;
-    return StatementTable::make(text, raw_types, definitions);
+    return StatementTable::make(text, raw_types, definitions, std::move(env_.spare_statement));
+}
+
+/// The old one's memory may serve for the next text.
+void Session::replace_unnamed(StatementPtr statement) {
+    std::swap(unnamed_, statement);
+    if (auto spare = StatementTable::spare(std::move(statement)))
+        env_.spare_statement = std::move(spare);
 }
 
 bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view batch) {
@@ -155,7 +162,6 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
     lookup.verify = verifies();
     lookup.fresh = freshness();
     if (lookup.fresh == Fresh::wait && server_ != nullptr) lookup.fresh = Fresh::no;
-    lookup.unnamed = unnamed_;
     if (!look_up_batch(lookup, batch)) return false;
     if (lookup.fresh == Fresh::wait && !lookup.misses) return await_watermark();
     next_unnamed_ = lookup.unnamed;
@@ -166,7 +172,7 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
     if (statements_.size() + lookup.named.size() > limit || (!lookup.named.empty() && full()))
         return false;
     next_unnamed_.reset();
-    unnamed_ = std::move(lookup.unnamed);
+    if (lookup.unnamed) replace_unnamed(std::move(lookup.unnamed));
     for (auto& [name, statement] : lookup.named) statements_.set(name, std::move(statement));
     counters_.client_parse_count.add(lookup.parses);
     counters_.bind_count.add(plan.binds);
@@ -196,7 +202,7 @@ bool Session::look_up_batch(BatchLookup& lookup, std::string_view batch) {
                 if (!parse_bind(frame.body, lookup.bind)) return false;
                 const auto* found = lookup.find(*this, lookup.bind.statement);
                 if (found == nullptr) return false;
-                lookup.statement = *found;
+                lookup.statement = found;
                 lookup.described = false;
                 break;
             }
@@ -245,7 +251,7 @@ bool Session::look_up_begin(BatchLookup& lookup, const MemoPtr& memo) {
     if (!identity_->lazy_begin || server_ != nullptr || !begins_reads(v)) return false;
     if (!without_parameters(lookup.bind)) return false;
     lookup.begin = memo;
-    lookup.begin_statement = lookup.statement;
+    lookup.begin_statement = *lookup.statement;
     return true;
 }
 
@@ -258,10 +264,10 @@ void Session::pass_by(BatchLookup& lookup, const MemoEntry& memo, NotCached reas
 
 /// Adds the portal's entry, or an empty one and, where it may be stored, what to store it under.
 void Session::look_up_portal(BatchLookup& lookup) {
-    const auto& statement = *lookup.statement;
+    const auto& statement = **lookup.statement;
     const auto memo = judge(statement.text, statement.scan);
     if (look_up_begin(lookup, memo)) return;
-    if (env_.queries.on()) env_.batch_works.push_back({memo, lookup.statement, {}});
+    if (env_.queries.on()) env_.batch_works.push_back({memo, *lookup.statement, {}});
     auto reason = cache_verdict(*memo, statement.scan);
     if (reason == NotCached::none && lookup.tainted) reason = NotCached::batch_shape;
     lookup.tainted = lookup.tainted || !only_reads(*memo->verdict);
@@ -281,8 +287,7 @@ void Session::look_up_portal(BatchLookup& lookup) {
     const auto question = parts.parameters == 0 ? parts.statement : parts.parameter_values;
     if (row != nullptr && !row->pays(question, env_.now()))
         return pass_by(lookup, *memo, NotCached::does_not_pay);
-    auto& key = env_.key_buffer;
-    cache::build_key(key, parts);
+    const auto key = cache::build_key(env_.key_buffer, parts);
     const auto hash = cache::hash_key(key);
     auto& database = *identity_->context.database;
     if (lookup.fresh == Fresh::no) return pass_by(lookup, *memo, NotCached::stream_behind);
@@ -313,7 +318,7 @@ void Session::look_up_portal(BatchLookup& lookup) {
         not_cached_ = NotCached::none;
         if (!lookup.pending) lookup.pending = std::make_unique<PendingFills>();
         lookup.pending->items.push_back(
-            {lookup.at, key, hash, memo, entry, std::move(lead),
+            {lookup.at, std::string(key), hash, memo, entry, std::move(lead),
              rows_read(*memo, {statement.text, lookup.bind.parameters, statement.types})});
     }
     lookup.entries.push_back(std::move(entry));
@@ -344,8 +349,7 @@ bool Session::look_up_description(BatchLookup& lookup, std::string_view body) {
     auto parts = key_parts(statement.text);
     parts.types = statement.types;
     parts.description = true;
-    auto& key = env_.key_buffer;
-    cache::build_key(key, parts);
+    const auto key = cache::build_key(env_.key_buffer, parts);
     const auto hash = cache::hash_key(key);
     auto& cache = *env_.result_cache();
     cache::EntryPtr entry;
@@ -365,7 +369,7 @@ bool Session::look_up_description(BatchLookup& lookup, std::string_view body) {
         if (!lookup.pending) lookup.pending = std::make_unique<PendingFills>();
         lookup.pending->describes = true;
         lookup.pending->items.push_back({.at = at,
-                                         .key = key,
+                                         .key = std::string(key),
                                          .hash = hash,
                                          .memo = memo,
                                          .verify = entry,
@@ -393,10 +397,16 @@ void Session::write_batch_hit(BatchLookup& lookup, std::string_view batch, std::
                 break;
             case fe::kBind: out.view(kBindComplete); break;
             case fe::kDescribe:
-                if (of_statement(frame.body))
+                if (of_statement(frame.body)) {
                     out.view(lookup.descriptions[next_description++]->description());
-                else
-                    out.view(begun.empty() ? lookup.entries[next]->row_description() : kNoData);
+                } else if (!begun.empty()) {
+                    out.view(kNoData);
+                } else if (!batch.empty() && batch.front() == fe::kExecute) {
+                    batch.remove_prefix(wire::scan_frame(batch).size);
+                    out.view(lookup.entries[next++]->answer());
+                } else {
+                    out.view(lookup.entries[next]->row_description());
+                }
                 break;
             case fe::kExecute:
                 if (begun.empty()) {

@@ -195,8 +195,7 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
         count_not_cached(NotCached::does_not_pay, &memo);
         return false;
     }
-    auto& key = env_.key_buffer;
-    cache::build_key(key, key_parts(text));
+    const auto key = cache::build_key(env_.key_buffer, key_parts(text));
     const auto hash = cache::hash_key(key);
     auto& database = *identity_->context.database;
     const auto fresh = freshness();
@@ -234,8 +233,9 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
     auto lead = answers || server_ != nullptr ? cache::Lead() : board(woken, hash);
     if (in_flight()) return false;
     pending_fills_ = std::make_unique<PendingFills>();
-    pending_fills_->items.push_back({0, key, hash, judged_, answers ? entry : cache::EntryPtr(),
-                                     std::move(lead), rows_read(memo, {text, {}, {}})});
+    pending_fills_->items.push_back({0, std::string(key), hash, judged_,
+                                     answers ? entry : cache::EntryPtr(), std::move(lead),
+                                     rows_read(memo, {text, {}, {}})});
     return false;
 }
 

@@ -118,7 +118,7 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
         return forward_whole(view, frame);
     }
     if (parse.name.empty()) {
-        unnamed_ = unnamed_for(parse.text, parse.raw_types);
+        replace_unnamed(unnamed_for(parse.text, parse.raw_types));
         exchange_->parsed.push_back({unnamed_->id, ""});
         server_->unnamed_statement = unnamed_->id;
         counters_.server_parse_count.add(1);

@@ -13,15 +13,23 @@ std::atomic<std::uint64_t> g_next_id{1};
 }
 
 StatementPtr StatementTable::make(std::string_view text, std::string_view raw_types,
-                                  std::uint64_t definitions) {
-    auto s = std::make_shared<Statement>();
+                                  std::uint64_t definitions, std::shared_ptr<Statement> spare) {
+    auto s = spare ? std::move(spare) : std::make_shared<Statement>();
     s->definitions = definitions;
     s->id = g_next_id.fetch_add(1, std::memory_order_relaxed);
     s->text = text;
+    s->types.clear();
     for (std::size_t i = 0; i + 4 <= raw_types.size(); i += 4)
         s->types.push_back(base::load_u32(raw_types.data() + i));
     s->scan = query::scan_text(s->text);
     return s;
+}
+
+std::shared_ptr<Statement> StatementTable::spare(StatementPtr&& over) noexcept {
+    const auto mine = std::move(over);
+    if (!mine || mine.use_count() != 1 || mine->interned || mine->text.capacity() > kLongestKept)
+        return nullptr;
+    return std::const_pointer_cast<Statement>(mine);
 }
 
 StatementPtr StatementTable::intern(std::string_view text, std::string_view raw_types,
@@ -42,7 +50,9 @@ StatementPtr StatementTable::intern(std::string_view text, std::string_view raw_
         return found->text == text && types == raw_types ? found
                                                          : make(text, raw_types, definitions);
     }
-    auto made = make(text, raw_types, definitions);
+    auto fresh = std::make_shared<Statement>();
+    fresh->interned = true;
+    auto made = make(text, raw_types, definitions, std::move(fresh));
     slot = made;
     keep(made);
     if (by_hash_.size() > sweep_at_) sweep();

@@ -29,11 +29,11 @@ struct KeyParts {
     bool description = false;            // what Describe of the statement says, and no answer
 };
 
-/// Replaces `out`; allocates only when its capacity is too small.
+/// Writes to the start of `buffer`, which only grows; what it gives is a view of that.
 /// Folded: no format code and one code 0 (both mean text for all, protocol chapter "Bind"). Not
 /// folded: a code per column, since a wrong number of them is an error that only the server can
 /// see.
-void build_key(std::string& out, const KeyParts& parts);
+std::string_view build_key(std::string& buffer, const KeyParts& parts);
 
 /// All results in text format, as far as the codes alone show: a simple Query's answer is the same.
 bool all_text(std::string_view formats) noexcept;

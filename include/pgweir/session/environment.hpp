@@ -97,6 +97,7 @@ class Environment {
     TextStore texts;
     std::shared_ptr<StatementTable> statements;  // of all workers
     JudgeMemo memo;
+    std::shared_ptr<Statement> spare_statement;  // to make the next unnamed one of
     std::string key_buffer;                      // for building one key at a time
     std::vector<cache::EntryPtr> batch_entries;  // for looking up one batch at a time
     metrics::QueryRecorder queries;              // the statistics per query

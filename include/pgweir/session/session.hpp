@@ -334,6 +334,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void pass_by(BatchLookup& lookup, const MemoEntry& memo, query::NotCached reason);
     bool look_up_begin(BatchLookup& lookup, const MemoPtr& memo);
     void write_batch_hit(BatchLookup& lookup, std::string_view batch, std::string_view begun);
+    void replace_unnamed(StatementPtr statement);
     StatementPtr unnamed_for(std::string_view text, std::string_view raw_types);
     void count_not_cached(query::NotCached reason, const MemoEntry* memo = nullptr);
     cache::LedgerRow* ledger_row(const MemoEntry& memo);

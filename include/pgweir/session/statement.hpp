@@ -28,6 +28,7 @@ struct Statement {
     query::TextScan scan;
     static constexpr std::uint64_t kNotAsked = ~std::uint64_t{0};
     std::uint64_t definitions = kNotAsked;  // DatabaseState's, when it was made
+    bool interned = false;                  // others may come to share it at any time
 
     /// Whether a server has parsed it for this context (JudgeContext), in its latest few.
     bool known_to(std::uint64_t context) const noexcept {
@@ -51,9 +52,13 @@ class StatementTable {
                         std::uint64_t definitions);
     /// Later equal texts get a statement of their own: this one's plans are of no use any more.
     void forget(std::uint64_t id);
-    /// One that is not shared: for the unnamed slot, whose texts are mostly used once.
+    /// One that is not shared: for the unnamed slot, whose texts are mostly used once. In the
+    /// memory of `spare`, which nobody else holds, where there is one.
     static StatementPtr make(std::string_view text, std::string_view raw_types,
-                             std::uint64_t definitions = Statement::kNotAsked);
+                             std::uint64_t definitions = Statement::kNotAsked,
+                             std::shared_ptr<Statement> spare = nullptr);
+    /// The statement to be made anew in its place, if it is nobody else's and not long; else null.
+    static std::shared_ptr<Statement> spare(StatementPtr&& over) noexcept;
 
   private:
     void sweep();
