@@ -33,10 +33,15 @@ std::optional<Snapshot> Snapshot::capture(DatabaseState& database, std::span<Sta
                                           std::uint64_t catalog_version) {
     std::vector<Dependency> all;
     all.reserve(states.size() + 2);
+    for (auto* state : states) all.push_back({state});
+    return capture(database, std::move(all), catalog_version);
+}
+
+std::optional<Snapshot> Snapshot::capture(DatabaseState& database, std::vector<Dependency> all,
+                                          std::uint64_t catalog_version) {
+    std::erase_if(all, [&](const auto& d) { return d.state == &database.whole(); });
     all.push_back({&database.everything()});
     all.push_back({&database.whole()});
-    for (auto* state : states)
-        if (state != &database.whole()) all.push_back({state});
     auto s = of(std::move(all));
     // After the epochs: see stream_state.hpp.
     if (s && database.stream().on()) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <span>
 
 #include "pgweir/base/bytes.hpp"
 #include "pgweir/base/plants.hpp"
@@ -13,7 +14,8 @@ namespace pgweir::cache {
 
 namespace {
 
-constexpr std::size_t kFirstCapacity = 256;
+/// Behind the key: a row description and a few values.
+constexpr std::size_t kRoom = 224;
 
 /// Bytes of whole DataRow messages at the start of `bytes`; adds their number to `rows`.
 std::size_t run_of_rows(std::string_view bytes, std::uint64_t& rows) noexcept {
@@ -47,9 +49,9 @@ bool is_one_message(std::string_view message, char type) noexcept {
 
 #ifdef PGWEIR_PLANTS
 /// Format codes of all columns become text.
-void plant_text_formats(std::string& description) {
-    base::ByteReader r(
-        std::string_view(description).substr(std::min<std::size_t>(5, description.size())));
+void plant_text_formats(std::span<char> description) {
+    const std::string_view whole(description.data(), description.size());
+    base::ByteReader r(whole.substr(std::min<std::size_t>(5, whole.size())));
     for (auto columns = r.u16(); columns > 0 && r.ok(); --columns) {
         r.cstring();
         r.bytes(16);
@@ -67,16 +69,28 @@ base::Nanos expiry(const FillOptions& o) noexcept {
 
 }  // namespace
 
-Fill::Fill(ResultCache& cache, DatabaseState& database, std::string_view key,
-           const base::Hash128& hash, Snapshot snapshot, const FillOptions& options)
+Fill::Fill(ResultCache& cache, DatabaseState& database, std::string key, const base::Hash128& hash,
+           Snapshot snapshot, const FillOptions& options)
     : cache_(&cache),
       database_(&database),
       hash_(hash),
       snapshot_(std::move(snapshot)),
       options_(options),
       charge_(cache.charge()),
-      end_(FillEnd::collecting) {
-    store(key_, key);
+      end_(FillEnd::collecting),
+      bytes_(std::move(key)),
+      key_size_(bytes_.size()) {
+    if (key_size_ > cache.max_entry())
+        give_up(FillEnd::too_large);
+    else if (!cache.grow(charge_, allocation_bytes(bytes_.capacity() + 1)))
+        give_up(FillEnd::no_room);
+}
+
+std::string Fill::with_room(std::string_view key) {
+    std::string out;
+    out.reserve(key.size() + kRoom);
+    out = key;
+    return out;
 }
 
 void Fill::lead_with(Lead lead) {
@@ -85,37 +99,38 @@ void Fill::lead_with(Lead lead) {
     if (!collecting()) lead_.land();
 }
 
-bool Fill::make_capacity(std::string& buffer, std::size_t size) {
-    if (size <= buffer.capacity()) return true;
-    const auto limit = cache_->max_entry();
-    const auto capacity =
-        std::max(size, std::min(std::max(kFirstCapacity, buffer.capacity() * 2), limit));
+bool Fill::make_capacity(std::size_t size) {
+    if (size <= bytes_.capacity()) return true;
+    const auto old = bytes_.capacity();
+    const auto capacity = std::max<std::size_t>(size, std::min(old * 2, cache_->max_entry()));
     if (!cache_->grow(charge_, allocation_bytes(capacity + 1))) return false;
-    const auto old = buffer.capacity();
-    buffer.reserve(capacity);
-    if (old > std::string().capacity()) charge_.shrink(allocation_bytes(old + 1));
+    bytes_.reserve(capacity);
+    charge_.shrink(allocation_bytes(old + 1));
     return true;
 }
 
-bool Fill::store(std::string& buffer, std::string_view bytes) {
-    const auto kept = key_.size() + row_description_.size() + parameter_description_.size() +
-                      data_.size() + bytes.size();
-    if (kept > cache_->max_entry()) {
+/// A part grows at its end only, and it is the last one.
+bool Fill::store(Part& part, std::string_view bytes) {
+    const auto size = bytes_.size() + bytes.size();
+    if (size > cache_->max_entry()) {
         give_up(FillEnd::too_large);
         return false;
     }
-    if (!make_capacity(buffer, buffer.size() + bytes.size())) {
+    if (!make_capacity(size)) {
         give_up(FillEnd::no_room);
         return false;
     }
-    buffer.append(bytes);
+    if (part.size == 0) part.at = bytes_.size();
+    part.size += bytes.size();
+    bytes_.append(bytes);
     return true;
 }
 
 void Fill::give_up(FillEnd end) noexcept {
     end_ = end;
-    for (auto* buffer : {&key_, &row_description_, &parameter_description_, &data_})
-        std::string().swap(*buffer);
+    std::string().swap(bytes_);
+    key_size_ = 0;
+    row_description_ = parameter_description_ = data_ = {};
     charge_.reset();
     lead_.land();
 }
@@ -134,6 +149,14 @@ void Fill::append(std::string_view bytes) {
             bytes.remove_prefix(run);
             if (bytes.empty()) return;
         }
+        if (header_size_ == 0) {
+            const auto frame = wire::scan_frame(bytes);
+            if (frame.status == wire::FrameStatus::complete) {
+                whole_message(bytes.substr(0, frame.size));
+                bytes.remove_prefix(frame.size);
+                continue;
+            }
+        }
         if (header_size_ < sizeof header_) {
             const auto n = std::min(bytes.size(), sizeof header_ - header_size_);
             std::copy_n(bytes.data(), n, header_ + header_size_);
@@ -149,6 +172,19 @@ void Fill::append(std::string_view bytes) {
         }
         if (collecting() && body_left_ == 0) end_message();
     }
+}
+
+/// The same at once.
+void Fill::whole_message(std::string_view message) {
+    std::copy_n(message.data(), sizeof header_, header_);
+    target_ = judge_message(header_[0]);
+    if (!collecting()) return;
+    if (target_ == Target::status) {
+        if (message.size() != sizeof header_ + 1) return mark_unfit(Unfit::malformed);
+        message.remove_prefix(sizeof header_);
+    }
+    take(message);
+    if (collecting()) end_message();
 }
 
 void Fill::begin_message() {
@@ -174,8 +210,10 @@ Fill::Target Fill::judge_message(char type) {
         case be::kBindComplete:
         case be::kCloseComplete: return Target::none;
         case be::kParameterDescription:
+            // What was collected of the answer stays in one run.
+            if (rows_ != 0 && !complete_) return mark_unfit(Unfit::malformed), Target::none;
             statement_described_ = true;
-            parameter_description_.clear();
+            parameter_description_ = {};
             return Target::parameter_description;
         case be::kRowDescription:
             if (complete_) return another_result(), Target::none;
@@ -183,7 +221,7 @@ Fill::Target Fill::judge_message(char type) {
                 return mark_unfit(Unfit::malformed), Target::none;
             // A statement's description says text for every column, whatever Bind asked for.
             if (after_statement && !options_.text_results) return Target::none;
-            row_description_.clear();
+            row_description_ = {};
             return Target::row_description;
         case be::kDataRow:
             if (complete_) return another_result(), Target::none;
@@ -191,7 +229,7 @@ Fill::Target Fill::judge_message(char type) {
             return Target::rows;
         case be::kCommandComplete:
             if (complete_) return another_result(), Target::none;
-            tag_at_ = data_.size() + sizeof header_;
+            tag_at_ = data_.size + sizeof header_;
             return Target::rows;
         case be::kReadyForQuery: return Target::status;
         case be::kErrorResponse: return mark_unfit(Unfit::error), Target::none;
@@ -237,7 +275,7 @@ void Fill::end_message() {
 
 bool Fill::tag_agrees() const {
     constexpr std::string_view kSelect = "SELECT ";
-    auto tag = std::string_view(data_).substr(tag_at_);
+    auto tag = view(data_).substr(tag_at_);
     if (!tag.starts_with(kSelect) || tag.back() != '\0') return false;
     tag = tag.substr(kSelect.size(), tag.size() - kSelect.size() - 1);
     std::uint64_t rows = 0;
@@ -248,7 +286,7 @@ bool Fill::tag_agrees() const {
 void Fill::row_description(std::string_view message) {
     if (!collecting()) return;
     if (!is_one_message(message, wire::be::kRowDescription)) return mark_unfit(Unfit::malformed);
-    row_description_.clear();
+    row_description_ = {};
     store(row_description_, message);
 }
 
@@ -256,7 +294,7 @@ void Fill::parameter_description(std::string_view message) {
     if (!collecting()) return;
     if (!is_one_message(message, wire::be::kParameterDescription))
         return mark_unfit(Unfit::malformed);
-    parameter_description_.clear();
+    parameter_description_ = {};
     store(parameter_description_, message);
 }
 
@@ -293,7 +331,7 @@ void Fill::plant_completion() {
 
 FillEnd Fill::publish(base::Nanos now, const std::optional<Stamp>& stamp) {
     if (cache_ == nullptr) return end_;
-    const auto bytes = data_.size();
+    const auto bytes = data_.size;
     const auto end = collecting() ? publish_entry(now, stamp) : end_;
     give_up(end);
     count(end, bytes, now);
@@ -312,17 +350,19 @@ void Fill::count(FillEnd end, std::uint64_t bytes, base::Nanos now) noexcept {
 }
 
 bool Fill::agrees(const Entry& entry) const {
-    const bool described = !row_description_.empty() && !entry.row_description().empty();
-    if (described && row_description_ != entry.row_description()) return false;
-    if (options_.description && parameter_description_ != entry.parameter_description())
+    const auto described = view(row_description_), data = view(data_);
+    if (!described.empty() && !entry.row_description().empty() &&
+        described != entry.row_description())
         return false;
-    return data_ == entry.data() || rows_in_any_order(data_) == rows_in_any_order(entry.data());
+    if (options_.description && view(parameter_description_) != entry.parameter_description())
+        return false;
+    return data == entry.data() || rows_in_any_order(data) == rows_in_any_order(entry.data());
 }
 
 bool Fill::whole() const noexcept {
     if (!complete_ || header_size_ != 0) return false;
     return !options_.description ||
-           (!parameter_description_.empty() && !row_description_.empty() && data_.empty());
+           (parameter_description_.size != 0 && row_description_.size != 0 && data_.size == 0);
 }
 
 FillEnd Fill::publish_entry(base::Nanos now, const std::optional<Stamp>& stamp) {
@@ -330,7 +370,8 @@ FillEnd Fill::publish_entry(base::Nanos now, const std::optional<Stamp>& stamp) 
     base::hold(base::Hold::before_publish);
 #ifdef PGWEIR_PLANTS
     if (base::planted(base::Plant::fill_after_invalidation)) snapshot_.plant_refresh();
-    if (base::planted(base::Plant::text_description)) plant_text_formats(row_description_);
+    if (base::planted(base::Plant::text_description))
+        plant_text_formats({bytes_.data() + row_description_.at, row_description_.size});
 #endif
     if (!snapshot_.still_valid()) return FillEnd::stale;
     if (snapshot_.needs_stamp() && !(stamp && snapshot_.proven_by(*stamp))) return FillEnd::stale;
@@ -344,10 +385,10 @@ FillEnd Fill::publish_entry(base::Nanos now, const std::optional<Stamp>& stamp) 
     EntryParts parts;
     parts.database = database_;
     parts.hash = hash_;
-    parts.key = key_;
-    parts.row_description = row_description_;
-    parts.parameter_description = parameter_description_;
-    parts.data = data_;
+    parts.key = key();
+    parts.row_description = view(row_description_);
+    parts.parameter_description = view(parameter_description_);
+    parts.data = view(data_);
     parts.rows = rows_;
     parts.dependencies = snapshot_.dependencies();
     parts.filled = options_.sent;

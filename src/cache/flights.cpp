@@ -2,16 +2,16 @@
 #include "pgweir/cache/flights.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 namespace pgweir::cache {
 
 /// Under its shard's mutex.
 struct Flight {
-    explicit Flight(const base::Hash128& of) noexcept : hash(of) {}
     /// False: what it brings can be no hit for who comes now.
     bool joinable() const noexcept { return unchanged(captured); }
 
-    const base::Hash128 hash;
+    base::Hash128 hash;
     std::vector<Dependency> captured;  // nothing yet: later than any arrival so far
     std::vector<FlightPlacePtr> waiting;
 };
@@ -37,13 +37,35 @@ void Lead::land() noexcept {
     flight_.reset();
 }
 
+namespace {
+std::shared_ptr<Flight> make(const base::Hash128& hash) {
+    auto flight = std::make_shared<Flight>();
+    flight->hash = hash;
+    return flight;
+}
+}  // namespace
+
 Lead Flights::lead(const base::Hash128& hash) {
     auto& shard = shard_of(hash);
     const std::lock_guard lock(shard.mutex);
-    auto& flight = shard.flights[hash];
-    if (flight != nullptr && flight->joinable()) return {};
-    flight = std::make_shared<Flight>(hash);  // an outdated one lands for those it has
-    return {*this, flight};
+    const auto known = shard.flights.find(hash);
+    if (known != shard.flights.end()) {
+        auto& flight = known->second;
+        if (flight->joinable()) return {};
+        flight = make(hash);  // an outdated one lands for those it has
+        return {*this, flight};
+    }
+    // Almost every miss that is stored passes here: the memory of the one before will do, unless
+    // somebody holds that still.
+    auto node = std::move(shard.spare);
+    if (node.empty()) return {*this, shard.flights.emplace(hash, make(hash)).first->second};
+    node.key() = hash;
+    if (node.mapped().use_count() != 1) node.mapped() = make(hash);
+    // Whoever let go of it last has done so without the mutex.
+    std::atomic_thread_fence(std::memory_order_acquire);
+    node.mapped()->hash = hash;
+    node.mapped()->captured.clear();
+    return {*this, shard.flights.insert(std::move(node)).position->second};
 }
 
 bool Flights::wait(const base::Hash128& hash, const FlightPlacePtr& place) {
@@ -70,13 +92,18 @@ void Flights::captured(Flight& flight, std::span<const Dependency> dependencies)
     flight.captured.assign(dependencies.begin(), dependencies.end());
 }
 
+void Flights::take_off(Shard& shard, const std::shared_ptr<Flight>& flight) noexcept {
+    const auto found = shard.flights.find(flight->hash);
+    if (found != shard.flights.end() && found->second == flight)
+        shard.spare = shard.flights.extract(found);
+}
+
 void Flights::land(const std::shared_ptr<Flight>& flight) noexcept {
     std::vector<FlightPlacePtr> waiting;
     {
         auto& shard = shard_of(flight->hash);
         const std::lock_guard lock(shard.mutex);
-        const auto found = shard.flights.find(flight->hash);
-        if (found != shard.flights.end() && found->second == flight) shard.flights.erase(found);
+        take_off(shard, flight);
         waiting.swap(flight->waiting);
     }
     for (auto& place : waiting) place->wake(place);
@@ -93,8 +120,7 @@ void Flights::hand_on(const std::shared_ptr<Flight>& flight) noexcept {
             flight->captured.clear();
             next->lead = Lead(*this, flight);
         } else {
-            const auto found = shard.flights.find(flight->hash);
-            if (found != shard.flights.end() && found->second == flight) shard.flights.erase(found);
+            take_off(shard, flight);
         }
     }
     if (next != nullptr) next->wake(next);

@@ -95,6 +95,32 @@ Token Lexer::next() noexcept {
     return take(TokenKind::bad, nullptr);
 }
 
+Token Lexer::next_literal() noexcept {
+    while (!bad_ && p_ != end_) {
+        switch (lex::class_of(p_)) {
+            case Class::space:
+            case Class::punct: ++p_; break;
+            case Class::word: {
+                const char* quote = nullptr;
+                if (lex::string_prefix(p_, end_, &quote) != lex::Literal::none) return word();
+                while (p_ != end_ && lex::kTables.word[byte(p_)] != 0) ++p_;
+                break;
+            }
+            case Class::op:
+                if (!lex::starts_comment(p_, end_))
+                    ++p_;
+                else if (!skip_space())
+                    bad_ = true;
+                break;
+            default: {
+                const auto token = next();
+                if (token.kind == TokenKind::literal || token.kind == TokenKind::bad) return token;
+            }
+        }
+    }
+    return bad_ ? take(TokenKind::bad, nullptr) : Token{};
+}
+
 Token Lexer::word() noexcept {
     const char* quote = nullptr;
     const auto kind = lex::string_prefix(p_, end_, &quote);

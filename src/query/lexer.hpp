@@ -26,6 +26,8 @@ class Lexer {
   public:
     explicit Lexer(std::string_view sql) noexcept : p_(sql.data()), end_(p_ + sql.size()) {}
     Token next() noexcept;
+    /// The next one that is a literal, `end` or `bad`: the same as by next(), for less.
+    Token next_literal() noexcept;
     /// Where the rest of the text starts.
     const char* position() const noexcept { return p_; }
 

@@ -93,6 +93,32 @@ bool ascii(std::string_view text, std::string& out) {
     return true;
 }
 
+/// A list of which only the first few are mostly asked for; those need no memory of their own.
+template <class T, std::size_t Near>
+class Few {
+  public:
+    std::size_t size() const noexcept { return size_; }
+    const T& operator[](std::size_t i) const noexcept {
+        return i < Near ? near_[i] : far_[i - Near];
+    }
+    void push_back(const T& item) {
+        if (size_ < Near)
+            near_[size_] = item;
+        else
+            far_.push_back(item);
+        ++size_;
+    }
+    void clear() noexcept {
+        size_ = 0;
+        far_.clear();
+    }
+
+  private:
+    std::array<T, Near> near_;
+    std::vector<T> far_;
+    std::size_t size_ = 0;
+};
+
 /// The parameters of a Bind and the literals of a text, looked up when first asked for.
 class Execution {
   public:
@@ -111,8 +137,8 @@ class Execution {
     void take_literals();
 
     const KeyValues& values_;
-    std::vector<Parameter> parameters_;
-    std::vector<Token> literals_;
+    Few<Parameter, 8> parameters_;
+    Few<Token, 8> literals_;
     bool took_parameters_ = false, took_literals_ = false;
 };
 
@@ -139,9 +165,9 @@ void Execution::take_parameters() {
 void Execution::take_literals() {
     took_literals_ = true;
     Lexer lexer(values_.text);
-    for (auto token = lexer.next(); token.kind != TokenKind::end; token = lexer.next()) {
-        if (token.kind == TokenKind::bad) return literals_.clear();
-        if (token.kind == TokenKind::literal) literals_.push_back(token);
+    for (auto t = lexer.next_literal(); t.kind != TokenKind::end; t = lexer.next_literal()) {
+        if (t.kind == TokenKind::bad) return literals_.clear();
+        literals_.push_back(t);
     }
 }
 
@@ -271,13 +297,19 @@ bool canonical_binary(KeyType type, std::string_view value, std::string& out) {
 }
 
 std::uint64_t row_number(std::span<const RowValue> values) {
-    std::string all;
+    std::size_t size = 0;
+    for (const auto& v : values) size += 2 * sizeof(std::uint32_t) + v.value.size();
+    std::array<char, 128> near;
+    std::string far;
+    if (size > near.size()) far.resize(size);
+    char* const begin = size > near.size() ? far.data() : near.data();
+    char* to = begin;
     for (const auto& v : values) {
-        base::append_u32(all, static_cast<std::uint32_t>(v.number));
-        base::append_u32(all, static_cast<std::uint32_t>(v.value.size()));
-        all += v.value;
+        base::store_u32(to, static_cast<std::uint32_t>(v.number));
+        base::store_u32(to + 4, static_cast<std::uint32_t>(v.value.size()));
+        to = std::copy(v.value.begin(), v.value.end(), to + 8);
     }
-    return base::hash64(all);
+    return base::hash64({begin, size});
 }
 
 void row_numbers(std::span<const RowValue> values, std::vector<std::uint64_t>& out) {
@@ -292,8 +324,12 @@ void row_numbers(std::span<const RowValue> values, std::vector<std::uint64_t>& o
 
 namespace {
 
-/// One combination of alternatives after the other, as a number with one digit per column.
-bool combine(const RowKey& key, Execution& execution, std::vector<std::vector<RowValue>>& rows) {
+/// Calls f(row) for one combination of alternatives after the other, as a number with one digit per
+/// column; false when a value is not known, or f has said false.
+template <class F>
+bool each_row(const RowKey& key, Execution& execution, F&& f) {
+    std::array<RowValue, kMostKeyColumns> row;
+    if (key.columns.size() > row.size()) return false;
     std::size_t count = 1;
     for (const auto& column : key.columns) {
         count *= column.values.size();
@@ -301,19 +337,22 @@ bool combine(const RowKey& key, Execution& execution, std::vector<std::vector<Ro
     }
     for (std::size_t i = 0; i < count; ++i) {
         auto rest = i;
-        auto& row = rows.emplace_back();
+        auto* value = row.data();
         for (const auto& column : key.columns) {
             const auto& source = column.values[rest % column.values.size()];
             rest /= column.values.size();
-            row.push_back({column.number, {}});
-            if (!execution.canonical(source, column.type, row.back().value)) return false;
+            value->number = column.number;
+            value->value.clear();
+            if (!execution.canonical(source, column.type, value->value)) return false;
+            ++value;
         }
+        if (!f(std::span<const RowValue>(row.data(), key.columns.size()))) return false;
     }
     return true;
 }
 
 /// Blanks at the end may be cut off when they are stored.
-bool ends_in_blank(const RowKey& key, const std::vector<RowValue>& row) {
+bool ends_in_blank(const RowKey& key, std::span<const RowValue> row) {
     for (std::size_t i = 0; i < row.size(); ++i)
         if (key.columns[i].type == KeyType::text && row[i].value.ends_with(' ')) return true;
     return false;
@@ -323,24 +362,22 @@ bool ends_in_blank(const RowKey& key, const std::vector<RowValue>& row) {
 
 bool rows_read(const RowKey& key, const KeyValues& values, std::vector<std::uint64_t>& out) {
     Execution execution(values);
-    std::vector<std::vector<RowValue>> rows;
-    if (!combine(key, execution, rows)) return false;
-    for (const auto& row : rows) out.push_back(row_number(row));
-    return true;
+    return each_row(key, execution, [&](std::span<const RowValue> row) {
+        out.push_back(row_number(row));
+        return true;
+    });
 }
 
 bool rows_written(std::span<const RowKey> keys, const KeyValues& values,
                   std::vector<std::uint64_t>& out) {
     Execution execution(values);
-    for (const auto& key : keys) {
-        std::vector<std::vector<RowValue>> rows;
-        if (!combine(key, execution, rows)) return false;
-        for (const auto& row : rows) {
+    return std::all_of(keys.begin(), keys.end(), [&](const RowKey& key) {
+        return each_row(key, execution, [&](std::span<const RowValue> row) {
             if (ends_in_blank(key, row) && !base::planted(base::Plant::blanks_count)) return false;
             row_numbers(row, out);
-        }
-    }
-    return true;
+            return true;
+        });
+    });
 }
 
 }  // namespace pgweir::query

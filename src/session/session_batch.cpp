@@ -316,9 +316,9 @@ void Session::look_up_portal(BatchLookup& lookup) {
     if (missing) lookup.misses = true;
     if (missing && !in_flight()) {
         not_cached_ = NotCached::none;
-        if (!lookup.pending) lookup.pending = std::make_unique<PendingFills>();
+        if (!lookup.pending) lookup.pending = make_fills();
         lookup.pending->items.push_back(
-            {lookup.at, std::string(key), hash, memo, entry, std::move(lead),
+            {lookup.at, cache::Fill::with_room(key), hash, memo, entry, std::move(lead),
              rows_read(*memo, {statement.text, lookup.bind.parameters, statement.types})});
     }
     lookup.entries.push_back(std::move(entry));
@@ -366,10 +366,10 @@ bool Session::look_up_description(BatchLookup& lookup, std::string_view body) {
     if (missing) lookup.misses = true;
     if (missing && current &&
         (entry || worth_storing(hash, ledger_row(*memo)) == NotCached::none)) {
-        if (!lookup.pending) lookup.pending = std::make_unique<PendingFills>();
+        if (!lookup.pending) lookup.pending = make_fills();
         lookup.pending->describes = true;
         lookup.pending->items.push_back({.at = at,
-                                         .key = std::string(key),
+                                         .key = cache::Fill::with_room(key),
                                          .hash = hash,
                                          .memo = memo,
                                          .verify = entry,

@@ -232,8 +232,8 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
     // Who holds a server does not wait for who may need it.
     auto lead = answers || server_ != nullptr ? cache::Lead() : board(woken, hash);
     if (in_flight()) return false;
-    pending_fills_ = std::make_unique<PendingFills>();
-    pending_fills_->items.push_back({0, std::string(key), hash, judged_,
+    pending_fills_ = make_fills();
+    pending_fills_->items.push_back({0, cache::Fill::with_room(key), hash, judged_,
                                      answers ? entry : cache::EntryPtr(), std::move(lead),
                                      rows_read(memo, {text, {}, {}})});
     return false;
@@ -274,19 +274,22 @@ void Session::begin_fills() {
     x.cache_word = "miss";
     for (auto& item : pending->items) {
         const auto& memo = *item.memo;
-        std::span<cache::State* const> states(item.rows.empty() ? memo.depends : item.rows);
+        std::span<cache::State* const> states(memo.depends);
         // What a statement is described as rests on definitions only, hence on the database's
         // state, which every snapshot holds, and on the query's, which is for invalidation by hand.
         if (item.description) states = states.last(1);
-        auto snapshot = cache::Snapshot::capture(database, states, memo.catalog_version);
+        auto snapshot =
+            item.rows.empty()
+                ? cache::Snapshot::capture(database, states, memo.catalog_version)
+                : cache::Snapshot::capture(database, std::move(item.rows), memo.catalog_version);
         // Compared with what the server answers from now on: so it must be valid still.
         options.verify = std::move(item.verify);
         if (options.verify && !options.verify->valid()) options.verify.reset();
         options.row = item.description ? nullptr : memo.ledger;
         options.description = item.description;
         if (snapshot && !memo.verdict->may_leave_state) {
-            x.fills.emplace_back(*cache, database, item.key, item.hash, std::move(*snapshot),
-                                 options);
+            x.fills.emplace_back(*cache, database, std::move(item.key), item.hash,
+                                 std::move(*snapshot), options);
             if (item.lead) x.fills.back().lead_with(std::move(item.lead));
         } else {
             x.fills.emplace_back();
@@ -346,8 +349,27 @@ std::uint16_t Session::next_fill() {
     std::uint16_t fill = 0;
     if (p.begun < p.items.size() && p.items[p.begun].at == at)
         fill = static_cast<std::uint16_t>(++p.begun);
-    if (p.begun == p.items.size()) pending_fills_.reset();
+    if (p.begun == p.items.size()) end_pending();
     return fill;
+}
+
+/// One of the worker's, so that misses one after the other need no new ones.
+std::unique_ptr<Session::PendingFills>& Session::spare_fills() {
+    thread_local std::unique_ptr<PendingFills> spare;
+    return spare;
+}
+
+std::unique_ptr<Session::PendingFills> Session::make_fills() {
+    auto spare = std::move(spare_fills());
+    return spare ? std::move(spare) : std::make_unique<PendingFills>();
+}
+
+void Session::end_pending() {
+    auto items = std::move(pending_fills_->items);
+    items.clear();
+    *pending_fills_ = {};
+    pending_fills_->items = std::move(items);
+    spare_fills() = std::move(pending_fills_);
 }
 
 }  // namespace pgweir::session

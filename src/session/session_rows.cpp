@@ -11,8 +11,8 @@ namespace {
 /// Adds the states of all rows of `relation` that are read; false, and nothing is added: not known.
 bool add_rows_read(cache::ResultCache& cache, const query::Verdict& verdict, query::Oid oid,
                    cache::RelationState& relation, const query::KeyValues& values,
-                   std::vector<cache::State*>& states) {
-    std::vector<std::uint64_t> numbers;
+                   std::vector<std::uint64_t>& numbers, std::vector<cache::Dependency>& states) {
+    numbers.clear();
     for (const auto& key : verdict.read_rows)
         if (key.relation == oid && !query::rows_read(key, values, numbers)) return false;
     if (numbers.empty()) return false;
@@ -20,7 +20,7 @@ bool add_rows_read(cache::ResultCache& cache, const query::Verdict& verdict, que
     for (const auto number : numbers) {
         auto* state = cache.row_to_read(relation, number);
         if (state == nullptr) return states.resize(before), false;
-        states.push_back(state);
+        states.push_back({state});
     }
     return true;
 }
@@ -28,22 +28,25 @@ bool add_rows_read(cache::ResultCache& cache, const query::Verdict& verdict, que
 }  // namespace
 
 /// What the answer will depend on; empty: on the statement's relations as they are.
-std::vector<cache::State*> Session::rows_read(const MemoEntry& memo,
-                                              const query::KeyValues& values) const {
+std::vector<cache::Dependency> Session::rows_read(const MemoEntry& memo,
+                                                  const query::KeyValues& values) const {
+    constexpr std::size_t kMore = 6;  // a few rows, and what every snapshot holds
     const auto& verdict = *memo.verdict;
-    std::vector<cache::State*> states;
+    std::vector<cache::Dependency> states;
     auto* cache = env_.result_cache();
     if (cache == nullptr || verdict.read_rows.empty() || !env_.config().cache.row_level)
         return states;
     const auto* whole = &identity_->context.database->whole();
+    states.reserve(2 * verdict.reads.size() + kMore);
     for (std::size_t i = 0; i < verdict.reads.size(); ++i) {
         auto& relation = *memo.reads[i];
-        states.push_back(&relation);
-        const bool known = &relation != whole && add_rows_read(*cache, verdict, verdict.reads[i],
-                                                               relation, values, states);
-        if (!known) states.push_back(&relation.any_row());
+        states.push_back({&relation});
+        const bool known =
+            &relation != whole && add_rows_read(*cache, verdict, verdict.reads[i], relation, values,
+                                                env_.row_numbers, states);
+        if (!known) states.push_back({&relation.any_row()});
     }
-    states.push_back(memo.reads.back());  // the query's own
+    states.push_back({memo.reads.back()});  // the query's own
     return states;
 }
 

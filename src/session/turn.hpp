@@ -59,8 +59,8 @@ struct Session::PendingFills {
         MemoPtr memo;
         cache::EntryPtr verify = {};  // the hit that is to be compared with the server's answer
         cache::Lead lead = {};        // others wait for it
-        std::vector<cache::State*> rows = {};  // of which it is made; empty: memo->depends
-        bool description = false;              // what Describe of the statement says
+        std::vector<cache::Dependency> rows = {};  // of which it is made; empty: memo->depends
+        bool description = false;                  // what Describe of the statement says
     };
     std::vector<Item> items;
     unsigned next = 0;       // Bind or Describe

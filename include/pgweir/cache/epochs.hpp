@@ -183,6 +183,9 @@ class Snapshot {
     /// in force is not the one of `catalog_version`, by which the relations were found.
     static std::optional<Snapshot> capture(DatabaseState& database, std::span<State* const> states,
                                            std::uint64_t catalog_version);
+    /// The same where the caller has a list of their own to give, without epochs.
+    static std::optional<Snapshot> capture(DatabaseState& database, std::vector<Dependency> states,
+                                           std::uint64_t catalog_version);
     /// The same of whole relations by OIDs: locks a shard of the database's map for each.
     static std::optional<Snapshot> capture(DatabaseState& database,
                                            std::span<const query::Oid> relations,

@@ -60,9 +60,12 @@ class Fill {
     Fill() = default;  // collects nothing
     /// A moved-from fill may only be destroyed or assigned to.
     /// `snapshot` was captured before the message is sent that takes the server's snapshot: the
-    /// simple Query or the Bind. Cache and database outlive the fill.
-    Fill(ResultCache& cache, DatabaseState& database, std::string_view key,
-         const base::Hash128& hash, Snapshot snapshot, const FillOptions& options);
+    /// simple Query or the Bind. Cache and database outlive the fill. The answer is collected in
+    /// the memory of `key`: see with_room().
+    Fill(ResultCache& cache, DatabaseState& database, std::string key, const base::Hash128& hash,
+         Snapshot snapshot, const FillOptions& options);
+    /// A copy of the key with room behind it for a small answer.
+    static std::string with_room(std::string_view key);
     Fill(Fill&&) noexcept = default;
     Fill& operator=(Fill&&) noexcept = default;
 
@@ -96,10 +99,19 @@ class Fill {
   private:
     enum class Target : std::uint8_t { none, rows, row_description, parameter_description, status };
 
+    /// A run of the bytes collected.
+    struct Part {
+        std::size_t at = 0, size = 0;
+    };
+    std::string_view view(const Part& part) const noexcept {
+        return std::string_view(bytes_).substr(part.at, part.size);
+    }
+    std::string_view key() const noexcept { return std::string_view(bytes_).substr(0, key_size_); }
     void give_up(FillEnd end) noexcept;
     void take(std::string_view bytes);
-    bool store(std::string& buffer, std::string_view bytes);
-    bool make_capacity(std::string& buffer, std::size_t size);
+    bool store(Part& part, std::string_view bytes);
+    bool make_capacity(std::size_t size);
+    void whole_message(std::string_view message);
     void begin_message();
     Target judge_message(char type);
     void end_message();
@@ -113,7 +125,6 @@ class Fill {
 
     ResultCache* cache_ = nullptr;
     DatabaseState* database_ = nullptr;
-    std::string key_;
     base::Hash128 hash_;
     Snapshot snapshot_;
     FillOptions options_;
@@ -122,9 +133,9 @@ class Fill {
     Unfit unfit_ = Unfit::none;
 
     Lead lead_;
-    std::string row_description_;
-    std::string parameter_description_;
-    std::string data_;
+    std::string bytes_;  // the key, then messages as they came
+    std::size_t key_size_ = 0;
+    Part row_description_, parameter_description_, data_;
     std::uint64_t rows_ = 0;
     std::size_t tag_at_ = 0;  // of the CommandComplete in data_
     bool complete_ = false;

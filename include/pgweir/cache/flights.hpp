@@ -76,10 +76,13 @@ class Flights {
     struct Shard {
         std::mutex mutex;
         std::unordered_map<base::Hash128, std::shared_ptr<Flight>, base::Hash128Hash> flights;
+        /// Of one that is over, to make the next one of.
+        decltype(flights)::node_type spare;
     };
     Shard& shard_of(const base::Hash128& hash) noexcept {
         return shards_[(hash.high >> 32) % shards_.size()];
     }
+    static void take_off(Shard& shard, const std::shared_ptr<Flight>& flight) noexcept;
     void captured(Flight& flight, std::span<const Dependency> dependencies);
     void land(const std::shared_ptr<Flight>& flight) noexcept;
     void hand_on(const std::shared_ptr<Flight>& flight) noexcept;

@@ -100,6 +100,7 @@ class Environment {
     std::shared_ptr<Statement> spare_statement;  // to make the next unnamed one of
     std::string key_buffer;                      // for building one key at a time
     std::vector<cache::EntryPtr> batch_entries;  // for looking up one batch at a time
+    std::vector<std::uint64_t> row_numbers;      // of one relation that is read by rows
     metrics::QueryRecorder queries;              // the statistics per query
     std::vector<Work> batch_works;               // of a batch that the cache answers
 

@@ -95,6 +95,9 @@ class Session final : public pool::ServerUser, public pool::Waiter {
         Session& session;
     };
     struct PendingFills;
+    static std::unique_ptr<PendingFills>& spare_fills();
+    static std::unique_ptr<PendingFills> make_fills();
+    void end_pending();
     struct Place;
     using PlacePtr = std::shared_ptr<Place>;
     /// What the client logged in with, kept once its settings have changed: RESET goes back to it.
@@ -202,8 +205,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void finish_statement(base::Nanos now);
 
     // session_rows.cpp: rows instead of relations
-    std::vector<cache::State*> rows_read(const MemoEntry& memo,
-                                         const query::KeyValues& values) const;
+    std::vector<cache::Dependency> rows_read(const MemoEntry& memo,
+                                             const query::KeyValues& values) const;
     bool write_rows(const MemoEntry& memo, const query::KeyValues& values);
 
     // session_report.cpp: statistics and the slow log

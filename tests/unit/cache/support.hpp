@@ -80,7 +80,7 @@ inline Fill begin_fill(ResultCache& cache, DatabaseState& db, std::string_view k
     FillOptions options;
     options.sent = sent;
     options.ttl = ttl;
-    return Fill(cache, db, key, hash_key(key), std::move(snapshot), options);
+    return Fill(cache, db, std::string(key), hash_key(key), std::move(snapshot), options);
 }
 
 /// What a model of writers and readers saw.

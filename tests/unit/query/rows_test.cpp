@@ -1,8 +1,11 @@
 // Which rows statements name by key, and that whatever is not beyond doubt counts for the relation.
 #include <doctest/doctest.h>
 
+#include <random>
+
 #include "fixture.hpp"
 #include "pgweir/base/bytes.hpp"
+#include "pgweir/query/tokens.hpp"
 
 using namespace pgweir;
 using namespace pgweir::query;
@@ -313,4 +316,44 @@ TEST_CASE("a verdict's places are found again in any text of its shape") {
     std::vector<std::uint64_t> numbers;
     REQUIRE(rows_read(v.read_rows[0], {same, {}, {}}, numbers));
     CHECK(numbers == std::vector{row("SELECT * FROM keyed WHERE id = 123")});
+}
+
+TEST_CASE("a literal's place is counted as tokens are, whatever stands around it") {
+    const std::vector<std::string> pieces = {
+        "7",    "1234567",  "1.5",   ".5",       "'x'",     "'it''s'",   "E'\\''",
+        "e'7'", "B'01'",    "X'1f'", "N'n'",     "U&'d'",   "$$7 'x'$$", "$t$ 7 $t$",
+        "$1",   "word7",    "e",     "u",        "\"7 '\"", "--7\n",     "/* 7 /* '8' */ */",
+        "-",    "+-/*c*/*", "a.b",   "..",       "(7)",     ",",         "::",
+        "x'",   "\"",       "/*",    "U&\"id\"", "e'\\",    "$7",        "<=",
+        "n1e5"};
+    std::mt19937 random(11);
+    for (int i = 0; i < 20'000; ++i) {
+        std::string sql;
+        for (auto n = 1 + random() % 12; n > 0; --n) {
+            sql += pieces[random() % pieces.size()];
+            if (random() % 3 != 0) sql += ' ';
+        }
+        std::vector<std::string> literals;
+        const auto tokens = text_tokens(sql);
+        for (const auto& t : tokens)
+            if (t.kind == TextToken::Kind::constant) literals.push_back(t.text);
+        for (std::size_t at = 0; at <= literals.size(); ++at) {
+            const RowKey key{
+                1, {{1, KeyType::integer, {{false, static_cast<std::uint16_t>(at), false}}}}};
+            std::vector<std::uint64_t> rows;
+            const bool known = rows_read(key, {sql, {}, {}}, rows);
+            std::string value;
+            auto text = at < literals.size() ? literals[at] : std::string();
+            if (text.starts_with('\'')) text = text.substr(1, text.size() - 2);
+            const bool number = !text.empty() &&
+                                text.find_first_not_of("0123456789") == std::string::npos &&
+                                canonical_text(KeyType::integer, text, value);
+            // A text that cannot be read to its end names no row.
+            if (known) REQUIRE_MESSAGE(number, sql);
+            if (known)
+                REQUIRE_MESSAGE(rows == std::vector{row_number(std::vector<RowValue>{{1, value}})},
+                                sql);
+            if (number && !known) REQUIRE_MESSAGE(!scan_text(sql).lexed, sql);
+        }
+    }
 }
