@@ -6,11 +6,11 @@
 #include <charconv>
 #include <unordered_set>
 
-#include "body_words.hpp"
 #include "builtins.hpp"
 #include "call_graph.hpp"
 #include "catalog_text.hpp"
 #include "partitions.hpp"
+#include "pgweir/query/body_words.hpp"
 #include "pgweir/query/verdict.hpp"
 #include "publication.hpp"
 #include "sql.hpp"
@@ -24,8 +24,7 @@ namespace {
 using query::Oid;
 
 constexpr Oid kFirstUserOid = 16384;
-constexpr std::uint32_t kMaxEdges =
-    2'000'000;  // bound of what calls.sql and relation_links.sql may give
+constexpr std::uint32_t kMaxEdges = 2'000'000;  // of calls.sql and relation_links.sql
 
 /// A node that stands for built-in functions with one effect; no function has such an OID.
 constexpr Oid stand_in(Effect effect) noexcept { return 0xffffffffu - static_cast<Oid>(effect); }
@@ -131,7 +130,7 @@ class Reader {
     std::unordered_set<Oid> trusted_code_;  // functions in C that are not volatile
     std::unordered_set<Oid> bodies_due_;
     std::unordered_set<Oid>
-        default_calls_;  // relations whose defaults, checks, indexes call users' functions
+        default_calls_;  // relations whose defaults, checks ... call users' code
     std::vector<Oid> builtin_writers_, builtin_state_, builtin_movers_, builtin_askers_;
     std::unordered_map<Oid, std::vector<Node>> own_triggers_;  // of a relation: their functions
     /// Names that matter in a body: users' functions and built-in ones with an effect.
@@ -448,10 +447,10 @@ void Reader::add_body(Oid oid, std::string_view body, const RelationNames& relat
     const bool sql = sql_functions_.contains(oid);
     bool defines = false;
     std::string previous;
-    const auto facts = scan_body(body, [&](std::string_view name) {
+    const auto facts = query::scan_body(body, [&](std::string_view name) {
         // SELECT INTO makes a table; in PL/pgSQL it fills a variable.
         const bool makes = sql && name == "into" && previous != "insert" && previous != "merge";
-        defines = defines || makes || defines_objects(name);
+        defines = defines || makes || query::defines_objects(name);
         previous = name;
         if (const auto it = callable_.find(name); it != callable_.end()) {
             for (const Oid callee : it->second) {
@@ -513,6 +512,7 @@ void Reader::conclude() {
     }
     conclude_published(relations_, parents_, published_);
     conclude_partitions(relations_, parents_);
+    catalog_->code_may_define = ambient_writes || graph_.has(graph_.any_write(), Effect::defines);
     catalog_->any_harmful_trigger = graph_.has(graph_.triggers(), Effect::state);
 }
 

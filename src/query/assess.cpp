@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "functions.hpp"
+#include "inline_code.hpp"
 #include "pgweir/base/plants.hpp"
 
 namespace pgweir::query {
@@ -175,6 +176,7 @@ void Assessor::fact(const pgw_fact& f, const pgw_statement& statement) {
         case PGW_COLUMN: return field(f.name, (statement.flags & PGW_FROM_FUNCTION) != 0);
         case PGW_OPERATOR: return operation(f.schema, f.name);
         case PGW_TYPE: return type(f.schema, f.name, f.flags);
+        case PGW_CODE: return code(f.schema, f.name);
     }
 }
 
@@ -334,6 +336,12 @@ void Assessor::call(const pgw_fact& f, bool planned_only) {
 void Assessor::calls_writer(const CallMatch& match) {
     writes_database();
     verdict_.may_define = verdict_.may_define || match.may_define;
+}
+
+/// Two bodies: the server refuses it.
+void Assessor::code(std::string_view language, std::string_view body) {
+    const bool known = names_ && (language.empty() || language == "plpgsql");
+    if (!known || inline_code_may_define(*catalog_, body)) verdict_.may_define = true;
 }
 
 void Assessor::session(std::string_view function, unsigned flags, bool harmless) {

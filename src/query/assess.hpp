@@ -38,6 +38,7 @@ class Assessor {
     void session(std::string_view function, unsigned flags, bool harmless);
     void setting(std::string_view name);
     void calls_writer(const CallMatch& match);
+    void code(std::string_view language, std::string_view body);
     void field(std::string_view name, bool any_function);
     void operation(std::string_view schema, std::string_view name);
     void type(std::string_view schema, std::string_view name, unsigned flags);

@@ -53,8 +53,13 @@ Verdict judge_parsed(const std::string& sql, const ResolveContext& context, bool
 Verdict judge_long(std::string_view sql, const ResolveContext& context) {
     if (auto insert = judge_plain_insert(sql, context)) return *insert;
     if (const auto shorter = without_long_literals(sql);
-        shorter && shorter->size() <= kLongestParsed)
-        return judge_parsed(for_parser(*shorter), context, false);
+        shorter && shorter->size() <= kLongestParsed) {
+        auto verdict = judge_parsed(for_parser(*shorter), context, false);
+        // What was left out may be the code of a DO block.
+        const bool calls = verdict.kind == Kind::call || verdict.kind == Kind::several;
+        verdict.may_define = verdict.may_define || (calls && verdict.writes >= Writes::database);
+        return verdict;
+    }
     Verdict verdict = judge_by_tokens(sql, context);
     if (verdict.kind != Kind::unknown) verdict.not_cached = NotCached::too_complex;
     // A shorter text of this shape may still be judged better.

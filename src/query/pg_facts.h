@@ -21,6 +21,7 @@ typedef enum {
     PGW_SETTING,  /* set for the session by SET or set_config; "" when it is computed */
     PGW_DATABASE, /* that the statement needs free of sessions */
     PGW_TYPE,     /* a cast or a column definition of a function in FROM */
+    PGW_CODE,     /* the body of a DO block; its schema is the language, "" the default one */
 } pgw_what;
 
 enum {

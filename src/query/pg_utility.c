@@ -329,6 +329,22 @@ static void look_declare(pgw_walk* w, const DeclareCursorStmt* s) {
                     (s->options & CURSOR_OPT_HOLD) != 0 ? PGW_PIN_HOLD_CURSOR : PGW_PIN_NONE, 0});
 }
 
+/* What it writes and may define, its code says, so the verdict is of this very text. */
+static void look_do(pgw_walk* w, const DoStmt* s) {
+    const char* body = "";
+    const char* language = "";
+    ListCell* cell;
+    foreach (cell, s->args) {
+        const DefElem* option = (const DefElem*)lfirst(cell);
+        if (option->arg == NULL || !IsA(option->arg, String)) continue;
+        if (strcmp(option->defname, "as") == 0) body = strVal(option->arg);
+        if (strcmp(option->defname, "language") == 0) language = strVal(option->arg);
+    }
+    now_is(w, (effect){PGW_KIND_CALL, PGW_PIN_DO_BLOCK,
+                       PGW_LEAVES_STATE | PGW_ENDS_TRANSACTION | PGW_LITERAL_DEPENDENT});
+    pgw_fact_add(w, PGW_CODE, 0, language, body);
+}
+
 void pgw_statement_look(pgw_walk* w, Node* s) {
     switch (nodeTag(s)) {
         case T_SelectStmt:
@@ -355,10 +371,7 @@ void pgw_statement_look(pgw_walk* w, Node* s) {
                                PGW_LEAVES_STATE | PGW_ENDS_TRANSACTION});
             pgw_walk_tree(w, (Node*)((const CallStmt*)s)->funccall);
             return;
-        case T_DoStmt:
-            now_is(w, (effect){PGW_KIND_CALL, PGW_PIN_DO_BLOCK,
-                               PGW_WRITES_DATABASE | PGW_LEAVES_STATE | PGW_ENDS_TRANSACTION});
-            return;
+        case T_DoStmt: look_do(w, (const DoStmt*)s); return;
         case T_ExecuteStmt:
             now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_PREPARE,
                                PGW_WRITES_DATABASE | PGW_LEAVES_STATE});

@@ -40,11 +40,7 @@ void Disturber::disturb() {
         case Fault::cut: return cut();
         case Fault::slot: return lose_slot();
         case Fault::stopped: return stand_still();
-        case Fault::publication:
-            // Of tables with keys: others could not be updated while it is there.
-            db_.run("CREATE PUBLICATION keyed FOR TABLE reg, moved");
-            sleep_for(Seconds(0.2));
-            return db_.run("DROP PUBLICATION keyed");
+        case Fault::publication: return change_publication();
         case Fault::standby: return wait_for_nobody(1.5);
         case Fault::failover:
         case Fault::lazy:
@@ -90,6 +86,46 @@ void Disturber::wait_for_nobody(double seconds) {
     set(db_, "SET synchronous_standby_names = 'nobody'");
     sleep_for(Seconds(seconds));
     set(db_, "RESET synchronous_standby_names");
+}
+
+/// What it leaves out for a while is written to meanwhile.
+void Disturber::change_publication() {
+    const auto alter = "ALTER PUBLICATION " + std::string(kPublication);
+    const auto pause = [&] { sleep_for(Seconds(static_cast<double>(random_() % 500) / 1000)); };
+    switch (random_() % 4) {
+        case 0:
+            db_.run("DROP PUBLICATION " + std::string(kPublication));
+            pause();
+            return publish(server_);
+        case 1:
+            db_.run(alter + " SET (publish = 'insert, delete')");
+            pause();
+            return db_.run(alter + " SET (publish = 'insert, update, delete, truncate')");
+        case 2:
+            db_.run(alter + " DROP TABLE reg, rb, moved");
+            pause();
+            return db_.run(alter + " ADD TABLE reg, rb, moved");
+        default:
+            db_.run(alter + " SET TABLE reg WHERE (id < 0)");
+            pause();
+            db_.run("DROP PUBLICATION " + std::string(kPublication));
+            return publish(server_);
+    }
+}
+
+void publish(Cluster& server) {
+    auto db = server.connect();
+    // Tables without a key could not be updated.
+    db.run(
+        "DO $$DECLARE t regclass; BEGIN FOR t IN SELECT c.oid FROM pg_class c WHERE c.relkind IN "
+        "('r', 'p') AND c.relnamespace = 'public'::regnamespace AND c.relreplident = 'd' AND NOT "
+        "EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary) LOOP EXECUTE "
+        "format('ALTER TABLE %s REPLICA IDENTITY FULL', t); END LOOP; EXECUTE (SELECT "
+        "format('CREATE PUBLICATION " +
+        std::string(kPublication) +
+        " FOR TABLE %s', string_agg(c.oid::regclass::text, ', ')) FROM pg_class c WHERE c.relkind "
+        "IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace AND c.relname <> 'tr' AND NOT "
+        "c.relispartition); END$$");
 }
 
 std::unique_ptr<Cluster> standby_of(Cluster& primary) {

@@ -17,7 +17,7 @@ enum class Fault : std::uint8_t {
     cut,          // the change stream's connection
     slot,         // the slot is invalidated, as the server keeps too little of its log
     stopped,      // the walsender stands still for longer than hits may go on
-    publication,  // made and dropped; the stream rests on none
+    publication,  // that the stream shows: altered, emptied, dropped and made again
     failover,     // to a standby that lacks the last commits; the address moves
     standby,      // the synchronous standby is dead: commits are decoded and not visible
     lazy,         // synchronous_commit = off
@@ -39,6 +39,7 @@ class Disturber {
     void stand_still();
     void lose_slot();
     void wait_for_nobody(double seconds);
+    void change_publication();
     int sender();
 
     testing::Cluster& server_;
@@ -46,6 +47,11 @@ class Disturber {
     const Fault fault_;
     std::minstd_rand random_;
 };
+
+/// The publication that the proxies' streams are to show. It has all tables but one, which is
+/// written around the proxy like the others.
+inline constexpr std::string_view kPublication = "checked";
+void publish(testing::Cluster& server);
 
 /// A standby of `primary` that streams from it.
 std::unique_ptr<testing::Cluster> standby_of(testing::Cluster& primary);

@@ -114,6 +114,7 @@ Run::Run(const RunOptions& options)
                          ""})) {
     cluster_->connect().run(probe_schema());
     cluster_->connect("app").run(schema());
+    if (options_.fault == Fault::publication) publish(*cluster_);
     cutter_ = std::make_unique<Cutter>(cluster_->port());
     if (options_.fault == Fault::failover) around_ = std::make_unique<Cutter>(cluster_->port());
     choose_registers();
@@ -168,7 +169,10 @@ std::size_t Run::next_write(std::minstd_rand& random) {
 
 ProxyOptions Run::proxy_options() const {
     ProxyOptions o;
-    o.sections = {{"cache", outside() ? "{max_staleness: 200ms}"
+    const auto shown = options_.fault == Fault::publication
+                           ? ", stream: {publication: " + std::string(kPublication) + "}"
+                           : "";
+    o.sections = {{"cache", outside() ? "{max_staleness: 200ms" + shown + "}"
                                       : "{exclusive_writer: true, default_ttl: 1s}"},
                   {"pool", "{min_size: 0, max_size: 12, max_pinned: 100}"},
                   {"workers", std::to_string(options_.workers)}};

@@ -49,7 +49,8 @@ TEST_CASE("EXPLAIN CACHE says whether, why not, on what, and what invalidated la
     CHECK(told["last change"].starts_with("public.e by session "));
     CHECK(explain(c, "SELECT n FROM e WHERE n = 77")["entry"] == "none");
     CHECK(explain(c, "DELETE FROM e")["writes"] == "public.e");
-    CHECK(explain(c, "DO 'BEGIN END'")["writes"].starts_with("perhaps anything"));
+    CHECK(explain(c, "DO 'BEGIN END'")["writes"] == "perhaps any table of the database");
+    CHECK(explain(c, "DO 'BEGIN EXECUTE x; END'")["writes"].starts_with("perhaps anything"));
 }
 
 TEST_CASE("EXPLAIN CACHE gives the reason of this session, role and place") {

@@ -247,6 +247,33 @@ TEST_CASE("a procedure that commits in between is seen at once, and costs only w
     check_stays("SELECT n FROM stays", c, "CALL write_twice()", writer, 10);
 }
 
+TEST_CASE("a DO block is seen at once, and costs only what it writes, or all where it may define") {
+    setup(
+        "CREATE TABLE calm(n int); INSERT INTO calm VALUES (1);"
+        "CREATE TABLE done(n int); INSERT INTO done VALUES (0);"
+        "CREATE VIEW doing AS SELECT n FROM calm");
+    auto c = RawClient::login(watched().port());
+    auto writer = RawClient::login(watched().port());
+    REQUIRE(becomes_cached(watched(), c, "SELECT n FROM calm"));
+    const std::string write =
+        "DO $$BEGIN UPDATE done SET n = n + 1; COMMIT; UPDATE done SET n = n + 1; END$$";
+    for (int i = 1; i <= 10; ++i) {
+        REQUIRE(becomes_cached(watched(), c, "SELECT n FROM done"));
+        REQUIRE(ask(writer, write).empty());
+        CHECK(ask(c, "SELECT n FROM done") == std::to_string(2 * i));
+    }
+    check_stays("SELECT n FROM calm", c, write, writer, 10);
+    // What a block defines counts at once.
+    for (const std::string body :
+         {"CREATE OR REPLACE VIEW doing AS SELECT n FROM done",
+          "EXECUTE 'CREATE OR REPLACE VIEW doing AS SELECT n FROM calm'"}) {
+        REQUIRE(becomes_cached(watched(), c, "SELECT n FROM doing"));
+        REQUIRE(ask(writer, "DO $$BEGIN " + body + "; END$$").empty());
+        CHECK(ask(c, "SELECT n FROM doing") ==
+              cluster().connect("app", "app").value("SELECT n FROM doing"));
+    }
+}
+
 namespace {
 
 /// A server that decodes nothing: writes are told by triggers.

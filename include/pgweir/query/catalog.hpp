@@ -157,6 +157,9 @@ struct Catalog {
     /// Transactions that do not ask for another isolation level are READ COMMITTED, whoever begins
     /// them. ALTER ... SET counts for later logins here, too.
     bool read_committed = false;
+    /// What code may cause without naming it (triggers, rules and defaults of what it writes,
+    /// operators and casts) may run DDL.
+    bool code_may_define = true;
     /// Some user's trigger (row, statement or event, disabled ones included) may leave session
     /// state.
     bool any_harmful_trigger = true;

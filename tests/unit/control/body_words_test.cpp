@@ -1,5 +1,5 @@
 // What the bodies of functions are taken for, word by word.
-#include "../../../src/control/body_words.hpp"
+#include "pgweir/query/body_words.hpp"
 
 #include <doctest/doctest.h>
 
@@ -9,6 +9,7 @@
 #include "../../../src/control/builtins.hpp"
 
 using namespace pgweir::control;
+using namespace pgweir::query;
 
 namespace {
 

@@ -263,7 +263,6 @@ TEST_CASE("texts of equal shape have equal verdicts unless these say otherwise (
           "select (array[#, #])[#]",
           "create table x (a varchar(#) default ~, b numeric(#, #))",
           "copy t from ~ with (format csv, delimiter ~)",
-          "do ~",
           "notify a, ~",
           "comment on table t is ~",
           "prepare transaction ~",

@@ -1,12 +1,12 @@
 // See body_words.hpp. Lexical rules: PostgreSQL 15, chapter 4.1 (strings, dollar quotes, nested
 // comments).
-#include "body_words.hpp"
+#include "pgweir/query/body_words.hpp"
 
 #include <algorithm>
 #include <array>
 #include <string>
 
-namespace pgweir::control {
+namespace pgweir::query {
 
 namespace {
 
@@ -219,4 +219,4 @@ BodyFacts scan_body(std::string_view body, const std::function<void(std::string_
     return Scanner(body, name).run();
 }
 
-}  // namespace pgweir::control
+}  // namespace pgweir::query

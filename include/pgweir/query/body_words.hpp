@@ -1,13 +1,13 @@
-// Reads the body of a SQL or PL/pgSQL function as words: which names it mentions, and whether it
-// has words that may leave session state, run text as SQL, or write. Sound, not exact: what is not
-// understood counts as harmful. Linear time, no allocation per word but for quoted and upper-case
-// ones. Thread: pure function.
+// Reads the body of a SQL or PL/pgSQL function, or of a DO block, as words: which names it
+// mentions, and whether it has words that may leave session state, run text as SQL, or write.
+// Sound, not exact: what is not understood counts as harmful. Linear time, no allocation per word
+// but for quoted and upper-case ones. Thread: pure function.
 #pragma once
 
 #include <functional>
 #include <string_view>
 
-namespace pgweir::control {
+namespace pgweir::query {
 
 struct BodyFacts {
     bool leaves_state =
@@ -23,4 +23,4 @@ BodyFacts scan_body(std::string_view body, const std::function<void(std::string_
 /// A word that begins a statement which changes what queries mean or may read: DDL, REFRESH, GRANT.
 bool defines_objects(std::string_view word) noexcept;
 
-}  // namespace pgweir::control
+}  // namespace pgweir::query

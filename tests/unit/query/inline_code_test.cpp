@@ -1,0 +1,49 @@
+// What the code of a DO block is taken for.
+#include <doctest/doctest.h>
+
+#include "fixture.hpp"
+
+using namespace pgweir::query;
+using namespace pgweir::query::fixture;
+
+TEST_CASE("a DO block has the catalog read again only where its code may run DDL") {
+    Catalog calm = Builder().take();
+    calm.code_may_define = false;
+    for (auto& [schema, relations] : calm.relations)
+        for (auto& [relation_name, r] : relations) r.reading_may_define = relation_name == "v";
+    const ResolveContext context{.search_path = {"public"}, .catalog = &calm};
+    const auto defines = [&](const std::string& sql) { return judge(sql, context)->may_define; };
+    for (const std::string sql :
+         {"DO $$BEGIN UPDATE t SET a = 1; END$$", "DO 'BEGIN END'",
+          "do language plpgsql $x$declare n int; begin select a into n from app.t; commit; end$x$",
+          "DO $$BEGIN PERFORM only_rows(1), upper('CREATE'); /* ALTER */ TRUNCATE t CASCADE; "
+          "END$$"}) {
+        CAPTURE(sql);
+        const auto v = judge(sql, context);
+        CHECK_FALSE(v->may_define);
+        // What it writes is not known, and may be committed in between; another text of the same
+        // shape may do anything.
+        CHECK(v->writes == Writes::database);
+        CHECK(v->may_end_transaction);
+        CHECK(v->literal_dependent);
+        CHECK(name(v->pin) == "do_block");
+    }
+    for (const std::string sql :
+         {"DO $$BEGIN CREATE TABLE n (a int); END$$", "DO $$BEGIN EXECUTE 'select 1'; END$$",
+          "DO $$BEGIN alter table t add x int; END$$", "DO $$BEGIN GRANT a TO b; END$$",
+          "DO $$BEGIN REFRESH MATERIALIZED VIEW m; END$$", "DO $$BEGIN CALL p(); END$$",
+          "DO $$BEGIN PERFORM own_writer(); END$$", "DO $$BEGIN PERFORM \"own_writer\"(); END$$",
+          "DO $$BEGIN PERFORM query_to_xml('x', true, true, ''); END$$",
+          "DO $$BEGIN PERFORM * FROM v; END$$", "DO $$BEGIN PERFORM 'open; END$$",
+          "DO $$BEGIN DO 'x'; END$$", "DO $$BEGIN PERFORM gr\xc3\xbc\xc3\x9f(); END$$", "DO ''",
+          "DO $$BEGIN END$$ LANGUAGE plperl", "DO LANGUAGE sql 'select 1'",
+          "DO 'BEGIN EXECUTE ''x''; END'", "DO E'BEGIN \\x45XECUTE f; END'",
+          "DO $$BEGIN END$$; DO $$BEGIN DROP TABLE t; END$$"})
+        CHECK_MESSAGE(defines(sql), sql);
+    // Too long to be parsed whole, so the code is not looked at.
+    const std::string filler(std::size_t{70} * 1024, 'x');
+    CHECK(defines("DO $$BEGIN PERFORM '" + filler + "'; END$$"));
+    calm.code_may_define = true;
+    CHECK(defines("DO 'BEGIN END'"));
+    CHECK(judge("DO 'BEGIN END'", {})->may_define);
+}
