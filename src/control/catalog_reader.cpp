@@ -572,7 +572,7 @@ std::optional<std::string> Reader::read_published() {
         }))
         return e;
     return each(published_tables(publication_, version), [&](const Row& r) {
-        published_[r.number(0)] = r.flag(1);
+        published_.add(r.number(0), r.flag(1), r.flag(2));
         return true;
     });
 }

@@ -9,13 +9,14 @@ namespace pgweir::control {
 
 void conclude_published(RelationsByOid& relations, const Parents& parents,
                         const Published& published) {
-    if (published.empty()) return;
+    if (published.partly.empty()) return;
     for (auto& [oid, relation] : relations) {
-        bool given = base::planted(base::Plant::unpublished_covered), partly = false;
+        bool given = base::planted(base::Plant::unpublished_covered);
+        bool partly = published.as_root && relation->kind == 'p';
         for (auto at = oid; at != 0;) {
-            if (const auto own = published.find(at); own != published.end()) {
+            if (const auto found = published.partly.find(at); found != published.partly.end()) {
                 given = true;
-                partly = partly || own->second;
+                partly = partly || found->second || (published.as_root && at != oid);
             }
             const auto above = parents.find(at);
             at = above == parents.end() ? 0 : above->second;

@@ -81,6 +81,7 @@ TEST_CASE("writes around the proxy to published tables are seen within max_stale
         {"SELECT n FROM \"P 2 \"\"x\"", "UPDATE \"P 2 \"\"x\" SET n = n + 1"},
         {"SELECT sum(n) FROM p3", "UPDATE p3a SET n = n + 1"},
         {"SELECT sum(n) FROM p3a", "UPDATE p3 SET n = n + 1"},
+        {"SELECT count(*) FROM p3", "TRUNCATE p3a"},
         {"SELECT n FROM pv", "SELECT bump4()"},
         {"SELECT max(n) FROM p4", "DO $$ BEGIN UPDATE p4 SET n = n + 1; END $$"},
         {"SELECT max(n) FROM p4", "INSERT INTO p4heir VALUES (100)"},
@@ -92,6 +93,11 @@ TEST_CASE("writes around the proxy to published tables are seen within max_stale
         for (const auto& both : cases) {
             const auto& read = both[0];  // a structured binding cannot be captured in clang 14
             CAPTURE(read);
+            if (root == "true" && read.find("p3") != read.npos) {
+                // TRUNCATE of a partition is not shown then.
+                CHECK(comes_to(c, read, "not_published"));
+                continue;
+            }
             CHECK(becomes_cached(proxy(), c, read));
             direct.run(both[1]);
             wait_staleness();

@@ -26,6 +26,7 @@ TEST_CASE("a table is published with all its rows by itself, its schema or a tab
         CREATE PUBLICATION every FOR ALL TABLES;
         CREATE PUBLICATION named FOR TABLE a, b WHERE (n > 1), c (n), low;
         CREATE PUBLICATION partly FOR TABLE parts, lower WHERE (n > 1);
+        CREATE PUBLICATION rooted FOR TABLE a, parts, s.part WITH (publish_via_partition_root);
         CREATE PUBLICATION schema FOR TABLES IN SCHEMA s;
         CREATE PUBLICATION inserts FOR ALL TABLES WITH (publish = 'insert, update, delete');)");
     const auto shown = [](const std::string& publication) {
@@ -45,6 +46,8 @@ TEST_CASE("a table is published with all its rows by itself, its schema or a tab
     CHECK(shown("named") == "a c low lower");
     CHECK(shown("partly") == "high");
     CHECK(shown("schema") == "d part piece whole");
+    // TRUNCATE of a partition is not published as one of its root.
+    CHECK(shown("rooted") == "a part");
     CHECK(shown("inserts") == "");
     CHECK(shown("none") == "");
     CHECK(shown("") == "");
