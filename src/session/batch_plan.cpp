@@ -119,7 +119,8 @@ void BatchPlan::look(const wire::Frame& frame) {
         case fe::kClose: {
             const char kind = static_cast<char>(r.u8());
             (kind == 'S' ? closes_statement : closes_portal)++;
-            if (kind != 'P' || at_ != At::executed) good_shape_ = false;
+            const bool fits = kind == 'S' ? at_ != At::bound : at_ == At::executed;
+            if (!fits || (kind != 'S' && kind != 'P')) good_shape_ = false;
             return;
         }
         default: good_shape_ = false;

@@ -1,7 +1,7 @@
 // A batch of extended-protocol messages up to Sync or Flush, looked at before a server is asked
 // for: what it is made of, and whether it has the shape the cache answers: any number of
-// [Parse] [Describe statement] and of [Parse] Bind [Describe portal] Execute [Close portal], then
-// Sync; the first alone may also end with Flush. Views into the bytes scanned.
+// [Close statement] [Parse] [Describe statement] and of [Parse] Bind [Describe portal] Execute
+// [Close portal], then Sync; the first alone may also end with Flush. Views into the bytes scanned.
 #pragma once
 
 #include <cstdint>
@@ -57,8 +57,10 @@ class BatchPlan {
         return (whole_ || (flushed_ && binds == 0)) && good_shape_ && executes == binds &&
                binds + describes_statement > 0;
     }
-    /// The same, and no statement is described.
-    bool runs_only() const noexcept { return cacheable_shape() && describes_statement == 0; }
+    /// The same, and no statement is described or closed.
+    bool runs_only() const noexcept {
+        return cacheable_shape() && describes_statement + closes_statement == 0;
+    }
 
     unsigned parses = 0, binds = 0, executes = 0, describes_statement = 0, describes_portal = 0;
     unsigned closes_statement = 0, closes_portal = 0;

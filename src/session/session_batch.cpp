@@ -64,7 +64,13 @@ struct Session::BatchLookup {
         if (name.empty() && unnamed) return &unnamed;
         for (const auto& entry : named)
             if (entry.first == name) return &entry.second;
-        return session.find_statement(name);
+        const bool gone = std::find(closed.begin(), closed.end(), name) != closed.end();
+        return gone ? nullptr : session.find_statement(name);
+    }
+    void close(std::string_view name) {
+        if (name.empty()) unnamed.reset();
+        std::erase_if(named, [name](const auto& entry) { return entry.first == name; });
+        closed.push_back(name);
     }
 
     /// Looked up one after the other, all must hold at one moment, too.
@@ -78,6 +84,7 @@ struct Session::BatchLookup {
 
     std::vector<cache::EntryPtr>& entries;  // one for each portal, in order; empty: a miss
     std::vector<std::pair<std::string_view, StatementPtr>> named;
+    std::vector<std::string_view> closed;       // before they were parsed, if they were
     StatementPtr unnamed;                       // parsed in this batch
     std::vector<cache::EntryPtr> descriptions;  // one for each Describe of a statement; the same
     unsigned parses = 0;
@@ -120,14 +127,17 @@ bool Session::answer_batch_here(const BatchPlan& plan, std::string_view batch) {
         }
         base::ByteReader r(frame.body);
         r.u8();
-        const auto name = r.cstring();
-        if (name.empty())
-            unnamed_.reset();
-        else
-            statements_.erase(name);
+        forget_statement(r.cstring());
         turn_->client.view(kCloseComplete);
     }
     return true;
+}
+
+void Session::forget_statement(std::string_view name) {
+    if (name.empty())
+        unnamed_.reset();
+    else
+        statements_.erase(name);
 }
 
 /// The session's unnamed statement where it is the same again, which saves making it.
@@ -172,6 +182,7 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
     if (statements_.size() + lookup.named.size() > limit || (!lookup.named.empty() && full()))
         return false;
     next_unnamed_.reset();
+    for (const auto name : lookup.closed) forget_statement(name);
     if (lookup.unnamed) replace_unnamed(std::move(lookup.unnamed));
     for (auto& [name, statement] : lookup.named) statements_.set(name, std::move(statement));
     counters_.client_parse_count.add(lookup.parses);
@@ -213,6 +224,9 @@ bool Session::look_up_batch(BatchLookup& lookup, std::string_view batch) {
                     lookup.described = true;
                 }
                 break;
+            case fe::kClose:
+                if (of_statement(frame.body) && !look_up_close(lookup, frame.body)) return false;
+                break;
             case fe::kExecute: {
                 base::ByteReader r(frame.body);
                 r.cstring();
@@ -239,6 +253,17 @@ bool Session::look_up_parse(BatchLookup& lookup, std::string_view body) {
     // A name that is taken is an error only the server words.
     if (lookup.find(*this, parse.name) != nullptr || has_sql_statement(parse.name)) return false;
     lookup.named.emplace_back(parse.name, intern(parse.text, parse.raw_types));
+    return true;
+}
+
+bool Session::look_up_close(BatchLookup& lookup, std::string_view body) {
+    constexpr std::size_t kMost = 64;  // they are looked through for each name
+    base::ByteReader r(body);
+    r.u8();
+    const auto name = r.cstring();
+    // What SQL has made under that name only the server can close.
+    if (!r.done() || has_sql_statement(name) || lookup.closed.size() >= kMost) return false;
+    lookup.close(name);
     return true;
 }
 

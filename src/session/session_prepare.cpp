@@ -382,10 +382,7 @@ std::size_t Session::forward_close(std::string_view view, const Frame& frame) {
     }
     const bool known = kind == 'S' && find_statement(name) != nullptr;
     if (known) {
-        if (name.empty())
-            unnamed_.reset();
-        else
-            statements_.erase(name);
+        forget_statement(name);
         if (identity_->mode != config::PoolMode::session) {
             expect({.kind = Kind::local_close});
             if (exchange_->expects.size() == 1) answer_local_front();

@@ -205,6 +205,43 @@ TEST_CASE("what fails or does more is not described from the cache") {
                "in the middle");
 }
 
+TEST_CASE("what drivers close ahead of the next statement does not keep that from the cache") {
+    setup("CREATE TABLE closing_t AS SELECT n, n * 10 AS v FROM generate_series(1, 9) n");
+    const std::string sql = "SELECT v FROM closing_t WHERE n = $1";
+    auto c = login(), holder = login(), direct = direct_login();
+    const auto run = [](const std::string& name) {
+        return msg::bind("", name, {"3"}) + msg::execute();
+    };
+    const std::vector<std::string> batches = {
+        msg::close('S', "none") + description(sql, "a") + run("a") + msg::sync(),
+        msg::close('S', "a") + msg::close('S', "") + msg::parse("b", sql) + run("b") + msg::sync(),
+        msg::close('S', "b") + description(sql, "b") + run("b") + msg::close('P', "") +
+            msg::close('S', "b") + msg::parse("b", sql) + run("b") + msg::sync(),
+        description(sql) + run("") + msg::close('S', "") + msg::sync(),
+        description(sql) + msg::close('S', "b") + msg::sync(),
+    };
+    REQUIRE(becomes_known(c, description(sql) + msg::sync()));
+    for (int round = 0; round < 2; ++round) {
+        if (round == 1) ask(holder, "BEGIN"), ask(holder, "SELECT 1, now()");
+        for (const auto& bytes : batches) CHECK(c.ask(bytes) == direct.ask(bytes));
+    }
+    ask(holder, "COMMIT");
+    for (const char* closed : {"a", "b"})
+        check_same(c, direct, run(closed) + msg::sync(), "a closed statement");
+    for (auto* each : {&c, &direct}) each->ask(description(sql, "x") + msg::sync());
+    check_same(c, direct, msg::close('S', "x") + run("x") + msg::sync(), "closed in its batch");
+    // What SQL has made under a name goes with it, too.
+    for (auto* each : {&c, &direct}) ask(*each, "PREPARE y AS SELECT 1");
+    check_same(c, direct, msg::close('S', "y") + msg::sync(), "made by SQL");
+    check_same(c, direct, description(sql, "y") + msg::close('S', "y") + msg::sync(), "anew");
+    CHECK(ask(c, "EXECUTE y").substr(0, 5) == ask(direct, "EXECUTE y").substr(0, 5));
+    // Between Bind and Execute.
+    check_same(c, direct,
+               msg::parse("m", sql) + msg::bind("", "m", {"3"}) + msg::close('S', "m") +
+                   msg::execute() + msg::sync(),
+               "in the middle");
+}
+
 TEST_CASE("verify_ratio has descriptions compared with the server's") {
     Proxy p(
         Cluster::shared(),

@@ -335,6 +335,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void look_up_portal(BatchLookup& lookup);
     bool look_up_description(BatchLookup& lookup, std::string_view body);
     void pass_by(BatchLookup& lookup, const MemoEntry& memo, query::NotCached reason);
+    bool look_up_close(BatchLookup& lookup, std::string_view body);
+    void forget_statement(std::string_view name);
     bool look_up_begin(BatchLookup& lookup, const MemoPtr& memo);
     void write_batch_hit(BatchLookup& lookup, std::string_view batch, std::string_view begun);
     void replace_unnamed(StatementPtr statement);
