@@ -17,9 +17,18 @@ Time now() {
         .count();
 }
 
+namespace {
+/// Of the first column, behind its first letter.
+std::string name_of_column(const Messages& answer) {
+    const auto names = bodies(answer, 'T').at(0);
+    return names.size() < 4 ? std::string() : std::string(names.c_str() + 3);
+}
+}  // namespace
+
 std::optional<std::int64_t> version_of(const Messages& answer) {
     if (!error_of(answer).sqlstate.empty()) return std::nullopt;
-    const auto value = first_value(answer);
+    const bool described = count_type(answer, 'D') == 0 && count_type(answer, 'T') == 1;
+    const auto value = described ? name_of_column(answer) : first_value(answer);
     std::int64_t version = -1;
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), version);
     if (error != std::errc() || end != value.data() + value.size()) return -1;
@@ -48,7 +57,21 @@ void Client::reconnect() {
     session_ = ++last_session;
 }
 
+/// As drivers do it: with Sync, or with Flush and the Sync later.
+Messages Client::described(const std::string& sql, Mode mode) {
+    const auto name = mode == Mode::named ? "d" : "";
+    const auto batch = msg::close('S', name) + msg::parse(name, sql) + msg::describe('S', name);
+    if (mode != Mode::transaction) return client_.ask(batch + msg::sync());
+    client_.send(batch.substr(msg::close('S', name).size()) + msg::flush());
+    Messages answer;
+    do answer.push_back(client_.read());
+    while (answer.back().type != 'T' && answer.back().type != 'E');
+    client_.ask(msg::sync());
+    return answer;
+}
+
 Messages Client::ask(const std::string& sql, Mode mode) {
+    if (sql[0] == '?') return described(sql.substr(1), mode);
     switch (mode) {
         case Mode::simple: return client_.ask(msg::query(sql));
         case Mode::unnamed: return client_.ask(msg::unnamed(sql) + msg::sync());

@@ -31,6 +31,8 @@ class Client {
     testing::RawClient& raw() { return client_; }
 
   private:
+    testing::Messages described(const std::string& sql, Mode mode);
+
     std::uint16_t port_;
     std::string user_;
     testing::msg::Parameters more_;

@@ -12,6 +12,9 @@ std::string schema() {
           "do_t", "cut_t", "ttl_t", "here_t", "huge_t", "other"})
         sql += std::string("CREATE TABLE ") + table + " AS SELECT 0::bigint AS ver;";
     sql +=
+        "CREATE TABLE shape_t (v0 int); CREATE FUNCTION shape(v bigint) RETURNS void LANGUAGE "
+        "plpgsql AS $$BEGIN EXECUTE 'DROP TABLE shape_t; CREATE TABLE shape_t (v' || v || ' int)'; "
+        "END$$;"
         "CREATE TABLE cmd (ver bigint); CREATE FUNCTION by_cmd() RETURNS trigger LANGUAGE plpgsql "
         "AS $$BEGIN UPDATE trig_t SET ver = NEW.ver; RETURN NULL; END$$;"
         "CREATE TRIGGER t AFTER INSERT ON cmd FOR EACH ROW EXECUTE FUNCTION by_cmd();"
@@ -137,6 +140,13 @@ std::vector<Register> registers() {
               {{{"BEGIN", "DROP TABLE IF EXISTS ddl_t",
                  "CREATE TABLE ddl_t AS SELECT %v::bigint AS ver", "COMMIT"}}},
               true),
+        {"described",
+         {"?SELECT * FROM shape_t"},
+         {{{"BEGIN", "DROP TABLE shape_t", "CREATE TABLE shape_t (v%v int)", "COMMIT"}},
+          {{"BEGIN", "DROP TABLE shape_t", "CREATE TABLE shape_t (v%v int)", "ROLLBACK"},
+           Outcome::aborted},
+          {{"SELECT shape(%v)"}}},
+         true},
         moved(),
         {"blank",
          {"SELECT ver FROM blank WHERE k = 'a'"},

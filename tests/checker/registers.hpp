@@ -21,8 +21,10 @@ struct Way {
 
 struct Register {
     std::string name;
-    std::vector<std::string> reads;  // texts whose one value is the version
-    std::vector<Way> ways;           // none: the writers leave it alone
+    /// Texts whose one value is the version. Behind "?" one that is only described: its column's
+    /// name is.
+    std::vector<std::string> reads;
+    std::vector<Way> ways;  // none: the writers leave it alone
     /// Has the proxy read its catalog again, so it is written seldom.
     bool disturbs = false;
     bool outside = false;  // written past the proxy
