@@ -223,6 +223,9 @@ constexpr Remedy kRemedies[] = {
     {NotCached::too_large, "ask for fewer rows or columns, or raise cache.max_entry"},
     {NotCached::row_limit, "fetch all rows at once (a driver's fetch size 0)"},
     {NotCached::batch_shape, "send one Bind and Execute before each Sync"},
+    {NotCached::not_told, "SELECT pgweir.watch_tables() as the table's owner"},
+    {NotCached::not_published,
+     "add the table, with all rows, to the publication that cache.stream.publication names"},
 };
 
 bool cacheable_but(const QueryRow& row, const Rows&, Advice& a) {

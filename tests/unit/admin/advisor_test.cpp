@@ -168,6 +168,8 @@ TEST_CASE("cacheable_but fires where one reason that can be mended keeps every a
         return r;
     };
     REQUIRE(fired(with(NotCached::time_dependent, 100, 1000)) == "cacheable_but");
+    CHECK(fired(with(NotCached::not_published, 100, 1000)) == "cacheable_but");
+    CHECK(fired(with(NotCached::not_told, 100, 1000)) == "cacheable_but");
     CHECK(advise({with(NotCached::time_dependent, 100, 1000)})[0].evidence.find(
               "none of 100 executions could be cached, always for time_dependent") == 0);
     CHECK(fired(with(NotCached::time_dependent, 99, 1000)).empty());
