@@ -137,7 +137,11 @@ bool PublicationGatherer::truncate(std::string_view body) {
     const std::size_t count = r.u32();
     r.u8();  // CASCADE, RESTART IDENTITY: all it led to is listed
     if (!r.ok() || r.rest().size() != count * 4) return false;
-    while (!r.done() && !knows_everything()) add({r.u32(), 'T', {}, nullptr});
+    while (!r.done() && !knows_everything()) {
+        const auto relation = r.u32();
+        if (relation == 0) return false;
+        add({relation, 'T', {}, nullptr});
+    }
     return true;
 }
 

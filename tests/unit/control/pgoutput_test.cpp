@@ -166,6 +166,17 @@ TEST_CASE("pgoutput: what is not known or not understood changes everything") {
     }
 }
 
+TEST_CASE("pgoutput: a relation without a number is not known, also as the first of all") {
+    for (const auto& message :
+         {truncated({0}), truncated({1, 0}), row('I', 0, tuple('N', {"1"}))}) {
+        Tables t;
+        t.gatherer.take(begin(7));
+        CHECK(t.gatherer.take(message) == Result::more);
+        CHECK(t.gatherer.take(commit()) == Result::transaction);
+        CHECK(t.gatherer.take_change().everything);
+    }
+}
+
 TEST_CASE("pgoutput: what is out of order, or begins or ends as nothing does, is malformed") {
     Tables t;
     auto& g = t.gatherer;
