@@ -47,7 +47,7 @@ void CallGraph::spread(Effect effect) {
     while (!open.empty()) {
         const Node n = open.back();
         open.pop_back();
-        if (effect == Effect::asks && n <= ambient()) continue;
+        if ((effect == Effect::asks || effect == Effect::hides) && n <= ambient()) continue;
         for (const Node caller : callers_[n]) {
             if (marked[caller]) continue;
             marked[caller] = true;

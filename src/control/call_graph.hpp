@@ -15,7 +15,8 @@ namespace pgweir::control {
 
 /// Leaves session state, writes rows, changes the catalog, may call nextval or setval, may call
 /// currval or lastval. `asks`: the last by names alone, not because it may write to any table.
-enum class Effect : std::uint8_t { state, writes, defines, moves, may_ask, asks, count_ };
+/// `hides`: may keep state in the server process of which nothing can be asked.
+enum class Effect : std::uint8_t { state, writes, defines, moves, may_ask, asks, hides, count_ };
 using Node = std::uint32_t;
 
 class CallGraph {

@@ -272,6 +272,10 @@ void Reader::add_function(const Row& r) {
         effects = {f.volatility != query::Volatility::immutable_, true};
         if (known_extension_function(r.text(6), name)) effects = {false, false};
     }
+    const bool compiled = language != "sql" && language != "plpgsql" && language != "internal";
+    const bool own = !f.builtin && r.is_null(6) && r.letter(4) != 'a';
+    if (own && compiled && f.volatility == query::Volatility::volatile_)
+        graph_.mark(node, Effect::hides);
     if (effects.may_write) graph_.mark(node, Effect::writes);
     if (effects.may_write) graph_.mark(node, Effect::defines);
     if (effects.may_write) write_sets_.unknown(f.oid);
@@ -551,7 +555,11 @@ void Reader::conclude_sequences(query::Relation& relation) {
         relation.writing_sequences |= sequences(graph_.writing(relation.oid));
     }
     if (const auto own = own_triggers_.find(relation.oid); own != own_triggers_.end())
-        for (const Node function : own->second) relation.writing_sequences |= sequences(function);
+        for (const Node function : own->second) {
+            relation.writing_sequences |= sequences(function);
+            relation.triggers_hide_state =
+                relation.triggers_hide_state || graph_.has(function, Effect::hides);
+        }
 }
 
 void Reader::conclude_writes(query::Relation& relation) {

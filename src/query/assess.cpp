@@ -276,10 +276,12 @@ void Assessor::writable(const Relation& r, const pgw_fact& f) {
         triggers = triggers || unknown || relation->has_user_triggers;
         verdict_.written.push_back(relation->oid);
         hidden_code(*relation);
+        if (relation->triggers_hide_state) pin(PinReason::function);
         sequences(relation->reading_sequences);
         sequences(relation->writing_sequences);
     }
     hidden_code(r);
+    if (r.triggers_hide_state) pin(PinReason::function);
     if (unknown) sequences({});
     if (unknown)
         writes_database();

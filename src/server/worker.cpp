@@ -480,6 +480,46 @@ void Worker::await_watermark(cache::DatabaseState& database, base::Nanos needed,
     });
 }
 
+void Worker::find_process(const session::Identity& asker, std::uint32_t number, bool lend,
+                          std::uint64_t session, std::uint64_t question) {
+    auto told = [this, self = std::weak_ptr(self_), session, question, number](
+                    std::uint32_t process, session::Loan loan) {
+        if (self.expired()) return;  // the last loans go when workers do
+        post([=](Worker& w) {
+            auto* client = w.client_by_id(session);
+            if (client != nullptr && client->session() != nullptr)
+                client->session()->on_process(question, number, process, loan);
+        });
+    };
+    const auto worker = (number >> kSlotBits) - 1;
+    if (worker >= supervisor_.workers()) return told(0, nullptr);
+    const auto slot = number & ((1u << kSlotBits) - 1);
+    supervisor_.worker(worker).post(
+        [slot, server = asker.server_address, lend, told = std::move(told)](Worker& w) {
+            w.tell_process(slot, server, lend, told);
+        });
+}
+
+void Worker::tell_process(std::uint32_t slot, const std::string& server, bool lend,
+                          ProcessTold told) {
+    auto* client = slot < slots_.size() ? slots_[slot] : nullptr;
+    auto* session = client != nullptr ? client->session() : nullptr;
+    if (session == nullptr || session->identity().server_address != server) return told(0, nullptr);
+    session::Loan loan;
+    if (lend)
+        loan = session::Loan(nullptr, [self = std::weak_ptr(self_), id = client->id()](void*) {
+            if (const auto worker = self.lock())
+                (*worker)->post([id](Worker& w) {
+                    auto* lender = w.client_by_id(id);
+                    if (lender != nullptr && lender->session() != nullptr)
+                        lender->session()->loan_ended();
+                });
+        });
+    session->tell_process(lend, [told = std::move(told), loan](std::uint32_t process) {
+        told(process, process != 0 ? loan : nullptr);
+    });
+}
+
 void Worker::on_server_settings_changed(const pool::SharedPool& pool) {
     supervisor_.server_settings_changed(*pool.config());
 }

@@ -47,6 +47,7 @@ void Exchange::reset() {
     forgotten.clear();
     parsed.clear();
     errors.clear();
+    loans.clear();
     may_end_transaction = notify_catalog = false;
     fills.clear();
     stamp.reset();

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "pgweir/query/processes.hpp"
+
 namespace pgweir::session {
 
 namespace {
@@ -65,6 +67,7 @@ MemoPtr JudgeMemo::judge(const JudgeContext& context, std::string_view text,
     entry->catalog_version = catalog ? version : 0;
     entry->fingerprint = query::fingerprint(text);
     entry->may_notify = says_notify(text);
+    entry->may_name_processes = query::may_name_processes(text);
     entry->may_name_statement = may_name_statement(entry->verdict->kind);
     ++parses_;
     for (const auto oid : entry->verdict->reads)

@@ -5,6 +5,7 @@
 #include "listening.hpp"
 #include "pgweir/base/log.hpp"
 #include "pgweir/wire/sqlstate.hpp"
+#include "processes.hpp"
 #include "turn.hpp"
 
 namespace pgweir::session {
@@ -46,7 +47,7 @@ Session::~Session() { leave_server(); }
 
 bool Session::busy() const noexcept {
     return waiting_ || in_flight() || tx_ != TxStatus::idle ||
-           (exchange_ && !exchange_->expects.empty()) || in_ != nullptr || hub_wait_ ||
+           (exchange_ && !exchange_->expects.empty()) || in_ != nullptr || hub_wait_ || asking_ ||
            notifications_wait();
 }
 
@@ -68,7 +69,7 @@ void Session::on_client_bytes(std::string_view bytes) noexcept {
 
 void Session::bound_input() noexcept {
     if (ended_ || in_ == nullptr) return;
-    const bool stuck = waiting_ || preparing_ || awaiting_ || hub_wait_ || in_flight() ||
+    const bool stuck = waiting_ || preparing_ || awaiting_ || hub_wait_ || asking_ || in_flight() ||
                        client_.queued() > kHighWater;
     const auto bound = stuck ? kInputBound : kInputBound + env_.config().limits.statement_buffer;
     if (in_->size() > bound) client_.set_reading(false);
@@ -92,7 +93,7 @@ std::size_t Session::consume(std::string_view view) {
     consuming_ = true;
     std::size_t done = 0;
     while (done < view.size() && !ended_ && !waiting_ && !preparing_ && !awaiting_ && !hub_wait_ &&
-           !terminating_ && !in_flight() && !held_by_begin()) {
+           !asking_ && !terminating_ && !in_flight() && !held_by_begin()) {
         const auto rest = view.substr(done);
         const bool here = server_ == nullptr || (begin_reads_ && between_reads());
         // What is answered here costs the client a few bytes and may be long: it has to read, too.
@@ -129,10 +130,11 @@ bool Session::want_server() {
 }
 
 void Session::on_lease(pool::ServerLink& server) noexcept {
-    waiting_ = false;
+    waiting_ = waits_to_lend_ = false;
     server_ = &server;
     const TurnScope scope(*this);
     begin_lease();
+    answer_borrowers();
     if (consuming_) return;  // want_server() is on the stack and goes on
     if (in_ != nullptr) keep_for_retry(*in_);
     consume_buffer();
@@ -193,6 +195,8 @@ void Session::inject(std::string_view sql) {
 
 void Session::on_lease_failed(const pool::ServerFailure& why) noexcept {
     waiting_ = false;
+    answer_borrowers();
+    if (std::exchange(waits_to_lend_, false)) return on_lend_failed();
     if (consuming_) {
         lease_failure_ = std::make_unique<pool::ServerFailure>(why);
         return;
@@ -248,7 +252,7 @@ std::size_t Session::skip_frame(std::string_view view, const wire::Frame& frame)
 }
 
 void Session::maybe_release() {
-    if (server_ == nullptr || ended_ || consuming_ || hub_wait_) return;
+    if (server_ == nullptr || ended_ || consuming_ || hub_wait_ || asking_) return;
     auto& x = *exchange_;
     if (terminating_ && x.expects.empty()) return end();
     const bool open_tx = base::planted(base::Plant::return_failed_transaction)
@@ -273,6 +277,13 @@ void Session::maybe_release() {
         scope_ = scope_set_;
         return;
     }
+    if (lent_ > 0) return;
+    // A signal that was sent arrives before the answer to what is sent later.
+    if (std::exchange(was_lent_, false)) {
+        inject("");
+        exchange_->expects.back().quiet = true;
+        return;
+    }
     turn_->server.flush();
     turn_->client.flush();
     give_back({.how = x.may_leave_state ? pool::Release::How::reset : pool::Release::How::clean});
@@ -286,12 +297,15 @@ pool::ServerLink* Session::let_go_of_server() {
     reply_left_ = 0;
     retry_size_ = 0;
     held_.reset();
-    preparing_ = false;
+    question_.reset();
+    preparing_ = asking_ = was_lent_ = false;
     scope_ = scope_set_ = query::NameScope::path;
     return server;
 }
 
 void Session::give_back(pool::Release how) {
+    // What is to meet this process must meet nobody else.
+    if (lent_ > 0 || was_lent_) how.how = pool::Release::How::close;
     auto& server = *let_go_of_server();
     leaser_.release(server, how);
 }
@@ -464,6 +478,7 @@ void Session::tick(base::Nanos now) noexcept {
         tell_waiting();
     }
     if (!ended_) tick_flight(now);
+    if (!ended_) tick_question(now);
     if (awaiting_ && now - awaited_since_ > env_.config().cache.max_staleness) {
         waited_ = true;
         on_watermark();

@@ -164,6 +164,7 @@ void Session::settle_at_ready(wire::TxStatus before) {
     }
     x.forgotten.clear();
     x.again.clear();
+    if (!x.loans.empty() && x.ready_expected == 0) x.loans.clear();
     x.may_end_transaction = false;
     if (status != wire::TxStatus::idle || x.ready_expected > 0) return;
     x.acted = false;

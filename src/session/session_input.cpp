@@ -399,6 +399,11 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     MemoPtr memo = std::move(judged_);
     judged_.reset();
     if (!memo) memo = judge(text, query::scan_text(text));
+    auto sent_text = text;
+    std::string with_processes;
+    if (memo->may_name_processes && identity_->mode != config::PoolMode::session &&
+        !name_processes(sent_text, with_processes))
+        return 0;
 #ifdef PGWEIR_PLANTS
     if (alone && plant_in_transaction(text, memo)) return frame.size;
 #endif
@@ -422,10 +427,10 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     expect({.kind = Expect::Kind::query,
             .fill = fill,
             .work = x.works.push({std::move(memo), nullptr, {}})});
-    if (text.data() == sent.data())
+    if (sent_text.data() == sent.data())
         turn_->server.view(view.substr(0, frame.size));
     else
-        send_text(text);
+        send_text(sent_text);
     return frame.size;
 }
 

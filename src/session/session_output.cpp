@@ -433,13 +433,16 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
     auto fields = wire::parse_error_fields(body);
     const auto own = sql_ != nullptr ? why_unmade(fields) : std::string_view();
     if (!own.empty()) fields = wire::parse_error_fields(own);
-    if (fields.severity == "FATAL" || fields.severity == "PANIC") fatal_seen_ = true;
+    // Its last word is the client's to hear, whoever it answers.
+    const bool last = fields.severity == "FATAL" || fields.severity == "PANIC";
+    fatal_seen_ = fatal_seen_ || last;
     copy_in_ = false;
     if (base::planted(base::Plant::failed_statement_drops_writes)) x.written = {};
     for (auto& fill : x.fills) fill.mark_unfit(cache::Unfit::error);
     counters_.errors.add(1);
     if (x.expects.empty()) return Reply::forward;
     const auto front = x.expects.front();
+    if (last && front.swallow) return Reply::forward;
     if (front.kind == Kind::query && front.swallow) {
         if (front.inspect) x.inspection->failed = true;
         if (front.channels && listening_ != nullptr) listening_->failed = true;

@@ -267,6 +267,32 @@ void Session::note_portal(std::string_view name) noexcept {
     exchange_->acted = exchange_->acted || !name.empty();
 }
 
+/// What the statement of a Bind does beyond its answer. False: it may not run, and that is told.
+bool Session::apply_bind(const Frame& frame, std::string_view name, const StatementPtr& statement,
+                         const MemoPtr& memo, std::string_view values) {
+    auto& x = *exchange_;
+    const bool whole = frame.status == FrameStatus::complete;
+    if (statement == nullptr) {
+        x.works.push({});
+        unknown_effects(query::PinReason::none);  // a statement made by SQL PREPARE, or none
+        return true;
+    }
+    x.statement = statement;
+    x.statement_name = name;
+    const auto& verdict = *memo->verdict;
+    if (whole && may_pin(verdict) && !has_pin_place()) return fail_pin(), false;
+    if (identity_->mode != config::PoolMode::session && verdict.kind == query::Kind::deallocate &&
+        deallocates_all(statement->text))
+        forget_all_statements();
+    if (verdict.kind == query::Kind::set) note_settings(verdict, statement->text);
+    if (listening_ != nullptr) heed_channels(verdict, statement->text);
+    apply_bind_effects(*memo, *statement, whole ? frame.body : std::string_view());
+    const auto& slow = env_.config().slow_log;
+    x.works.push(
+        {memo, statement, slow.parameters || slow.explain ? std::string(values) : std::string()});
+    return true;
+}
+
 std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     const bool whole = frame.status == FrameStatus::complete;
     const bool large = frame.size > env_.config().limits.statement_buffer;
@@ -279,13 +305,20 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
         protocol_error("invalid message format");
         return 0;
     }
+    const auto* found = find_statement(name);
+    // What it does may take the client's names away.
+    const auto statement = found != nullptr ? *found : nullptr;
+    const auto memo = statement != nullptr ? judge(statement->text, statement->scan) : nullptr;
+    const bool ours = identity_->mode != config::PoolMode::session;
+    auto executed = statement;
+    std::string parameters;  // in place of the client's
+    if (BindView bind; ours && whole && memo != nullptr && memo->may_name_processes &&
+                       parse_bind(frame.body, bind) && !name_processes(executed, bind, parameters))
+        return 0;
     begin_statement(true);
     counters_.bind_count.add(1);
-    auto& x = *exchange_;
     note_portal(portal);
     const auto fill = next_fill();
-    const auto* found = find_statement(name);
-    const bool ours = identity_->mode != config::PoolMode::session;
     if (ours && found == nullptr && whole &&
         (name.empty() || name.starts_with(pool::kPreparedPrefix))) {
         // What stands in the server's unnamed slot, or under a name of ours, is another session's.
@@ -296,41 +329,40 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
                     ""});
         return frame.size;
     }
-    StatementPtr statement;
-    if (found != nullptr) {
-        statement = *found;  // what it does may take the client's names away
-        x.statement = statement;
-        x.statement_name = name;
-        const auto memo = judge(statement->text, statement->scan);
-        if (whole && may_pin(*memo->verdict) && !has_pin_place()) return fail_pin(), frame.size;
-        if (ours && memo->verdict->kind == query::Kind::deallocate &&
-            deallocates_all(statement->text))
-            forget_all_statements();
-        if (memo->verdict->kind == query::Kind::set) note_settings(*memo->verdict, statement->text);
-        if (listening_ != nullptr) heed_channels(*memo->verdict, statement->text);
-        apply_bind_effects(*memo, *statement, whole ? frame.body : std::string_view());
-        const auto& slow = env_.config().slow_log;
-        x.works.push({memo, statement,
-                      slow.parameters || slow.explain ? std::string(r.rest()) : std::string()});
-    } else {
-        x.works.push({});
-        unknown_effects(query::PinReason::none);  // a statement made by SQL PREPARE, or none
-    }
+    if (!apply_bind(frame, name, statement, memo, r.rest())) return frame.size;
     // COMMIT, CALL and their kin take effect at their Execute, before any Sync.
-    if (x.may_end_transaction) raise_fence();
-    x.current_fill = fill;
-    const auto before = portal.size() + 1;
-    std::uint64_t id = 0;
+    if (exchange_->may_end_transaction) raise_fence();
+    exchange_->current_fill = fill;
     std::string server_name(name);
-    if (ours && statement != nullptr) {
-        id = statement->id;
-        ensure_prepared(*statement, name.empty());
-        if (!name.empty()) server_name = pool::prepared_name(id);
+    if (ours && executed != nullptr) {
+        ensure_prepared(*executed, name.empty());
+        if (!name.empty()) server_name = pool::prepared_name(executed->id);
     } else if (ours && name.starts_with(pool::kPreparedPrefix)) {
         server_name = kNoSuchStatement;
     }
-    expect({.kind = Kind::bind, .fill = fill, .statement = id});
+    expect({.kind = Kind::bind, .fill = fill, .statement = executed != nullptr ? executed->id : 0});
+    return send_bind(view, frame, name, server_name, parameters);
+}
+
+/// `parameters`: in place of the client's, if not empty; then the frame is whole.
+std::size_t Session::send_bind(std::string_view view, const Frame& frame, std::string_view name,
+                               std::string_view server_name, std::string_view parameters) {
+    const bool whole = frame.status == FrameStatus::complete;
+    if (!parameters.empty()) {
+        BindView bind;
+        parse_bind(frame.body, bind);
+        std::string body;
+        base::append_cstring(body, bind.portal);
+        base::append_cstring(body, server_name);
+        body += parameters;
+        body += frame.body.substr(bind.names_size + bind.parameters.size());
+        std::string message;
+        wire::write_message(message, wire::fe::kBind, body);
+        turn_->server.copy(message);
+        return frame.size;
+    }
     if (server_name == name) return whole ? forward_whole(view, frame) : stream_frame(view, frame);
+    const auto before = static_cast<std::size_t>(name.data() - frame.body.data());
     forward_renamed(frame, before, name.size(), server_name);
     if (whole) return frame.size;
     client_left_ = frame.size - view.size();

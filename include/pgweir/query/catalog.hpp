@@ -98,6 +98,9 @@ struct Relation {
     /// Nothing that reading or writing it calls (view, policy, rule, default, check, index, but not
     /// its triggers: see Catalog::any_harmful_trigger) can leave session state behind.
     bool session_harmless = false;
+    /// A trigger of its own may call volatile code in C or the like that belongs to no extension:
+    /// what that keeps in the server process cannot be asked for.
+    bool triggers_hide_state = false;
     SequenceUse reading_sequences;  // by a view's query, a policy
     SequenceUse writing_sequences;  // by a default, an identity column, a trigger of its own
 };

@@ -49,6 +49,10 @@ class Worker final : private WorkerLoop,
                 pool::CancelToken settled);
     void cancel_by_server(std::uint32_t pid, const std::string& key, const io::Address& from,
                           pool::CancelToken settled);
+    /// Tells `told` the server process of the client in `slot`, if that is one of `server`; the
+    /// loan is of a server connection that client is given for it. See session::Environment.
+    using ProcessTold = std::function<void(std::uint32_t process, session::Loan loan)>;
+    void tell_process(std::uint32_t slot, const std::string& server, bool lend, ProcessTold told);
     void begin_drain();
     /// See session::Environment::vacate_database.
     void vacate(const std::string& server, const std::string& dbname);
@@ -74,6 +78,8 @@ class Worker final : private WorkerLoop,
                          std::unique_ptr<pool::Held> held) override;
     void await_watermark(cache::DatabaseState& database, base::Nanos needed,
                          std::uint64_t session) override;
+    void find_process(const session::Identity& asker, std::uint32_t number, bool lend,
+                      std::uint64_t session, std::uint64_t question) override;
     session::Environment& environment() noexcept override { return *this; }
     io::Loop& loop() noexcept override { return loop_; }
     const session::Doors& doors() noexcept override { return *doors_; }

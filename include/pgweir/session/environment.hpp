@@ -86,6 +86,12 @@ class Environment {
     virtual void await_watermark(cache::DatabaseState& database, base::Nanos needed,
                                  std::uint64_t session) = 0;
 
+    /// Calls on_process() of `session` with the server process of the client that was told `number`
+    /// at its login, if it is one of the same server as `asker`; never before this returns. `lend`:
+    /// it is to have a server connection, and to keep it until the loan is let go of.
+    virtual void find_process(const Identity& asker, std::uint32_t number, bool lend,
+                              std::uint64_t session, std::uint64_t question) = 0;
+
     /// The identity of a session of `of` that has other settings now.
     virtual IdentityPtr with_profile(const Identity& of, pool::ProfilePtr profile) = 0;
 

@@ -132,6 +132,9 @@ class WorkQueue {
     std::uint64_t base_ = 0;
 };
 
+/// Another session keeps its server connection while this lives.
+using Loan = std::shared_ptr<void>;
+
 struct Exchange {
     ExpectQueue expects;
     unsigned ready_expected = 0;  // query, sync and function_call items, the proxy's own included
@@ -189,6 +192,7 @@ struct Exchange {
     NamedStatements forgotten;       // by DISCARD ALL or DEALLOCATE ALL, until it has succeeded
     std::vector<ParsedName> parsed;  // names given by Parse since the last Sync
     std::vector<OwnError> errors;    // said in place of the server's
+    std::vector<Loan> loans;         // of what is named in statements that are not answered yet
     bool unpin_at_ready = false;
     bool may_end_transaction = false;   // something since the last ReadyForQuery may commit
     bool notify_catalog = false;        // DDL passed: the catalog must be read again

@@ -34,6 +34,7 @@ struct MemoEntry {
     std::vector<cache::RelationState*> writes;  // Writes::relations
     bool may_name_statement = true;             // it may be EXECUTE or DEALLOCATE
     bool may_notify = false;                    // it says NOTIFY or pg_notify
+    bool may_name_processes = false;            // by numbers that the proxy may have given
     std::uint64_t fingerprint = 0;
     /// The statistics' generation that was told the text; the worker's own, like the memo.
     mutable std::uint32_t introduced = 0;

@@ -30,6 +30,7 @@
 namespace pgweir::session {
 
 class BatchPlan;
+struct BindView;
 struct Inspection;
 
 class Session final : public pool::ServerUser, public pool::Waiter {
@@ -53,6 +54,14 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void tick(base::Nanos now) noexcept;
     /// What a hit waited for has come, or will not.
     void on_watermark() noexcept;
+    /// To be told of this session's server process, or 0 that it has none; from within, or later.
+    /// Where it has to be lent one, it keeps that until loan_ended().
+    using ProcessAnswer = std::function<void(std::uint32_t process)>;
+    void tell_process(bool lend, ProcessAnswer answer);
+    void loan_ended() noexcept;
+    /// The answer to Environment::find_process.
+    void on_process(std::uint64_t question, std::uint32_t number, std::uint32_t process,
+                    Loan loan) noexcept;
     /// Ends the session with this report, whatever it is doing.
     void shut_down(const wire::Report& report) noexcept;
 
@@ -98,6 +107,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     static std::unique_ptr<PendingFills>& spare_fills();
     static std::unique_ptr<PendingFills> make_fills();
     void end_pending();
+    struct ProcessQuestion;
     struct Place;
     using PlacePtr = std::shared_ptr<Place>;
     /// What the client logged in with, kept once its settings have changed: RESET goes back to it.
@@ -152,7 +162,11 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void apply_bind_effects(const MemoEntry& memo, const Statement& statement,
                             std::string_view body);
     void note_portal(std::string_view name) noexcept;
+    bool apply_bind(const wire::Frame& frame, std::string_view name, const StatementPtr& statement,
+                    const MemoPtr& memo, std::string_view values);
     std::size_t forward_bind(std::string_view view, const wire::Frame& frame);
+    std::size_t send_bind(std::string_view view, const wire::Frame& frame, std::string_view name,
+                          std::string_view server_name, std::string_view parameters);
     std::size_t forward_describe(std::string_view view, const wire::Frame& frame);
     std::size_t forward_close(std::string_view view, const wire::Frame& frame);
     StatementPtr intern(std::string_view text, std::string_view raw_types);
@@ -268,6 +282,16 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool has_sql_statement(std::string_view name) const noexcept;
     void forget_sql_statements() noexcept;
     bool carry_statements(Inspection& found);
+
+    // session_processes.cpp: processes that statements name
+    bool processes_known(std::vector<std::uint32_t> numbers, bool lend);
+    std::uint32_t process_of(std::uint32_t number) const noexcept;
+    bool name_processes(std::string_view& text, std::string& replaced);
+    bool name_processes(StatementPtr& statement, const BindView& bind, std::string& parameters);
+    void processes_named();
+    void answer_borrowers() noexcept;
+    void on_lend_failed() noexcept;
+    void tick_question(base::Nanos now);
 
     // session_listen.cpp: notifications without a server connection
     struct Listening;
@@ -427,6 +451,9 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     PlacePtr flight_;  // waits, or was woken and is to look again
     std::unique_ptr<pool::ServerFailure> lease_failure_;
     std::unique_ptr<Listening> listening_;  // channels that a hub listens to
+    std::unique_ptr<ProcessQuestion> question_;
+    std::vector<ProcessAnswer> borrowers_;  // wait until it has a server connection
+    unsigned lent_ = 0;                     // those for whom it keeps its server connection
     base::Nanos wait_started_ = 0;
     std::uint64_t client_left_ = 0;  // bytes of the client's frame being streamed
     std::uint64_t reply_left_ = 0;   // bytes of the server's frame being streamed
@@ -447,10 +474,13 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool ended_ = false;
     bool waiting_ = false;
     bool consuming_ = false;
-    bool awaiting_ = false;   // a hit waits for the change stream
-    bool waited_ = false;     // ... has waited long enough
-    bool preparing_ = false;  // settings are applied, or looked at; the client's bytes wait
-    bool hub_wait_ = false;   // the hub of notifications has something to do first
+    bool awaiting_ = false;       // a hit waits for the change stream
+    bool waited_ = false;         // ... has waited long enough
+    bool preparing_ = false;      // settings are applied, or looked at; the client's bytes wait
+    bool hub_wait_ = false;       // the hub of notifications has something to do first
+    bool asking_ = false;         // question_ is not answered yet
+    bool waits_to_lend_ = false;  // for a server connection, and not for its client
+    bool was_lent_ = false;       // a signal may be on its way to its server connection
     bool skip_until_sync_ = false;
     bool terminating_ = false;  // Terminate has come, and an answer is still owed
     bool discarding_ = false;   // client_left_ bytes go nowhere

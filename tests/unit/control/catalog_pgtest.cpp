@@ -383,6 +383,30 @@ TEST_CASE("a view whose query, or a table whose policy, calls a writer may write
         CHECK_MESSAGE(!relation_of(*c, name).reading_may_write, std::string(name));
 }
 
+TEST_CASE("a trigger in C of no extension may keep what cannot be asked for, and no other may") {
+    const std::string ddl = R"(
+        CREATE FUNCTION compiled() RETURNS trigger LANGUAGE c AS '$libdir/refint',
+            'check_primary_key';
+        CREATE FUNCTION calls() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN PERFORM ticks(); RETURN NEW; END';
+        CREATE FUNCTION ticks() RETURNS trigger LANGUAGE c AS '$libdir/refint',
+            'check_foreign_key';
+        CREATE FUNCTION plain() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+        CREATE FUNCTION fixed() RETURNS trigger LANGUAGE c IMMUTABLE AS '$libdir/refint',
+            'check_primary_key';
+        CREATE EXTENSION autoinc;)";
+    std::string triggers;
+    for (const std::string name : {"compiled", "calls", "plain", "fixed", "autoinc"})
+        triggers += "CREATE TABLE " + name + "_t (n int); CREATE TRIGGER x BEFORE INSERT ON " +
+                    name + "_t FOR EACH ROW EXECUTE FUNCTION " + name + "();";
+    const auto c = after("hidden_state", ddl + triggers);
+    CHECK(relation_of(*c, "compiled_t").triggers_hide_state);
+    CHECK(relation_of(*c, "calls_t").triggers_hide_state);
+    CHECK(!relation_of(*c, "plain_t").triggers_hide_state);
+    CHECK(!relation_of(*c, "fixed_t").triggers_hide_state);
+    CHECK(!relation_of(*c, "autoinc_t").triggers_hide_state);
+}
+
 TEST_CASE("one harmful trigger function makes every function that writes harmful") {
     const std::string ddl = R"(
         CREATE TABLE t(a int);

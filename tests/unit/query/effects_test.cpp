@@ -408,6 +408,12 @@ TEST_CASE("state that may be left behind without need of this session costs a re
     CHECK_FALSE(v.may_leave_state);
 }
 
+TEST_CASE("a trigger that may keep what cannot be asked for pins who writes, and no reader") {
+    check_pins({{"INSERT INTO remembers VALUES (1)", PinReason::function, true},
+                {"COPY remembers FROM STDIN", PinReason::function, true},
+                {"SELECT * FROM remembers", PinReason::none, false}});
+}
+
 TEST_CASE("without a catalog functions that do not look built in pin, and writes are unknown") {
     const auto pin = [](const char* sql) { return name(judged_without_catalog(sql).pin); };
     CHECK(pin("SELECT count(*), lower(a), to_char(b, 'x') FROM t") == "none");

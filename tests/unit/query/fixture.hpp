@@ -82,6 +82,7 @@ class Builder {
         add(kPublic, "checked", 110).writes_unknown = true;
         auto& triggered = add(kPublic, "triggered", 111);
         triggered.has_user_triggers = triggered.writes_unknown = true;
+        add(kPublic, "remembers", 119).triggers_hide_state = true;
         auto& ruled = add(kPublic, "ruled", 112);
         ruled.has_rules = ruled.writes_unknown = true;
         add(kPublic, "parent", 113).writes_unknown = true;

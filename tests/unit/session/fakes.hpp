@@ -117,6 +117,11 @@ struct FakeEnvironment final : Environment {
         awaited.push_back(needed);
     }
     std::vector<base::Nanos> awaited;
+    void find_process(const Identity&, std::uint32_t number, bool, std::uint64_t,
+                      std::uint64_t) override {
+        processes_asked.push_back(number);
+    }
+    std::vector<std::uint32_t> processes_asked;
     base::Nanos time = base::kSecond;
     config::Config settings;
     metrics::WorkerCounters worker_counters;
