@@ -12,6 +12,24 @@
 
 namespace pgweir::control {
 
+namespace {
+/// Schema changes come in rows: the catalog is read when none has come for a moment, or after a
+/// longer one. Each reading holds a snapshot, which VACUUM has to leave rows for.
+constexpr base::Nanos kCalm = 20 * base::kMillisecond, kLongestWait = 500 * base::kMillisecond;
+}  // namespace
+
+void TargetLink::note_requests(base::Nanos now) noexcept {
+    const auto requests = requests_->load(std::memory_order_acquire);
+    if (requests == seen_) return;
+    if (!asked()) asked_since_ = now;
+    seen_ = requests;
+    seen_at_ = now;
+}
+
+base::Nanos TargetLink::answer_at() const noexcept {
+    return std::max(not_before_, std::min(seen_at_ + kCalm, asked_since_ + kLongestWait));
+}
+
 void TargetLink::step(base::Nanos now) {
     if (state_ == State::waiting && now >= retry_at_) begin_connect();
     if (state_ == State::connecting) {
@@ -26,8 +44,8 @@ void TargetLink::step(base::Nanos now) {
         lose("the control connection was lost: " + connection_->error());
         return;
     }
-    const bool asked = requests_->load(std::memory_order_acquire) > covers_;
-    if (now >= poll_at_ || (asked && now >= not_before_)) refresh(false);
+    note_requests(now);
+    if (now >= poll_at_ || (asked() && now >= answer_at())) refresh(false);
     if (state_ == State::ready && !watches_.empty() && now >= look_at_) look_for_processes();
 }
 
@@ -38,7 +56,8 @@ base::Nanos TargetLink::due() const noexcept {
         case State::ready: break;
     }
     base::Nanos at = poll_at_;
-    if (requests_->load(std::memory_order_acquire) > covers_) at = std::min(at, not_before_);
+    if (requests_->load(std::memory_order_acquire) != seen_) return 0;
+    if (asked()) at = std::min(at, answer_at());
     if (!watches_.empty()) at = std::min(at, look_at_);
     return at;
 }
@@ -100,7 +119,8 @@ std::optional<std::string> TargetLink::read_watches() {
 
 void TargetLink::refresh(bool force) {
     const auto began = base::monotonic_now();
-    const auto covering = requests_->load(std::memory_order_acquire);
+    note_requests(began);
+    const auto covering = seen_;
     // Before the catalog: a change between the two is then seen as a change at the next poll.
     const auto publication = context_.options->publication;
     auto fingerprint = catalog_fingerprint(*connection_, publication);

@@ -52,6 +52,9 @@ class TargetLink {
     void connected();
     void refresh(bool force);
     void look_for_processes();
+    void note_requests(base::Nanos now) noexcept;
+    bool asked() const noexcept { return seen_ > covers_; }
+    base::Nanos answer_at() const noexcept;
     void lose(const std::string& reason);
     void publish(const std::string& reason);
     std::optional<std::string> read_facts();
@@ -72,7 +75,10 @@ class TargetLink {
     base::Nanos retry_at_ = 0;
     base::Nanos retry_delay_ = 0;
     base::Nanos poll_at_ = 0;
-    base::Nanos not_before_ = 0;  // of the next refresh: they take at most half the time
+    std::uint64_t seen_ = 0;       // of requests_
+    base::Nanos seen_at_ = 0;      // the latest
+    base::Nanos asked_since_ = 0;  // the first that is not covered
+    base::Nanos not_before_ = 0;   // of the next refresh: they take at most half the time
     base::Nanos look_at_ = 0;
     std::vector<Watch> watches_;
 };

@@ -345,6 +345,18 @@ static void look_do(pgw_walk* w, const DoStmt* s) {
     pgw_fact_add(w, PGW_CODE, 0, language, body);
 }
 
+/* As LOAD does, making a function in C brings its library into the process of the server. */
+static bool loads_library(const CreateFunctionStmt* s) {
+    const ListCell* cell;
+    foreach (cell, s->options) {
+        const DefElem* option = lfirst_node(DefElem, cell);
+        if (strcmp(option->defname, "language") == 0 && option->arg != NULL &&
+            IsA(option->arg, String))
+            return strcasecmp(strVal(option->arg), "c") == 0;
+    }
+    return false;
+}
+
 void pgw_statement_look(pgw_walk* w, Node* s) {
     switch (nodeTag(s)) {
         case T_SelectStmt:
@@ -380,6 +392,7 @@ void pgw_statement_look(pgw_walk* w, Node* s) {
         default: break;
     }
     if (look_cluster_wide(w, s) || look_private(w, s) || look_plain_ddl(w, s)) return;
-    now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_NONE,
+    const bool loads = IsA(s, CreateFunctionStmt) && loads_library((const CreateFunctionStmt*)s);
+    now_is(w, (effect){PGW_KIND_UTILITY, loads ? PGW_PIN_LOAD : PGW_PIN_NONE,
                        PGW_WRITES_DATABASE | PGW_LEAVES_STATE | PGW_ENDS_TRANSACTION});
 }

@@ -118,8 +118,8 @@ class Reader {
             std::from_chars(digits.data(), digits.data() + digits.size(), n);
             if (n != 0) add_parameter(to, n);
         }
-        const bool plain = token_.literal == lex::Literal::integer ||
-                           token_.literal == lex::Literal::string;
+        const bool plain =
+            token_.literal == lex::Literal::integer || token_.literal == lex::Literal::string;
         if (token_.kind != TokenKind::literal || !plain) return;
         const auto at = static_cast<std::size_t>(token_.text.data() - text_.data());
         for (auto n : written_numbers(token_.text)) {

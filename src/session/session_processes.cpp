@@ -1,6 +1,6 @@
 // Session: server processes that statements name. Where server connections are shared a client is
-// told a number at its login that no process of the server has. In pg_terminate_backend(...) and its
-// kin, and where the views of activity are asked for a pid, that number stands for the server
+// told a number at its login that no process of the server has. In pg_terminate_backend(...) and
+// its kin, and where the views of activity are asked for a pid, that number stands for the server
 // connection which the client it was told to holds at that moment, and is replaced by its process.
 // Who is to be signalled or looked for is lent a server connection if it has none, and keeps it
 // until the statement has been answered: so nobody else's query is hit, the server itself decides
@@ -105,8 +105,8 @@ bool Session::name_processes(std::string_view& text, std::string& replaced) {
     for (const auto& n : named.literals) numbers.push_back(n.number);
     if (!processes_known(std::move(numbers), named.at_work)) return false;
     if (!question_->known.empty()) {
-        replaced = query::replace_numbers(text, named.literals,
-                                          [this](auto n) { return process_of(n); });
+        replaced =
+            query::replace_numbers(text, named.literals, [this](auto n) { return process_of(n); });
         text = replaced;
     }
     processes_named();
@@ -136,8 +136,8 @@ bool Session::name_processes(StatementPtr& statement, const BindView& bind,
         for (std::size_t i = 0; i < given.size(); ++i) {
             const auto& p = given[i];
             auto value = std::string(p.value);
-            const bool names = std::find(named.parameters.begin(), named.parameters.end(),
-                                         i + 1) != named.parameters.end();
+            const bool names = std::find(named.parameters.begin(), named.parameters.end(), i + 1) !=
+                               named.parameters.end();
             if (names && p.text) {
                 value = query::replace_numbers(value, query::written_numbers(value), process);
             } else if (names && (value.size() == 4 || value.size() == 8) &&
@@ -145,8 +145,7 @@ bool Session::name_processes(StatementPtr& statement, const BindView& bind,
                 const auto number = process(static_cast<std::uint32_t>(big_endian(value)));
                 base::store_u32(value.data() + value.size() - 4, number);
             }
-            base::append_u32(parameters,
-                             p.null ? ~0u : static_cast<std::uint32_t>(value.size()));
+            base::append_u32(parameters, p.null ? ~0u : static_cast<std::uint32_t>(value.size()));
             parameters += value;
         }
     }
@@ -182,7 +181,8 @@ void Session::tell_process(bool lend, ProcessAnswer answer) {
     if (ended_ || terminating_) return answer(0);
     const TurnScope scope(*this);
     if (lend && server_ == nullptr && !waiting_) waits_to_lend_ = !want_server() && waiting_;
-    if (server_ != nullptr || !waiting_) return answer(server_ != nullptr ? server_->process_id() : 0);
+    if (server_ != nullptr || !waiting_)
+        return answer(server_ != nullptr ? server_->process_id() : 0);
     if (lend)
         borrowers_.push_back(std::move(answer));
     else

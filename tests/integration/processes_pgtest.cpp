@@ -35,9 +35,9 @@ TEST_CASE("a session that is named to pg_terminate_backend ends as the server en
         if (i < 3)
             CHECK(ask(admin, "SELECT pg_terminate_backend(" + number(victim) + ")") == "t");
         else
-            CHECK(first_value(admin.ask(msg::unnamed("SELECT pg_terminate_backend($1::int)",
-                                                     {number(victim)}) +
-                                        msg::sync())) == "t");
+            CHECK(first_value(admin.ask(
+                      msg::unnamed("SELECT pg_terminate_backend($1::int)", {number(victim)}) +
+                      msg::sync())) == "t");
         check_terminated(victim);
     }
     CHECK(ask(admin, "SELECT 1") == "1");
@@ -59,8 +59,9 @@ TEST_CASE("pg_cancel_backend by number cancels what that client runs, and nothin
     CHECK(ask(victim, "SELECT 1") == "1");
     victim.send(msg::query("SELECT pg_sleep(30)"));
     CHECK(eventually([&] {
-        return Cluster::shared().value("SELECT count(*) FROM pg_stat_activity WHERE query = "
-                                       "'SELECT pg_sleep(30)' AND state = 'active'") == "1";
+        return Cluster::shared().value(
+                   "SELECT count(*) FROM pg_stat_activity WHERE query = "
+                   "'SELECT pg_sleep(30)' AND state = 'active'") == "1";
     }));
     CHECK(ask(admin, "SELECT pg_cancel_backend(" + number(victim) + ")") == "t");
     CHECK(error_of(victim.read_until('Z')).sqlstate == "57014");
@@ -68,8 +69,11 @@ TEST_CASE("pg_cancel_backend by number cancels what that client runs, and nothin
 }
 
 TEST_CASE("who may signal whom is for the server to say") {
-    Cluster::shared().connect("postgres").run("DO $$BEGIN CREATE ROLE meek LOGIN; EXCEPTION WHEN duplicate_object "
-                          "THEN NULL; END$$");
+    Cluster::shared()
+        .connect("postgres")
+        .run(
+            "DO $$BEGIN CREATE ROLE meek LOGIN; EXCEPTION WHEN duplicate_object "
+            "THEN NULL; END$$");
     auto victim = login();
     auto meek = RawClient::login(proxy().port(), "meek");
     CHECK(ask(victim, "SELECT 1") == "1");
@@ -84,8 +88,8 @@ TEST_CASE("a number that no client was told is nobody's, as on the server") {
         auto c = login();
         gone = c.backend_pid();
     }
-    const auto m = admin.ask(
-        msg::query("SELECT pg_terminate_backend(" + std::to_string(gone + 1000) + ")"));
+    const auto m =
+        admin.ask(msg::query("SELECT pg_terminate_backend(" + std::to_string(gone + 1000) + ")"));
     CHECK(first_value(m) == "f");
     CHECK(count_type(m, 'N') == 1);
     CHECK(ask(admin, "SELECT pg_terminate_backend(2147483647)") == "f");
@@ -95,8 +99,9 @@ TEST_CASE("a client finds itself and others in pg_stat_activity by the numbers i
     auto one = login(), other = login();
     other.ask(msg::query("BEGIN; SELECT 'it is me'"));
     const auto asked = "SELECT state, query FROM pg_stat_activity WHERE pid = ";
-    CHECK(rows(one.ask(msg::query(asked + number(other)))) ==
-          std::vector<std::vector<std::string>>{{"idle in transaction", "BEGIN; SELECT 'it is me'"}});
+    CHECK(
+        rows(one.ask(msg::query(asked + number(other)))) ==
+        std::vector<std::vector<std::string>>{{"idle in transaction", "BEGIN; SELECT 'it is me'"}});
     CHECK(first_value(one.ask(msg::unnamed(asked + std::string("$1::int"), {number(one)}) +
                               msg::sync())) == "active");
     other.ask(msg::query("COMMIT"));

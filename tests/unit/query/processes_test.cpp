@@ -28,8 +28,7 @@ TEST_CASE("arguments of functions about processes are numbers of processes") {
 }
 
 TEST_CASE("what pid is compared with counts where a view of processes is read") {
-    CHECK(numbers("SELECT state FROM pg_stat_activity a WHERE a.pid = 17 AND datid = 18") ==
-          "17 ");
+    CHECK(numbers("SELECT state FROM pg_stat_activity a WHERE a.pid = 17 AND datid = 18") == "17 ");
     CHECK(numbers("SELECT 1 FROM pg_locks WHERE pid IN (17, $1) AND pid <> 19") == "17 19 $1 ");
     CHECK(numbers("SELECT pid = ANY('{17,18}') FROM pg_stat_activity") == "17 18 ");
     CHECK(numbers("SELECT 1 FROM pg_stat_activity WHERE pid NOT IN ($1)") == "$1 ");
@@ -61,9 +60,9 @@ TEST_CASE("numbers are whole, without sign, and not part of anything else") {
     CHECK(found("-17 1.5 a17 17b 4294967296 +3") == "");
     CHECK(found("") == "");
     const std::string_view text = "SELECT f(17, '{18,17}')";
-    CHECK(replace_numbers(text, written_numbers(text),
-                          [](auto n) { return n == 17 ? 100000 : n; }) ==
-          "SELECT f(100000, '{18,100000}')");
+    CHECK(replace_numbers(text, written_numbers(text), [](auto n) {
+              return n == 17 ? 100000 : n;
+          }) == "SELECT f(100000, '{18,100000}')");
 }
 
 TEST_CASE("a text that cannot be read says nothing behind where it ends to be readable") {
