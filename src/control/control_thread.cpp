@@ -70,6 +70,13 @@ class ControlThread::Impl {
         });
     }
 
+    void clear_snapshots(TargetId id, std::function<void()> cleared) {
+        thread_.post([this, id, cleared = std::move(cleared)] {
+            if (const auto it = links_.find(id); it != links_.end()) it->second->pause();
+            cleared();
+        });
+    }
+
     void rest(TargetId id) {
         thread_.post([this, id] {
             if (const auto it = links_.find(id); it != links_.end()) it->second->rest();
@@ -123,6 +130,9 @@ void ControlThread::remove_target(TargetId id) { impl_->remove(id); }
 std::uint64_t ControlThread::request_reload(TargetId id) { return impl_->request(id); }
 void ControlThread::watch_pid(TargetId id, std::int32_t pid, OnGone gone) {
     impl_->watch(id, pid, std::move(gone));
+}
+void ControlThread::clear_snapshots(TargetId id, std::function<void()> cleared) {
+    impl_->clear_snapshots(id, std::move(cleared));
 }
 void ControlThread::rest(TargetId id) { impl_->rest(id); }
 void ControlThread::set_catalog_poll(base::Nanos interval) { impl_->set_poll(interval); }

@@ -45,7 +45,8 @@ void TargetLink::step(base::Nanos now) {
         return;
     }
     note_requests(now);
-    if (now >= poll_at_ || (asked() && now >= answer_at())) refresh(false);
+    const bool due = unread_ || now >= poll_at_ || (asked() && now >= answer_at());
+    if (due && now >= paused_until_) refresh(unread_);
     if (state_ == State::ready && !watches_.empty() && now >= look_at_) look_for_processes();
 }
 
@@ -55,9 +56,10 @@ base::Nanos TargetLink::due() const noexcept {
         case State::connecting: return connection_->connect_deadline();
         case State::ready: break;
     }
-    base::Nanos at = poll_at_;
+    base::Nanos at = unread_ ? 0 : poll_at_;
     if (requests_->load(std::memory_order_acquire) != seen_) return 0;
     if (asked()) at = std::min(at, answer_at());
+    at = std::max(at, paused_until_);
     if (!watches_.empty()) at = std::min(at, look_at_);
     return at;
 }
@@ -84,7 +86,7 @@ void TargetLink::connected() {
     state_ = State::ready;
     if (auto error = connection_->run(sql::session)) return lose(*error);
     if (auto error = read_facts()) return lose(*error);
-    refresh(true);
+    unread_ = true;
 }
 
 std::optional<std::string> TargetLink::read_facts() {
@@ -131,6 +133,7 @@ void TargetLink::refresh(bool force) {
         auto catalog = read_catalog(*connection_, ++*context_.last_version, {}, publication);
         if (!catalog) return lose(catalog.error());
         catalog_ = *std::move(catalog);
+        unread_ = false;
         fingerprint_ = *fingerprint;
         publication_ = publication;
         retry_delay_ = 0;
@@ -183,6 +186,11 @@ void TargetLink::lose(const std::string& reason) {
     const bool news = catalog_ != nullptr || shown != reason_;
     catalog_ = nullptr;
     if (news) publish(shown);
+}
+
+void TargetLink::pause() noexcept {
+    constexpr base::Nanos kPause = 200 * base::kMillisecond;
+    paused_until_ = base::monotonic_now() + kPause;
 }
 
 void TargetLink::rest() {

@@ -36,6 +36,8 @@ class TargetLink {
     int fd() const noexcept;
     short events() const noexcept;
     void watch(std::int32_t pid, ControlThread::OnGone gone);
+    /// Takes no snapshot for a moment.
+    void pause() noexcept;
     /// Leaves the database for some seconds.
     void rest();
 
@@ -78,7 +80,9 @@ class TargetLink {
     std::uint64_t seen_ = 0;       // of requests_
     base::Nanos seen_at_ = 0;      // the latest
     base::Nanos asked_since_ = 0;  // the first that is not covered
-    base::Nanos not_before_ = 0;   // of the next refresh: they take at most half the time
+    base::Nanos paused_until_ = 0;
+    bool unread_ = false;         // since it was connected
+    base::Nanos not_before_ = 0;  // of the next refresh: they take at most half the time
     base::Nanos look_at_ = 0;
     std::vector<Watch> watches_;
 };

@@ -110,6 +110,7 @@ enum {
     PGW_MOVES_NAMES = 1u << 18,   /* names may mean other schemas' relations behind it */
     PGW_NAMES_UNKNOWN = 1u << 19, /* ... or what temporary objects stand for */
     PGW_ASKS_SEQUENCE = 1u << 20, /* a column's default that it makes calls currval or lastval */
+    PGW_VACUUMS = 1u << 21,
 };
 
 typedef struct {

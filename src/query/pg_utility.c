@@ -267,7 +267,10 @@ static bool look_private(pgw_walk* w, const Node* s) {
         case T_LockStmt:
         case T_CheckPointStmt:
         case T_ConstraintsSetStmt: break;
-        case T_VacuumStmt: e.flags = PGW_ENDS_TRANSACTION; break;
+        case T_VacuumStmt:
+            e.flags = PGW_ENDS_TRANSACTION;
+            if (((const VacuumStmt*)s)->is_vacuumcmd) e.flags |= PGW_VACUUMS;
+            break;
         case T_LoadStmt: e.pin = PGW_PIN_LOAD; break;
         case T_PrepareStmt: e.pin = PGW_PIN_PREPARE; break;
         case T_DeallocateStmt:

@@ -258,6 +258,15 @@ bool Supervisor::vacate_database(const config::Database& on_server, const std::s
     return streamed;
 }
 
+bool Supervisor::clear_snapshots(cache::DatabaseState& database, std::function<void()> cleared) {
+    bool any = false;
+    directory_.with_state(database, [&](DatabaseEntry& entry) {
+        any = entry.target != 0;
+        if (any) control_->clear_snapshots(entry.target, std::move(cleared));
+    });
+    return any;
+}
+
 void Supervisor::hold_until_gone(cache::DatabaseState& database, std::uint32_t pid,
                                  std::unique_ptr<pool::Held> held) {
     auto kept = std::make_shared<std::unique_ptr<pool::Held>>(std::move(held));

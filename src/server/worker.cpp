@@ -461,6 +461,16 @@ bool Worker::vacate_database(const session::Identity& identity, const std::strin
     return supervisor_.vacate_database(identity.shared_pool->config()->database, dbname);
 }
 
+bool Worker::clear_snapshots(cache::DatabaseState& database, std::uint64_t session) {
+    return supervisor_.clear_snapshots(database, [this, session] {
+        post([session](Worker& w) {
+            auto* client = w.client_by_id(session);
+            if (client != nullptr && client->session() != nullptr)
+                client->session()->on_way_clear();
+        });
+    });
+}
+
 void Worker::vacate(const std::string& server, const std::string& dbname) {
     for (auto& [shared, p] : pools_) {
         const auto config = shared->config();

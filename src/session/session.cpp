@@ -252,7 +252,7 @@ std::size_t Session::skip_frame(std::string_view view, const wire::Frame& frame)
 }
 
 void Session::maybe_release() {
-    if (server_ == nullptr || ended_ || consuming_ || hub_wait_ || asking_) return;
+    if (server_ == nullptr || ended_ || consuming_ || hub_wait_ || asking_ || awaiting_) return;
     auto& x = *exchange_;
     if (terminating_ && x.expects.empty()) return end();
     const bool open_tx = base::planted(base::Plant::return_failed_transaction)
@@ -416,6 +416,12 @@ void Session::on_watermark() noexcept {
     const TurnScope scope(*this);
     awaiting_ = false;
     consume_buffer();
+}
+
+void Session::on_way_clear() noexcept {
+    if (!awaiting_) return;
+    waited_ = true;
+    on_watermark();
 }
 
 void Session::on_client_drained() noexcept {

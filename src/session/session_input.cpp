@@ -123,6 +123,20 @@ bool Session::refused_in_statement_mode(const query::Verdict& verdict) const noe
     return identity_->mode == config::PoolMode::statement && verdict.kind == query::Kind::begin;
 }
 
+/// VACUUM is to find no snapshot of the proxy's own that is older than it.
+bool Session::waits_for_clear_way(const query::Verdict& verdict) {
+    if (!verdict.vacuums) [[likely]]
+        return false;
+    if (!waited_ && tx_ == wire::TxStatus::idle &&
+        env_.clear_snapshots(*identity_->context.database, session_id)) {
+        awaiting_ = true;
+        awaited_since_ = env_.now();
+        return true;
+    }
+    end_waiting();
+    return false;
+}
+
 std::size_t Session::take_batch(std::string_view view) {
     BatchPlan plan;
     const auto size = plan.scan(view, kBatchBound);
@@ -401,6 +415,7 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     if (!memo) memo = judge(text, query::scan_text(text));
     auto sent_text = text;
     std::string with_processes;
+    if (waits_for_clear_way(*memo->verdict)) return 0;
     if (memo->may_name_processes && identity_->mode != config::PoolMode::session &&
         !name_processes(sent_text, with_processes))
         return 0;

@@ -309,6 +309,7 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     // What it does may take the client's names away.
     const auto statement = found != nullptr ? *found : nullptr;
     const auto memo = statement != nullptr ? judge(statement->text, statement->scan) : nullptr;
+    if (memo != nullptr && waits_for_clear_way(*memo->verdict)) return 0;
     const bool ours = identity_->mode != config::PoolMode::session;
     auto executed = statement;
     std::string parameters;  // in place of the client's

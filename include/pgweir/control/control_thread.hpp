@@ -77,6 +77,9 @@ class ControlThread {
     /// requests make one read. An event that `covers` the number given back follows, with the same
     /// catalog when nothing changed.
     std::uint64_t request_reload(TargetId id);
+    /// Calls `cleared`, on this thread, when no reading of this target is under way; none begins
+    /// for some tenths of a second then.
+    void clear_snapshots(TargetId id, std::function<void()> cleared);
     /// Calls `gone` once when server process `pid` of this target is no more, hence its transaction
     /// is over. While the server cannot be asked there is no call.
     void watch_pid(TargetId id, std::int32_t pid, OnGone gone);

@@ -83,6 +83,8 @@ struct Verdict {
     std::vector<std::string> custom_settings;
     /// A database that it needs free of sessions: DROP DATABASE, CREATE DATABASE ... TEMPLATE.
     std::string vacates;
+    /// VACUUM: cannot clean what a snapshot taken before it may still see.
+    bool vacuums = false;
     bool names_sequence = false;  // calls nextval or setval in so many words
     bool moves_sequence = true;   // may do so, however indirectly
     bool asks_sequence = true;    // may call currval or lastval; where it is known to, it pins

@@ -74,6 +74,7 @@ class Worker final : private WorkerLoop,
     void catalog_may_have_changed(cache::DatabaseState& database) override;
     void post_task(std::function<void()> task) override { loop_.post(std::move(task)); }
     bool vacate_database(const session::Identity& identity, const std::string& dbname) override;
+    bool clear_snapshots(cache::DatabaseState& database, std::uint64_t session) override;
     void hold_until_gone(const session::Identity& identity, std::uint32_t server_pid,
                          std::unique_ptr<pool::Held> held) override;
     void await_watermark(cache::DatabaseState& database, base::Nanos needed,

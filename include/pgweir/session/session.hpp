@@ -54,6 +54,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void tick(base::Nanos now) noexcept;
     /// What a hit waited for has come, or will not.
     void on_watermark() noexcept;
+    /// See Environment::clear_snapshots.
+    void on_way_clear() noexcept;
     /// To be told of this session's server process, or 0 that it has none; from within, or later.
     /// Where it has to be lent one, it keeps that until loan_ended().
     using ProcessAnswer = std::function<void(std::uint32_t process)>;
@@ -155,6 +157,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void expect(Expect e);
     void note_settings(const query::Verdict& verdict, std::string_view text);
     void begin_statement(bool extended);
+    bool waits_for_clear_way(const query::Verdict& verdict);
     bool refused_in_statement_mode(const query::Verdict& verdict) const noexcept;
 
     // session_prepare.cpp: prepared statements

@@ -108,6 +108,7 @@ struct FakeEnvironment final : Environment {
         return true;
     }
     std::vector<std::string> vacated;
+    bool clear_snapshots(cache::DatabaseState&, std::uint64_t) override { return false; }
     void hold_until_gone(const Identity&, std::uint32_t, std::unique_ptr<pool::Held> h) override {
         held.push_back(std::move(h));
     }
