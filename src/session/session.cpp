@@ -414,7 +414,7 @@ void Session::on_client_gone() noexcept {
 void Session::on_watermark() noexcept {
     if (ended_ || !awaiting_) return;
     const TurnScope scope(*this);
-    awaiting_ = false;
+    awaiting_ = clearing_ = false;
     consume_buffer();
 }
 
@@ -485,7 +485,9 @@ void Session::tick(base::Nanos now) noexcept {
     }
     if (!ended_) tick_flight(now);
     if (!ended_) tick_question(now);
-    if (awaiting_ && now - awaited_since_ > env_.config().cache.max_staleness) {
+    constexpr base::Nanos kClearing = 2 * base::kSecond;
+    const auto patience = clearing_ ? kClearing : env_.config().cache.max_staleness;
+    if (awaiting_ && now - awaited_since_ > patience) {
         waited_ = true;
         on_watermark();
     }

@@ -129,7 +129,7 @@ bool Session::waits_for_clear_way(const query::Verdict& verdict) {
         return false;
     if (!waited_ && tx_ == wire::TxStatus::idle &&
         env_.clear_snapshots(*identity_->context.database, session_id)) {
-        awaiting_ = true;
+        awaiting_ = clearing_ = true;
         awaited_since_ = env_.now();
         return true;
     }

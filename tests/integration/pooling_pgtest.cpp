@@ -355,3 +355,25 @@ TEST_CASE("server connections that are used in turn serve one client one after t
         CHECK(met[i] != met[(i + 1) % 3]);
     }
 }
+
+TEST_CASE("a VACUUM meets no snapshot of the proxy's own that is older than it") {
+    Cluster::shared().connect("postgres", "postgres").run("CREATE DATABASE vacuumed OWNER app");
+    auto direct = Cluster::shared().connect("app", "vacuumed");
+    direct.run(
+        "DO $$BEGIN FOR i IN 1..800 LOOP EXECUTE format('CREATE TABLE slow_to_read_%s "
+        "(a int PRIMARY KEY, b text DEFAULT now())', i); END LOOP; END$$");
+    Proxy p(Cluster::shared());
+    auto c = RawClient::login(p.port(), "app", "vacuumed", {{"synchronous_commit", "on"}});
+    for (int i = 0; i < 8; ++i) {
+        INFO(i);
+        const auto table = "filled_" + std::to_string(i);
+        c.ask(msg::query("CREATE TABLE " + table + " (n int)"));  // so the catalog is to be read
+        c.ask(msg::query("INSERT INTO " + table + " SELECT generate_series(1, 40000)"));
+        const auto vacuum = "VACUUM " + table;
+        const auto m = c.ask(i % 2 == 0 ? msg::query(vacuum) : msg::unnamed(vacuum) + msg::sync());
+        CHECK(error_of(m).message == "");
+        CHECK(direct.value("SELECT relpages > 0 AND relallvisible = relpages FROM pg_class WHERE "
+                           "relname = '" +
+                           table + "'") == "t");
+    }
+}

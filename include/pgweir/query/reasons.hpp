@@ -43,7 +43,7 @@ inline constexpr std::array<ReasonInfo, static_cast<std::size_t>(PinReason::coun
     {"temporary", "a temporary object exists"},
     {"advisory_lock", "a session-level advisory lock may be held"},
     {"hold_cursor", "a cursor WITH HOLD may be open"},
-    {"load", "LOAD changed the server process"},
+    {"load", "LOAD or CREATE FUNCTION in C changed the server process"},
     {"sequence", "currval or lastval reads what this session did before"},
     {"seed", "setseed changed the random generator"},
     {"backend_pid", "the session asked for its server process"},

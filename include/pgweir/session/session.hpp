@@ -478,6 +478,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool waiting_ = false;
     bool consuming_ = false;
     bool awaiting_ = false;       // a hit waits for the change stream
+    bool clearing_ = false;       // not a hit, but a VACUUM: for the proxy's snapshots to be over
     bool waited_ = false;         // ... has waited long enough
     bool preparing_ = false;      // settings are applied, or looked at; the client's bytes wait
     bool hub_wait_ = false;       // the hub of notifications has something to do first
