@@ -205,12 +205,26 @@ Effects builtin_effects(std::string_view name, char volatility) noexcept {
     return {true, true};
 }
 
+namespace {
+/// Functions in C of these extensions were looked at: they neither write nor leave state, whatever
+/// their volatility, but for the ones excepted.
 bool known_extension_function(std::string_view extension, std::string_view name) noexcept {
     if (!std::binary_search(std::begin(kExtensions), std::end(kExtensions), extension))
         return false;
     // These set a limit for the session, or run the SQL they are given.
     return !name.starts_with("set_") && !name.starts_with("isn_weak") &&
            !name.starts_with("crosstab") && !name.starts_with("connectby");
+}
+}  // namespace
+
+Effects code_effects(std::string_view language, char volatility, std::string_view extension,
+                     std::string_view name) noexcept {
+    const bool c = language == "c";
+    if (c && known_extension_function(extension, name)) return {false, false};
+    // What a stable one does with SQL text that it is given is not known. Extensions are made for
+    // sharing server connections or not; a function of somebody's own may keep anything.
+    return {!c || volatility != 'i', true,
+            language != "internal" && volatility == 'v' && extension.empty()};
 }
 
 }  // namespace pgweir::control

@@ -10,6 +10,7 @@ namespace pgweir::control {
 struct Effects {
     bool may_write = true;     // rows of tables; sequences and large objects are never cached
     bool leaves_state = true;  // in the session, past its transaction
+    bool hides_state = false;  // it may be some that the server cannot be asked about
 };
 
 /// What PostgreSQL's own function does with sequences, beside what its effects allow it to.
@@ -18,8 +19,9 @@ bool asks_sequence(std::string_view builtin) noexcept;
 
 Effects builtin_effects(std::string_view name, char volatility) noexcept;
 
-/// Functions in C of these extensions were looked at: they neither write nor leave state, whatever
-/// their volatility, but for the ones excepted.
-bool known_extension_function(std::string_view extension, std::string_view name) noexcept;
+/// What a user's function does whose body is no SQL: of its language and volatility ('i', 's',
+/// 'v'), and of the extension it belongs to, or "".
+Effects code_effects(std::string_view language, char volatility, std::string_view extension,
+                     std::string_view name) noexcept;
 
 }  // namespace pgweir::control

@@ -2,7 +2,6 @@
 #include "pgweir/control/catalog_reader.hpp"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <unordered_set>
 
@@ -229,8 +228,7 @@ std::optional<std::string> Reader::read_functions() {
         if (!too_many) add_function(r);
         return !too_many;
     });
-    if (too_many) return "the catalog has too many functions to keep in memory";
-    return error;
+    return too_many ? "the catalog has too many functions to keep in memory" : error;
 }
 
 void Reader::add_function(const Row& r) {
@@ -266,26 +264,21 @@ void Reader::add_function(const Row& r) {
         effects = {false, false};
         bodies_due_.insert(f.oid);
         if (language == "sql") sql_functions_.insert(f.oid);
-    } else if (language == "c") {
-        if (f.volatility != query::Volatility::volatile_) trusted_code_.insert(f.oid);
-        // What a stable one does with SQL text that it is given is not known.
-        effects = {f.volatility != query::Volatility::immutable_, true};
-        if (known_extension_function(r.text(6), name)) effects = {false, false};
+    } else {
+        effects = code_effects(language, r.letter(3), r.text(6), name);
+        if (language == "c" && r.letter(3) != 'v') trusted_code_.insert(f.oid);
     }
-    const bool compiled = language != "sql" && language != "plpgsql" && language != "internal";
-    const bool own = !f.builtin && r.is_null(6) && r.letter(4) != 'a';
-    if (own && compiled && f.volatility == query::Volatility::volatile_)
-        graph_.mark(node, Effect::hides);
+    if (effects.hides_state) graph_.mark(node, Effect::hides);
     if (effects.may_write) graph_.mark(node, Effect::writes);
     if (effects.may_write) graph_.mark(node, Effect::defines);
     if (effects.may_write) write_sets_.unknown(f.oid);
     if (effects.leaves_state) graph_.mark(node, Effect::state);
-    // What may do anything may ask sequences, too, but for the built-in ones.
-    const bool anything = !f.builtin && (effects.may_write || effects.leaves_state);
+    // What may do anything may ask sequences, too: of the built-in ones, what runs SQL text.
+    const bool anything = f.builtin ? effects.may_write && effects.leaves_state
+                                    : effects.may_write || effects.leaves_state;
     const bool moves = f.builtin && moves_sequence(name), asks = f.builtin && asks_sequence(name);
-    const bool runs_text = f.builtin && effects.may_write && effects.leaves_state;
-    if (moves || anything || runs_text) graph_.mark(node, Effect::moves);
-    if (asks || anything || runs_text) graph_.mark(node, Effect::may_ask);
+    if (moves || anything) graph_.mark(node, Effect::moves);
+    if (asks || anything) graph_.mark(node, Effect::may_ask);
     if (asks) graph_.mark(node, Effect::asks);
     if (!f.builtin || effects.may_write || effects.leaves_state || moves || asks)
         callable_[std::string(name)].push_back(f.oid);
@@ -557,8 +550,7 @@ void Reader::conclude_sequences(query::Relation& relation) {
     if (const auto own = own_triggers_.find(relation.oid); own != own_triggers_.end())
         for (const Node function : own->second) {
             relation.writing_sequences |= sequences(function);
-            relation.triggers_hide_state =
-                relation.triggers_hide_state || graph_.has(function, Effect::hides);
+            relation.triggers_hide_state |= graph_.has(function, Effect::hides);
         }
 }
 

@@ -17,6 +17,8 @@ using wire::FrameStatus;
 namespace {
 /// A batch is gathered up to this size to be looked at whole; a longer one is sent on as it comes.
 constexpr std::size_t kBatchBound = std::size_t{64} * 1024;
+/// What the slow log may want of a text.
+constexpr std::size_t kLoggedText = std::size_t{64} * 1024;
 }  // namespace
 
 std::size_t Session::take_unit(std::string_view view) {
@@ -374,24 +376,26 @@ std::size_t Session::forward_function_call(std::string_view view, const Frame& f
     return stream_frame(view, frame);
 }
 
+/// Too long to be looked at.
+std::size_t Session::stream_query(std::string_view view, const Frame& frame) {
+    if (frame.size <= env_.config().limits.statement_buffer) return 0;
+    exchange_->unsynced = exchange_->copy_ended = false;
+    begin_statement(false);
+    exchange_->text.assign(frame.body.substr(0, kLoggedText));
+    if (identity_->mode != config::PoolMode::session && refuse_pin())
+        return skip_frame(view, frame);
+    unknown_effects(query::PinReason::statement_too_large);
+    raise_fence();
+    if (begin_ != nullptr) send_begin();
+    expect({.kind = Expect::Kind::query});
+    unnamed_.reset();
+    server_->unnamed_statement = 0;
+    return stream_frame(view, frame);
+}
+
 std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
-    constexpr std::size_t kLoggedText = std::size_t{64} * 1024;
     auto& x = *exchange_;
-    if (frame.status != FrameStatus::complete) {
-        if (frame.size <= env_.config().limits.statement_buffer) return 0;
-        x.unsynced = x.copy_ended = false;
-        begin_statement(false);
-        x.text.assign(frame.body.substr(0, kLoggedText));
-        if (identity_->mode != config::PoolMode::session && refuse_pin())
-            return skip_frame(view, frame);
-        unknown_effects(query::PinReason::statement_too_large);
-        raise_fence();
-        if (begin_ != nullptr) send_begin();
-        expect({.kind = Expect::Kind::query});
-        unnamed_.reset();
-        server_->unnamed_statement = 0;
-        return stream_frame(view, frame);
-    }
+    if (frame.status != FrameStatus::complete) return stream_query(view, frame);
     if (frame.body.empty() || frame.body.back() != '\0') {
         protocol_error("invalid string in message");
         return 0;

@@ -119,8 +119,19 @@ TEST_CASE("built-in functions are known by their effects, unknown volatile ones 
     CHECK(both("some_function_of_version_30", 'v') == "ws");
     CHECK(both("lower", 'i') == "--");
     CHECK(both("ts_rewrite", 'i') == "--");
-    CHECK(known_extension_function("pg_trgm", "similarity"));
-    CHECK(!known_extension_function("pg_trgm", "set_limit"));
-    CHECK(!known_extension_function("tablefunc", "crosstab3"));
-    CHECK(!known_extension_function("dblink", "dblink"));
+    const auto effects = [](char volatility, const char* extension, const char* name,
+                            const char* language = "c") {
+        const auto e = code_effects(language, volatility, extension, name);
+        return std::string(e.may_write ? "w" : "") + (e.leaves_state ? "s" : "") +
+               (e.hides_state ? "h" : "");
+    };
+    CHECK(effects('v', "pg_trgm", "similarity") == "");
+    CHECK(effects('v', "pg_trgm", "set_limit") == "ws");
+    CHECK(effects('v', "tablefunc", "crosstab3") == "ws");
+    CHECK(effects('v', "dblink", "dblink") == "ws");
+    CHECK(effects('v', "", "own") == "wsh");
+    CHECK(effects('s', "", "own") == "ws");
+    CHECK(effects('i', "", "own") == "s");
+    CHECK(effects('v', "", "own", "plperl") == "wsh");
+    CHECK(effects('v', "", "own", "internal") == "ws");
 }

@@ -385,15 +385,13 @@ TEST_CASE("a view whose query, or a table whose policy, calls a writer may write
 
 TEST_CASE("a trigger in C of no extension may keep what cannot be asked for, and no other may") {
     const std::string ddl = R"(
-        CREATE FUNCTION compiled() RETURNS trigger LANGUAGE c AS '$libdir/refint',
-            'check_primary_key';
-        CREATE FUNCTION calls() RETURNS trigger LANGUAGE plpgsql AS
-            'BEGIN PERFORM ticks(); RETURN NEW; END';
-        CREATE FUNCTION ticks() RETURNS trigger LANGUAGE c AS '$libdir/refint',
-            'check_foreign_key';
+        CREATE FUNCTION compiled() RETURNS trigger LANGUAGE c
+            AS '$libdir/refint', 'check_primary_key';
+        CREATE FUNCTION calls() RETURNS trigger LANGUAGE plpgsql
+            AS 'BEGIN PERFORM compiled(); RETURN NEW; END';
         CREATE FUNCTION plain() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
-        CREATE FUNCTION fixed() RETURNS trigger LANGUAGE c IMMUTABLE AS '$libdir/refint',
-            'check_primary_key';
+        CREATE FUNCTION fixed() RETURNS trigger LANGUAGE c IMMUTABLE
+            AS '$libdir/refint', 'check_primary_key';
         CREATE EXTENSION autoinc;)";
     std::string triggers;
     for (const std::string name : {"compiled", "calls", "plain", "fixed", "autoinc"})
