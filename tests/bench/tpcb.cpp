@@ -3,8 +3,13 @@
 // are transactions a second, and the processor time that all of the server's processes and the
 // proxy took for one; each as the median of the rounds' ratios. The second stands also where other
 // programs want the processor. Status 1 when that is below 0.95, which is wanted.
-//   tpcb_figure [ROUNDS [SECONDS [unsafe]]]
+//   tpcb_figure [ROUNDS [SECONDS [WORD...]]]
+// `unsafe`: commits do not wait for the disk. `published`: the stream shows a publication of the
+// one table that is read through the cache. `bare`: no proxy; PostgreSQL's own pg_recvlogical takes
+// the stream and throws it away, which is what decoding costs whoever listens.
 #include <unistd.h>
+
+#include <signal.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -105,27 +110,71 @@ double median(std::vector<double> values) {
     return values[values.size() / 2];
 }
 
+bool said(int argc, char** argv, std::string_view word) {
+    return std::any_of(argv + std::min(argc, 3), argv + argc,
+                       [word](const char* w) { return w == word; });
+}
+
+/// Takes what is decoded, as fast as it comes, and keeps nothing.
+class Listener {
+  public:
+    explicit Listener(const Cluster& cluster) : cluster_(cluster) {
+        cluster.value("SELECT pg_create_logical_replication_slot('bare', 'test_decoding')");
+        SpawnOptions options;
+        pid_ = spawn({postgres_program("pg_recvlogical"), "-h", cluster.socket_directory(), "-p",
+                      std::to_string(cluster.port()), "-U", "postgres", "-d", "app", "-S", "bare",
+                      "--start", "-f", "/dev/null"},
+                     options);
+        if (!eventually([&] { return active() == "t"; }))
+            throw std::runtime_error("pg_recvlogical does not start");
+    }
+    ~Listener() {
+        kill(pid_, SIGTERM);
+        wait_exit(pid_, Seconds(10));
+        eventually([&] { return active() == "f"; });
+        cluster_.value("SELECT pg_drop_replication_slot('bare')");
+    }
+    Listener(const Listener&) = delete;
+    Listener& operator=(const Listener&) = delete;
+
+  private:
+    std::string active() const {
+        return cluster_.value("SELECT active FROM pg_replication_slots WHERE slot_name = 'bare'");
+    }
+    const Cluster& cluster_;
+    pid_t pid_ = 0;
+};
+
+Round with_proxy(const Cluster& cluster, const std::string& seconds, bool published) {
+    Proxy proxy(cluster,
+                {{{"cache", published ? "{stream: {publication: shown}}" : "{}"}}, {}, {}, 0});
+    auto client = RawClient::login(proxy.port());
+    if (!becomes_cached(proxy, client, "SELECT count(*) FROM pgbench_branches"))
+        throw std::runtime_error("there is no stream");
+    const auto round = transactions(cluster, seconds, &proxy);
+    if (proxy.console("SHOW CACHE").rows.at(0).at(2) != "bounded")
+        throw std::runtime_error("the stream was lost");
+    return round;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     const int rounds = argc > 1 ? std::atoi(argv[1]) : 7;
     const std::string seconds = argc > 2 ? argv[2] : "10";
     // As PostgreSQL comes, commits wait for the disk; `unsafe`: all they take is the processor.
-    const std::string durable = argc > 3 && std::string(argv[3]) == "unsafe" ? "off" : "on";
+    const std::string durable = said(argc, argv, "unsafe") ? "off" : "on";
+    const bool published = said(argc, argv, "published"), bare = said(argc, argv, "bare");
     Cluster cluster(
         {{"synchronous_commit = on", "fsync = " + durable, "full_page_writes = " + durable}, ""});
     pgbench(cluster, {"-i", "-q", "-s", "10"});
     transactions(cluster, seconds, nullptr);
     std::vector<double> speeds, costs;
+    if (published) cluster.value("CREATE PUBLICATION shown FOR TABLE pgbench_branches");
     const auto with_stream = [&] {
-        Proxy proxy(cluster, {{{"cache", "{}"}}, {}, {}, 0});
-        auto client = RawClient::login(proxy.port());
-        if (!becomes_cached(proxy, client, "SELECT count(*) FROM pgbench_branches"))
-            throw std::runtime_error("there is no stream");
-        const auto round = transactions(cluster, seconds, &proxy);
-        if (proxy.console("SHOW CACHE").rows.at(0).at(2) != "bounded")
-            throw std::runtime_error("the stream was lost");
-        return round;
+        if (!bare) return with_proxy(cluster, seconds, published);
+        const Listener listener(cluster);
+        return transactions(cluster, seconds, nullptr);
     };
     for (int i = 0; i < rounds; ++i) {
         Round with, without;
