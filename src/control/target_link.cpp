@@ -16,6 +16,8 @@ namespace {
 /// Schema changes come in rows: the catalog is read when none has come for a moment, or after a
 /// longer one. Each reading holds a snapshot, which VACUUM has to leave rows for.
 constexpr base::Nanos kCalm = 20 * base::kMillisecond, kLongestWait = 500 * base::kMillisecond;
+/// VACUUM after VACUUM must not keep it from being read.
+constexpr base::Nanos kLongestPause = base::kSecond;
 }  // namespace
 
 void TargetLink::note_requests(base::Nanos now) noexcept {
@@ -46,7 +48,11 @@ void TargetLink::step(base::Nanos now) {
     }
     note_requests(now);
     const bool due = unread_ || now >= poll_at_ || (asked() && now >= answer_at());
-    if (due && now >= paused_until_) refresh(unread_);
+    if (due && due_since_ == 0) due_since_ = now;
+    if (due && (now >= paused_until_ || now - due_since_ > kLongestPause)) {
+        due_since_ = 0;
+        refresh(unread_);
+    }
     if (state_ == State::ready && !watches_.empty() && now >= look_at_) look_for_processes();
 }
 
@@ -60,6 +66,7 @@ base::Nanos TargetLink::due() const noexcept {
     if (requests_->load(std::memory_order_acquire) != seen_) return 0;
     if (asked()) at = std::min(at, answer_at());
     at = std::max(at, paused_until_);
+    if (due_since_ != 0) at = std::min(at, due_since_ + kLongestPause);
     if (!watches_.empty()) at = std::min(at, look_at_);
     return at;
 }

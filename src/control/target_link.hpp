@@ -81,6 +81,7 @@ class TargetLink {
     base::Nanos seen_at_ = 0;      // the latest
     base::Nanos asked_since_ = 0;  // the first that is not covered
     base::Nanos paused_until_ = 0;
+    base::Nanos due_since_ = 0;   // and paused; 0: not so
     bool unread_ = false;         // since it was connected
     base::Nanos not_before_ = 0;  // of the next refresh: they take at most half the time
     base::Nanos look_at_ = 0;

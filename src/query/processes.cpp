@@ -100,10 +100,11 @@ class Reader {
         take_operand(compared_);
     }
 
-    /// One constant or parameter, or all within parentheses.
+    /// One constant or parameter, or all within parentheses but for queries there.
     void take_operand(ProcessNumbers& to) {
         unsigned depth = 0;
         do {
+            if (token_.is("select") || token_.is("with") || token_.is("values")) return;
             if (token_.is('(')) ++depth;
             if (token_.is(')') && depth > 0) --depth;
             take(to);
@@ -121,6 +122,7 @@ class Reader {
         const bool plain =
             token_.literal == lex::Literal::integer || token_.literal == lex::Literal::string;
         if (token_.kind != TokenKind::literal || !plain) return;
+        if (token_.text.find_first_not_of("'{},0123456789 ") != std::string_view::npos) return;
         const auto at = static_cast<std::size_t>(token_.text.data() - text_.data());
         for (auto n : written_numbers(token_.text)) {
             n.at += at;
@@ -188,7 +190,8 @@ std::string replace_numbers(std::string_view text, const std::vector<WrittenNumb
     std::size_t done = 0;
     for (const auto& n : numbers) {
         out += text.substr(done, n.at - done);
-        out += std::to_string(replaced(n.number));
+        const auto number = replaced(n.number);
+        out += number == n.number ? std::string(text.substr(n.at, n.size)) : std::to_string(number);
         done = n.at + n.size;
     }
     out += text.substr(done);

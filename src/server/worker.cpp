@@ -90,8 +90,8 @@ void Worker::adopt_client(int fd, const io::Address& peer) {
         client->slot = static_cast<std::uint32_t>(slots_.size());
         slots_.push_back(client);
     } else {
-        client->slot = free_slots_.back();
-        free_slots_.pop_back();
+        client->slot = free_slots_.front();  // a number is not soon another client's
+        free_slots_.pop_front();
         slots_[client->slot] = client;
     }
     by_id_.emplace(id, std::move(owned));

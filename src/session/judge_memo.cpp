@@ -67,7 +67,10 @@ MemoPtr JudgeMemo::judge(const JudgeContext& context, std::string_view text,
     entry->catalog_version = catalog ? version : 0;
     entry->fingerprint = query::fingerprint(text);
     entry->may_notify = says_notify(text);
-    entry->may_name_processes = query::may_name_processes(text);
+    // What is only kept by the server may be run when the processes are others.
+    const bool runs =
+        entry->verdict->kind == query::Kind::select || entry->verdict->kind == query::Kind::dml;
+    entry->may_name_processes = runs && query::may_name_processes(text);
     entry->may_name_statement = may_name_statement(entry->verdict->kind);
     ++parses_;
     for (const auto oid : entry->verdict->reads)

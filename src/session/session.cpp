@@ -48,7 +48,7 @@ Session::~Session() { leave_server(); }
 bool Session::busy() const noexcept {
     return waiting_ || in_flight() || tx_ != TxStatus::idle ||
            (exchange_ && !exchange_->expects.empty()) || in_ != nullptr || hub_wait_ || asking_ ||
-           notifications_wait();
+           lent_ > 0 || notifications_wait();
 }
 
 void Session::on_client_bytes(std::string_view bytes) noexcept {
@@ -95,12 +95,14 @@ std::size_t Session::consume(std::string_view view) {
     while (done < view.size() && !ended_ && !waiting_ && !preparing_ && !awaiting_ && !hub_wait_ &&
            !asking_ && !terminating_ && !in_flight() && !held_by_begin()) {
         const auto rest = view.substr(done);
-        const bool here = server_ == nullptr || (begin_reads_ && between_reads());
+        // It may have been given a server connection without having asked for one.
+        const bool no_server = server_ == nullptr || skip_until_sync_ || refuses_all();
+        const bool here = no_server || (begin_reads_ && between_reads());
         // What is answered here costs the client a few bytes and may be long: it has to read, too.
         if (here && client_.queued() > kHighWater) break;
-        const auto n = !here                ? forward_frame(rest)
-                       : server_ == nullptr ? take_unit(rest)
-                                            : take_between(rest);
+        const auto n = !here       ? forward_frame(rest)
+                       : no_server ? take_unit(rest)
+                                   : take_between(rest);
         if (n == 0) {
             if (lease_failure_ != nullptr) {
                 const auto why = std::move(lease_failure_);
@@ -207,7 +209,8 @@ void Session::on_lease_failed(const pool::ServerFailure& why) noexcept {
 
 /// What waits at the front of the input is answered with an error; the rest goes on.
 void Session::fail_front(const pool::ServerFailure& why) {
-    if (in_ == nullptr) return;
+    if (in_ == nullptr || wire::scan_frame(*in_).status == wire::FrameStatus::header_incomplete)
+        return;
     const auto done = fail_unit(*in_, why);
     in_->erase(0, done);
     if (in_->empty()) env_.texts.give(std::move(in_));
@@ -277,9 +280,12 @@ void Session::maybe_release() {
         scope_ = scope_set_;
         return;
     }
-    if (lent_ > 0) return;
+    if (lent_ > 0) {
+        match_settings();
+        return consume_buffer();
+    }
     // A signal that was sent arrives before the answer to what is sent later.
-    if (std::exchange(was_lent_, false)) {
+    if (!loan_overdue_ && std::exchange(was_lent_, false)) {
         inject("");
         exchange_->expects.back().quiet = true;
         return;
@@ -298,14 +304,19 @@ pool::ServerLink* Session::let_go_of_server() {
     retry_size_ = 0;
     held_.reset();
     question_.reset();
-    preparing_ = asking_ = was_lent_ = false;
+    preparing_ = asking_ = was_lent_ = loan_overdue_ = false;
     scope_ = scope_set_ = query::NameScope::path;
     return server;
 }
 
 void Session::give_back(pool::Release how) {
     // What is to meet this process must meet nobody else.
-    if (lent_ > 0 || was_lent_) how.how = pool::Release::How::close;
+    if (lent_ > 0 || was_lent_ || loan_overdue_) {
+        if (how.how == pool::Release::How::abandon)
+            how.in_copy = true;  // cancelled, and then closed
+        else
+            how.how = pool::Release::How::close;
+    }
     auto& server = *let_go_of_server();
     leaser_.release(server, how);
 }
@@ -365,6 +376,8 @@ void Session::end() {
         turn_->client.flush();
     }
     leave_server();
+    question_.reset();
+    answer_borrowers();
     listening_.reset();
     client_.finish();
 }
@@ -464,8 +477,9 @@ void Session::on_server_gone(std::string_view why) noexcept {
 
 void Session::on_cancel_request(pool::CancelToken settled) noexcept {
     if (ended_) return;
-    if (waiting_ || in_flight()) {
+    if (waiting_ || (in_flight() && server_ == nullptr)) {
         if (waiting_) leaser_.cancel_wait(*this);
+        if (in_ != nullptr) waits_to_lend_ = false;  // it is the client's query that is cancelled
         leave_flight();
         on_lease_failed({std::string(wire::sqlstate::kQueryCanceled),
                          "canceling statement due to user request", "", false});
@@ -484,7 +498,7 @@ void Session::tick(base::Nanos now) noexcept {
         tell_waiting();
     }
     if (!ended_) tick_flight(now);
-    if (!ended_) tick_question(now);
+    if (!ended_) tick_processes(now);
     constexpr base::Nanos kClearing = 2 * base::kSecond;
     const auto patience = clearing_ ? kClearing : env_.config().cache.max_staleness;
     if (awaiting_ && now - awaited_since_ > patience) {

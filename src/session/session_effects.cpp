@@ -164,9 +164,9 @@ void Session::settle_at_ready(wire::TxStatus before) {
     }
     x.forgotten.clear();
     x.again.clear();
-    if (!x.loans.empty() && x.ready_expected == 0) x.loans.clear();
     x.may_end_transaction = false;
     if (status != wire::TxStatus::idle || x.ready_expected > 0) return;
+    if (!x.unsynced) x.loans.clear();
     x.acted = false;
     if (x.wrote) {
         x.fences.clear();  // settles them

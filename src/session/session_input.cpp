@@ -289,6 +289,7 @@ std::size_t Session::stream_frame(std::string_view view, const Frame& frame) {
 std::size_t Session::forward_copy(std::string_view view, const Frame& frame) {
     if (exchange_->skipping) {
         if (frame.type == fe::kTerminate) return take_terminate(view);
+        drop_question();  // of what is skipped now
         if (frame.type != fe::kSync) return skip_frame(view, frame);
         if (frame.status == FrameStatus::complete) exchange_->skipping = false;
         return forward_sync(view, frame);
@@ -413,7 +414,6 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     }
     if (listening_ != nullptr) [[unlikely]]
         show_channels(frame);
-    x.unsynced = x.copy_ended = false;
     MemoPtr memo = std::move(judged_);
     judged_.reset();
     if (!memo) memo = judge(text, query::scan_text(text));
@@ -423,6 +423,7 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     if (memo->may_name_processes && identity_->mode != config::PoolMode::session &&
         !name_processes(sent_text, with_processes))
         return 0;
+    x.unsynced = x.copy_ended = false;
 #ifdef PGWEIR_PLANTS
     if (alone && plant_in_transaction(text, memo)) return frame.size;
 #endif
@@ -434,7 +435,10 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     if (memo->may_name_statement && identity_->mode != config::PoolMode::session)
         prepare_for_sql(text);
     if (listening_ != nullptr) heed_channels(*memo->verdict, text);
-    apply_query_effects(*memo, text);
+    if (sent_text.data() == text.data())
+        apply_query_effects(*memo, text);
+    else
+        apply_effects(*memo, nullptr);  // rows are named by other numbers now
     if (memo->verdict->may_end_transaction || tx_ == wire::TxStatus::idle || !alone) raise_fence();
     x.current_fill = 0;
     auto fill = alone && view.size() == frame.size ? next_fill() : std::uint16_t{0};

@@ -269,7 +269,7 @@ void Session::note_portal(std::string_view name) noexcept {
 
 /// What the statement of a Bind does beyond its answer. False: it may not run, and that is told.
 bool Session::apply_bind(const Frame& frame, std::string_view name, const StatementPtr& statement,
-                         const MemoPtr& memo, std::string_view values) {
+                         const MemoPtr& memo, std::string_view values, bool as_sent) {
     auto& x = *exchange_;
     const bool whole = frame.status == FrameStatus::complete;
     if (statement == nullptr) {
@@ -286,7 +286,7 @@ bool Session::apply_bind(const Frame& frame, std::string_view name, const Statem
         forget_all_statements();
     if (verdict.kind == query::Kind::set) note_settings(verdict, statement->text);
     if (listening_ != nullptr) heed_channels(verdict, statement->text);
-    apply_bind_effects(*memo, *statement, whole ? frame.body : std::string_view());
+    apply_bind_effects(*memo, *statement, whole && as_sent ? frame.body : std::string_view());
     const auto& slow = env_.config().slow_log;
     x.works.push(
         {memo, statement, slow.parameters || slow.explain ? std::string(values) : std::string()});
@@ -330,7 +330,8 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
                     ""});
         return frame.size;
     }
-    if (!apply_bind(frame, name, statement, memo, r.rest())) return frame.size;
+    const bool as_sent = executed == statement && parameters.empty();
+    if (!apply_bind(frame, name, statement, memo, r.rest(), as_sent)) return frame.size;
     // COMMIT, CALL and their kin take effect at their Execute, before any Sync.
     if (exchange_->may_end_transaction) raise_fence();
     exchange_->current_fill = fill;

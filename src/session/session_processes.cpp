@@ -18,10 +18,12 @@ namespace pgweir::session {
 
 namespace {
 
-/// Beyond these a statement is sent as it is.
-constexpr std::size_t kMostNumbers = 64;
+/// Beyond these numbers are left as they are.
+constexpr std::size_t kMostNumbers = 64, kMostLent = 8;
 /// The one who is asked may wait for a server connection; then its number is nobody's.
 constexpr base::Nanos kPatience = 2 * base::kSecond;
+/// A statement that names others may run for long; they are not kept waiting for its end.
+constexpr base::Nanos kLongestLoan = 5 * base::kSecond;
 
 std::uint64_t big_endian(std::string_view bytes) noexcept {
     std::uint64_t n = 0;
@@ -73,7 +75,8 @@ bool Session::processes_known(std::vector<std::uint32_t> numbers, bool lend) {
         for (const auto number : numbers) {
             const bool known = std::any_of(q.known.begin(), q.known.end(),
                                            [&](const auto& k) { return k.number == number; });
-            if (is_server_pid(number) || known || q.known.size() == kMostNumbers) continue;
+            const auto most = lend ? kMostLent : kMostNumbers;
+            if (is_server_pid(number) || known || q.known.size() == most) continue;
             q.known.push_back({number, number == own_pid ? server_->process_id() : 0});
             if (number == own_pid) continue;
             ++q.open;
@@ -97,6 +100,8 @@ void Session::processes_named() {
     for (auto& loan : question_->loans) loans.push_back(std::move(loan));
     question_.reset();
 }
+
+void Session::drop_question() noexcept { question_.reset(); }
 
 /// False: ask again once asking_ is over. Else `text` may be `replaced` now.
 bool Session::name_processes(std::string_view& text, std::string& replaced) {
@@ -166,27 +171,45 @@ void Session::on_process(std::uint64_t question, std::uint32_t number, std::uint
     consume_buffer();
 }
 
-/// Whoever has not answered in time is taken to have none.
-void Session::tick_question(base::Nanos now) {
-    if (!asking_ || now - question_->since <= kPatience) return;
+/// Whoever has not answered in time is taken to have none, and nobody lends for ever.
+void Session::tick_processes(base::Nanos now) {
+    if (asking_ && now - question_->since > kPatience) {
+        const TurnScope scope(*this);
+        question_->open = 0;
+        asking_ = false;
+        consume_buffer();
+    }
+    if (ended_ || lent_ == 0) return;
+    if (waits_to_lend_ && now - lent_since_ > kPatience) stop_waiting_to_lend();
+    if (now - lent_since_ <= kLongestLoan) return;
+    // What was to meet its server process may come still: nobody else is to have that.
+    overdue_loans_ += std::exchange(lent_, 0);
+    loan_overdue_ = server_ != nullptr;
     const TurnScope scope(*this);
-    question_->open = 0;
-    asking_ = false;
-    consume_buffer();
+    maybe_release();
 }
 
+/// Only where the client itself wants nothing of a server that it has not got yet.
 void Session::tell_process(bool lend, ProcessAnswer answer) {
-    if (lend) ++lent_;
-    was_lent_ = was_lent_ || lend;
+    if (lend && lent_++ == 0) lent_since_ = env_.now();
     if (ended_ || terminating_) return answer(0);
+    const bool rests = !waiting_ && !awaiting_ && !in_flight() && !skip_until_sync_ && !hub_wait_ &&
+                       begin_ == nullptr;
+    if (lend && server_ == nullptr && rests) {
+        const TurnScope scope(*this);
+        waits_to_lend_ = !want_server() && waiting_;
+    }
+    was_lent_ = was_lent_ || (lend && (server_ != nullptr || waits_to_lend_));
+    if (lend && waits_to_lend_) return borrowers_.push_back(std::move(answer));
+    answer(server_ != nullptr ? server_->process_id() : 0);
+}
+
+void Session::stop_waiting_to_lend() {
     const TurnScope scope(*this);
-    if (lend && server_ == nullptr && !waiting_) waits_to_lend_ = !want_server() && waiting_;
-    if (server_ != nullptr || !waiting_)
-        return answer(server_ != nullptr ? server_->process_id() : 0);
-    if (lend)
-        borrowers_.push_back(std::move(answer));
-    else
-        answer(0);
+    leaser_.cancel_wait(*this);
+    waiting_ = waits_to_lend_ = was_lent_ = false;
+    answer_borrowers();
+    consume_buffer();
 }
 
 /// It has a server connection now, or will have none.
@@ -202,15 +225,13 @@ void Session::on_lend_failed() noexcept {
 }
 
 void Session::loan_ended() noexcept {
-    if (--lent_ > 0 || ended_) return;
-    const TurnScope scope(*this);
-    if (std::exchange(waits_to_lend_, false)) {
-        leaser_.cancel_wait(*this);
-        waiting_ = false;
-        was_lent_ = false;
-        answer_borrowers();
-        return consume_buffer();
+    if (overdue_loans_ > 0) {
+        --overdue_loans_;
+        return;
     }
+    if (--lent_ > 0 || ended_) return;
+    if (waits_to_lend_) return stop_waiting_to_lend();
+    const TurnScope scope(*this);
     maybe_release();
 }
 

@@ -247,7 +247,10 @@ bool Session::conclude() {
     if (!carry_statements(*found) &&
         (found->found == PinReason::none || found->found == PinReason::listen))
         found->found = PinReason::prepare;
-    if (found->found == PinReason::listen && hand_over_channels(found->channels)) return false;
+    // A signal that is meant for this client must not meet who listens for all.
+    const bool lent = lent_ > 0 || was_lent_;
+    if (found->found == PinReason::listen && !lent && hand_over_channels(found->channels))
+        return false;
     if (found->found != PinReason::none) {
         pin(found->found);
         return false;

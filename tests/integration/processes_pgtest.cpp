@@ -154,3 +154,44 @@ TEST_CASE("where no server connection is free for the one that is named, the sta
     CHECK(ask(named, "SELECT 3") == "3");
     CHECK(ask(admin, "SELECT 4") == "4");
 }
+
+TEST_CASE("a statement that names others and runs long does not keep their server connections" *
+          doctest::skip(Proxy::direct())) {
+    Proxy p(Cluster::shared(),
+            {{{"pool", "{min_size: 0, max_size: 2, wait_timeout: 9s}"}}, {}, {}, 0});
+    auto admin = RawClient::login(p.port()), named = RawClient::login(p.port());
+    admin.send(msg::query("SELECT pg_sleep(8) FROM pg_stat_activity WHERE pid = " + number(named)));
+    auto other = RawClient::login(p.port());
+    CHECK(ask(other, "SELECT 1") == "1");
+    CHECK(admin.poll(Seconds(0.01)) == std::nullopt);
+    CHECK(ask(named, "SELECT 2") == "2");
+}
+
+TEST_CASE("half a batch in front of a statement that waits for others is never completed by them" *
+          doctest::skip(Proxy::direct())) {
+    Cluster::shared().connect("app").run("CREATE TABLE IF NOT EXISTS half (n int)");
+    Proxy p(Cluster::shared(),
+            {{{"pool", "{min_size: 0, max_size: 2}"}, {"workers", "1"}}, {}, {}, 0});
+    auto named = RawClient::login(p.port()), holder = RawClient::login(p.port());
+    holder.ask(msg::query("BEGIN; SELECT 1"));
+    {
+        auto c = RawClient::login(p.port());
+        c.send(msg::unnamed("INSERT INTO half VALUES (1)") + msg::flush());
+        c.read_until('C');
+        c.send(msg::query("SELECT pg_terminate_backend(" + number(named) + ")"));
+        CHECK(c.poll(Seconds(0.3)) == std::nullopt);  // `named` waits for a server connection
+    }
+    for (int i = 0; i < 3; ++i) CHECK(ask(named, "SELECT count(*) FROM half") == "0");
+    CHECK(ready_status(holder.ask(msg::query("COMMIT"))) == 'I');
+    CHECK(ask(holder, "SELECT count(*) FROM half") == "0");
+}
+
+TEST_CASE("what is only kept by the server keeps the numbers it was given") {
+    auto one = login(), other = login();
+    CHECK(ask(other, "SELECT 1") == "1");
+    one.ask(msg::query("BEGIN"));
+    one.ask(msg::query("DECLARE c CURSOR FOR SELECT pg_terminate_backend(" + number(other) + ")"));
+    CHECK(ask(one, "FETCH c") == (Proxy::direct() ? "t" : "f"));
+    one.ask(msg::query("COMMIT"));
+    if (!Proxy::direct()) CHECK(ask(other, "SELECT 2") == "2");
+}

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <memory>
 #include <string>
 #include <thread>
@@ -140,7 +141,7 @@ class Worker final : private WorkerLoop,
     std::vector<session::ClientConnection*> slots_;
     base::IntrusiveList<session::ClientConnection, &session::ClientConnection::stranger_link>
         strangers_;  // not logged in, by arrival
-    std::vector<std::uint32_t> free_slots_;
+    std::deque<std::uint32_t> free_slots_;
     std::unordered_map<std::string, std::weak_ptr<const session::Identity>> identities_;
     std::unordered_map<std::string, std::uint64_t> contexts_;  // numbers of JudgeContexts
 };

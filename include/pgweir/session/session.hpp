@@ -167,7 +167,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
                             std::string_view body);
     void note_portal(std::string_view name) noexcept;
     bool apply_bind(const wire::Frame& frame, std::string_view name, const StatementPtr& statement,
-                    const MemoPtr& memo, std::string_view values);
+                    const MemoPtr& memo, std::string_view values, bool as_sent);
     std::size_t forward_bind(std::string_view view, const wire::Frame& frame);
     std::size_t send_bind(std::string_view view, const wire::Frame& frame, std::string_view name,
                           std::string_view server_name, std::string_view parameters);
@@ -293,9 +293,11 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool name_processes(std::string_view& text, std::string& replaced);
     bool name_processes(StatementPtr& statement, const BindView& bind, std::string& parameters);
     void processes_named();
+    void drop_question() noexcept;
     void answer_borrowers() noexcept;
     void on_lend_failed() noexcept;
-    void tick_question(base::Nanos now);
+    void tick_processes(base::Nanos now);
+    void stop_waiting_to_lend();
 
     // session_listen.cpp: notifications without a server connection
     struct Listening;
@@ -458,6 +460,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::unique_ptr<ProcessQuestion> question_;
     std::vector<ProcessAnswer> borrowers_;  // wait until it has a server connection
     unsigned lent_ = 0;                     // those for whom it keeps its server connection
+    unsigned overdue_loans_ = 0;            // whose end is no news any more
+    base::Nanos lent_since_ = 0;
     base::Nanos wait_started_ = 0;
     std::uint64_t client_left_ = 0;  // bytes of the client's frame being streamed
     std::uint64_t reply_left_ = 0;   // bytes of the server's frame being streamed
@@ -485,6 +489,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool hub_wait_ = false;       // the hub of notifications has something to do first
     bool asking_ = false;         // question_ is not answered yet
     bool waits_to_lend_ = false;  // for a server connection, and not for its client
+    bool loan_overdue_ = false;   // its server connection is for nobody after it
     bool was_lent_ = false;       // a signal may be on its way to its server connection
     bool skip_until_sync_ = false;
     bool terminating_ = false;  // Terminate has come, and an answer is still owed

@@ -22,7 +22,11 @@ TEST_CASE("arguments of functions about processes are numbers of processes") {
     CHECK(numbers("SELECT PG_CATALOG.pg_Cancel_Backend ( /* x */ 17 ), 18") == "17 ");
     CHECK(numbers("SELECT \"pg_cancel_backend\"('17'::int)") == "17 ");
     CHECK(numbers("SELECT pg_terminate_backend($2::int, 5000), $1") == "5000 $2 ");
-    CHECK(numbers("SELECT pg_blocking_pids((SELECT $1)) && '{17, 18}'") == "$1 ");
+    CHECK(numbers("SELECT pg_blocking_pids((SELECT $1)) && '{17, 18}'") == "");
+    CHECK(numbers("SELECT pg_terminate_backend((17))") == "17 ");
+    CHECK(numbers("SELECT pg_terminate_backend((SELECT pid FROM pg_stat_activity WHERE "
+                  "application_name = 'job 007' AND datid > 18 AND pid <> 17))") == "17 ");
+    CHECK(numbers("SELECT pg_cancel_backend(length('job 17'))") == "");
     CHECK(numbers("SELECT pg_isolation_test_session_is_blocked($1, '{17,18}')") == "17 18 $1 ");
     CHECK(numbers("SELECT pg_terminate_backend(pid) FROM pg_stat_activity") == "");
 }
@@ -59,6 +63,7 @@ TEST_CASE("numbers are whole, without sign, and not part of anything else") {
     CHECK(found("'17'") == "17 ");
     CHECK(found("-17 1.5 a17 17b 4294967296 +3") == "");
     CHECK(found("") == "");
+    CHECK(replace_numbers("007", written_numbers("007"), [](auto n) { return n; }) == "007");
     const std::string_view text = "SELECT f(17, '{18,17}')";
     CHECK(replace_numbers(text, written_numbers(text), [](auto n) {
               return n == 17 ? 100000 : n;
