@@ -154,7 +154,7 @@ bool DatabaseState::set_catalog(query::CatalogPtr catalog, const Snapshot& read)
     everything_epoch_.store(read.dependencies()[0].epoch);
     schema_epoch_.store(read.dependencies()[1].epoch);
     last_catalog_version_ = catalog->version;
-    if (catalog_ != nullptr && !same) catalogs_.fetch_add(1);
+    if (!same) catalogs_.fetch_add(1);
     note_login_settings(*catalog);
     catalog_ = std::move(catalog);
     version_.store(++last_version_);

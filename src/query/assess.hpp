@@ -54,6 +54,8 @@ class Assessor {
     const Catalog* catalog_ = nullptr;  // with names_
     std::optional<Names> names_;
     bool any_harmful_trigger_ = true;
+    bool only_path_ =
+        false;  // names are looked for in the search_path, nothing temporary before it
     std::size_t statements_ = 0;
     RowsOf* rows_ = nullptr;        // of the statement being added
     std::vector<Oid> whole_reads_;  // relations of which any row may count

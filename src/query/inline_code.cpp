@@ -38,9 +38,9 @@ bool inline_code_may_define(const Catalog& catalog, std::string_view body) {
     std::unordered_set<std::string> seen;
     const auto facts = scan_body(body, [&](std::string_view name) {
         if (defines || !seen.emplace(name).second) return;
-        defines = defines_objects(name) || seen.size() * catalog.relations.size() > kMostLookUps ||
-                  runs_sql_text(name) || function_may_define(catalog, name) ||
-                  relation_may_define(catalog, name);
+        defines = defines_objects(name) || name.starts_with("pg_temp") ||
+                  seen.size() * catalog.relations.size() > kMostLookUps || runs_sql_text(name) ||
+                  function_may_define(catalog, name) || relation_may_define(catalog, name);
     });
     return defines || facts.runs_text;
 }

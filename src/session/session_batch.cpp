@@ -63,14 +63,31 @@ struct Session::BatchLookup {
     const StatementPtr* find(const Session& session, std::string_view name) const noexcept {
         if (name.empty() && unnamed) return &unnamed;
         for (const auto& entry : named)
-            if (entry.first == name) return &entry.second;
+            if (entry.name == name) return &entry.statement;
         const bool gone = std::find(closed.begin(), closed.end(), name) != closed.end();
         return gone ? nullptr : session.find_statement(name);
     }
     void close(std::string_view name) {
-        if (name.empty()) unnamed.reset();
-        std::erase_if(named, [name](const auto& entry) { return entry.first == name; });
+        if (name.empty()) {
+            misses = misses || std::exchange(unnamed_open, false);
+            unnamed.reset();
+        }
+        std::erase_if(named, [&](const Parsed& entry) {
+            if (entry.name == name) misses = misses || entry.open;
+            return entry.name == name;
+        });
         closed.push_back(name);
+    }
+    /// What is known of it, here or at the server, came of a Parse like this batch's.
+    void vouch(const StatementPtr& known) noexcept {
+        if (known == unnamed) unnamed_open = false;
+        for (auto& entry : named)
+            if (entry.statement == known) entry.open = false;
+    }
+    /// Whether a Parse of the batch may be wrong, for all that is known.
+    bool open() const noexcept {
+        return unnamed_open ||
+               std::any_of(named.begin(), named.end(), [](const Parsed& p) { return p.open; });
     }
 
     /// Looked up one after the other, all must hold at one moment, too.
@@ -83,9 +100,15 @@ struct Session::BatchLookup {
     }
 
     std::vector<cache::EntryPtr>& entries;  // one for each portal, in order; empty: a miss
-    std::vector<std::pair<std::string_view, StatementPtr>> named;
+    struct Parsed {
+        std::string_view name;
+        StatementPtr statement;
+        bool open;  // nothing vouches for it yet: the server may refuse it
+    };
+    std::vector<Parsed> named;
     std::vector<std::string_view> closed;       // before they were parsed, if they were
     StatementPtr unnamed;                       // parsed in this batch
+    bool unnamed_open = false;                  // as Parsed::open
     std::vector<cache::EntryPtr> descriptions;  // one for each Describe of a statement; the same
     unsigned parses = 0;
     unsigned at = 0;  // the next Bind or Describe of a statement
@@ -143,11 +166,13 @@ void Session::forget_statement(std::string_view name) {
 /// The session's unnamed statement where it is the same again, which saves making it.
 StatementPtr Session::unnamed_for(std::string_view text, std::string_view raw_types) {
     const auto definitions = identity_->context.database->definitions();
+    const auto profile = identity_->profile->id;
     for (const auto* known : {&unnamed_, &next_unnamed_})
         if (*known && (*known)->text == text && (*known)->definitions == definitions &&
-            same_types(**known, raw_types))
+            (*known)->profile == profile && same_types(**known, raw_types))
             return *known;
-    return StatementTable::make(text, raw_types, definitions, std::move(env_.spare_statement));
+    return StatementTable::make(text, raw_types, definitions, profile,
+                                std::move(env_.spare_statement));
 }
 
 /// The old one's memory may serve for the next text.
@@ -173,6 +198,7 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
     lookup.fresh = freshness();
     if (lookup.fresh == Fresh::wait && server_ != nullptr) lookup.fresh = Fresh::no;
     if (!look_up_batch(lookup, batch)) return false;
+    if (lookup.open()) lookup.misses = true;
     if (lookup.fresh == Fresh::wait && !lookup.misses) return await_watermark();
     next_unnamed_ = lookup.unnamed;
     pending_fills_ = std::move(lookup.pending);
@@ -184,7 +210,7 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
     next_unnamed_.reset();
     for (const auto name : lookup.closed) forget_statement(name);
     if (lookup.unnamed) replace_unnamed(std::move(lookup.unnamed));
-    for (auto& [name, statement] : lookup.named) statements_.set(name, std::move(statement));
+    for (auto& p : lookup.named) statements_.set(p.name, std::move(p.statement));
     counters_.client_parse_count.add(lookup.parses);
     counters_.bind_count.add(plan.binds);
     for (const auto& entry : lookup.entries) saw(*entry);
@@ -245,14 +271,20 @@ bool Session::look_up_batch(BatchLookup& lookup, std::string_view batch) {
 bool Session::look_up_parse(BatchLookup& lookup, std::string_view body) {
     ParseView parse;
     if (!parse_parse(body, parse)) return false;
+    constexpr std::size_t kMost = 64;  // they are looked through for each name
     ++lookup.parses;
     if (parse.name.empty()) {
+        if (lookup.unnamed_open) lookup.misses = true;
         lookup.unnamed = unnamed_for(parse.text, parse.raw_types);
+        lookup.unnamed_open = !lookup.unnamed->known_to(identity_->context.id);
         return true;
     }
+    if (lookup.named.size() >= kMost) return false;
     // A name that is taken is an error only the server words.
     if (lookup.find(*this, parse.name) != nullptr || has_sql_statement(parse.name)) return false;
-    lookup.named.emplace_back(parse.name, intern(parse.text, parse.raw_types));
+    auto statement = intern(parse.text, parse.raw_types);
+    const bool open = !statement->known_to(identity_->context.id);
+    lookup.named.push_back({parse.name, std::move(statement), open});
     return true;
 }
 
@@ -291,6 +323,7 @@ void Session::pass_by(BatchLookup& lookup, const MemoEntry& memo, NotCached reas
 void Session::look_up_portal(BatchLookup& lookup) {
     const auto& statement = **lookup.statement;
     const auto memo = judge(statement.text, statement.scan);
+    lookup.vouch(*lookup.statement);  // by its entry, without which the batch misses
     if (look_up_begin(lookup, memo)) return;
     if (env_.queries.on()) env_.batch_works.push_back({memo, *lookup.statement, {}});
     auto reason = cache_verdict(*memo, statement.scan);
@@ -351,7 +384,8 @@ void Session::look_up_portal(BatchLookup& lookup) {
 
 /// Adds what the statement is described as, or an empty entry and, where it may be stored, what to
 /// store it under. A description holds as long as an answer would that depends on no rows. It is
-/// the statement's as of a Parse now, so it must have been parsed under the same definitions.
+/// the statement's as of a Parse now, so it must have been parsed under the same definitions and
+/// settings.
 bool Session::look_up_description(BatchLookup& lookup, std::string_view body) {
     base::ByteReader r(body);
     r.u8();
@@ -362,7 +396,11 @@ bool Session::look_up_description(BatchLookup& lookup, std::string_view body) {
     const auto memo = judge(statement.text, statement.scan);
     auto& database = *identity_->context.database;
     auto reason = cache_verdict(*memo, statement.scan);
-    const auto is_current = [&] { return statement.definitions == database.definitions(); };
+    const auto is_current = [&] {
+        return statement.definitions == database.definitions() &&
+               statement.profile == identity_->profile->id;
+    };
+    lookup.vouch(*found);  // as with portals
     if (reason == NotCached::none && (lookup.tainted || !is_current()))
         reason = NotCached::batch_shape;
     if (reason == NotCached::none && lookup.fresh == Fresh::no) reason = NotCached::stream_behind;

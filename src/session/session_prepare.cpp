@@ -26,6 +26,24 @@ StatementPtr Session::intern(std::string_view text, std::string_view raw_types) 
                                    identity_->context.database->definitions());
 }
 
+/// For a server that may lack it. Settings may say what names mean: under others it is another
+/// statement, so that those who have it under its own never meet what was parsed under these.
+const StatementPtr* Session::statement_now(std::string_view name) {
+    const auto* found = find_statement(name);
+    if (found == nullptr || name.empty()) return found;
+    const auto& s = **found;
+    if (s.profile == Statement::kNotAsked || s.profile == identity_->profile->id) [[likely]]
+        return found;
+    renew_statement(name, s);
+    return find_statement(name);
+}
+
+void Session::renew_statement(std::string_view name, const Statement& old) {
+    std::string types;
+    for (const auto t : old.types) base::append_u32(types, t);
+    statements_.set(name, intern(old.text, types));
+}
+
 const StatementPtr* Session::find_statement(std::string_view name) const noexcept {
     if (name.empty()) return unnamed_ ? &unnamed_ : nullptr;
     return statements_.find(name);
@@ -224,11 +242,8 @@ bool Session::stale_plan(const wire::ErrorFields& fields) {
 /// The batch comes once more, as if the client had sent it now.
 void Session::try_again() {
     auto& x = *exchange_;
-    if (const auto* named = statements_.find(x.statement_name); named != nullptr) {
-        std::string types;
-        for (const auto t : (*named)->types) base::append_u32(types, t);
-        statements_.set(x.statement_name, intern((*named)->text, types));
-    }
+    if (const auto* named = statements_.find(x.statement_name); named != nullptr)
+        renew_statement(x.statement_name, **named);
     for (auto& fill : x.fills) fill.mark_unfit(cache::Unfit::error);
     if (in_ == nullptr)
         in_ = env_.texts.take(x.again);
@@ -305,7 +320,7 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
         protocol_error("invalid message format");
         return 0;
     }
-    const auto* found = find_statement(name);
+    const auto* found = statement_now(name);
     // What it does may take the client's names away.
     const auto statement = found != nullptr ? *found : nullptr;
     const auto memo = statement != nullptr ? judge(statement->text, statement->scan) : nullptr;
@@ -383,7 +398,7 @@ std::size_t Session::forward_describe(std::string_view view, const Frame& frame)
     begin_statement(true);
     const bool statement = kind == 'S';
     const auto fill = statement ? next_fill() : exchange_->current_fill;
-    const auto* found = statement ? find_statement(name) : nullptr;
+    const auto* found = statement ? statement_now(name) : nullptr;
     const bool ours = identity_->mode != config::PoolMode::session;
     if (ours && statement && found == nullptr && name.empty()) {
         fail_batch({std::string(wire::sqlstate::kInvalidSqlStatementName),
@@ -391,6 +406,8 @@ std::size_t Session::forward_describe(std::string_view view, const Frame& frame)
         return frame.size;
     }
     if (ours && found != nullptr) ensure_prepared(**found, name.empty());
+    if (fill != 0 && statement && !parse_is_due(found != nullptr ? (*found)->id : 0))
+        exchange_->fills[fill - 1].mark_unfit();
     expect({.kind = statement ? Kind::describe_statement : Kind::describe_portal,
             .fill = fill,
             .statement = found != nullptr ? (*found)->id : 0});
@@ -531,12 +548,29 @@ void Session::prepare_for_sql(std::string_view text) {
     if (deallocate) statements_.erase(name);
 }
 
+/// Whether the server parses it anew behind what it has answered. What it parsed before it may
+/// describe as things were then.
+bool Session::parse_is_due(std::uint64_t statement) const noexcept {
+    constexpr std::size_t kFar = 64;  // mostly it is the message before
+    const auto& expects = exchange_->expects;
+    const auto n = expects.size();
+    for (std::size_t i = n; i > 0 && n - i < kFar; --i)
+        if (expects[i - 1].kind == Kind::parse && expects[i - 1].statement == statement)
+            return statement != 0;
+    return false;
+}
+
+/// Later Parses of the like are answered without a server, so only what every session of this
+/// context would be told counts.
 void Session::confirm_name(std::uint64_t statement) {
     auto& parsed = exchange_->parsed;
     const auto it = std::find_if(parsed.begin(), parsed.end(),
                                  [&](const ParsedName& p) { return p.statement == statement; });
     if (it == parsed.end()) return;
-    if (const auto* named = statements_.find(it->name); named != nullptr)
+    const auto* named = statements_.find(it->name);
+    const bool for_all = pin_ == query::PinReason::none && !exchange_->acted &&
+                         scope_now() == query::NameScope::path;
+    if (named != nullptr && (*named)->id == statement && for_all)
         (*named)->note_known(identity_->context.id);
     parsed.erase(it);
 }

@@ -13,9 +13,11 @@ std::atomic<std::uint64_t> g_next_id{1};
 }
 
 StatementPtr StatementTable::make(std::string_view text, std::string_view raw_types,
-                                  std::uint64_t definitions, std::shared_ptr<Statement> spare) {
+                                  std::uint64_t definitions, std::uint64_t profile_id,
+                                  std::shared_ptr<Statement> spare) {
     auto s = spare ? std::move(spare) : std::make_shared<Statement>();
     s->definitions = definitions;
+    s->profile = profile_id;
     s->id = g_next_id.fetch_add(1, std::memory_order_relaxed);
     s->text = text;
     s->types.clear();
@@ -47,12 +49,13 @@ StatementPtr StatementTable::intern(std::string_view text, std::string_view raw_
         // Equal hashes are not equal statements until every byte is.
         std::string types;
         for (const auto t : found->types) base::append_u32(types, t);
-        return found->text == text && types == raw_types ? found
-                                                         : make(text, raw_types, definitions);
+        const bool same = found->text == text && types == raw_types &&
+                          found->profile == profile_id && found->definitions == definitions;
+        return same ? found : make(text, raw_types, definitions, profile_id);
     }
     auto fresh = std::make_shared<Statement>();
     fresh->interned = true;
-    auto made = make(text, raw_types, definitions, std::move(fresh));
+    auto made = make(text, raw_types, definitions, profile_id, std::move(fresh));
     slot = made;
     keep(made);
     if (by_hash_.size() > sweep_at_) sweep();

@@ -178,6 +178,58 @@ TEST_CASE("F4: a statement parsed before a change is not described as one parsed
     check_same(c, direct, description(sql, "new") + msg::sync(), "one parsed after it");
 }
 
+TEST_CASE("F4: a statement parsed under other settings is not described for those of now") {
+    setup(
+        "CREATE SCHEMA des_one; CREATE TABLE des_one.typed (n int); CREATE SCHEMA des_two; CREATE "
+        "TABLE des_two.typed (n bigint)");
+    const std::string sql = "SELECT 1 FROM typed WHERE n = $1";
+    auto c = login(), other = login(), direct = direct_login();
+    for (auto* each : {&c, &direct}) ask(*each, "SET search_path = des_one");
+    REQUIRE(becomes_known(c, description("SELECT n FROM typed") + msg::sync()));
+    c.ask(msg::parse("s", sql) + msg::sync());
+    ask(c, "SET search_path = des_two");
+    for (int i = 0; i < 2; ++i) c.ask(msg::describe('S', "s") + msg::sync());
+    for (auto* each : {&other, &direct}) ask(*each, "SET search_path = des_two");
+    check_same(other, direct, description(sql) + msg::sync(), "parsed under the settings of now");
+    // Nor is what is stored by now for those the statement was parsed under.
+    REQUIRE(becomes_known(other, description(sql) + msg::sync()));
+    CHECK(other.ask(description(sql) + msg::sync()) == direct.ask(description(sql) + msg::sync()));
+}
+
+TEST_CASE("F4: what is stored of a statement rests on a Parse that was sent for it") {
+    setup("CREATE TABLE rests_t (n int, v int)");
+    const std::string sql = "SELECT n FROM rests_t WHERE v = $1";
+    auto c = login();
+    REQUIRE(becomes_known(c, description("SELECT v FROM rests_t") + msg::sync()));
+    c.ask(msg::parse("p", sql) + msg::sync());
+    for (int i = 0; i < 3; ++i) CHECK_FALSE(hits(c, msg::describe('S', "p") + msg::sync()));
+    for (const char* name : {"q", "r", "s"})
+        CHECK_FALSE(hits(c, description(sql, name) + msg::sync()));
+    CHECK_FALSE(hits(c, description(sql) + msg::sync()));
+    CHECK(hits(c, msg::describe('S', "p") + msg::sync()));
+}
+
+TEST_CASE("a Parse that nothing vouches for goes to the server, whatever is known beside it") {
+    setup("CREATE TABLE vouched_t (n int)");
+    const std::string sql = "SELECT n FROM vouched_t", unused = "SELECT n + 1 FROM vouched_t";
+    auto c = login(), holder = login(), direct = direct_login();
+    REQUIRE(becomes_known(c, description(sql) + msg::sync()));
+    check_same(c, direct, msg::parse("p1", "SELEC nonsense") + description(sql, "p2") + msg::sync(),
+               "a named one that is wrong");
+    check_same(c, direct, msg::parse("", "SELEC nonsense") + description(sql) + msg::sync(),
+               "the unnamed one that is replaced");
+    check_same(c, direct, description(sql) + msg::parse("", "SELEC nonsense") + msg::sync(),
+               "the unnamed one that replaces");
+    check_same(
+        c, direct,
+        msg::parse("p1", "SELEC nonsense") + msg::close('S', "p1") + description(sql) + msg::sync(),
+        "one that is closed again");
+    c.ask(msg::parse("p3", unused) + msg::sync());
+    ask(holder, "BEGIN"), ask(holder, "SELECT 1, now()");
+    CHECK(types(c.ask(msg::parse("p4", unused) + description(sql) + msg::sync())) == "11tTZ");
+    ask(holder, "COMMIT");
+}
+
 TEST_CASE("what fails or does more is not described from the cache") {
     setup("CREATE TABLE more_t (n int)");
     const std::string sql = "SELECT * FROM more_t";

@@ -120,6 +120,26 @@ TEST_CASE("one text with other declared types or another search_path is another 
     setup.run("DROP SCHEMA one, two CASCADE");
 }
 
+TEST_CASE("who changes the search_path leaves others the statements of the old one (51)" *
+          doctest::skip(Proxy::direct())) {
+    auto setup = Cluster::shared().connect("app");
+    setup.run("CREATE SCHEMA one; CREATE TABLE one.t AS SELECT 1 AS v");
+    setup.run("CREATE SCHEMA two; CREATE TABLE two.t AS SELECT 1::bigint AS v");
+    const std::string sql = "SELECT pg_typeof($1)::text FROM t JOIN (SELECT) x ON v = $1";
+    auto c = login();
+    c.ask(msg::query("SET search_path = one"));
+    CHECK(types(c.ask(msg::parse("s", sql) + kSync)) == "1Z");
+    c.ask(msg::query("SET search_path = two"));
+    on_both_servers([&] { run(c, "s", {"1"}); });
+    auto d = login();
+    d.ask(msg::query("SET search_path = one"));
+    CHECK(types(d.ask(msg::parse("s", sql) + kSync)) == "1Z");
+    on_both_servers([&] { CHECK(first_value(run(d, "s", {"1"})) == "integer"); });
+    c.ask(msg::query("SET search_path = one"));
+    on_both_servers([&] { CHECK(first_value(run(c, "s", {"1"})) == "integer"); });
+    setup.run("DROP SCHEMA one, two CASCADE");
+}
+
 TEST_CASE("one text under two roles on one server connection never shows the other's rows (S24)") {
     auto db = Cluster::shared().connect();
     db.run(

@@ -79,6 +79,7 @@ class ExpectQueue {
     const Expect& front() const noexcept { return items_[head_]; }
     Expect& back() noexcept { return items_.back(); }
     Expect& operator[](std::size_t i) noexcept { return items_[head_ + i]; }
+    const Expect& operator[](std::size_t i) const noexcept { return items_[head_ + i]; }
     void push(Expect e) { items_.push_back(e); }
     void pop() noexcept {
         if (++head_ == items_.size()) clear();

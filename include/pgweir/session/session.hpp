@@ -431,6 +431,9 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void skip_batch();
     void take_back_names(const Expect& skipped);
     void confirm_name(std::uint64_t statement);
+    bool parse_is_due(std::uint64_t statement) const noexcept;
+    const StatementPtr* statement_now(std::string_view name);
+    void renew_statement(std::string_view name, const Statement& old);
 
     Environment& env_;
     ClientLink& client_;

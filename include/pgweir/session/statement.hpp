@@ -28,6 +28,7 @@ struct Statement {
     query::TextScan scan;
     static constexpr std::uint64_t kNotAsked = ~std::uint64_t{0};
     std::uint64_t definitions = kNotAsked;  // DatabaseState's, when it was made
+    std::uint64_t profile = kNotAsked;      // of the settings it was made under
     bool interned = false;                  // others may come to share it at any time
 
     /// Whether a server has parsed it for this context (JudgeContext), in its latest few.
@@ -56,6 +57,7 @@ class StatementTable {
     /// memory of `spare`, which nobody else holds, where there is one.
     static StatementPtr make(std::string_view text, std::string_view raw_types,
                              std::uint64_t definitions = Statement::kNotAsked,
+                             std::uint64_t profile_id = Statement::kNotAsked,
                              std::shared_ptr<Statement> spare = nullptr);
     /// The statement to be made anew in its place, if it is nobody else's and not long; else null.
     static std::shared_ptr<Statement> spare(StatementPtr&& over) noexcept;

@@ -46,6 +46,20 @@ TEST_CASE("nothing is captured while a fence is up, and what was captured before
     CHECK(fence.empty());
 }
 
+TEST_CASE("every other catalog brings other definitions, the first one, too") {
+    Registry registry;
+    auto& db = registry.database("s", "d");
+    const auto none = db.definitions();
+    const auto first = catalog(1);
+    CHECK(db.set_catalog(first));
+    const auto known = db.definitions();
+    CHECK(known > none);
+    CHECK(db.set_catalog(first));
+    CHECK(db.definitions() == known);
+    CHECK(db.set_catalog(catalog(2)));
+    CHECK(db.definitions() > known);
+}
+
 TEST_CASE("one writer's end does not take another's fence away") {
     World w;
     WriteFence a, b;

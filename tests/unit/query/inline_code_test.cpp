@@ -40,6 +40,12 @@ TEST_CASE("a DO block has the catalog read again only where its code may run DDL
           "DO 'BEGIN EXECUTE ''x''; END'", "DO E'BEGIN \\x45XECUTE f; END'",
           "DO $$BEGIN END$$; DO $$BEGIN DROP TABLE t; END$$"})
         CHECK_MESSAGE(defines(sql), sql);
+    // What is temporary is not in the catalog.
+    CHECK(defines("DO $$BEGIN PERFORM * FROM pg_temp.view; END$$"));
+    CHECK(defines("DO $$BEGIN PERFORM * FROM pg_temp_3.view; END$$"));
+    auto anywhere = context;
+    anywhere.scope = NameScope::anywhere;
+    CHECK(judge("DO $$BEGIN PERFORM a FROM t; END$$", anywhere)->may_define);
     // Too long to be parsed whole, so the code is not looked at.
     const std::string filler(std::size_t{70} * 1024, 'x');
     CHECK(defines("DO $$BEGIN PERFORM '" + filler + "'; END$$"));
