@@ -7,6 +7,8 @@
 // `unsafe`: commits do not wait for the disk. `published`: the stream shows a publication of the
 // one table that is read through the cache. `bare`: no proxy; PostgreSQL's own pg_recvlogical takes
 // the stream and throws it away, which is what decoding costs whoever listens.
+// `one`: one client, as pgbench has it by itself, in place of four, which leave no processor idle.
+
 #include <unistd.h>
 
 #include <signal.h>
@@ -83,12 +85,14 @@ struct Round {
     double processor = 0;  // microseconds a transaction
 };
 
+const char* clients = "4";
+
 Round transactions(const Cluster& cluster, const std::string& seconds, const Proxy* proxy) {
     const auto any =
         cluster.value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'");
     const auto postmaster = stat_fields(any).at(kParent);
     const auto before = processor_seconds(postmaster, proxy);
-    const auto out = pgbench(cluster, {"-n", "-c", "4", "-j", "1", "-T", seconds});
+    const auto out = pgbench(cluster, {"-n", "-c", clients, "-j", "1", "-T", seconds});
     // Who is just ending would be in neither sum.
     eventually([&] {
         return cluster.value(
@@ -165,6 +169,7 @@ int main(int argc, char** argv) {
     // As PostgreSQL comes, commits wait for the disk; `unsafe`: all they take is the processor.
     const std::string durable = said(argc, argv, "unsafe") ? "off" : "on";
     const bool published = said(argc, argv, "published"), bare = said(argc, argv, "bare");
+    if (said(argc, argv, "one")) clients = "1";
     Cluster cluster(
         {{"synchronous_commit = on", "fsync = " + durable, "full_page_writes = " + durable}, ""});
     pgbench(cluster, {"-i", "-q", "-s", "10"});
