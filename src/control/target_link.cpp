@@ -13,24 +13,9 @@
 namespace pgweir::control {
 
 namespace {
-/// Schema changes come in rows: the catalog is read when none has come for a moment, or after a
-/// longer one. Each reading holds a snapshot, which VACUUM has to leave rows for.
-constexpr base::Nanos kCalm = 20 * base::kMillisecond, kLongestWait = 500 * base::kMillisecond;
 /// VACUUM after VACUUM must not keep it from being read.
 constexpr base::Nanos kLongestPause = base::kSecond;
 }  // namespace
-
-void TargetLink::note_requests(base::Nanos now) noexcept {
-    const auto requests = requests_->load(std::memory_order_acquire);
-    if (requests == seen_) return;
-    if (!asked()) asked_since_ = now;
-    seen_ = requests;
-    seen_at_ = now;
-}
-
-base::Nanos TargetLink::answer_at() const noexcept {
-    return std::max(not_before_, std::min(seen_at_ + kCalm, asked_since_ + kLongestWait));
-}
 
 void TargetLink::step(base::Nanos now) {
     if (state_ == State::waiting && now >= retry_at_) begin_connect();
@@ -46,8 +31,7 @@ void TargetLink::step(base::Nanos now) {
         lose("the control connection was lost: " + connection_->error());
         return;
     }
-    note_requests(now);
-    const bool due = unread_ || now >= poll_at_ || (asked() && now >= answer_at());
+    const bool due = unread_ || now >= poll_at_ || (asked() && now >= not_before_);
     if (due && due_since_ == 0) due_since_ = now;
     if (due && (now >= paused_until_ || now - due_since_ > kLongestPause)) {
         due_since_ = 0;
@@ -63,8 +47,7 @@ base::Nanos TargetLink::due() const noexcept {
         case State::ready: break;
     }
     base::Nanos at = unread_ ? 0 : poll_at_;
-    if (requests_->load(std::memory_order_acquire) != seen_) return 0;
-    if (asked()) at = std::min(at, answer_at());
+    if (asked()) at = std::min(at, not_before_);
     at = std::max(at, paused_until_);
     if (due_since_ != 0) at = std::min(at, due_since_ + kLongestPause);
     if (!watches_.empty()) at = std::min(at, look_at_);
@@ -128,8 +111,7 @@ std::optional<std::string> TargetLink::read_watches() {
 
 void TargetLink::refresh(bool force) {
     const auto began = base::monotonic_now();
-    note_requests(began);
-    const auto covering = seen_;
+    const auto covering = requests_->load(std::memory_order_acquire);
     // Before the catalog: a change between the two is then seen as a change at the next poll.
     const auto publication = context_.options->publication;
     auto fingerprint = catalog_fingerprint(*connection_, publication);

@@ -54,9 +54,7 @@ class TargetLink {
     void connected();
     void refresh(bool force);
     void look_for_processes();
-    void note_requests(base::Nanos now) noexcept;
-    bool asked() const noexcept { return seen_ > covers_; }
-    base::Nanos answer_at() const noexcept;
+    bool asked() const noexcept { return requests_->load(std::memory_order_acquire) > covers_; }
     void lose(const std::string& reason);
     void publish(const std::string& reason);
     std::optional<std::string> read_facts();
@@ -77,9 +75,6 @@ class TargetLink {
     base::Nanos retry_at_ = 0;
     base::Nanos retry_delay_ = 0;
     base::Nanos poll_at_ = 0;
-    std::uint64_t seen_ = 0;       // of requests_
-    base::Nanos seen_at_ = 0;      // the latest
-    base::Nanos asked_since_ = 0;  // the first that is not covered
     base::Nanos paused_until_ = 0;
     base::Nanos due_since_ = 0;   // and paused; 0: not so
     bool unread_ = false;         // since it was connected
