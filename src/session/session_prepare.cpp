@@ -568,8 +568,8 @@ void Session::confirm_name(std::uint64_t statement) {
                                  [&](const ParsedName& p) { return p.statement == statement; });
     if (it == parsed.end()) return;
     const auto* named = statements_.find(it->name);
-    const bool for_all = pin_ == query::PinReason::none && !exchange_->acted &&
-                         scope_now() == query::NameScope::path;
+    // Not what may rest on temporary objects or on definitions that are not committed.
+    const bool for_all = pin_ == query::PinReason::none && !exchange_->notify_catalog;
     if (named != nullptr && (*named)->id == statement && for_all)
         (*named)->note_known(identity_->context.id);
     parsed.erase(it);
