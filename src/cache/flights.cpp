@@ -2,7 +2,6 @@
 #include "pgweir/cache/flights.hpp"
 
 #include <algorithm>
-#include <atomic>
 
 namespace pgweir::cache {
 
@@ -61,8 +60,9 @@ Lead Flights::lead(const base::Hash128& hash) {
     if (node.empty()) return {*this, shard.flights.emplace(hash, make(hash)).first->second};
     node.key() = hash;
     if (node.mapped().use_count() != 1) node.mapped() = make(hash);
-    // Whoever let go of it last has done so without the mutex.
-    std::atomic_thread_fence(std::memory_order_acquire);
+    // Whoever let go of it last has done so without the mutex: counting it once more, up and down,
+    // takes over what was done before. (A fence would do, but ThreadSanitizer knows none.)
+    std::shared_ptr(node.mapped()).reset();
     node.mapped()->hash = hash;
     node.mapped()->captured.clear();
     return {*this, shard.flights.insert(std::move(node)).position->second};
