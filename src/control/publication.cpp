@@ -19,17 +19,17 @@ std::string with_name(std::string_view sql, std::string_view name) {
 bool has_schemas(std::uint32_t server_version_num) noexcept { return server_version_num >= 150000; }
 
 /// As the replication protocol quotes: nothing but the quote itself is special.
-std::string doubled(std::string_view text, char quote) {
-    std::string out(1, quote);
-    for (const char c : text) out.append(c == quote ? 2 : 1, c);
-    return out + quote;
+std::string quoted(std::string_view text) {
+    std::string out = "'";
+    for (const char c : text) out.append(c == '\'' ? 2 : 1, c);
+    return out + "'";
 }
 
 }  // namespace
 
 std::string publication_state(std::string_view name, std::uint32_t server_version_num) {
-    return with_name(has_schemas(server_version_num) ? sql::publication : sql::publication_13,
-                     name);
+    const auto schemas = has_schemas(server_version_num) ? sql::published_schemas : "NULL";
+    return with_name(replaced(sql::publication, "$2", schemas), name);
 }
 
 std::string published_tables(std::string_view name, std::uint32_t server_version_num) {
@@ -44,11 +44,15 @@ std::string publication_obstacle(std::string_view name, std::string_view state) 
     return {};
 }
 
+bool passes_messages(std::string_view publication, std::uint32_t server_version_num) noexcept {
+    return publication.empty() || server_version_num >= 140000;
+}
+
 std::string pgoutput_options(std::string_view name, std::uint32_t server_version_num) {
-    auto options =
-        "(\"proto_version\" '1', \"publication_names\" " + doubled(doubled(name, '"'), '\'');
-    // What watch_ddl.sql says comes as a message.
-    if (server_version_num >= 140000) options += ", \"messages\" 'true'";
+    std::string names;
+    pool::append_identifier(names, name);
+    auto options = "(\"proto_version\" '1', \"publication_names\" " + quoted(names);
+    if (passes_messages(name, server_version_num)) options += ", \"messages\" 'true'";
     return options + ")";
 }
 

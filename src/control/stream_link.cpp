@@ -109,8 +109,7 @@ void StreamLink::hear_facts() {
         in_recovery_ = r.flag(3);
         free_slots_ = signed_number(r.text(4));
         free_senders_ = signed_number(r.text(5));
-        // pgoutput passes messages on from PostgreSQL 14 on.
-        tells_ddl_ = r.flag(6) && (publication_.empty() || asker_->server_version_num() >= 140000);
+        tells_ddl_ = r.flag(6) && passes_messages(publication_, asker_->server_version_num());
         publication_state_ = r.text(7);
         return true;
     });

@@ -8,6 +8,7 @@
 
 #include "pgweir/base/log.hpp"
 #include "pgweir/control/catalog_reader.hpp"
+#include "publication.hpp"
 #include "sql.hpp"
 
 namespace pgweir::control {
@@ -101,10 +102,8 @@ std::optional<std::string> TargetLink::read_watches() {
     const auto writes = connection_->value(
         "SELECT pg_catalog.to_regprocedure('pgweir.tell_of_write()') IS NOT NULL");
     if (!writes) return writes.error();
-    // pgoutput passes messages on from PostgreSQL 14 on.
-    const bool by_messages =
-        context_.options->publication.empty() || connection_->server_version_num() >= 140000;
-    tells_ddl_ = *ddl == "t" && by_messages;
+    tells_ddl_ = *ddl == "t" &&
+                 passes_messages(context_.options->publication, connection_->server_version_num());
     tells_writes_ = *writes == "t";
     return std::nullopt;
 }

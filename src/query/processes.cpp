@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "lexer.hpp"
+#include "pgweir/query/tokens.hpp"
 
 namespace pgweir::query {
 
@@ -143,19 +144,13 @@ class Reader {
     ProcessNumbers given_, compared_;
 };
 
-bool says(std::string_view text, std::string_view word) noexcept {
-    return std::search(text.begin(), text.end(), word.begin(), word.end(), [](char a, char b) {
-               return lex::fold(static_cast<unsigned char>(a)) == b;
-           }) != text.end();
-}
-
 }  // namespace
 
 bool may_name_processes(std::string_view text) noexcept {
-    if (!says(text, "pg_")) return false;
+    if (!mentions(text, "pg_")) return false;
     return std::any_of(std::begin(kFunctions), std::end(kFunctions),
-                       [text](const auto& f) { return says(text, f.name); }) ||
-           std::any_of(kViews.begin(), kViews.end(), [text](auto v) { return says(text, v); });
+                       [text](const auto& f) { return mentions(text, f.name); }) ||
+           std::any_of(kViews.begin(), kViews.end(), [text](auto v) { return mentions(text, v); });
 }
 
 ProcessNumbers process_numbers(std::string_view text) { return Reader(text).numbers(); }

@@ -1,9 +1,17 @@
 // See tokens.hpp.
 #include "pgweir/query/tokens.hpp"
 
+#include <algorithm>
+
 #include "lexer.hpp"
 
 namespace pgweir::query {
+
+bool mentions(std::string_view text, std::string_view word) noexcept {
+    return std::search(text.begin(), text.end(), word.begin(), word.end(), [](char a, char b) {
+               return lex::fold(static_cast<unsigned char>(a)) == b;
+           }) != text.end();
+}
 
 std::vector<TextToken> text_tokens(std::string_view sql, std::size_t max) {
     using Kind = TextToken::Kind;

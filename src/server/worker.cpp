@@ -435,6 +435,13 @@ session::ClientConnection* Worker::client_by_id(std::uint64_t id) noexcept {
     return it == by_id_.end() ? nullptr : it->second.get();
 }
 
+void Worker::post_to_session(std::uint64_t client, std::function<void(session::Session&)> task) {
+    post([client, task = std::move(task)](Worker& w) {
+        auto* c = w.client_by_id(client);
+        if (c != nullptr && c->session() != nullptr) task(*c->session());
+    });
+}
+
 void Worker::post_to_pool(unsigned worker, const std::shared_ptr<pool::SharedPool>& shared,
                           std::function<void(pool::Pool&)> task) {
     supervisor_.worker(worker).post(
@@ -463,11 +470,7 @@ bool Worker::vacate_database(const session::Identity& identity, const std::strin
 
 bool Worker::clear_snapshots(cache::DatabaseState& database, std::uint64_t session) {
     return supervisor_.clear_snapshots(database, [this, session] {
-        post([session](Worker& w) {
-            auto* client = w.client_by_id(session);
-            if (client != nullptr && client->session() != nullptr)
-                client->session()->on_way_clear();
-        });
+        post_to_session(session, [](session::Session& s) { s.on_way_clear(); });
     });
 }
 
@@ -482,11 +485,7 @@ void Worker::vacate(const std::string& server, const std::string& dbname) {
 void Worker::await_watermark(cache::DatabaseState& database, base::Nanos needed,
                              std::uint64_t session) {
     database.stream().await(needed, [this, session] {
-        post([session](Worker& w) {
-            auto* client = w.client_by_id(session);
-            if (client != nullptr && client->session() != nullptr)
-                client->session()->on_watermark();
-        });
+        post_to_session(session, [](session::Session& s) { s.on_watermark(); });
     });
 }
 
@@ -495,11 +494,8 @@ void Worker::find_process(const session::Identity& asker, std::uint32_t number, 
     auto told = [this, self = std::weak_ptr(self_), session, question, number](
                     std::uint32_t process, session::Loan loan) {
         if (self.expired()) return;  // the last loans go when workers do
-        post([=](Worker& w) {
-            auto* client = w.client_by_id(session);
-            if (client != nullptr && client->session() != nullptr)
-                client->session()->on_process(question, number, process, loan);
-        });
+        post_to_session(
+            session, [=](session::Session& s) { s.on_process(question, number, process, loan); });
     };
     const auto worker = (number >> kSlotBits) - 1;
     if (worker >= supervisor_.workers()) return told(0, nullptr);
@@ -519,11 +515,7 @@ void Worker::tell_process(std::uint32_t slot, const std::string& server, bool le
     if (lend)
         loan = session::Loan(nullptr, [self = std::weak_ptr(self_), id = client->id()](void*) {
             if (const auto worker = self.lock())
-                (*worker)->post([id](Worker& w) {
-                    auto* lender = w.client_by_id(id);
-                    if (lender != nullptr && lender->session() != nullptr)
-                        lender->session()->loan_ended();
-                });
+                (*worker)->post_to_session(id, [](session::Session& s) { s.loan_ended(); });
         });
     session->tell_process(lend, [told = std::move(told), loan](std::uint32_t process) {
         told(process, process != 0 ? loan : nullptr);

@@ -1,9 +1,8 @@
 // See judge_memo.hpp.
 #include "pgweir/session/judge_memo.hpp"
 
-#include <algorithm>
-
 #include "pgweir/query/processes.hpp"
+#include "pgweir/query/tokens.hpp"
 
 namespace pgweir::session {
 
@@ -20,13 +19,6 @@ base::Hash128 in_context(base::Hash128 h, std::uint64_t context) noexcept {
 bool may_name_statement(query::Kind kind) noexcept {
     return kind == query::Kind::deallocate || kind == query::Kind::utility ||
            kind == query::Kind::several || kind == query::Kind::unknown;
-}
-
-bool says_notify(std::string_view text) noexcept {
-    constexpr std::string_view kWord = "notify";
-    return std::search(text.begin(), text.end(), kWord.begin(), kWord.end(), [](char a, char b) {
-               return (a >= 'A' && a <= 'Z' ? static_cast<char>(a | 0x20) : a) == b;
-           }) != text.end();
 }
 
 }  // namespace
@@ -66,7 +58,7 @@ MemoPtr JudgeMemo::judge(const JudgeContext& context, std::string_view text,
     entry->verdict = query::judge(text, resolve);
     entry->catalog_version = catalog ? version : 0;
     entry->fingerprint = query::fingerprint(text);
-    entry->may_notify = says_notify(text);
+    entry->may_notify = query::mentions(text, "notify");
     // What is only kept by the server may be run when the processes are others.
     const bool runs =
         entry->verdict->kind == query::Kind::select || entry->verdict->kind == query::Kind::dml;

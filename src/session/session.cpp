@@ -198,12 +198,13 @@ void Session::inject(std::string_view sql) {
 void Session::on_lease_failed(const pool::ServerFailure& why) noexcept {
     waiting_ = false;
     answer_borrowers();
-    if (std::exchange(waits_to_lend_, false)) return on_lend_failed();
-    if (consuming_) {
+    const bool lends = std::exchange(waits_to_lend_, false);
+    if (consuming_ && !lends) {
         lease_failure_ = std::make_unique<pool::ServerFailure>(why);
         return;
     }
     const TurnScope scope(*this);
+    if (lends) return consume_buffer();  // what the client has sent meanwhile waits for itself
     fail_front(why);
 }
 

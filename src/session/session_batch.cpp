@@ -16,6 +16,8 @@ namespace fe = wire::fe;
 
 namespace {
 
+/// Parsed or closed in one batch: they are looked through for each name.
+constexpr std::size_t kMostNames = 64;
 constexpr std::string_view kParseAndBindComplete("1\0\0\0\0042\0\0\0\4", 10);
 constexpr std::string_view kParseComplete = kParseAndBindComplete.substr(0, 5);
 constexpr std::string_view kBindComplete = kParseAndBindComplete.substr(5);
@@ -40,13 +42,6 @@ std::string command_complete(std::string_view tag) {
 
 /// Of a Describe's body.
 bool of_statement(std::string_view body) noexcept { return !body.empty() && body.front() == 'S'; }
-
-bool same_types(const Statement& statement, std::string_view raw_types) noexcept {
-    if (statement.types.size() * 4 != raw_types.size()) return false;
-    for (std::size_t i = 0; i < statement.types.size(); ++i)
-        if (statement.types[i] != base::load_u32(raw_types.data() + 4 * i)) return false;
-    return true;
-}
 
 }  // namespace
 
@@ -169,7 +164,7 @@ StatementPtr Session::unnamed_for(std::string_view text, std::string_view raw_ty
     const auto profile = identity_->profile->id;
     for (const auto* known : {&unnamed_, &next_unnamed_})
         if (*known && (*known)->text == text && (*known)->definitions == definitions &&
-            (*known)->profile == profile && same_types(**known, raw_types))
+            (*known)->profile == profile && (*known)->has_types(raw_types))
             return *known;
     return StatementTable::make(text, raw_types, definitions, profile,
                                 std::move(env_.spare_statement));
@@ -271,7 +266,6 @@ bool Session::look_up_batch(BatchLookup& lookup, std::string_view batch) {
 bool Session::look_up_parse(BatchLookup& lookup, std::string_view body) {
     ParseView parse;
     if (!parse_parse(body, parse)) return false;
-    constexpr std::size_t kMost = 64;  // they are looked through for each name
     ++lookup.parses;
     if (parse.name.empty()) {
         if (lookup.unnamed_open) lookup.misses = true;
@@ -279,7 +273,7 @@ bool Session::look_up_parse(BatchLookup& lookup, std::string_view body) {
         lookup.unnamed_open = !lookup.unnamed->known_to(identity_->context.id);
         return true;
     }
-    if (lookup.named.size() >= kMost) return false;
+    if (lookup.named.size() >= kMostNames) return false;
     // A name that is taken is an error only the server words.
     if (lookup.find(*this, parse.name) != nullptr || has_sql_statement(parse.name)) return false;
     auto statement = intern(parse.text, parse.raw_types);
@@ -289,12 +283,11 @@ bool Session::look_up_parse(BatchLookup& lookup, std::string_view body) {
 }
 
 bool Session::look_up_close(BatchLookup& lookup, std::string_view body) {
-    constexpr std::size_t kMost = 64;  // they are looked through for each name
     base::ByteReader r(body);
     r.u8();
     const auto name = r.cstring();
     // What SQL has made under that name only the server can close.
-    if (!r.done() || has_sql_statement(name) || lookup.closed.size() >= kMost) return false;
+    if (!r.done() || has_sql_statement(name) || lookup.closed.size() >= kMostNames) return false;
     lookup.close(name);
     return true;
 }

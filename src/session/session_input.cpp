@@ -6,6 +6,7 @@
 #include "pgweir/base/plants.hpp"
 #include "pgweir/session/session.hpp"
 #include "pgweir/wire/sqlstate.hpp"
+#include "processes.hpp"
 #include "turn.hpp"
 
 namespace pgweir::session {
@@ -289,7 +290,7 @@ std::size_t Session::stream_frame(std::string_view view, const Frame& frame) {
 std::size_t Session::forward_copy(std::string_view view, const Frame& frame) {
     if (exchange_->skipping) {
         if (frame.type == fe::kTerminate) return take_terminate(view);
-        drop_question();  // of what is skipped now
+        question_.reset();  // of what is skipped now
         if (frame.type != fe::kSync) return skip_frame(view, frame);
         if (frame.status == FrameStatus::complete) exchange_->skipping = false;
         return forward_sync(view, frame);

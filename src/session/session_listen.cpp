@@ -26,13 +26,6 @@ namespace {
 /// disk.
 constexpr std::size_t kMostWaiting = std::size_t{8} * 1024 * 1024;
 
-/// `word` in lower case.
-bool mentions(std::string_view text, std::string_view word) noexcept {
-    return std::search(text.begin(), text.end(), word.begin(), word.end(), [](char a, char b) {
-               return (a >= 'A' && a <= 'Z' ? static_cast<char>(a | 0x20) : a) == b;
-           }) != text.end();
-}
-
 std::string channel_name(const query::TextToken& token) {
     if (token.kind != query::TextToken::Kind::quoted) return token.text;
     std::string name;
@@ -281,9 +274,9 @@ void Session::heed_channels(const query::Verdict& verdict, std::string_view text
     auto& leaving = listening_->leaving;
     const bool back = verdict.kind == Kind::rollback ||
                       ((verdict.kind == Kind::savepoint || verdict.kind == Kind::several) &&
-                       mentions(text, "rollback"));
+                       query::mentions(text, "rollback"));
     if (back) leaving.clear();
-    if (mentions(text, "unlisten")) add_unlistened(text, leaving);
+    if (query::mentions(text, "unlisten")) add_unlistened(text, leaving);
 }
 
 void Session::settle_channels(TxStatus before) {
@@ -321,7 +314,7 @@ void Session::show_channels(const wire::Frame& frame) {
         const auto* found = find_statement(r.cstring());
         text = found != nullptr ? std::string_view((*found)->text) : std::string_view();
     }
-    if (!mentions(text, "pg_listening_channels")) return;
+    if (!query::mentions(text, "pg_listening_channels")) return;
     std::string sql;
     append_listen(sql, listening_->channels);
     ask_channels(sql);

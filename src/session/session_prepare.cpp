@@ -39,9 +39,7 @@ const StatementPtr* Session::statement_now(std::string_view name) {
 }
 
 void Session::renew_statement(std::string_view name, const Statement& old) {
-    std::string types;
-    for (const auto t : old.types) base::append_u32(types, t);
-    statements_.set(name, intern(old.text, types));
+    statements_.set(name, intern(old.text, old.raw_types()));
 }
 
 const StatementPtr* Session::find_statement(std::string_view name) const noexcept {

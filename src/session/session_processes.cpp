@@ -25,10 +25,11 @@ constexpr base::Nanos kPatience = 2 * base::kSecond;
 /// A statement that names others may run for long; they are not kept waiting for its end.
 constexpr base::Nanos kLongestLoan = 5 * base::kSecond;
 
-std::uint64_t big_endian(std::string_view bytes) noexcept {
-    std::uint64_t n = 0;
-    for (const char c : bytes) n = n << 8 | static_cast<unsigned char>(c);
-    return n;
+/// Of an int4, or an int8 that is no longer.
+std::optional<std::uint32_t> binary_number(std::string_view value) noexcept {
+    if (value.size() == 4) return base::load_u32(value.data());
+    if (value.size() != 8 || base::load_u32(value.data()) != 0) return std::nullopt;
+    return base::load_u32(value.data() + 4);
 }
 
 struct Parameter {
@@ -58,8 +59,18 @@ std::vector<Parameter> parameters_of(std::string_view raw, std::string_view& for
 void add_numbers(const Parameter& p, std::vector<std::uint32_t>& to) {
     if (p.text)
         for (const auto& n : query::written_numbers(p.value)) to.push_back(n.number);
-    else if ((p.value.size() == 4 || p.value.size() == 8) && big_endian(p.value) <= ~0u)
-        to.push_back(static_cast<std::uint32_t>(big_endian(p.value)));
+    else if (const auto number = binary_number(p.value))
+        to.push_back(*number);
+}
+
+/// The parameter's value with other numbers.
+std::string with_numbers(const Parameter& p,
+                         const std::function<std::uint32_t(std::uint32_t)>& replaced) {
+    if (p.text) return query::replace_numbers(p.value, query::written_numbers(p.value), replaced);
+    std::string value(p.value);
+    if (const auto number = binary_number(value))
+        base::store_u32(value.data() + value.size() - 4, replaced(*number));
+    return value;
 }
 
 }  // namespace
@@ -101,8 +112,6 @@ void Session::processes_named() {
     question_.reset();
 }
 
-void Session::drop_question() noexcept { question_.reset(); }
-
 /// False: ask again once asking_ is over. Else `text` may be `replaced` now.
 bool Session::name_processes(std::string_view& text, std::string& replaced) {
     const auto named = query::process_numbers(text);
@@ -133,23 +142,14 @@ bool Session::name_processes(StatementPtr& statement, const BindView& bind,
     const auto process = [this](std::uint32_t n) { return process_of(n); };
     if (!question_->known.empty()) {
         const auto text = query::replace_numbers(statement->text, named.literals, process);
-        std::string types;
-        for (const auto t : statement->types) base::append_u32(types, t);
-        if (text != statement->text) statement = intern(text, types);
+        if (text != statement->text) statement = intern(text, statement->raw_types());
         parameters = formats;
         base::append_u16(parameters, static_cast<std::uint16_t>(given.size()));
         for (std::size_t i = 0; i < given.size(); ++i) {
             const auto& p = given[i];
-            auto value = std::string(p.value);
-            const bool names = std::find(named.parameters.begin(), named.parameters.end(), i + 1) !=
-                               named.parameters.end();
-            if (names && p.text) {
-                value = query::replace_numbers(value, query::written_numbers(value), process);
-            } else if (names && (value.size() == 4 || value.size() == 8) &&
-                       big_endian(value) <= ~0u) {
-                const auto number = process(static_cast<std::uint32_t>(big_endian(value)));
-                base::store_u32(value.data() + value.size() - 4, number);
-            }
+            const auto& listed = named.parameters;
+            const bool names = std::find(listed.begin(), listed.end(), i + 1) != listed.end();
+            const auto value = names ? with_numbers(p, process) : std::string(p.value);
             base::append_u32(parameters, p.null ? ~0u : static_cast<std::uint32_t>(value.size()));
             parameters += value;
         }
@@ -216,12 +216,6 @@ void Session::stop_waiting_to_lend() {
 void Session::answer_borrowers() noexcept {
     for (auto& answer : std::exchange(borrowers_, {}))
         answer(server_ != nullptr ? server_->process_id() : 0);
-}
-
-/// What the client has sent meanwhile waits for itself.
-void Session::on_lend_failed() noexcept {
-    const TurnScope scope(*this);
-    consume_buffer();
 }
 
 void Session::loan_ended() noexcept {

@@ -12,6 +12,19 @@ namespace {
 std::atomic<std::uint64_t> g_next_id{1};
 }
 
+std::string Statement::raw_types() const {
+    std::string raw;
+    for (const auto t : types) base::append_u32(raw, t);
+    return raw;
+}
+
+bool Statement::has_types(std::string_view raw) const noexcept {
+    if (types.size() * 4 != raw.size()) return false;
+    for (std::size_t i = 0; i < types.size(); ++i)
+        if (types[i] != base::load_u32(raw.data() + 4 * i)) return false;
+    return true;
+}
+
 StatementPtr StatementTable::make(std::string_view text, std::string_view raw_types,
                                   std::uint64_t definitions, std::uint64_t profile_id,
                                   std::shared_ptr<Statement> spare) {
@@ -47,9 +60,7 @@ StatementPtr StatementTable::intern(std::string_view text, std::string_view raw_
     auto& slot = by_hash_[hash];
     if (auto found = slot.lock()) {
         // Equal hashes are not equal statements until every byte is.
-        std::string types;
-        for (const auto t : found->types) base::append_u32(types, t);
-        const bool same = found->text == text && types == raw_types &&
+        const bool same = found->text == text && found->has_types(raw_types) &&
                           found->profile == profile_id && found->definitions == definitions;
         return same ? found : make(text, raw_types, definitions, profile_id);
     }

@@ -20,6 +20,10 @@ struct TextToken {
     }
 };
 
+/// Whether `word`, given in lower case, stands anywhere in the text, whatever the case of its
+/// letters: within other words and constants, too.
+bool mentions(std::string_view text, std::string_view word) noexcept;
+
 /// At most `max` of them; comments and space are none. What cannot be read ends the list.
 std::vector<TextToken> text_tokens(std::string_view sql, std::size_t max = 2000);
 

@@ -69,9 +69,9 @@ class Supervisor final : public admin::SnapshotSource {
                                          const pool::SharedPool& pool);
     void reload_catalog(cache::DatabaseState& database);
     void server_settings_changed(const pool::PoolConfig& config);
-    /// See session::Environment.
-    /// See session::Environment::clear_snapshots; `cleared` comes on the control thread.
+    /// See session::Environment; `cleared` comes on the control thread.
     bool clear_snapshots(cache::DatabaseState& database, std::function<void()> cleared);
+    /// See session::Environment.
     bool vacate_database(const config::Database& on_server, const std::string& dbname);
     void hold_until_gone(cache::DatabaseState& database, std::uint32_t pid,
                          std::unique_ptr<pool::Held> held);

@@ -110,6 +110,9 @@ class Worker final : private WorkerLoop,
                          std::unique_ptr<pool::Held> held) override;
 
     session::ClientConnection* client_by_id(std::uint64_t id) noexcept;
+    /// Any thread: calls `task` with the session of this client on the worker's, if there is one
+    /// then.
+    void post_to_session(std::uint64_t client, std::function<void(session::Session&)> task);
     Supervisor& supervisor() noexcept { return supervisor_; }
     metrics::WorkerCounters counters_;
 

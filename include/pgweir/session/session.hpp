@@ -293,9 +293,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool name_processes(std::string_view& text, std::string& replaced);
     bool name_processes(StatementPtr& statement, const BindView& bind, std::string& parameters);
     void processes_named();
-    void drop_question() noexcept;
     void answer_borrowers() noexcept;
-    void on_lend_failed() noexcept;
     void tick_processes(base::Nanos now);
     void stop_waiting_to_lend();
 

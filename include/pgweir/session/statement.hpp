@@ -31,6 +31,9 @@ struct Statement {
     std::uint64_t profile = kNotAsked;      // of the settings it was made under
     bool interned = false;                  // others may come to share it at any time
 
+    /// As a Parse declares them, four bytes each, without their count.
+    std::string raw_types() const;
+    bool has_types(std::string_view raw) const noexcept;
     /// Whether a server has parsed it for this context (JudgeContext), in its latest few.
     bool known_to(std::uint64_t context) const noexcept {
         return known_[context % kKnown].load(std::memory_order_relaxed) == context;
