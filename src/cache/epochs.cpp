@@ -176,6 +176,11 @@ void DatabaseState::note_login_settings(const query::Catalog& catalog) {
         logins_changed_.store(base::monotonic_now());
 }
 
+void DatabaseState::note_logins_changed() {
+    const std::lock_guard lock(mutex_);
+    logins_changed_.store(base::monotonic_now());
+}
+
 query::CatalogPtr DatabaseState::last_catalog() const {
     const std::lock_guard lock(mutex_);
     return catalog_;

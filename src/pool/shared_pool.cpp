@@ -85,6 +85,14 @@ std::optional<Parameters> SharedPool::parameters(std::uint64_t profile_id) const
     return std::nullopt;
 }
 
+std::optional<Parameters> SharedPool::parameters_at_login(std::uint64_t profile_id) const {
+    {
+        const std::scoped_lock lock(mutex_);
+        if (parameters_of_ < logins_changed()) return std::nullopt;
+    }
+    return parameters(profile_id);
+}
+
 void SharedPool::set_parameters(std::uint64_t profile_id, Parameters parameters) {
     const std::scoped_lock lock(mutex_);
     for (auto& [id, p] : parameters_)

@@ -160,6 +160,7 @@ void Assessor::flags(const pgw_statement& statement) {
     verdict_.may_end_transaction = verdict_.may_end_transaction || has(PGW_ENDS_TRANSACTION);
     verdict_.isolation_changed = verdict_.isolation_changed || has(PGW_ISOLATION);
     verdict_.vacuums = verdict_.vacuums || has(PGW_VACUUMS);
+    verdict_.changes_logins = verdict_.changes_logins || has(PGW_CHANGES_LOGINS);
     verdict_.start_transaction = has(PGW_START);
     verdict_.chains = has(PGW_CHAINS);
     verdict_.literal_dependent = verdict_.literal_dependent || has(PGW_LITERAL_DEPENDENT);

@@ -111,6 +111,7 @@ enum {
     PGW_NAMES_UNKNOWN = 1u << 19, /* ... or what temporary objects stand for */
     PGW_ASKS_SEQUENCE = 1u << 20, /* a column's default that it makes calls currval or lastval */
     PGW_VACUUMS = 1u << 21,
+    PGW_CHANGES_LOGINS = 1u << 22, /* settings that logins are given */
 };
 
 typedef struct {

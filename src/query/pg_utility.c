@@ -224,15 +224,15 @@ static bool look_cluster_wide(pgw_walk* w, const Node* s) {
     switch (nodeTag(s)) {
         case T_CreateRoleStmt:
         case T_AlterRoleStmt:
-        case T_AlterRoleSetStmt:
         case T_DropRoleStmt:
         case T_GrantRoleStmt:
         case T_AlterDatabaseStmt:
         case T_AlterDatabaseRefreshCollStmt:
-        case T_AlterDatabaseSetStmt:
         case T_DropOwnedStmt:
         case T_ReassignOwnedStmt:
         case T_AlterTableSpaceOptionsStmt: break;
+        case T_AlterRoleSetStmt:
+        case T_AlterDatabaseSetStmt: flags |= PGW_CHANGES_LOGINS; break;
         case T_AlterSystemStmt:
         case T_CreatedbStmt:
         case T_DropdbStmt:

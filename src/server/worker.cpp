@@ -464,6 +464,11 @@ void Worker::catalog_may_have_changed(cache::DatabaseState& database) {
     supervisor_.reload_catalog(database);
 }
 
+void Worker::logins_may_have_changed() {
+    for (auto* database : supervisor_.directory().registry().databases())
+        database->note_logins_changed();
+}
+
 bool Worker::vacate_database(const session::Identity& identity, const std::string& dbname) {
     return supervisor_.vacate_database(identity.shared_pool->config()->database, dbname);
 }

@@ -363,7 +363,7 @@ void ClientConnection::logged_in() {
     }
     o.identity = host_.identity(database_, user_, *o.target.pool, o.profile);
     const bool keeps = o.identity->mode == config::PoolMode::session;
-    if (auto known = o.target.pool->shared()->parameters(o.profile->id); known && !keeps) {
+    if (auto known = o.target.pool->shared()->parameters_at_login(o.profile->id); known && !keeps) {
         start_session(*known, nullptr);
         return;
     }

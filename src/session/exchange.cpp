@@ -48,7 +48,7 @@ void Exchange::reset() {
     parsed.clear();
     errors.clear();
     loans.clear();
-    may_end_transaction = notify_catalog = false;
+    may_end_transaction = notify_catalog = changes_logins = false;
     fills.clear();
     stamp.reset();
     current_fill = 0;

@@ -115,6 +115,7 @@ void Session::collect_writes(const MemoEntry& memo, const query::KeyValues* valu
             }
             x.written.add_schema(database);
             x.notify_catalog = true;
+            x.changes_logins = x.changes_logins || v.changes_logins;
             if (!v.vacates.empty()) env_.vacate_database(*identity_, v.vacates);
             if (v.writes == Writes::all_databases) x.written.add(database.everything());
             break;
@@ -173,8 +174,9 @@ void Session::settle_at_ready(wire::TxStatus before) {
         x.written = {};
         x.wrote = x.commit_in_flight = false;
     }
+    if (x.changes_logins) env_.logins_may_have_changed();
     if (x.notify_catalog) env_.catalog_may_have_changed(*identity_->context.database);
-    x.notify_catalog = false;
+    x.notify_catalog = x.changes_logins = false;
     if (x.unpin_at_ready) {
         x.unpin_at_ready = false;
         // DISCARD ALL took the client's own settings too: they are applied again for the next

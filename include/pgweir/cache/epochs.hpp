@@ -295,10 +295,13 @@ class DatabaseState {
 
     /// The last catalog there was, in force or not; null: none yet.
     query::CatalogPtr last_catalog() const;
-    /// Since when what sessions log in with is as the last catalog says, at the latest; 0: there is
-    /// no catalog yet. Server connections opened before may have been given other settings. Stays
-    /// where it is for as long as the process lives.
+    /// Since when what sessions log in with is as the last catalog says, at the latest, or as
+    /// a statement said that passed here since; 0: there is no catalog yet. Server connections
+    /// opened before may have been given other settings. Stays where it is for as long as the
+    /// process lives.
     const std::atomic<base::Nanos>& logins_changed() const noexcept { return logins_changed_; }
+    /// They are other than before, as of now, though no catalog says so yet.
+    void note_logins_changed();
 
     /// Of the catalog in force: see query::Catalog.
     bool read_committed() const noexcept { return read_committed_.load(std::memory_order_relaxed); }

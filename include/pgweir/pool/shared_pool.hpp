@@ -92,6 +92,9 @@ class SharedPool {
 
     /// ParameterStatus values a client with this profile is told; nullopt: not known yet.
     std::optional<Parameters> parameters(std::uint64_t profile_id) const;
+    /// Likewise; nullopt also while no server connection was opened since the settings changed that
+    /// logins are given.
+    std::optional<Parameters> parameters_at_login(std::uint64_t profile_id) const;
     void set_parameters(std::uint64_t profile_id, Parameters parameters);
     /// What a server connection opened then was given at its login: the latest is told to clients
     /// without settings, and where it is other than before, all else is unknown again.

@@ -85,6 +85,7 @@ struct Verdict {
     std::string vacates;
     /// VACUUM: cannot clean what a snapshot taken before it may still see.
     bool vacuums = false;
+    bool changes_logins = false;  // ALTER ROLE or DATABASE ... SET: what new logins are given
     bool names_sequence = false;  // calls nextval or setval in so many words
     bool moves_sequence = true;   // may do so, however indirectly
     bool asks_sequence = true;    // may call currval or lastval; where it is known to, it pins

@@ -73,6 +73,7 @@ class Worker final : private WorkerLoop,
                  const std::vector<std::uint32_t>& types) override;
     cache::ResultCache* result_cache() noexcept override;
     void catalog_may_have_changed(cache::DatabaseState& database) override;
+    void logins_may_have_changed() override;
     void post_task(std::function<void()> task) override { loop_.post(std::move(task)); }
     bool vacate_database(const session::Identity& identity, const std::string& dbname) override;
     bool clear_snapshots(cache::DatabaseState& database, std::uint64_t session) override;

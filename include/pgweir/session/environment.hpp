@@ -72,6 +72,9 @@ class Environment {
     virtual cache::ResultCache* result_cache() noexcept = 0;
     /// DDL or the like passed through: have the database's catalog read again.
     virtual void catalog_may_have_changed(cache::DatabaseState& database) = 0;
+    /// Settings that logins are given changed, of a role or database of any server: connections
+    /// opened before are not lent again.
+    virtual void logins_may_have_changed() = 0;
     /// A statement needs database `dbname` of the server free of sessions: idle connections to it
     /// close, and the proxy's own, for some seconds. True: it takes a moment until they are gone.
     virtual bool vacate_database(const Identity& identity, const std::string& dbname) = 0;

@@ -197,6 +197,7 @@ struct Exchange {
     bool unpin_at_ready = false;
     bool may_end_transaction = false;   // something since the last ReadyForQuery may commit
     bool notify_catalog = false;        // DDL passed: the catalog must be read again
+    bool changes_logins = false;        // what new logins are given becomes something else
     std::vector<cache::Fill> fills;     // one for each answer that is to be stored
     std::uint16_t current_fill = 0;     // of the portal bound last
     std::optional<cache::Stamp> stamp;  // taken before the fills' snapshots

@@ -98,6 +98,7 @@ struct FakeEnvironment final : Environment {
     std::vector<std::string> explained;
     cache::ResultCache* result_cache() noexcept override { return cache.get(); }
     void catalog_may_have_changed(cache::DatabaseState&) override { ++catalog_notices; }
+    void logins_may_have_changed() override {}
     IdentityPtr with_profile(const Identity& of, pool::ProfilePtr profile) override {
         auto identity = std::make_shared<Identity>(of);
         identity->profile = std::move(profile);
