@@ -1,6 +1,8 @@
 // See batch_plan.hpp.
 #include "batch_plan.hpp"
 
+#include <utility>
+
 #include "pgweir/wire/messages.hpp"
 
 namespace pgweir::session {
@@ -98,6 +100,8 @@ void BatchPlan::look(const wire::Frame& frame) {
             at_ = At::bound;
             described_ = false;
             portal_ = name_in(r);
+            // Another under a name that is taken is an error only the server words.
+            if (!portal_.empty() && std::exchange(named_, true)) good_shape_ = false;
             return;
         case fe::kDescribe: {
             const char kind = static_cast<char>(r.u8());
@@ -121,6 +125,7 @@ void BatchPlan::look(const wire::Frame& frame) {
             (kind == 'S' ? closes_statement : closes_portal)++;
             const bool fits = kind == 'S' ? at_ != At::bound : at_ == At::executed;
             if (!fits || (kind != 'S' && kind != 'P')) good_shape_ = false;
+            if (kind == 'P' && name_in(r) == portal_) named_ = false;
             return;
         }
         default: good_shape_ = false;

@@ -73,6 +73,7 @@ class BatchPlan {
     std::string_view portal_;  // of the last Bind
     At at_ = At::start;
     bool described_ = false;
+    bool named_ = false;  // a portal with a name has not been closed
     bool need_more_ = false;
     bool whole_ = false;
     bool flushed_ = false;

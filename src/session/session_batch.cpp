@@ -1,7 +1,7 @@
 // Session: batches of the extended protocol that need no server: nothing but Close and Sync, or
-// statements whose answers and descriptions are all in the cache. The frames are walked a second
-// time here, each portal looked up at its Execute; what is missing is noted to be stored when it
-// passes.
+// statements whose answers and descriptions are in the cache, all or those in front. The frames are
+// walked a second time here, each portal looked up at its Execute; what is missing is noted to be
+// stored when it passes.
 #include <algorithm>
 
 #include "batch_plan.hpp"
@@ -94,6 +94,12 @@ struct Session::BatchLookup {
                std::all_of(descriptions.begin(), descriptions.end(), valid);
     }
 
+    /// What goes before `bytes` of the batch can be answered; what follows need not.
+    void mark(std::size_t bytes) {
+        if (misses || begin || fresh != Fresh::yes || open()) return;
+        answered = {bytes, entries.size(), named.size(), parses, at, unnamed};
+    }
+
     std::vector<cache::EntryPtr>& entries;  // one for each portal, in order; empty: a miss
     struct Parsed {
         std::string_view name;
@@ -111,7 +117,15 @@ struct Session::BatchLookup {
     bool verify = false;   // hits are to be compared with the server's answers
     bool alone = false;    // one portal only
     bool tainted = false;  // what follows may be answered under other settings
-    MemoPtr begin;         // the first portal is this BEGIN, which is kept back
+    bool plain = true;     // no portal does more than read or write rows, for all that is known
+    /// The front that hits: up to the Execute in front of the first miss.
+    struct Front {
+        std::size_t bytes = 0, entries = 0, named = 0;
+        unsigned parses = 0, at = 0;
+        StatementPtr unnamed;  // parsed last in it
+    };
+    Front answered;
+    MemoPtr begin;  // the first portal is this BEGIN, which is kept back
     StatementPtr begin_statement;
     PlacePtr woken;            // it has waited for another's answer
     Fresh fresh = Fresh::yes;  // what the change stream says to hits
@@ -198,7 +212,8 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
     next_unnamed_ = lookup.unnamed;
     pending_fills_ = std::move(lookup.pending);
     if (pending_fills_) pending_fills_->begins = lookup.begin != nullptr;
-    if (lookup.misses || !lookup.holds()) return false;
+    if (lookup.misses) return answer_front(plan, lookup, batch), false;
+    if (!lookup.holds()) return false;
     const auto limit = env_.config().limits.prepared_statements_per_client;
     if (statements_.size() + lookup.named.size() > limit || (!lookup.named.empty() && full()))
         return false;
@@ -213,16 +228,42 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
     const auto begun = lookup.begin ? step_here(*lookup.begin, lookup.begin_statement->text) : "";
     write_batch_hit(lookup, batch, begun);
     count_hit();
-    for (std::size_t i = 0; i < env_.batch_works.size(); ++i) {
+    record_hits(lookup, env_.batch_works.size());
+    return true;
+}
+
+void Session::record_hits(const BatchLookup& lookup, std::size_t portals) {
+    for (std::size_t i = 0; i < std::min(portals, env_.batch_works.size()); ++i) {
         const auto& work = env_.batch_works[i];
         record_hit(*work.memo, work.statement->text, lookup.entries[i]->data().size());
     }
     env_.batch_works.clear();
-    return true;
+}
+
+/// The portals in front of the first that misses. What is left goes to a server as a batch of its
+/// own: each statement of READ COMMITTED has its snapshot, so that it may be a later one; and
+/// reads and writes of rows do not ask whether something went before in their transaction.
+void Session::answer_front(const BatchPlan& plan, BatchLookup& lookup, std::string_view batch) {
+    auto& front = lookup.answered;
+    if (front.bytes == 0 || !plan.runs_only() || !lookup.plain) return;
+    const auto limit = env_.config().limits.prepared_statements_per_client;
+    if (front.named > 0 && (full() || statements_.size() + front.named > limit)) return;
+    if (front.unnamed) replace_unnamed(std::move(front.unnamed));
+    for (std::size_t i = 0; i < front.named; ++i)
+        statements_.set(lookup.named[i].name, std::move(lookup.named[i].statement));
+    counters_.client_parse_count.add(front.parses);
+    counters_.bind_count.add(front.entries);
+    for (std::size_t i = 0; i < front.entries; ++i) saw(*lookup.entries[i]);
+    write_batch_hit(lookup, batch.substr(0, front.bytes), "");
+    record_hits(lookup, front.entries);
+    if (pending_fills_)
+        for (auto& item : pending_fills_->items) item.at -= front.at;
+    front_answered_ = front.bytes;
 }
 
 /// False when the batch has something only the server can answer.
 bool Session::look_up_batch(BatchLookup& lookup, std::string_view batch) {
+    const auto size = batch.size();
     while (!batch.empty()) {
         const auto frame = wire::scan_frame(batch);
         batch.remove_prefix(frame.size);
@@ -255,6 +296,7 @@ bool Session::look_up_batch(BatchLookup& lookup, std::string_view batch) {
                 if (!r.done()) return false;
                 look_up_portal(lookup);
                 ++lookup.at;
+                lookup.mark(size - batch.size());
                 break;
             }
             default: break;
@@ -317,6 +359,8 @@ void Session::look_up_portal(BatchLookup& lookup) {
     const auto& statement = **lookup.statement;
     const auto memo = judge(statement.text, statement.scan);
     lookup.vouch(*lookup.statement);  // by its entry, without which the batch misses
+    const auto kind = memo->verdict->kind;
+    lookup.plain = lookup.plain && (kind == query::Kind::select || kind == query::Kind::dml);
     if (look_up_begin(lookup, memo)) return;
     if (env_.queries.on()) env_.batch_works.push_back({memo, *lookup.statement, {}});
     auto reason = cache_verdict(*memo, statement.scan);

@@ -25,6 +25,7 @@ void Session::follow_logins() {
     if (changed == logins_seen_) [[likely]]
         return;
     logins_seen_ = changed;
+    pending_fills_.reset();  // of a batch whose front has been answered
     identity_ = env_.with_profile(*identity_, identity_->profile);
     if (changed_ != nullptr)
         changed_->identity = env_.with_profile(*changed_->identity, changed_->identity->profile);

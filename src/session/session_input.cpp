@@ -141,6 +141,7 @@ bool Session::waits_for_clear_way(const query::Verdict& verdict) {
 }
 
 std::size_t Session::take_batch(std::string_view view) {
+    if (std::exchange(front_answered_, 0) > 0) return want_server() ? forward_frame(view) : 0;
     BatchPlan plan;
     const auto size = plan.scan(view, kBatchBound);
     if (plan.need_more()) return 0;
@@ -163,6 +164,7 @@ std::size_t Session::take_batch(std::string_view view) {
         if (in_flight() || awaiting_) return 0;
         end_waiting();
         if (answered) return size;
+        if (front_answered_ > 0) return front_answered_;
     }
     if (refuses_all()) return refuse_batch(view);
     retry_size_ = may_try_again(plan, view) ? static_cast<std::uint32_t>(size) : 0;
@@ -188,12 +190,13 @@ std::size_t Session::take_between(std::string_view view) {
     }
     if (frame.type != fe::kParse && frame.type != fe::kBind && frame.type != fe::kDescribe)
         return forward_frame(view);
+    if (std::exchange(front_answered_, 0) > 0) return forward_frame(view);
     BatchPlan plan;
     const auto size = plan.scan(view, kBatchBound);
     pending_fills_.reset();
-    if (!plan.whole() || !answer_batch_from_cache(plan, view.substr(0, size)))
-        return forward_frame(view);
-    return size;
+    if (!plan.whole()) return forward_frame(view);
+    if (answer_batch_from_cache(plan, view.substr(0, size))) return size;
+    return front_answered_ > 0 ? front_answered_ : forward_frame(view);
 }
 
 void Session::expect(Expect e) {

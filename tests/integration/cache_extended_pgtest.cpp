@@ -115,6 +115,109 @@ TEST_CASE("a pipeline of several statements hits when all are known, and shows e
     CHECK(c.ask(again) == direct.ask(again));
 }
 
+namespace {
+
+/// Of a table of which keys 3 and 4 are known, beside one that is not read before.
+struct Front {
+    Front() {
+        setup(
+            "DROP TABLE IF EXISTS front, front_rest, front_written; "
+            "CREATE TABLE front AS SELECT n, n * 10 AS v FROM generate_series(1, 50) n; "
+            "CREATE TABLE front_rest AS SELECT 1 AS v; CREATE TABLE front_written (v int)");
+        know();
+    }
+    void know() {
+        CHECK(becomes_cached(c, "SELECT v FROM front WHERE n = 1"));
+        for (int i = 0; i < 3; ++i)
+            c.ask(item(3) + item(4) + msg::sync()), c.ask(item(4) + msg::sync());
+    }
+    static std::string parse(const std::string& name) {
+        return msg::parse(name, "SELECT v FROM front WHERE n = $1", {23});
+    }
+    static std::string bind(int n, const std::string& statement) {
+        return msg::bind("", statement, {std::to_string(n)}) + msg::describe('P', "") +
+               msg::execute();
+    }
+    static std::string item(int n) { return parse("") + bind(n, ""); }
+
+    RawClient c = login();
+    RawClient direct = RawClient::login(Cluster::shared().port());
+};
+
+/// Errors of our own name no place in PostgreSQL's source.
+Messages worded(Messages messages) {
+    for (auto& m : messages)
+        if (m.type == 'E') m.body = error_of({m}).sqlstate + error_of({m}).message;
+    return messages;
+}
+
+}  // namespace
+
+TEST_CASE("of a pipeline the front that is known is answered while the rest waits for the server") {
+    Front f;
+    auto& c = f.c;
+    auto locker = RawClient::login(Cluster::shared().port());
+    for (const bool inside : {false, true}) {
+        ask(locker, "BEGIN; LOCK front_rest");
+        // In a transaction that has a server, too.
+        if (inside) ask(c, "BEGIN"), ask(c, "SELECT 'no answer of the cache', now()");
+        c.send(f.item(3) + f.item(4) + msg::unnamed("SELECT v FROM front_rest") + msg::sync());
+        CHECK(types(c.read_until('C')) == "12TDC");
+        CHECK(types(c.read_until('C')) == "12TDC");
+        CHECK(ask(locker, "SELECT count(*) FROM front") == "50");
+        ask(locker, "COMMIT");
+        CHECK(types(c.read_until('Z')) == "12TDCZ");
+    }
+    ask(c, "COMMIT");
+    // What follows is stored under its own key.
+    const auto both = f.item(3) + f.item(12) + f.item(13) + msg::sync();
+    for (int i = 0; i < 3; ++i) CHECK(c.ask(both) == f.direct.ask(both));
+    for (const int n : {12, 13}) {
+        const auto one = f.item(n) + msg::sync();
+        CHECK(hits([&] { CHECK(c.ask(one) == f.direct.ask(one)); }) == 1);
+    }
+    // Of what a commit has changed, or a write of the same batch, nothing is told as it was.
+    setup("UPDATE front SET v = -1 WHERE n = 4");
+    const auto read = f.item(3) + f.item(4) + f.item(11) + msg::sync();
+    CHECK(c.ask(read) == f.direct.ask(read));
+    f.know();
+    const auto m = c.ask(f.item(3) + msg::unnamed("UPDATE front SET v = -2 WHERE n = 4") +
+                         f.item(4) + msg::sync());
+    CHECK(first_value(std::vector(m.end() - 3, m.end())) == "-2");
+    CHECK(c.ask(read) == f.direct.ask(read));
+}
+
+TEST_CASE("of a pipeline whose front is known the answers are PostgreSQL's, whatever follows") {
+    Front f;
+    const auto close = [](const std::string& portal) { return msg::close('P', portal); };
+    const std::vector<std::pair<std::string, std::string>> batches{
+        {"a miss and a hit", f.item(9) + f.item(4)},
+        {"a write", msg::unnamed("INSERT INTO front_written VALUES (1)") + f.item(4)},
+        {"an error", msg::unnamed("SELECT 1 / (v - 1) FROM front_rest") + f.item(4)},
+        {"no syntax", msg::unnamed("SELECT FROM WHERE") + f.item(4)},
+        {"no such statement", f.bind(3, "none") + f.item(4)},
+        {"a Close of the portal", close("") + f.item(9) + close("")},
+        {"its statement", f.bind(9, "") + f.bind(4, "")},
+        {"VACUUM", msg::unnamed("VACUUM front_written")},
+        {"a transaction", msg::unnamed("BEGIN ISOLATION LEVEL SERIALIZABLE")},
+        {"its end", msg::unnamed("ROLLBACK")},
+        {"a portal's name again", f.parse("") + msg::bind("p", "", {"3"}) + msg::execute("p") +
+                                      f.parse("") + msg::bind("p", "", {"4"}) + msg::execute("p")},
+        {"a name that is used behind it",
+         f.parse("front_named") + f.bind(3, "front_named") + f.bind(9, "front_named")},
+        {"the same name", f.bind(3, "front_named") + f.bind(9, "front_named") + f.item(10)},
+    };
+    for (const auto& [what, rest] : batches)
+        for (int i = 0; i < 3; ++i) {
+            const auto answer = f.c.ask(f.item(3) + rest + msg::sync());
+            const auto wanted = f.direct.ask(f.item(3) + rest + msg::sync());
+            CHECK_MESSAGE(worded(answer) == worded(wanted), what, ", time ", i, ": ", types(answer),
+                          " ", error_of(answer).message, ", wanted ", types(wanted), " ",
+                          error_of(wanted).message);
+        }
+    CHECK(ask(f.c, "SELECT count(*) FROM front_written") == "6");
+}
+
 TEST_CASE("Execute with a row limit hits when the limit does not cut the answer") {
     setup("CREATE TABLE limited AS SELECT n FROM generate_series(1, 5) n");
     auto c = login();
