@@ -329,7 +329,7 @@ void WriteFence::raise() noexcept {
     base::hold(base::Hold::after_fence);
 }
 
-void WriteFence::settle() noexcept {
+void WriteFence::end() noexcept {
     if (base::planted(base::Plant::no_invalidation)) raised_ = false;
     if (raised_) base::hold(base::Hold::before_settle);
     if (raised_ && base::planted(base::Plant::invalidate_at_answer)) {

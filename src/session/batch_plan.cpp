@@ -100,6 +100,11 @@ void BatchPlan::look(const wire::Frame& frame) {
             at_ = At::bound;
             described_ = false;
             portal_ = name_in(r);
+            if (binds == 1) {
+                first_bound = name_in(r);
+                r.bytes(std::size_t{r.u16()} * 2);
+                first_parameters = r.u16();
+            }
             // Another under a name that is taken is an error only the server words.
             if (!portal_.empty() && std::exchange(named_, true)) good_shape_ = false;
             return;

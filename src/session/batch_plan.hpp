@@ -66,6 +66,9 @@ class BatchPlan {
     unsigned closes_statement = 0, closes_portal = 0;
     /// Of the first Parse, and what follows in its message.
     std::string_view first_text;
+    /// The statement that the first Bind names, and how many parameters it brings.
+    std::string_view first_bound;
+    unsigned first_parameters = 0;
 
   private:
     enum class At : std::uint8_t { start, bound, executed };

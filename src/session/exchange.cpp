@@ -25,7 +25,7 @@ void Exchange::reset() {
     sqlstate.clear();
     cache_word = {};
     fences.clear();
-    written = {};
+    written.settle();
     tx_started = idle_since = 0;
     tx_statements = 0;
     works.clear();

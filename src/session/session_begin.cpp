@@ -133,8 +133,7 @@ StatementPtr Session::step_statement(std::string_view batch, std::string_view& n
             if (!parse_bind(frame.body, bind) || !without_parameters(bind)) return nullptr;
             if (parsed) return bind.statement == new_name ? parsed : nullptr;
             const auto* found = find_statement(bind.statement);
-            return found != nullptr && may_step((*found)->text, begin_ != nullptr) ? *found
-                                                                                   : nullptr;
+            return found != nullptr ? *found : nullptr;
         }
     }
     return nullptr;
@@ -144,7 +143,14 @@ StatementPtr Session::step_statement(std::string_view batch, std::string_view& n
 bool Session::answer_step_batch(const BatchPlan& plan, std::string_view batch) {
     if (begin_ == nullptr && !identity_->lazy_begin) return false;
     if (plan.binds != 1 || plan.parses > 1 || !plan.runs_only()) return false;
-    if (plan.parses == 1 && !may_step(plan.first_text, begin_ != nullptr)) return false;
+    if (plan.parses == 1) {
+        if (!may_step(plan.first_text, begin_ != nullptr)) return false;
+    } else if (plan.first_parameters > 0) {
+        return false;
+    } else {
+        const auto* bound = find_statement(plan.first_bound);
+        if (bound == nullptr || !may_step((*bound)->text, begin_ != nullptr)) return false;
+    }
     std::string_view new_name;
     const auto statement = step_statement(batch, new_name);
     if (statement == nullptr) return false;

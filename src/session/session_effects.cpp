@@ -154,7 +154,6 @@ void Session::raise_fence() {
     x.written.note(session_id, env_.now());
     x.written.raise();
     x.fences.push_back(std::move(x.written));
-    x.written = {};
 }
 
 void Session::settle_at_ready(wire::TxStatus before) {
@@ -171,8 +170,12 @@ void Session::settle_at_ready(wire::TxStatus before) {
     if (!x.unsynced) x.loans.clear();
     x.acted = false;
     if (x.wrote) {
+        if (!x.fences.empty()) {
+            x.fences.front().settle();
+            x.written = std::move(x.fences.front());  // its memory serves the next
+        }
         x.fences.clear();  // settles them
-        x.written = {};
+        x.written.settle();
         x.wrote = x.commit_in_flight = false;
     }
     if (x.changes_logins) env_.logins_may_have_changed();

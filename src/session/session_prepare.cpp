@@ -205,12 +205,10 @@ bool Session::answer_parse_here(std::string_view batch) {
 /// fails when it binds has done nothing, so it may be sent again.
 bool Session::may_try_again(const BatchPlan& plan, std::string_view batch) const noexcept {
     constexpr std::size_t kLongest = 4096;
-    if (plan.parses > 0 || plan.binds != 1 || !plan.runs_only() || begin_ != nullptr) return false;
-    const auto frame = wire::scan_frame(batch);
-    if (frame.type != wire::fe::kBind || identity_->mode == config::PoolMode::session) return false;
-    base::ByteReader r(frame.body);
-    r.cstring();
-    return !r.cstring().empty() && batch.size() <= kLongest;
+    if (plan.parses > 0 || plan.binds != 1 || plan.first_bound.empty() || !plan.runs_only())
+        return false;
+    return begin_ == nullptr && batch.front() == wire::fe::kBind && batch.size() <= kLongest &&
+           identity_->mode != config::PoolMode::session;
 }
 
 /// `front`: from the batch on that is about to be sent.
@@ -324,11 +322,14 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     const auto memo = statement != nullptr ? judge(statement->text, statement->scan) : nullptr;
     if (memo != nullptr && waits_for_clear_way(*memo->verdict)) return 0;
     const bool ours = identity_->mode != config::PoolMode::session;
-    auto executed = statement;
+    StatementPtr other;
     std::string parameters;  // in place of the client's
-    if (BindView bind; ours && whole && memo != nullptr && memo->may_name_processes &&
-                       parse_bind(frame.body, bind) && !name_processes(executed, bind, parameters))
-        return 0;
+    if (ours && whole && memo != nullptr && memo->may_name_processes) [[unlikely]] {
+        other = statement;
+        if (BindView bind; parse_bind(frame.body, bind) && !name_processes(other, bind, parameters))
+            return 0;
+    }
+    const auto& executed = other != nullptr ? other : statement;
     begin_statement(true);
     counters_.bind_count.add(1);
     note_portal(portal);

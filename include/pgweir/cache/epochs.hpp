@@ -427,7 +427,9 @@ class WriteFence {
             if (item.of != nullptr) item.of->note(session, now);
     }
     /// Epochs up, fences down, set empty. Without raise(): only forgets the set (a rollback).
-    void settle() noexcept;
+    void settle() noexcept {
+        if (!untouched()) end();
+    }
     /// The connection was lost with the commit in flight. Afterwards this is empty and not raised;
     /// a set that was not raised gives an empty orphan.
     OrphanFence release_unsettled() noexcept;
@@ -435,6 +437,10 @@ class WriteFence {
     bool empty() const noexcept { return items_.empty(); }
 
   private:
+    void end() noexcept;
+    bool untouched() const noexcept {
+        return items_.empty() && !raised_ && judged_by_.database == nullptr;
+    }
     struct Item {
         State* state = nullptr;
         RelationState* of = nullptr;    // where people look who wrote; null for single rows
