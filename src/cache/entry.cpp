@@ -25,18 +25,18 @@ EntryPtr Entry::make(const EntryParts& parts, Charge charge) {
 
 Entry::Entry(const EntryParts& parts, Charge charge) noexcept
     : dependency_count_(static_cast<std::uint32_t>(parts.dependencies.size())),
-      charge_(std::move(charge)),
-      database_(parts.database),
       hash_(parts.hash),
       key_size_(parts.key.size()),
       parameter_size_(parts.parameter_description.size()),
       row_size_(parts.row_description.size()),
       data_size_(parts.data.size()),
-      rows_(parts.rows),
-      filled_(parts.filled),
       expires_(parts.expires),
+      filled_(parts.filled),
       cost_(parts.cost),
-      bytes_(bytes_for(parts)) {
+      database_(parts.database),
+      rows_(parts.rows),
+      bytes_(bytes_for(parts)),
+      charge_(std::move(charge)) {
     auto* dependency = reinterpret_cast<Dependency*>(this + 1);
     for (const auto& d : parts.dependencies) new (dependency++) Dependency(d);
     auto* to = reinterpret_cast<char*>(dependency);

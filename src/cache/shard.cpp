@@ -17,6 +17,14 @@ base::Nanos plant_clock(base::Nanos now) noexcept {
     static const base::Nanos start = now;
     return now - start > 2 * base::kSecond ? now - 3600 * base::kSecond : now;
 }
+
+/// An entry of many lies in no processor's cache: all that a hit reads of one with a short answer
+/// is asked of the memory at once, not line after line.
+void fetch(const Entry& entry) noexcept {
+    constexpr std::size_t kLine = 64, kLines = 7;
+    const auto* at = reinterpret_cast<const char*>(&entry);
+    for (std::size_t i = 1; i < kLines; ++i) __builtin_prefetch(at + i * kLine);
+}
 }  // namespace
 
 Shard::Dropped::~Dropped() {
@@ -133,8 +141,10 @@ Entry* Shard::find(const base::Hash128& hash, std::string_view key) const noexce
     if (buckets_.empty()) return nullptr;
     Entry* entry = buckets_[hash.low & (buckets_.size() - 1)];
     const bool any_key = base::planted(base::Plant::hash_only);
-    while (entry != nullptr && !(entry->hash() == hash && (any_key || entry->key() == key)))
-        entry = entry->bucket_next_;
+    for (; entry != nullptr; entry = entry->bucket_next_) {
+        fetch(*entry);
+        if (entry->hash() == hash && (any_key || entry->key() == key)) break;
+    }
     return entry;
 }
 

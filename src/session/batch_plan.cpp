@@ -130,7 +130,7 @@ void BatchPlan::look(const wire::Frame& frame) {
             (kind == 'S' ? closes_statement : closes_portal)++;
             const bool fits = kind == 'S' ? at_ != At::bound : at_ == At::executed;
             if (!fits || (kind != 'S' && kind != 'P')) good_shape_ = false;
-            if (kind == 'P' && name_in(r) == portal_) named_ = false;
+            if (kind == 'P' && !portal_.empty() && name_in(r) == portal_) named_ = false;
             return;
         }
         default: good_shape_ = false;

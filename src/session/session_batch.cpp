@@ -365,6 +365,9 @@ void Session::look_up_portal(BatchLookup& lookup) {
     if (env_.queries.on()) env_.batch_works.push_back({memo, *lookup.statement, {}});
     auto reason = cache_verdict(*memo, statement.scan);
     if (reason == NotCached::none && lookup.tainted) reason = NotCached::batch_shape;
+    // In a transaction it stays, to be asked for more, or closed by SQL.
+    const bool stays = !lookup.bind.portal.empty() && (tx_ != wire::TxStatus::idle || lookup.begin);
+    if (reason == NotCached::none && stays) reason = NotCached::batch_shape;
     lookup.tainted = lookup.tainted || !only_reads(*memo->verdict);
     for (const auto type : statement.types)
         if (reason == NotCached::none && !query::plain_parameter_type(type))

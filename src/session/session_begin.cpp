@@ -144,7 +144,8 @@ bool Session::answer_step_batch(const BatchPlan& plan, std::string_view batch) {
     if (begin_ == nullptr && !identity_->lazy_begin) return false;
     if (plan.binds != 1 || plan.parses > 1 || !plan.runs_only()) return false;
     if (plan.parses == 1) {
-        if (!may_step(plan.first_text, begin_ != nullptr)) return false;
+        const bool first = batch.front() == fe::kParse;
+        if (!first || !may_step(plan.first_text, begin_ != nullptr)) return false;
     } else if (plan.first_parameters > 0) {
         return false;
     } else {

@@ -156,10 +156,19 @@ void Session::raise_fence() {
     x.fences.push_back(std::move(x.written));
 }
 
+/// At each end of a transaction behind what changes what logins are given, unless it has failed as
+/// a whole: whoever may not say so is not to have all servers' connections opened anew.
+void Session::settle_logins(wire::TxStatus before) {
+    auto& x = *exchange_;
+    if (!undone(before)) env_.logins_may_have_changed();
+    if (x.ready_expected == 0) x.changes_logins = false;
+}
+
 void Session::settle_at_ready(wire::TxStatus before) {
     auto& x = *exchange_;
     const auto status = tx_;
     if (status == wire::TxStatus::idle) {
+        if (x.changes_logins) settle_logins(before);
         settle_suspicion(before);
         if (listening_ != nullptr) settle_channels(before);
     }
@@ -178,9 +187,8 @@ void Session::settle_at_ready(wire::TxStatus before) {
         x.written.settle();
         x.wrote = x.commit_in_flight = false;
     }
-    if (x.changes_logins) env_.logins_may_have_changed();
     if (x.notify_catalog) env_.catalog_may_have_changed(*identity_->context.database);
-    x.notify_catalog = x.changes_logins = false;
+    x.notify_catalog = false;
     if (x.unpin_at_ready) {
         x.unpin_at_ready = false;
         // DISCARD ALL took the client's own settings too: they are applied again for the next

@@ -175,6 +175,7 @@ std::size_t Session::take_batch(std::string_view view) {
 
 /// In a transaction that has only read, while its server has nothing to do.
 std::size_t Session::take_between(std::string_view view) {
+    if (std::exchange(front_answered_, 0) > 0) return forward_frame(view);
     const Frame frame =
         scan_client_frame(view, static_cast<std::uint32_t>(env_.config().limits.max_message));
     const bool text = frame.type == fe::kQuery && frame.status == FrameStatus::complete &&
@@ -190,7 +191,6 @@ std::size_t Session::take_between(std::string_view view) {
     }
     if (frame.type != fe::kParse && frame.type != fe::kBind && frame.type != fe::kDescribe)
         return forward_frame(view);
-    if (std::exchange(front_answered_, 0) > 0) return forward_frame(view);
     BatchPlan plan;
     const auto size = plan.scan(view, kBatchBound);
     pending_fills_.reset();
@@ -316,6 +316,7 @@ std::size_t Session::forward_sync(std::string_view view, const Frame& frame) {
     exchange_->current_fill = 0;
     pending_fills_.reset();
     next_unnamed_.reset();
+    front_answered_ = 0;
     expect({.kind = Expect::Kind::sync, .behind_copy = exchange_->copy_ended});
     return forward_whole(view, frame);
 }

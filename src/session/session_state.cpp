@@ -134,6 +134,13 @@ void Session::suspect_lasting(PinReason reason) {
     if (reason != PinReason::none) x.suspicion = x.lasting = reason;
 }
 
+/// At the end of a transaction that was like that `before`: nothing of it has been committed.
+bool Session::undone(wire::TxStatus before) const noexcept {
+    const auto& x = *exchange_;
+    const bool failed = !x.sqlstate.empty() && before == wire::TxStatus::idle;
+    return before == wire::TxStatus::failed || (failed && !x.may_end_transaction);
+}
+
 /// At the end of a transaction that began `before`. What was rolled back has set nothing; locks and
 /// the like that outlive a rollback are seen by the look.
 void Session::settle_suspicion(wire::TxStatus before) {
@@ -142,8 +149,7 @@ void Session::settle_suspicion(wire::TxStatus before) {
     const bool failed = !x.sqlstate.empty() && before == wire::TxStatus::idle;
     const bool not_parsed = failed && x.lasting == PinReason::not_understood &&
                             x.sqlstate == wire::sqlstate::kSyntaxError;
-    const bool undone = before == wire::TxStatus::failed || (failed && !x.may_end_transaction);
-    if (x.ready_expected == 0 && (undone || not_parsed)) {
+    if (x.ready_expected == 0 && (undone(before) || not_parsed)) {
         x.lasting = PinReason::none;
         return;
     }

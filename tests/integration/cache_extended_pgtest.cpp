@@ -169,6 +169,20 @@ TEST_CASE("of a pipeline the front that is known is answered while the rest wait
         CHECK(types(c.read_until('Z')) == "12TDCZ");
     }
     ask(c, "COMMIT");
+    // A Close behind the front leaves nothing behind.
+    ask(c, "BEGIN"), ask(c, "SELECT 'no answer of the cache', now()");
+    const auto closing = f.item(3) + msg::close('P', "") + f.item(9) + msg::sync();
+    CHECK(types(c.ask(closing)) == "12TDC312TDCZ");
+    ask(c, "COMMIT");
+    CHECK(hits([&] { c.ask(f.item(3) + msg::sync()); }) == 1);
+    // In a transaction a named portal stays.
+    for (auto* each : {&c, &f.direct}) {
+        ask(*each, "BEGIN"), ask(*each, "SELECT count(*) FROM front_rest, pg_database");
+        each->ask(f.parse("") + msg::bind("stays", "", {"3"}) + msg::execute("stays") + f.item(14) +
+                  msg::sync());
+        CHECK(types(each->ask(msg::query("CLOSE stays"))) == "CZ");
+        ask(*each, "COMMIT");
+    }
     // What follows is stored under its own key.
     const auto both = f.item(3) + f.item(12) + f.item(13) + msg::sync();
     for (int i = 0; i < 3; ++i) CHECK(c.ask(both) == f.direct.ask(both));
@@ -203,6 +217,9 @@ TEST_CASE("of a pipeline whose front is known the answers are PostgreSQL's, what
         {"its end", msg::unnamed("ROLLBACK")},
         {"a portal's name again", f.parse("") + msg::bind("p", "", {"3"}) + msg::execute("p") +
                                       f.parse("") + msg::bind("p", "", {"4"}) + msg::execute("p")},
+        {"a portal's name again, behind the end of one without",
+         f.parse("") + msg::bind("p", "", {"3"}) + msg::execute("p") + f.item(4) + close("") +
+             f.parse("") + msg::bind("p", "", {"4"}) + msg::execute("p")},
         {"a name that is used behind it",
          f.parse("front_named") + f.bind(3, "front_named") + f.bind(9, "front_named")},
         {"the same name", f.bind(3, "front_named") + f.bind(9, "front_named") + f.item(10)},

@@ -319,6 +319,33 @@ TEST_CASE("D6: what logins are given changes, and server connections from before
     ask(admin, "DROP OWNED BY given; DROP ROLE given");
 }
 
+TEST_CASE("D6: who may not say what logins are given has no connections opened anew") {
+    auto admin = RawClient::login(Cluster::shared().port(), "postgres", "app");
+    ask(admin, "DROP ROLE IF EXISTS denied; CREATE ROLE denied LOGIN");
+    auto c = RawClient::login(proxy().port(), "denied", "app");
+    const auto servers = [&] {
+        ask(c, "SELECT 1");
+        return ask(admin,
+                   "SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM pg_stat_activity "
+                   "WHERE usename = 'denied'");
+    };
+    const auto before = servers();
+    for (const std::string alter :
+         {"ALTER ROLE postgres SET work_mem = '1MB'", "ALTER DATABASE app SET work_mem = '1MB'"}) {
+        c.ask(msg::query(alter));
+        CHECK(servers() == before);
+        ask(c, "BEGIN"), c.ask(msg::query(alter)), ask(c, "ROLLBACK");
+        CHECK(servers() == before);
+    }
+    c.ask(msg::query("ALTER ROLE denied SET work_mem = '1MB'"));
+    CHECK(eventually([&] { return servers() != before; }));
+    c.send(msg::terminate());
+    ask(admin, "ALTER ROLE denied RESET ALL");
+    CHECK(eventually([&] {
+        return error_of(admin.ask(msg::query("DROP ROLE IF EXISTS denied"))).sqlstate.empty();
+    }));
+}
+
 TEST_CASE("C4: every statement that writes in disguise shows") {
     auto c = login(), other = login();
     known_table(c, "dis");

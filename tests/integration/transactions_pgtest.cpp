@@ -27,6 +27,15 @@ std::string ask(RawClient& c, const std::string& sql) {
 
 }  // namespace
 
+TEST_CASE("a Parse behind the COMMIT of a transaction in which nothing ran is parsed") {
+    auto c = login(proxy());
+    c.ask(msg::parse("end", "commit") + msg::sync());
+    ask(c, "BEGIN");
+    CHECK(types(c.ask(msg::bind("", "end", {}) + msg::execute() + msg::parse("behind", "SELECT 3") +
+                      msg::sync())) == "2C1Z");
+    CHECK(first_value(c.ask(msg::bind("", "behind", {}) + msg::execute() + msg::sync())) == "3");
+}
+
 TEST_CASE("clients with an empty transaction hold no server connection, simple or extended" *
           doctest::skip(Proxy::direct())) {
     std::vector<RawClient> open;

@@ -99,21 +99,23 @@ class Entry {
         return reinterpret_cast<const char*>(this + 1) + dependency_count_ * sizeof(Dependency);
     }
 
+    // By cache lines: who looks for an entry needs the first only, and a hit no third.
     std::atomic<std::uint32_t> references_{0};
     std::uint32_t dependency_count_;
-    Charge charge_;
-    DatabaseState* database_;
     base::Hash128 hash_;
+    Entry* bucket_next_ = nullptr;  // the shard's, under its mutex, as those below
     std::uint64_t key_size_, parameter_size_, row_size_, data_size_;
+
+    base::Nanos expires_, filled_, cost_;
+    DatabaseState* database_;
     std::uint64_t rows_;
-    base::Nanos filled_, expires_, cost_;
-    std::uint64_t bytes_;
-    // The shard's, under its mutex.
-    Entry* bucket_next_ = nullptr;
     Entry* newer_ = nullptr;
     Entry* older_ = nullptr;
-    bool visited_ = false;
     std::atomic<std::uint32_t> hits_{0};  // written under the shard's mutex
+    bool visited_ = false;
+
+    std::uint64_t bytes_;
+    Charge charge_;
 };
 
 /// Shared ownership of an entry; may be moved to and dropped by any thread.

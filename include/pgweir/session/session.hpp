@@ -219,6 +219,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void collect_writes(const MemoEntry& memo, const query::KeyValues* values);
     void unknown_effects(query::PinReason reason);
     void raise_fence();
+    bool undone(wire::TxStatus before) const noexcept;
+    void settle_logins(wire::TxStatus before);
     void settle_at_ready(wire::TxStatus before);
     void finish_statement(base::Nanos now);
 
