@@ -319,10 +319,13 @@ void Scripts::terminated() {
     add(msg::query("SELECT pg_terminate_backend(pg_backend_pid())"), {std::move(due)});
 }
 
-/// The server must never see it.
+/// The server must never see it, also where the client holds one: BEGIN alone is kept back.
 void Scripts::malformed() {
     const bool inside = c_.dice(2) == 0;
-    if (inside) command("BEGIN", 'T');
+    if (inside) {
+        command("BEGIN", 'T');
+        simple(probe(), 'T');
+    }
     auto due = answer("", 'I', "08P01");
     due.ends = true;
     add(c_.dice(2) == 0 ? std::string("Q\0\0\0\2", 5) : std::string("!\0\0\0\4", 5),
