@@ -78,19 +78,21 @@ void SharedPool::set_credentials(Credentials credentials) {
     credentials_ = std::move(credentials);
 }
 
-std::optional<Parameters> SharedPool::parameters(std::uint64_t profile_id) const {
-    const std::scoped_lock lock(mutex_);
+std::optional<Parameters> SharedPool::known(std::uint64_t profile_id) const {
     for (const auto& [id, p] : parameters_)
         if (id == profile_id) return p;
     return std::nullopt;
 }
 
+std::optional<Parameters> SharedPool::parameters(std::uint64_t profile_id) const {
+    const std::scoped_lock lock(mutex_);
+    return known(profile_id);
+}
+
 std::optional<Parameters> SharedPool::parameters_at_login(std::uint64_t profile_id) const {
-    {
-        const std::scoped_lock lock(mutex_);
-        if (parameters_of_ < logins_changed()) return std::nullopt;
-    }
-    return parameters(profile_id);
+    const std::scoped_lock lock(mutex_);
+    if (parameters_of_ < logins_changed()) return std::nullopt;
+    return known(profile_id);
 }
 
 void SharedPool::set_parameters(std::uint64_t profile_id, Parameters parameters) {

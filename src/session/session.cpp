@@ -348,7 +348,6 @@ void Session::leave_server() {
     if (how.how != pool::Release::How::clean && !x.written.empty()) {
         x.written.raise();  // its fate is unknown, too
         x.fences.push_back(std::move(x.written));
-        x.written = {};
     }
     if (how.how != pool::Release::How::clean && !x.fences.empty()) {
         auto held = std::make_unique<HeldFences>();

@@ -54,6 +54,13 @@ struct Session::BatchLookup {
     BatchLookup(const BatchLookup&) = delete;
     BatchLookup& operator=(const BatchLookup&) = delete;
 
+    /// What can be answered: all, or up to the Execute in front of the first miss.
+    struct Front {
+        std::size_t bytes = 0, entries = 0, named = 0;
+        unsigned parses = 0, at = 0;
+        StatementPtr unnamed;  // parsed last in it
+    };
+
     /// Parsed in this batch, or the session's.
     const StatementPtr* find(const Session& session, std::string_view name) const noexcept {
         if (name.empty() && unnamed) return &unnamed;
@@ -97,7 +104,11 @@ struct Session::BatchLookup {
     /// What goes before `bytes` of the batch can be answered; what follows need not.
     void mark(std::size_t bytes) {
         if (misses || begin || fresh != Fresh::yes || open()) return;
-        answered = {bytes, entries.size(), named.size(), parses, at, unnamed};
+        front = front_of(bytes);
+    }
+    /// All that has been looked up so far, which is so long.
+    Front front_of(std::size_t bytes) const {
+        return {bytes, entries.size(), named.size(), parses, at, unnamed};
     }
 
     std::vector<cache::EntryPtr>& entries;  // one for each portal, in order; empty: a miss
@@ -118,13 +129,7 @@ struct Session::BatchLookup {
     bool alone = false;    // one portal only
     bool tainted = false;  // what follows may be answered under other settings
     bool plain = true;     // no portal does more than read or write rows, for all that is known
-    /// The front that hits: up to the Execute in front of the first miss.
-    struct Front {
-        std::size_t bytes = 0, entries = 0, named = 0;
-        unsigned parses = 0, at = 0;
-        StatementPtr unnamed;  // parsed last in it
-    };
-    Front answered;
+    Front front;
     MemoPtr begin;  // the first portal is this BEGIN, which is kept back
     StatementPtr begin_statement;
     PlacePtr woken;            // it has waited for another's answer
@@ -191,13 +196,14 @@ void Session::replace_unnamed(StatementPtr statement) {
         env_.spare_statement = std::move(spare);
 }
 
-bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view batch) {
-    if (plan.binds + plan.describes_statement == 0) return false;
+/// The bytes of the batch that are answered: all, what stands in front of the first miss, or none.
+std::size_t Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view batch) {
+    if (plan.binds + plan.describes_statement == 0) return 0;
     const bool possible = env_.result_cache() != nullptr && cache_may_answer();
     if (!possible || !plan.cacheable_shape()) {
         if (plan.binds > 0)
             count_not_cached(possible ? NotCached::batch_shape : NotCached::cache_off);
-        return false;
+        return 0;
     }
     BatchLookup lookup(env_.batch_entries);
     lookup.woken = std::exchange(flight_, nullptr);
@@ -206,59 +212,53 @@ bool Session::answer_batch_from_cache(const BatchPlan& plan, std::string_view ba
     lookup.verify = verifies();
     lookup.fresh = freshness();
     if (lookup.fresh == Fresh::wait && server_ != nullptr) lookup.fresh = Fresh::no;
-    if (!look_up_batch(lookup, batch)) return false;
+    if (!look_up_batch(lookup, batch)) return 0;
     if (lookup.open()) lookup.misses = true;
-    if (lookup.fresh == Fresh::wait && !lookup.misses) return await_watermark();
+    if (lookup.fresh == Fresh::wait && !lookup.misses) {
+        await_watermark();
+        return 0;
+    }
     next_unnamed_ = lookup.unnamed;
     pending_fills_ = std::move(lookup.pending);
     if (pending_fills_) pending_fills_->begins = lookup.begin != nullptr;
-    if (lookup.misses) return answer_front(plan, lookup, batch), false;
-    if (!lookup.holds()) return false;
-    const auto limit = env_.config().limits.prepared_statements_per_client;
-    if (statements_.size() + lookup.named.size() > limit || (!lookup.named.empty() && full()))
-        return false;
-    next_unnamed_.reset();
-    for (const auto name : lookup.closed) forget_statement(name);
-    if (lookup.unnamed) replace_unnamed(std::move(lookup.unnamed));
-    for (auto& p : lookup.named) statements_.set(p.name, std::move(p.statement));
-    counters_.client_parse_count.add(lookup.parses);
-    counters_.bind_count.add(plan.binds);
-    for (const auto& entry : lookup.entries) saw(*entry);
-    for (const auto& entry : lookup.descriptions) saw(*entry);
-    const auto begun = lookup.begin ? step_here(*lookup.begin, lookup.begin_statement->text) : "";
-    write_batch_hit(lookup, batch, begun);
-    count_hit();
-    record_hits(lookup, env_.batch_works.size());
-    return true;
+    if (!lookup.misses) {
+        if (!lookup.holds()) return 0;
+        lookup.front = lookup.front_of(batch.size());
+    } else if (lookup.front.bytes == 0 || !plan.runs_only() || !lookup.plain) {
+        return 0;
+    }
+    return answer_front(lookup, batch);
 }
 
-void Session::record_hits(const BatchLookup& lookup, std::size_t portals) {
-    for (std::size_t i = 0; i < std::min(portals, env_.batch_works.size()); ++i) {
+/// What is left of the batch, if anything, goes to a server as one of its own: each statement of
+/// READ COMMITTED has its snapshot, so that it may be a later one; and reads and writes of rows do
+/// not ask whether something went before in their transaction.
+std::size_t Session::answer_front(BatchLookup& lookup, std::string_view batch) {
+    auto& front = lookup.front;
+    const bool whole = front.bytes == batch.size();
+    if (front.named > 0 && full(front.named)) return 0;
+    if (whole) next_unnamed_.reset();
+    for (const auto name : lookup.closed) forget_statement(name);
+    if (front.unnamed) replace_unnamed(std::move(front.unnamed));
+    for (std::size_t i = 0; i < front.named; ++i)
+        statements_.set(lookup.named[i].name, std::move(lookup.named[i].statement));
+    const auto portals = front.entries + (lookup.begin ? 1 : 0);
+    counters_.client_parse_count.add(front.parses);
+    counters_.bind_count.add(portals);
+    for (std::size_t i = 0; i < front.entries; ++i) saw(*lookup.entries[i]);
+    for (const auto& entry : lookup.descriptions) saw(*entry);
+    const auto begun = lookup.begin ? step_here(*lookup.begin, lookup.begin_statement->text) : "";
+    write_batch_hit(lookup, batch.substr(0, front.bytes), begun);
+    if (whole) count_hit();
+    for (std::size_t i = 0; i < std::min(front.entries, env_.batch_works.size()); ++i) {
         const auto& work = env_.batch_works[i];
         record_hit(*work.memo, work.statement->text, lookup.entries[i]->data().size());
     }
     env_.batch_works.clear();
-}
-
-/// The portals in front of the first that misses. What is left goes to a server as a batch of its
-/// own: each statement of READ COMMITTED has its snapshot, so that it may be a later one; and
-/// reads and writes of rows do not ask whether something went before in their transaction.
-void Session::answer_front(const BatchPlan& plan, BatchLookup& lookup, std::string_view batch) {
-    auto& front = lookup.answered;
-    if (front.bytes == 0 || !plan.runs_only() || !lookup.plain) return;
-    const auto limit = env_.config().limits.prepared_statements_per_client;
-    if (front.named > 0 && (full() || statements_.size() + front.named > limit)) return;
-    if (front.unnamed) replace_unnamed(std::move(front.unnamed));
-    for (std::size_t i = 0; i < front.named; ++i)
-        statements_.set(lookup.named[i].name, std::move(lookup.named[i].statement));
-    counters_.client_parse_count.add(front.parses);
-    counters_.bind_count.add(front.entries);
-    for (std::size_t i = 0; i < front.entries; ++i) saw(*lookup.entries[i]);
-    write_batch_hit(lookup, batch.substr(0, front.bytes), "");
-    record_hits(lookup, front.entries);
     if (pending_fills_)
         for (auto& item : pending_fills_->items) item.at -= front.at;
-    front_answered_ = front.bytes;
+    looked_up_ = !whole;
+    return front.bytes;
 }
 
 /// False when the batch has something only the server can answer.

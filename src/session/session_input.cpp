@@ -141,30 +141,28 @@ bool Session::waits_for_clear_way(const query::Verdict& verdict) {
 }
 
 std::size_t Session::take_batch(std::string_view view) {
-    if (std::exchange(front_answered_, 0) > 0) return want_server() ? forward_frame(view) : 0;
+    if (std::exchange(looked_up_, false)) return want_server() ? forward_frame(view) : 0;
     BatchPlan plan;
     const auto size = plan.scan(view, kBatchBound);
     if (plan.need_more()) return 0;
     pending_fills_.reset();
     if (plan.flushed() && plan.describes_statement > 0) {
-        const bool answered = identity_->mode != config::PoolMode::session &&
-                              plan.cacheable_shape() &&
-                              answer_batch_from_cache(plan, view.substr(0, size));
+        const bool asks = identity_->mode != config::PoolMode::session && plan.cacheable_shape();
+        const auto answered = asks ? answer_batch_from_cache(plan, view.substr(0, size)) : 0;
         if (awaiting_) return 0;
         end_waiting();
-        if (answered) return size;
+        if (answered > 0) return answered;
     }
     if (plan.whole()) {
         const auto batch = view.substr(0, size);
         if (answer_batch_here(plan, batch) || answer_step_batch(plan, batch) ||
             takes_position_batch(plan, batch))
             return size;
-        const bool answered =
-            identity_->mode != config::PoolMode::session && answer_batch_from_cache(plan, batch);
+        const bool asks = identity_->mode != config::PoolMode::session;
+        const auto answered = asks ? answer_batch_from_cache(plan, batch) : 0;
         if (in_flight() || awaiting_) return 0;
         end_waiting();
-        if (answered) return size;
-        if (front_answered_ > 0) return front_answered_;
+        if (answered > 0) return answered;
     }
     if (refuses_all()) return refuse_batch(view);
     retry_size_ = may_try_again(plan, view) ? static_cast<std::uint32_t>(size) : 0;
@@ -175,7 +173,7 @@ std::size_t Session::take_batch(std::string_view view) {
 
 /// In a transaction that has only read, while its server has nothing to do.
 std::size_t Session::take_between(std::string_view view) {
-    if (std::exchange(front_answered_, 0) > 0) return forward_frame(view);
+    if (std::exchange(looked_up_, false)) return forward_frame(view);
     const Frame frame =
         scan_client_frame(view, static_cast<std::uint32_t>(env_.config().limits.max_message));
     const bool text = frame.type == fe::kQuery && frame.status == FrameStatus::complete &&
@@ -195,8 +193,8 @@ std::size_t Session::take_between(std::string_view view) {
     const auto size = plan.scan(view, kBatchBound);
     pending_fills_.reset();
     if (!plan.whole()) return forward_frame(view);
-    if (answer_batch_from_cache(plan, view.substr(0, size))) return size;
-    return front_answered_ > 0 ? front_answered_ : forward_frame(view);
+    const auto answered = answer_batch_from_cache(plan, view.substr(0, size));
+    return answered > 0 ? answered : forward_frame(view);
 }
 
 void Session::expect(Expect e) {
@@ -316,7 +314,7 @@ std::size_t Session::forward_sync(std::string_view view, const Frame& frame) {
     exchange_->current_fill = 0;
     pending_fills_.reset();
     next_unnamed_.reset();
-    front_answered_ = 0;
+    looked_up_ = false;
     expect({.kind = Expect::Kind::sync, .behind_copy = exchange_->copy_ended});
     return forward_whole(view, frame);
 }

@@ -64,9 +64,10 @@ void Session::make_room() {
     }
 }
 
-bool Session::full() const noexcept {
+/// Whether so many more statements are more than the client may have.
+bool Session::full(std::size_t more) const noexcept {
     const auto& limits = env_.config().limits;
-    return statements_.size() >= limits.prepared_statements_per_client ||
+    return statements_.size() + more > limits.prepared_statements_per_client ||
            statements_.bytes() >= limits.prepared_memory_per_client;
 }
 

@@ -130,6 +130,8 @@ class SharedPool {
     friend class PinPermit;
     bool take() noexcept;
     void give() noexcept;
+    /// Of this profile; under the mutex.
+    std::optional<Parameters> known(std::uint64_t profile_id) const;
 
     mutable std::mutex mutex_;
     PoolConfigPtr config_;

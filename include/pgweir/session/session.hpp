@@ -176,7 +176,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     StatementPtr intern(std::string_view text, std::string_view raw_types);
     static bool deallocates_all(std::string_view text);
     const StatementPtr* find_statement(std::string_view name) const noexcept;
-    bool full() const noexcept;
+    bool full(std::size_t more = 1) const noexcept;
     bool ensure_prepared(const Statement& statement, bool unnamed);
     void make_room();
     void forward_renamed(const wire::Frame& frame, std::size_t before, std::size_t name_size,
@@ -359,9 +359,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     // session_batch.cpp
     struct BatchLookup;
     bool answer_batch_here(const BatchPlan& plan, std::string_view batch);
-    bool answer_batch_from_cache(const BatchPlan& plan, std::string_view batch);
-    void answer_front(const BatchPlan& plan, BatchLookup& lookup, std::string_view batch);
-    void record_hits(const BatchLookup& lookup, std::size_t portals);
+    std::size_t answer_batch_from_cache(const BatchPlan& plan, std::string_view batch);
+    std::size_t answer_front(BatchLookup& lookup, std::string_view batch);
     bool look_up_batch(BatchLookup& lookup, std::string_view batch);
     bool look_up_parse(BatchLookup& lookup, std::string_view body);
     void look_up_portal(BatchLookup& lookup);
@@ -479,12 +478,12 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     base::Nanos awaited_ = 0;      // the watermark the front of the input needs
     base::Nanos awaited_since_ = 0;
     query::NotCached not_cached_ =
-        query::NotCached::none;       // the latest answer of the cache's rules
-    std::uint32_t stats_group_ = 0;   // 0: not asked for yet
-    bool pin_lasts_ = false;          // until DISCARD ALL or the end: nothing can be asked
-    std::uint32_t pins_told_ = 0;     // a bit for each reason that was logged and counted
-    std::size_t front_answered_ = 0;  // bytes of the batch at work; the rest is looked up already
-    std::uint32_t retry_size_ = 0;    // of the batch at the front of the input, while it waits
+        query::NotCached::none;      // the latest answer of the cache's rules
+    std::uint32_t stats_group_ = 0;  // 0: not asked for yet
+    bool pin_lasts_ = false;         // until DISCARD ALL or the end: nothing can be asked
+    std::uint32_t pins_told_ = 0;    // a bit for each reason that was logged and counted
+    bool looked_up_ = false;         // what is left of a batch whose front was answered here
+    std::uint32_t retry_size_ = 0;   // of the batch at the front of the input, while it waits
     bool ended_ = false;
     bool waiting_ = false;
     bool consuming_ = false;
