@@ -1,6 +1,10 @@
 // See server_link.hpp.
 #include "pgweir/pool/server_link.hpp"
 
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
 namespace pgweir::pool {
 
 bool PreparedSet::touch(std::uint64_t id) {
@@ -29,7 +33,9 @@ void PreparedSet::clear() {
 }
 
 std::string prepared_name(std::uint64_t id) {
-    return std::string(kPreparedPrefix) + std::to_string(id);
+    char name[kPreparedPrefix.size() + std::numeric_limits<std::uint64_t>::digits10 + 1];
+    auto* const digits = std::copy(kPreparedPrefix.begin(), kPreparedPrefix.end(), name);
+    return {name, std::to_chars(digits, std::end(name), id).ptr};
 }
 
 }  // namespace pgweir::pool

@@ -10,18 +10,9 @@ namespace pgweir::session {
 namespace fe = wire::fe;
 using wire::FrameStatus;
 
-namespace {
-/// Names of portals and statements are mostly empty.
-std::string_view name_in(base::ByteReader& r) noexcept {
-    if (const auto rest = r.rest(); rest.empty() || rest.front() != '\0') return r.cstring();
-    r.u8();
-    return {};
-}
-}  // namespace
-
 bool parse_parse(std::string_view body, ParseView& out) noexcept {
     base::ByteReader r(body);
-    out.name = name_in(r);
+    out.name = r.cstring();
     out.text = r.cstring();
     const auto count = r.u16();
     out.raw_types = r.bytes(std::size_t{count} * 4);
@@ -30,8 +21,8 @@ bool parse_parse(std::string_view body, ParseView& out) noexcept {
 
 bool parse_bind(std::string_view body, BindView& out) noexcept {
     base::ByteReader r(body);
-    out.portal = name_in(r);
-    out.statement = name_in(r);
+    out.portal = r.cstring();
+    out.statement = r.cstring();
     out.names_size = out.portal.size() + out.statement.size() + 2;
     const auto before = r.rest();
     const auto formats = r.u16();
@@ -89,7 +80,7 @@ void BatchPlan::look(const wire::Frame& frame) {
     switch (frame.type) {
         case fe::kParse:
             if (++parses == 1) {
-                name_in(r);
+                r.cstring();
                 first_text = r.rest();
             }
             if (at_ == At::bound) good_shape_ = false;
@@ -99,9 +90,9 @@ void BatchPlan::look(const wire::Frame& frame) {
             if (at_ == At::bound) good_shape_ = false;
             at_ = At::bound;
             described_ = false;
-            portal_ = name_in(r);
+            portal_ = r.cstring();
             if (binds == 1) {
-                first_bound = name_in(r);
+                first_bound = r.cstring();
                 r.bytes(std::size_t{r.u16()} * 2);
                 first_parameters = r.u16();
             }
@@ -116,13 +107,13 @@ void BatchPlan::look(const wire::Frame& frame) {
                 return;
             }
             ++describes_portal;
-            if (at_ != At::bound || described_ || name_in(r) != portal_) good_shape_ = false;
+            if (at_ != At::bound || described_ || r.cstring() != portal_) good_shape_ = false;
             described_ = true;
             return;
         }
         case fe::kExecute:
             ++executes;
-            if (at_ != At::bound || name_in(r) != portal_) good_shape_ = false;
+            if (at_ != At::bound || r.cstring() != portal_) good_shape_ = false;
             at_ = At::executed;
             return;
         case fe::kClose: {
@@ -130,7 +121,7 @@ void BatchPlan::look(const wire::Frame& frame) {
             (kind == 'S' ? closes_statement : closes_portal)++;
             const bool fits = kind == 'S' ? at_ != At::bound : at_ == At::executed;
             if (!fits || (kind != 'S' && kind != 'P')) good_shape_ = false;
-            if (kind == 'P' && !portal_.empty() && name_in(r) == portal_) named_ = false;
+            if (kind == 'P' && !portal_.empty() && r.cstring() == portal_) named_ = false;
             return;
         }
         default: good_shape_ = false;

@@ -92,15 +92,14 @@ void Session::consume_buffer() {
 std::size_t Session::consume(std::string_view view) {
     consuming_ = true;
     std::size_t done = 0;
-    while (done < view.size() && !ended_ && !waiting_ && !preparing_ && !awaiting_ && !hub_wait_ &&
-           !asking_ && !terminating_ && !in_flight() && !held_by_begin()) {
+    while (done < view.size() && !stopped() && !in_flight() && !held_by_begin()) {
         const auto rest = view.substr(done);
         // It may have been given a server connection without having asked for one.
         const bool no_server = server_ == nullptr || skip_until_sync_ || refuses_all();
         const bool here = no_server || (begin_reads_ && between_reads());
         // What is answered here costs the client a few bytes and may be long: it has to read, too.
         if (here && client_.queued() > kHighWater) break;
-        const auto n = !here       ? forward_frame(rest)
+        const auto n = !here       ? forward_frames(rest)
                        : no_server ? take_unit(rest)
                                    : take_between(rest);
         if (n == 0) {

@@ -35,7 +35,8 @@ bool plain(std::string_view text) noexcept {
 /// Whether it is worth asking what a text does: `kept` says that a BEGIN is kept back. One with a
 /// comment in front is not looked at, and goes to a server.
 bool may_step(std::string_view text, bool kept) noexcept {
-    const auto at = text.find_first_not_of(" \t\r\n");
+    if (text.empty()) return false;
+    const auto at = text.front() > ' ' ? 0 : text.find_first_not_of(" \t\r\n");
     if (at == std::string_view::npos) return false;
     const char c = lower(text[at]);
     if (kept) return c == 'c' || c == 'e' || c == 'r' || c == 'a';
@@ -111,7 +112,7 @@ std::size_t Session::refuse_call(const wire::Frame& frame) {
     return send_error_and_ready(frame, kAborted);
 }
 
-/// The statement of a batch that may be BEGIN, COMMIT or ROLLBACK alone; null when it is not.
+/// The statement of a batch of one that may be a step; null when it has parameters.
 StatementPtr Session::step_statement(std::string_view batch, std::string_view& new_name) {
     StatementPtr parsed;
     while (!batch.empty()) {
@@ -119,9 +120,7 @@ StatementPtr Session::step_statement(std::string_view batch, std::string_view& n
         batch.remove_prefix(frame.size);
         if (frame.type == fe::kParse) {
             ParseView parse;
-            if (!parse_parse(frame.body, parse) || !parse.raw_types.empty() ||
-                !may_step(parse.text, begin_ != nullptr))
-                return nullptr;
+            if (!parse_parse(frame.body, parse) || !parse.raw_types.empty()) return nullptr;
             // A name that is taken is an error only the server words.
             if (!parse.name.empty() && (statements_.find(parse.name) != nullptr || full()))
                 return nullptr;

@@ -66,7 +66,7 @@ std::size_t Session::take_unit(std::string_view view) {
         case fe::kQuery: return take_query(view, frame);
         case fe::kFunctionCall:
             if (refuses_all()) return refuse_call(frame);
-            return want_server() ? forward_frame(view) : 0;
+            return want_server() ? forward_frames(view) : 0;
         case fe::kCopyData:
         case fe::kCopyDone:
         case fe::kCopyFail: return skip_frame(view, frame);  // late ones of a COPY that has failed
@@ -77,7 +77,7 @@ std::size_t Session::take_unit(std::string_view view) {
 std::size_t Session::take_query(std::string_view view, const Frame& frame) {
     if (frame.status != FrameStatus::complete) {
         if (frame.size <= env_.config().limits.statement_buffer) return 0;
-        return want_server() ? forward_frame(view) : 0;
+        return want_server() ? forward_frames(view) : 0;
     }
     if (frame.body.empty() || frame.body.back() != '\0') {
         protocol_error("invalid string in message");
@@ -141,7 +141,7 @@ bool Session::waits_for_clear_way(const query::Verdict& verdict) {
 }
 
 std::size_t Session::take_batch(std::string_view view) {
-    if (std::exchange(looked_up_, false)) return want_server() ? forward_frame(view) : 0;
+    if (std::exchange(looked_up_, false)) return want_server() ? forward_frames(view) : 0;
     BatchPlan plan;
     const auto size = plan.scan(view, kBatchBound);
     if (plan.need_more()) return 0;
@@ -155,9 +155,10 @@ std::size_t Session::take_batch(std::string_view view) {
     }
     if (plan.whole()) {
         const auto batch = view.substr(0, size);
-        if (answer_batch_here(plan, batch) || answer_step_batch(plan, batch) ||
-            takes_position_batch(plan, batch))
-            return size;
+        const bool done = plan.binds == 0
+                              ? answer_batch_here(plan, batch)
+                              : answer_step_batch(plan, batch) || takes_position_batch(plan, batch);
+        if (done) return size;
         const bool asks = identity_->mode != config::PoolMode::session;
         const auto answered = asks ? answer_batch_from_cache(plan, batch) : 0;
         if (in_flight() || awaiting_) return 0;
@@ -168,12 +169,12 @@ std::size_t Session::take_batch(std::string_view view) {
     retry_size_ = may_try_again(plan, view) ? static_cast<std::uint32_t>(size) : 0;
     const bool may_send = want_server();
     if (server_ != nullptr) keep_for_retry(view);
-    return may_send ? forward_frame(view) : 0;
+    return may_send ? forward_frames(view) : 0;
 }
 
 /// In a transaction that has only read, while its server has nothing to do.
 std::size_t Session::take_between(std::string_view view) {
-    if (std::exchange(looked_up_, false)) return forward_frame(view);
+    if (std::exchange(looked_up_, false)) return forward_frames(view);
     const Frame frame =
         scan_client_frame(view, static_cast<std::uint32_t>(env_.config().limits.max_message));
     const bool text = frame.type == fe::kQuery && frame.status == FrameStatus::complete &&
@@ -188,18 +189,13 @@ std::size_t Session::take_between(std::string_view view) {
         return frame.size;
     }
     if (frame.type != fe::kParse && frame.type != fe::kBind && frame.type != fe::kDescribe)
-        return forward_frame(view);
+        return forward_frames(view);
     BatchPlan plan;
     const auto size = plan.scan(view, kBatchBound);
     pending_fills_.reset();
-    if (!plan.whole()) return forward_frame(view);
+    if (!plan.whole()) return forward_frames(view);
     const auto answered = answer_batch_from_cache(plan, view.substr(0, size));
-    return answered > 0 ? answered : forward_frame(view);
-}
-
-void Session::expect(Expect e) {
-    exchange_->expects.push(e);
-    if (e.brings_ready()) ++exchange_->ready_expected;
+    return answered > 0 ? answered : forward_frames(view);
 }
 
 void Session::begin_statement(bool extended) {
@@ -214,6 +210,17 @@ void Session::begin_statement(bool extended) {
     x.extended = extended;
     x.timed = false;
     x.cancel_sent = false;
+}
+
+/// A batch at once, as far as it is here and nothing holds it up; else one frame.
+std::size_t Session::forward_frames(std::string_view view) {
+    std::size_t done = 0;
+    do {
+        const auto n = forward_frame(view.substr(done));
+        if (n == 0) break;
+        done += n;
+    } while (done < view.size() && !stopped() && exchange_ && exchange_->unsynced);
+    return done;
 }
 
 std::size_t Session::forward_frame(std::string_view view) {

@@ -117,38 +117,32 @@ void Session::on_server_bytes(std::string_view bytes) noexcept {
     if (exchange_->expects.empty()) maybe_release();
 }
 
-/// True when a message of this type is the usual answer to what is due; it is counted then.
-bool Session::take_usual(char type) {
+/// Whether a message of this type is the usual answer to what is due, and the last; it is counted
+/// then.
+Session::Usual Session::take_usual(char type, const Expect& due) {
     auto& x = *exchange_;
-    const auto& front = x.expects.front();
-    if (front.swallow) return false;
+    if (due.swallow) return Usual::no;
+    const auto only = [&](Kind kind) { return due.kind == kind ? Usual::done : Usual::no; };
     switch (type) {
         case be::kDataRow:
-            if (front.kind != Kind::query && front.kind != Kind::execute) return false;
+            if (due.kind != Kind::query && due.kind != Kind::execute) return Usual::no;
             ++x.rows;
-            return true;
+            return Usual::more;
         case be::kCommandComplete:
-            if (front.kind == Kind::query) return true;
-            if (front.kind != Kind::execute) return false;
-            finish_execute(front.work);
-            break;
+            if (due.kind == Kind::query) return Usual::more;
+            if (due.kind == Kind::execute) finish_execute(due.work);
+            return only(Kind::execute);
         case be::kRowDescription:
-            if (front.kind == Kind::query) return true;
-            if (front.kind != Kind::describe_portal && front.kind != Kind::describe_statement)
-                return false;
-            break;
-        case be::kParameterDescription: return front.kind == Kind::describe_statement;
+            if (due.kind == Kind::query) return Usual::more;
+            return due.kind == Kind::describe_portal ? Usual::done : only(Kind::describe_statement);
+        case be::kParameterDescription:
+            return due.kind == Kind::describe_statement ? Usual::more : Usual::no;
         case be::kParseComplete:
-            if (front.kind != Kind::parse) return false;
-            if (!x.parsed.empty()) confirm_name(front.statement);
-            break;
-        case be::kBindComplete:
-            if (front.kind != Kind::bind) return false;
-            break;
-        default: return false;
+            if (due.kind == Kind::parse && !x.parsed.empty()) confirm_name(due.statement);
+            return only(Kind::parse);
+        case be::kBindComplete: return only(Kind::bind);
+        default: return Usual::no;
     }
-    x.expects.pop();
-    return true;
 }
 
 /// Rows that a command has changed without sending them count, too, as its tag tells.
@@ -168,23 +162,27 @@ void Session::count_affected(std::string_view tag) {
 /// client's own messages in the usual way. Gives their size.
 std::size_t Session::pass_usual(std::string_view bytes) {
     auto& expects = exchange_->expects;
+    const Expect* due = expects.begin();
+    const Expect* const end = expects.end();
     std::size_t at = 0;
     std::size_t kept = 0;  // up to here the fills have it
     std::uint16_t fill = 0;
-    while (bytes.size() - at >= wire::kHeaderSize && !expects.empty()) {
+    while (bytes.size() - at >= wire::kHeaderSize && due != end) {
         const std::size_t length = base::load_u32(bytes.data() + at + 1);
         if (length < 4 || length >= bytes.size() - at) break;
-        const auto due = expects.front().fill;
-        if (bytes[at] == be::kCommandComplete && !expects.front().swallow)
+        if (bytes[at] == be::kCommandComplete && !due->swallow)
             count_affected(bytes.substr(at + wire::kHeaderSize, length - 4));
-        if (!take_usual(bytes[at])) break;
-        if (due != fill) {
+        const auto taken = take_usual(bytes[at], *due);
+        if (taken == Usual::no) break;
+        if (due->fill != fill) {
             append_to_fill(fill, bytes.substr(kept, at - kept));
-            fill = due;
+            fill = due->fill;
             kept = at;
         }
+        if (taken == Usual::done) ++due;
         at += length + 1;
     }
+    expects.pop_to(due);
     append_to_fill(fill, bytes.substr(kept, at - kept));
     return at;
 }

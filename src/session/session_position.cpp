@@ -102,11 +102,9 @@ bool Session::takes_position(std::string_view text) {
 }
 
 bool Session::takes_position_batch(const BatchPlan& plan, std::string_view batch) {
-    constexpr std::size_t kText = 6;  // behind type, length and the end of an empty name
-    if (plan.parses != 1 || plan.binds != 1 || batch.size() < kText || batch[kText - 1] != '\0' ||
-        !may_name_position(batch.substr(kText))) [[likely]]
+    if (!may_name_position(plan.first_text)) [[likely]]
         return false;
-    if (!plan.runs_only()) return false;
+    if (plan.parses != 1 || plan.binds != 1 || !plan.runs_only()) return false;
     const auto first = wire::scan_frame(batch);
     const auto second = wire::scan_frame(batch.substr(first.size));
     ParseView parse;

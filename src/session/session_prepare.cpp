@@ -136,7 +136,6 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
     }
     if (parse.name.empty()) {
         replace_unnamed(unnamed_for(parse.text, parse.raw_types));
-        exchange_->parsed.push_back({unnamed_->id, ""});
         server_->unnamed_statement = unnamed_->id;
         counters_.server_parse_count.add(1);
         expect({.kind = Kind::parse, .statement = unnamed_->id});
@@ -281,7 +280,7 @@ void Session::note_portal(std::string_view name) noexcept {
 
 /// What the statement of a Bind does beyond its answer. False: it may not run, and that is told.
 bool Session::apply_bind(const Frame& frame, std::string_view name, const StatementPtr& statement,
-                         const MemoPtr& memo, std::string_view values, bool as_sent) {
+                         MemoPtr memo, std::string_view values, bool as_sent) {
     auto& x = *exchange_;
     const bool whole = frame.status == FrameStatus::complete;
     if (statement == nullptr) {
@@ -300,8 +299,8 @@ bool Session::apply_bind(const Frame& frame, std::string_view name, const Statem
     if (listening_ != nullptr) heed_channels(verdict, statement->text);
     apply_bind_effects(*memo, *statement, whole && as_sent ? frame.body : std::string_view());
     const auto& slow = env_.config().slow_log;
-    x.works.push(
-        {memo, statement, slow.parameters || slow.explain ? std::string(values) : std::string()});
+    x.works.push({std::move(memo), statement,
+                  slow.parameters || slow.explain ? std::string(values) : std::string()});
     return true;
 }
 
@@ -320,7 +319,7 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     const auto* found = statement_now(name);
     // What it does may take the client's names away.
     const auto statement = found != nullptr ? *found : nullptr;
-    const auto memo = statement != nullptr ? judge(statement->text, statement->scan) : nullptr;
+    auto memo = statement != nullptr ? judge(statement->text, statement->scan) : nullptr;
     if (memo != nullptr && waits_for_clear_way(*memo->verdict)) return 0;
     const bool ours = identity_->mode != config::PoolMode::session;
     StatementPtr other;
@@ -346,14 +345,15 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
         return frame.size;
     }
     const bool as_sent = executed == statement && parameters.empty();
-    if (!apply_bind(frame, name, statement, memo, r.rest(), as_sent)) return frame.size;
+    if (!apply_bind(frame, name, statement, std::move(memo), r.rest(), as_sent)) return frame.size;
     // COMMIT, CALL and their kin take effect at their Execute, before any Sync.
     if (exchange_->may_end_transaction) raise_fence();
     exchange_->current_fill = fill;
-    std::string server_name(name);
+    std::string_view server_name = name;
+    std::string ours_now;
     if (ours && executed != nullptr) {
         ensure_prepared(*executed, name.empty());
-        if (!name.empty()) server_name = pool::prepared_name(executed->id);
+        if (!name.empty()) server_name = ours_now = pool::prepared_name(executed->id);
     } else if (ours && name.starts_with(pool::kPreparedPrefix)) {
         server_name = kNoSuchStatement;
     }
@@ -582,16 +582,15 @@ void Session::take_back_names(const Expect& e) {
         server_->prepared.erase(e.statement);
         if (server_->unnamed_statement == e.statement) server_->unnamed_statement = 0;
     }
+    if (e.swallow) return;
+    if (unnamed_ != nullptr && unnamed_->id == e.statement) unnamed_.reset();
     auto& parsed = exchange_->parsed;
     // Names are taken back from the front of the queue on, so the oldest of this batch is first,
     // but one that was answered already has left `parsed`.
     const auto it = std::find_if(parsed.begin(), parsed.end(),
                                  [&](const ParsedName& p) { return p.statement == e.statement; });
-    if (it == parsed.end() || e.swallow) return;
-    if (it->name.empty())
-        unnamed_.reset();
-    else
-        statements_.erase(it->name);
+    if (it == parsed.end()) return;
+    statements_.erase(it->name);
     parsed.erase(it);
 }
 

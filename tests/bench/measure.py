@@ -193,6 +193,12 @@ def instructions(environment, program, role, scenario, queries=4000):
     # Under callgrind everything takes long, the first reading of the catalog too.
     arguments = [*scenario.load_arguments(), "-w", 8, "-n", queries]
     try:
+        if scenario.hits:  # each is stored when it is asked for the second time
+            with Load(program, endpoint, [*arguments[:-1], scenario.keys * 3], 180) as load:
+                load.line()
+                load.go()
+                load.result()
+            arguments[-3] = 0
         with Load(program, endpoint, arguments, 180) as load:
             load.line()
             control("-z")

@@ -57,15 +57,31 @@ class ByteReader {
   public:
     explicit ByteReader(std::string_view body) noexcept : rest_(body) {}
 
-    std::uint8_t u8() noexcept { return take(1) ? static_cast<std::uint8_t>(last_[0]) : 0; }
-    std::uint16_t u16() noexcept { return take(2) ? load_u16(last_.data()) : 0; }
-    std::uint32_t u32() noexcept { return take(4) ? load_u32(last_.data()) : 0; }
+    std::uint8_t u8() noexcept {
+        const auto* p = take(1);
+        return p != nullptr ? static_cast<std::uint8_t>(*p) : 0;
+    }
+    std::uint16_t u16() noexcept {
+        const auto* p = take(2);
+        return p != nullptr ? load_u16(p) : 0;
+    }
+    std::uint32_t u32() noexcept {
+        const auto* p = take(4);
+        return p != nullptr ? load_u32(p) : 0;
+    }
     std::int16_t i16() noexcept { return static_cast<std::int16_t>(u16()); }
     std::int32_t i32() noexcept { return static_cast<std::int32_t>(u32()); }
-    std::string_view bytes(std::size_t n) noexcept { return take(n) ? last_ : std::string_view{}; }
+    std::string_view bytes(std::size_t n) noexcept {
+        const auto* p = take(n);
+        return p != nullptr ? std::string_view(p, n) : std::string_view{};
+    }
 
     /// A NUL-terminated string without its NUL.
     std::string_view cstring() noexcept {
+        if (!rest_.empty() && rest_.front() == '\0') {  // as most names are
+            rest_.remove_prefix(1);
+            return {};
+        }
         const auto end = rest_.find('\0');
         if (end == std::string_view::npos) {
             fail();
@@ -81,14 +97,14 @@ class ByteReader {
     bool done() const noexcept { return ok_ && rest_.empty(); }
 
   private:
-    bool take(std::size_t n) noexcept {
+    const char* take(std::size_t n) noexcept {
         if (n > rest_.size()) {
             fail();
-            return false;
+            return nullptr;
         }
-        last_ = rest_.substr(0, n);
+        const auto* p = rest_.data();
         rest_.remove_prefix(n);
-        return true;
+        return p;
     }
     void fail() noexcept {
         ok_ = false;
@@ -96,7 +112,6 @@ class ByteReader {
     }
 
     std::string_view rest_;
-    std::string_view last_;
     bool ok_ = true;
 };
 

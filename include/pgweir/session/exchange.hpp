@@ -80,9 +80,17 @@ class ExpectQueue {
     Expect& back() noexcept { return items_.back(); }
     Expect& operator[](std::size_t i) noexcept { return items_[head_ + i]; }
     const Expect& operator[](std::size_t i) const noexcept { return items_[head_ + i]; }
-    void push(Expect e) { items_.push_back(e); }
+    /// The first and, behind the last, the end; valid until something is added or taken.
+    const Expect* begin() const noexcept { return items_.data() + head_; }
+    const Expect* end() const noexcept { return items_.data() + items_.size(); }
+    void push(const Expect& e) { items_.push_back(e); }
     void pop() noexcept {
         if (++head_ == items_.size()) clear();
+    }
+    /// `first`, from begin() to end(), is the next.
+    void pop_to(const Expect* first) noexcept {
+        head_ = static_cast<std::size_t>(first - items_.data());
+        if (head_ == items_.size()) clear();
     }
     void erase(std::size_t i) {
         items_.erase(items_.begin() + static_cast<std::ptrdiff_t>(head_ + i));

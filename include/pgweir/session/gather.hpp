@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 
 #include <cstddef>
+#include <cstring>
 #include <span>
 #include <string_view>
 
@@ -28,26 +29,51 @@ class Gather {
     Gather& operator=(const Gather&) = delete;
 
     /// `bytes` stay where they are until flush().
-    void view(std::string_view bytes);
+    void view(std::string_view bytes) {
+        if (count_ > 0 && bytes.data() == end_)  // the last part goes on
+            extend(bytes.size());
+        else
+            view_apart(bytes);
+    }
     /// `bytes` may change after the call.
-    void copy(std::string_view bytes);
+    void copy(std::string_view bytes) {
+        if (bytes.size() > kRoom) return send_at_once(bytes);
+        if (!bytes.empty()) std::memcpy(place(bytes.size()), bytes.data(), bytes.size());
+    }
+    /// Room for `size` bytes, at most kRoom, to be written before anything else is called.
+    char* place(std::size_t size) {
+        if (used_ + size > kRoom) flush();
+        if (count_ == 0 || end_ != room_ + used_) begin_copied();
+        auto* const at = room_ + used_;
+        used_ += size;
+        extend(size);
+        return at;
+    }
     void flush() {
         if (count_ > 0) send_all();
     }
     bool empty() const noexcept { return count_ == 0; }
 
+    static constexpr std::size_t kRoom = 4096;
+
   private:
     static constexpr std::size_t kParts = 32;
-    static constexpr std::size_t kRoom = 4096;
     /// Copying this much is cheaper than one more part for the kernel to walk.
     static constexpr std::size_t kCopyBelow = 192;
 
-    void add(const char* data, std::size_t size);
+    void extend(std::size_t size) noexcept {
+        parts_[count_ - 1].iov_len += size;
+        end_ += size;
+    }
+    void view_apart(std::string_view bytes);
+    void begin_copied();
+    void send_at_once(std::string_view bytes);
     void send_all();
 
     GatherSink& sink_;
     std::size_t count_ = 0;
     std::size_t used_ = 0;
+    const char* end_ = nullptr;  // of the last part
     iovec parts_[kParts];
     char room_[kRoom];
 };

@@ -120,6 +120,11 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     enum class Reply : std::uint8_t { forward, swallow, violation };
 
     // session.cpp: buffers, leases, ends
+    /// The client's next message has to wait, or will not be read.
+    bool stopped() const noexcept {
+        return ended_ || waiting_ || preparing_ || awaiting_ || hub_wait_ || asking_ ||
+               terminating_;
+    }
     std::size_t consume(std::string_view view);
     void consume_buffer();
     void bound_input() noexcept;
@@ -146,7 +151,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::size_t take_query(std::string_view view, const wire::Frame& frame);
     std::size_t take_batch(std::string_view view);
     std::size_t take_between(std::string_view view);
-    std::size_t forward_frame(std::string_view view);
+    std::size_t forward_frames(std::string_view view);
+    [[gnu::always_inline]] inline std::size_t forward_frame(std::string_view view);
     std::size_t stream_query(std::string_view view, const wire::Frame& frame);
     std::size_t forward_query(std::string_view view, const wire::Frame& frame);
     std::size_t forward_copy(std::string_view view, const wire::Frame& frame);
@@ -155,7 +161,10 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::size_t stream_frame(std::string_view view, const wire::Frame& frame);
     std::size_t forward_sync(std::string_view view, const wire::Frame& frame);
     std::size_t forward_function_call(std::string_view view, const wire::Frame& frame);
-    void expect(Expect e);
+    void expect(const Expect& e) {
+        exchange_->expects.push(e);
+        if (e.brings_ready()) ++exchange_->ready_expected;
+    }
     void note_settings(const query::Verdict& verdict, std::string_view text);
     void begin_statement(bool extended);
     bool waits_for_clear_way(const query::Verdict& verdict);
@@ -167,7 +176,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
                             std::string_view body);
     void note_portal(std::string_view name) noexcept;
     bool apply_bind(const wire::Frame& frame, std::string_view name, const StatementPtr& statement,
-                    const MemoPtr& memo, std::string_view values, bool as_sent);
+                    MemoPtr memo, std::string_view values, bool as_sent);
     std::size_t forward_bind(std::string_view view, const wire::Frame& frame);
     std::size_t send_bind(std::string_view view, const wire::Frame& frame, std::string_view name,
                           std::string_view server_name, std::string_view parameters);
@@ -421,7 +430,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool inspecting() const noexcept;
     void count_affected(std::string_view tag);
     std::size_t pass_usual(std::string_view bytes);
-    [[gnu::always_inline]] inline bool take_usual(char type);
+    enum class Usual : std::uint8_t { no, more, done };
+    [[gnu::always_inline]] inline Usual take_usual(char type, const Expect& due);
     bool whole_answer(Run& run);
     void ready(wire::TxStatus status);
     void server_violation(std::string_view what);
