@@ -35,6 +35,7 @@ Entry::Entry(const EntryParts& parts, Charge charge) noexcept
       cost_(parts.cost),
       database_(parts.database),
       rows_(parts.rows),
+      shape_(parts.shape),
       bytes_(bytes_for(parts)),
       charge_(std::move(charge)) {
     auto* dependency = reinterpret_cast<Dependency*>(this + 1);

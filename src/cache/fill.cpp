@@ -385,6 +385,7 @@ FillEnd Fill::publish_entry(base::Nanos now, const std::optional<Stamp>& stamp) 
     EntryParts parts;
     parts.database = database_;
     parts.hash = hash_;
+    parts.shape = options_.shape;
     parts.key = key();
     parts.row_description = view(row_description_);
     parts.parameter_description = view(parameter_description_);

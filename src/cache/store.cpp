@@ -32,9 +32,13 @@ Shard& ResultCache::shard_of(const base::Hash128& hash) noexcept {
 
 EntryPtr ResultCache::lookup(DatabaseState& database, const base::Hash128& hash,
                              std::string_view key, base::Nanos now) {
-    auto entry = shard_of(hash).lookup(hash, key, now);
+    auto entry = find(hash, key, now);
     database.stats().count(entry ? Event::hit : Event::miss);
     return entry;
+}
+
+EntryPtr ResultCache::find(const base::Hash128& hash, std::string_view key, base::Nanos now) {
+    return shard_of(hash).lookup(hash, key, now);
 }
 
 EntryPtr ResultCache::peek(const base::Hash128& hash, std::string_view key) {

@@ -126,6 +126,7 @@ struct Session::BatchLookup {
     unsigned at = 0;  // the next Bind or Describe of a statement
     bool misses = false;
     bool verify = false;   // hits are to be compared with the server's answers
+    bool seeks = false;    // as Session::expects_hit()
     bool alone = false;    // one portal only
     bool tainted = false;  // what follows may be answered under other settings
     bool plain = true;     // no portal does more than read or write rows, for all that is known
@@ -210,6 +211,8 @@ std::size_t Session::answer_batch_from_cache(const BatchPlan& plan, std::string_
     lookup.alone = plan.binds == 1;
     env_.batch_works.clear();
     lookup.verify = verifies();
+    lookup.seeks = expects_hit();
+    hit_last_ = false;
     lookup.fresh = freshness();
     if (lookup.fresh == Fresh::wait && server_ != nullptr) lookup.fresh = Fresh::no;
     if (!look_up_batch(lookup, batch)) return 0;
@@ -258,6 +261,7 @@ std::size_t Session::answer_front(BatchLookup& lookup, std::string_view batch) {
     if (pending_fills_)
         for (auto& item : pending_fills_->items) item.at -= front.at;
     looked_up_ = !whole;
+    hit_last_ = whole;
     return front.bytes;
 }
 
@@ -354,45 +358,59 @@ void Session::pass_by(BatchLookup& lookup, const MemoEntry& memo, NotCached reas
     count_not_cached(reason, &memo);
 }
 
+/// What stands against an answer to the portal at work from the cache.
+NotCached Session::portal_verdict(const BatchLookup& lookup, const MemoEntry& memo) const {
+    const auto& statement = **lookup.statement;
+    const auto reason = cache_verdict(memo, statement.scan());
+    if (reason != NotCached::none) return reason;
+    // In a transaction it stays, to be asked for more, or closed by SQL.
+    const bool stays = !lookup.bind.portal.empty() && (tx_ != wire::TxStatus::idle || lookup.begin);
+    if (lookup.tainted || stays) return NotCached::batch_shape;
+    for (const auto type : statement.types)
+        if (!query::plain_parameter_type(type)) return NotCached::type_not_proven;
+    const bool plain = each_parameter(lookup.bind.parameters, [](bool text, std::string_view v) {
+        return !text || !query::special_datetime_word(v);
+    });
+    return plain ? NotCached::none : NotCached::special_date_input;
+}
+
+cache::KeyParts Session::portal_parts(const BatchLookup& lookup) const {
+    const auto& statement = **lookup.statement;
+    auto parts = key_parts(statement.text);
+    parts.types = statement.types;
+    add_bind(parts, lookup.bind);
+    return parts;
+}
+
 /// Adds the portal's entry, or an empty one and, where it may be stored, what to store it under.
 void Session::look_up_portal(BatchLookup& lookup) {
     const auto& statement = **lookup.statement;
-    const auto memo = judge(statement.text, statement.scan);
+    Sought sought;
+    if (lookup.seeks && lookup.fresh == Fresh::yes && !statement.scanned()) {
+        seek(sought, portal_parts(lookup), true);
+        if (sought.entry) statement.note_scan({.shape = sought.entry->shape(), .lexed = true});
+    }
+    const auto memo = judge(statement.text, statement.scan());
     lookup.vouch(*lookup.statement);  // by its entry, without which the batch misses
     const auto kind = memo->verdict->kind;
     lookup.plain = lookup.plain && (kind == query::Kind::select || kind == query::Kind::dml);
     if (look_up_begin(lookup, memo)) return;
     if (env_.queries.on()) env_.batch_works.push_back({memo, *lookup.statement, {}});
-    auto reason = cache_verdict(*memo, statement.scan);
-    if (reason == NotCached::none && lookup.tainted) reason = NotCached::batch_shape;
-    // In a transaction it stays, to be asked for more, or closed by SQL.
-    const bool stays = !lookup.bind.portal.empty() && (tx_ != wire::TxStatus::idle || lookup.begin);
-    if (reason == NotCached::none && stays) reason = NotCached::batch_shape;
+    auto reason = portal_verdict(lookup, *memo);
     lookup.tainted = lookup.tainted || !only_reads(*memo->verdict);
-    for (const auto type : statement.types)
-        if (reason == NotCached::none && !query::plain_parameter_type(type))
-            reason = NotCached::type_not_proven;
-    if (reason == NotCached::none &&
-        !each_parameter(lookup.bind.parameters, [](bool text, std::string_view v) {
-            return !text || !query::special_datetime_word(v);
-        }))
-        reason = NotCached::special_date_input;
     if (reason != NotCached::none) return pass_by(lookup, *memo, reason);
-    auto parts = key_parts(statement.text);
-    parts.types = statement.types;
-    add_bind(parts, lookup.bind);
+    const auto parts = portal_parts(lookup);
     auto* row = ledger_row(*memo);
     const auto question = parts.parameters == 0 ? parts.statement : parts.parameter_values;
     if (row != nullptr && !row->pays(question, env_.now()))
         return pass_by(lookup, *memo, NotCached::does_not_pay);
-    const auto key = cache::build_key(env_.key_buffer, parts);
-    const auto hash = cache::hash_key(key);
-    auto& database = *identity_->context.database;
     if (lookup.fresh == Fresh::no) return pass_by(lookup, *memo, NotCached::stream_behind);
+    if (!sought.done) seek(sought, parts, lookup.fresh == Fresh::yes);
+    auto& [done, key, hash, entry] = sought;
+    auto& database = *identity_->context.database;
     auto& cache = *env_.result_cache();
-    cache::EntryPtr entry;
     if (lookup.fresh == Fresh::yes) {
-        entry = cache.lookup(database, hash, key, env_.now());
+        database.stats().count(entry ? cache::Event::hit : cache::Event::miss);
     } else if (cache.would_hit(hash, key, env_.now())) {
         lookup.entries.emplace_back();
         return;  // it is asked again when the stream has come, if the others are known, too
@@ -416,7 +434,8 @@ void Session::look_up_portal(BatchLookup& lookup) {
         not_cached_ = NotCached::none;
         if (!lookup.pending) lookup.pending = make_fills();
         lookup.pending->items.push_back(
-            {lookup.at, cache::Fill::with_room(key), hash, memo, entry, std::move(lead),
+            {lookup.at, cache::Fill::with_room(key), hash, statement.scan().shape, memo, entry,
+             std::move(lead),
              rows_read(*memo, {statement.text, lookup.bind.parameters, statement.types})});
     }
     lookup.entries.push_back(std::move(entry));
@@ -433,9 +452,9 @@ bool Session::look_up_description(BatchLookup& lookup, std::string_view body) {
     if (found == nullptr || !r.done()) return false;
     const auto& statement = **found;
     const auto at = lookup.at++;
-    const auto memo = judge(statement.text, statement.scan);
+    const auto memo = judge(statement.text, statement.scan());
     auto& database = *identity_->context.database;
-    auto reason = cache_verdict(*memo, statement.scan);
+    auto reason = cache_verdict(*memo, statement.scan());
     const auto is_current = [&] {
         return statement.definitions == database.definitions() &&
                statement.profile == identity_->profile->id;
@@ -474,6 +493,7 @@ bool Session::look_up_description(BatchLookup& lookup, std::string_view body) {
         lookup.pending->items.push_back({.at = at,
                                          .key = cache::Fill::with_room(key),
                                          .hash = hash,
+                                         .shape = statement.scan().shape,
                                          .memo = memo,
                                          .verify = entry,
                                          .description = true});

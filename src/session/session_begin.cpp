@@ -154,7 +154,7 @@ bool Session::answer_step_batch(const BatchPlan& plan, std::string_view batch) {
     std::string_view new_name;
     const auto statement = step_statement(batch, new_name);
     if (statement == nullptr) return false;
-    const auto tag = step_here(*judge(statement->text, statement->scan), statement->text);
+    const auto tag = step_here(*judge(statement->text, statement->scan()), statement->text);
     if (tag.empty()) return false;
     if (plan.parses > 0) {
         counters_.client_parse_count.add(1);

@@ -92,7 +92,8 @@ std::size_t Session::take_query(std::string_view view, const Frame& frame) {
         if (takes_position(text)) return frame.size;
         text = meant(text);
     }
-    const auto scan = query::scan_text(text);
+    Sought sought;
+    const auto scan = scan_sought(sought, text);
     judged_ = judge(text, scan);
     pending_fills_.reset();
     if (refused_in_statement_mode(*judged_->verdict)) {
@@ -112,7 +113,7 @@ std::size_t Session::take_query(std::string_view view, const Frame& frame) {
         judged_.reset();
         return frame.size;
     }
-    if (answer_query_from_cache(text, *judged_, scan)) {
+    if (answer_query_from_cache(text, *judged_, scan, std::move(sought))) {
         end_waiting();
         judged_.reset();
         return frame.size;
@@ -184,7 +185,7 @@ std::size_t Session::take_between(std::string_view view) {
         const auto scan = query::scan_text(sql);
         judged_ = judge(sql, scan);
         pending_fills_.reset();
-        if (!answer_query_from_cache(sql, *judged_, scan)) return forward_query(view, frame);
+        if (!answer_query_from_cache(sql, *judged_, scan, {})) return forward_query(view, frame);
         judged_.reset();
         return frame.size;
     }

@@ -187,7 +187,7 @@ bool Session::answer_parse_here(std::string_view batch) {
         return false;
     auto statement = intern(parse.text, parse.raw_types);
     if (!statement->known_to(identity_->context.id)) {
-        const auto kind = judge(statement->text, statement->scan)->verdict->kind;
+        const auto kind = judge(statement->text, statement->scan())->verdict->kind;
         if (kind != query::Kind::begin && kind != query::Kind::commit &&
             kind != query::Kind::rollback)
             return false;
@@ -319,7 +319,7 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     const auto* found = statement_now(name);
     // What it does may take the client's names away.
     const auto statement = found != nullptr ? *found : nullptr;
-    auto memo = statement != nullptr ? judge(statement->text, statement->scan) : nullptr;
+    auto memo = statement != nullptr ? judge(statement->text, statement->scan()) : nullptr;
     if (memo != nullptr && waits_for_clear_way(*memo->verdict)) return 0;
     const bool ours = identity_->mode != config::PoolMode::session;
     StatementPtr other;

@@ -55,7 +55,7 @@ struct Session::PendingFills {
     struct Item {
         unsigned at = 0;  // which Bind or Describe of a statement of the batch, from 0
         std::string key;
-        base::Hash128 hash;
+        base::Hash128 hash, shape;
         MemoPtr memo;
         cache::EntryPtr verify = {};  // the hit that is to be compared with the server's answer
         cache::Lead lead = {};        // others wait for it

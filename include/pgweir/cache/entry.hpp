@@ -24,6 +24,7 @@ inline constexpr base::Nanos kNever = std::numeric_limits<base::Nanos>::max();
 struct EntryParts {
     DatabaseState* database = nullptr;
     base::Hash128 hash;
+    base::Hash128 shape;  // query::TextScan's of the statement
     std::string_view key;
     /// Whole message, as Describe of the portal or a simple Query gives it, or empty when not
     /// known.
@@ -80,6 +81,9 @@ class Entry {
 
     DatabaseState& database() const noexcept { return *database_; }
     const base::Hash128& hash() const noexcept { return hash_; }
+    /// Of the statement in the key, so that it need not be looked at again: it has that shape, and
+    /// no word that may mean the current time, or there were no entry.
+    const base::Hash128& shape() const noexcept { return shape_; }
     std::uint64_t rows() const noexcept { return rows_; }
     base::Nanos filled() const noexcept { return filled_; }
     base::Nanos expires() const noexcept { return expires_; }
@@ -99,7 +103,7 @@ class Entry {
         return reinterpret_cast<const char*>(this + 1) + dependency_count_ * sizeof(Dependency);
     }
 
-    // By cache lines: who looks for an entry needs the first only, and a hit no third.
+    // By cache lines: who looks for an entry needs the first only.
     std::atomic<std::uint32_t> references_{0};
     std::uint32_t dependency_count_;
     base::Hash128 hash_;
@@ -114,6 +118,7 @@ class Entry {
     std::atomic<std::uint32_t> hits_{0};  // written under the shard's mutex
     bool visited_ = false;
 
+    base::Hash128 shape_;
     std::uint64_t bytes_;
     Charge charge_;
 };

@@ -41,6 +41,7 @@ enum class Unfit : std::uint8_t {
 struct FillOptions {
     base::Nanos sent = 0;      // now, before the query is sent
     base::Nanos ttl = kNever;  // from `sent`
+    base::Hash128 shape = {};  // of the statement; see Entry::shape()
     /// An entry that was valid when this fill's snapshot was captured: the answer is compared with
     /// it. Rows may come in another order, which is legal where the query asks for none.
     EntryPtr verify = {};

@@ -32,6 +32,8 @@ class ResultCache {
     /// invalid or expired are dropped.
     EntryPtr lookup(DatabaseState& database, const base::Hash128& hash, std::string_view key,
                     base::Nanos now);
+    /// The same, and whether it is a hit or a miss is not counted yet.
+    EntryPtr find(const base::Hash128& hash, std::string_view key, base::Nanos now);
     /// The same for people: counts and drops nothing.
     EntryPtr peek(const base::Hash128& hash, std::string_view key);
     /// Whether lookup() would find it now; counts and drops nothing.

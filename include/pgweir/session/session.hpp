@@ -334,8 +334,18 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     // session_cache.cpp
     query::NotCached cache_verdict(const MemoEntry& memo,
                                    const query::TextScan& scan) const noexcept;
+    /// An entry looked for before its statement was looked at, which it makes needless.
+    struct Sought {
+        bool done = false;
+        std::string_view key;  // in the worker's buffer
+        base::Hash128 hash;
+        cache::EntryPtr entry;  // neither counted as a hit nor as a miss yet
+    };
+    bool expects_hit() const noexcept;
+    void seek(Sought& sought, const cache::KeyParts& parts, bool look);
+    query::TextScan scan_sought(Sought& sought, std::string_view text);
     bool answer_query_from_cache(std::string_view text, const MemoEntry& memo,
-                                 const query::TextScan& scan);
+                                 const query::TextScan& scan, Sought sought);
     bool cache_may_answer() const noexcept;
     base::Nanos watermark_needed();
     /// Whether hits may be given by the change stream's watermark.
@@ -372,6 +382,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::size_t answer_front(BatchLookup& lookup, std::string_view batch);
     bool look_up_batch(BatchLookup& lookup, std::string_view batch);
     bool look_up_parse(BatchLookup& lookup, std::string_view body);
+    query::NotCached portal_verdict(const BatchLookup& lookup, const MemoEntry& memo) const;
+    cache::KeyParts portal_parts(const BatchLookup& lookup) const;
     void look_up_portal(BatchLookup& lookup);
     bool look_up_description(BatchLookup& lookup, std::string_view body);
     void pass_by(BatchLookup& lookup, const MemoEntry& memo, query::NotCached reason);
@@ -492,6 +504,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::uint32_t stats_group_ = 0;  // 0: not asked for yet
     bool pin_lasts_ = false;         // until DISCARD ALL or the end: nothing can be asked
     std::uint32_t pins_told_ = 0;    // a bit for each reason that was logged and counted
+    bool hit_last_ = false;          // the cache has answered what came last
     bool looked_up_ = false;         // what is left of a batch whose front was answered here
     std::uint32_t retry_size_ = 0;   // of the batch at the front of the input, while it waits
     bool ended_ = false;

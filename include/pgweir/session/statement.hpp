@@ -1,7 +1,7 @@
 // Prepared statements as clients know them. Equal statements of all sessions are one object with
 // one number, so a server connection that has prepared it for one session has it for all. Thread:
-// statements are immutable; the table is shared by the workers behind a mutex, which is taken when
-// a client names a statement, not when it runs one. Numbers come from one counter.
+// shared statements are immutable; the table is shared by the workers behind a mutex, which is
+// taken when a client names a statement, not when it runs one. Numbers come from one counter.
 #pragma once
 
 #include <array>
@@ -25,11 +25,23 @@ struct Statement {
     std::uint64_t id = 0;
     std::string text;
     std::vector<std::uint32_t> types;  // as declared by the client; 0: left to the server
-    query::TextScan scan;
     static constexpr std::uint64_t kNotAsked = ~std::uint64_t{0};
     std::uint64_t definitions = kNotAsked;  // DatabaseState's, when it was made
     std::uint64_t profile = kNotAsked;      // of the settings it was made under
     bool interned = false;                  // others may come to share it at any time
+
+    /// What query::scan_text() says of the text, asked when it is needed. Who has it from elsewhere
+    /// may say so before. Shared statements were asked when they were made.
+    const query::TextScan& scan() const noexcept {
+        if (!scanned_) note_scan(query::scan_text(text));
+        return scan_;
+    }
+    bool scanned() const noexcept { return scanned_; }
+    void note_scan(const query::TextScan& scan) const noexcept {
+        scan_ = scan;
+        scanned_ = true;
+    }
+    void forget_scan() noexcept { scanned_ = false; }
 
     /// As a Parse declares them, four bytes each, without their count.
     std::string raw_types() const;
@@ -44,6 +56,8 @@ struct Statement {
 
   private:
     static constexpr std::size_t kKnown = 8;
+    mutable query::TextScan scan_;
+    mutable bool scanned_ = false;
     mutable std::array<std::atomic<std::uint64_t>, kKnown> known_{};
 };
 using StatementPtr = std::shared_ptr<const Statement>;

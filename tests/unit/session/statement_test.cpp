@@ -20,7 +20,7 @@ TEST_CASE("a statement is made in the place of one that is over, and of no other
     CHECK(next->types.empty());
     CHECK(next->definitions == 8);
     CHECK(next->profile == 4);
-    CHECK(next->scan.shape == pgweir::query::scan_text("select 22").shape);
+    CHECK(next->scan().shape == pgweir::query::scan_text("select 22").shape);
     auto longest = StatementTable::make(std::string(100'000, 'x'), {});
     CHECK(StatementTable::spare(std::move(longest)) == nullptr);
     StatementTable table;
