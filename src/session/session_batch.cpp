@@ -104,11 +104,11 @@ struct Session::BatchLookup {
     /// What goes before `bytes` of the batch can be answered; what follows need not.
     void mark(std::size_t bytes) {
         if (misses || begin || fresh != Fresh::yes || open()) return;
-        front = front_of(bytes);
+        front = {bytes, entries.size(), named.size(), parses, at, unnamed};
     }
-    /// All that has been looked up so far, which is so long.
-    Front front_of(std::size_t bytes) const {
-        return {bytes, entries.size(), named.size(), parses, at, unnamed};
+    /// All that was looked up, which is so long, can be.
+    void mark_whole(std::size_t bytes) {
+        front = {bytes, entries.size(), named.size(), parses, at, std::move(unnamed)};
     }
 
     std::vector<cache::EntryPtr>& entries;  // one for each portal, in order; empty: a miss
@@ -221,15 +221,15 @@ std::size_t Session::answer_batch_from_cache(const BatchPlan& plan, std::string_
         await_watermark();
         return 0;
     }
-    next_unnamed_ = lookup.unnamed;
     pending_fills_ = std::move(lookup.pending);
     if (pending_fills_) pending_fills_->begins = lookup.begin != nullptr;
-    if (!lookup.misses) {
-        if (!lookup.holds()) return 0;
-        lookup.front = lookup.front_of(batch.size());
-    } else if (lookup.front.bytes == 0 || !plan.runs_only() || !lookup.plain) {
+    const bool whole = !lookup.misses && lookup.holds();
+    if (whole)
+        lookup.mark_whole(batch.size());
+    else
+        next_unnamed_ = std::move(lookup.unnamed);
+    if (!whole && (!lookup.misses || lookup.front.bytes == 0 || !plan.runs_only() || !lookup.plain))
         return 0;
-    }
     return answer_front(lookup, batch);
 }
 
@@ -241,6 +241,12 @@ std::size_t Session::answer_front(BatchLookup& lookup, std::string_view batch) {
     const bool whole = front.bytes == batch.size();
     if (front.named > 0 && full(front.named)) return 0;
     if (whole) next_unnamed_.reset();
+    // Before names are forgotten, and statements with them.
+    for (std::size_t i = 0; i < std::min(front.entries, env_.batch_works.size()); ++i) {
+        const auto& work = env_.batch_works[i];
+        record_hit(*work.memo, work.statement->text, lookup.entries[i]->data().size());
+    }
+    env_.batch_works.clear();
     for (const auto name : lookup.closed) forget_statement(name);
     if (front.unnamed) replace_unnamed(std::move(front.unnamed));
     for (std::size_t i = 0; i < front.named; ++i)
@@ -253,11 +259,6 @@ std::size_t Session::answer_front(BatchLookup& lookup, std::string_view batch) {
     const auto begun = lookup.begin ? step_here(*lookup.begin, lookup.begin_statement->text) : "";
     write_batch_hit(lookup, batch.substr(0, front.bytes), begun);
     if (whole) count_hit();
-    for (std::size_t i = 0; i < std::min(front.entries, env_.batch_works.size()); ++i) {
-        const auto& work = env_.batch_works[i];
-        record_hit(*work.memo, work.statement->text, lookup.entries[i]->data().size());
-    }
-    env_.batch_works.clear();
     if (pending_fills_)
         for (auto& item : pending_fills_->items) item.at -= front.at;
     looked_up_ = !whole;
@@ -300,7 +301,7 @@ bool Session::look_up_batch(BatchLookup& lookup, std::string_view batch) {
                 if (!r.done()) return false;
                 look_up_portal(lookup);
                 ++lookup.at;
-                lookup.mark(size - batch.size());
+                if (!lookup.alone) lookup.mark(size - batch.size());
                 break;
             }
             default: break;
@@ -385,9 +386,10 @@ cache::KeyParts Session::portal_parts(const BatchLookup& lookup) const {
 /// Adds the portal's entry, or an empty one and, where it may be stored, what to store it under.
 void Session::look_up_portal(BatchLookup& lookup) {
     const auto& statement = **lookup.statement;
+    const auto parts = portal_parts(lookup);
     Sought sought;
     if (lookup.seeks && lookup.fresh == Fresh::yes && !statement.scanned()) {
-        seek(sought, portal_parts(lookup), true);
+        seek(sought, parts, true);
         if (sought.entry) statement.note_scan({.shape = sought.entry->shape(), .lexed = true});
     }
     const auto memo = judge(statement.text, statement.scan());
@@ -395,11 +397,10 @@ void Session::look_up_portal(BatchLookup& lookup) {
     const auto kind = memo->verdict->kind;
     lookup.plain = lookup.plain && (kind == query::Kind::select || kind == query::Kind::dml);
     if (look_up_begin(lookup, memo)) return;
-    if (env_.queries.on()) env_.batch_works.push_back({memo, *lookup.statement, {}});
+    if (env_.queries.on()) env_.batch_works.push_back({memo, *lookup.statement});
     auto reason = portal_verdict(lookup, *memo);
     lookup.tainted = lookup.tainted || !only_reads(*memo->verdict);
     if (reason != NotCached::none) return pass_by(lookup, *memo, reason);
-    const auto parts = portal_parts(lookup);
     auto* row = ledger_row(*memo);
     const auto question = parts.parameters == 0 ? parts.statement : parts.parameter_values;
     if (row != nullptr && !row->pays(question, env_.now()))

@@ -114,7 +114,12 @@ class Environment {
     std::vector<cache::EntryPtr> batch_entries;  // for looking up one batch at a time
     std::vector<std::uint64_t> row_numbers;      // of one relation that is read by rows
     metrics::QueryRecorder queries;              // the statistics per query
-    std::vector<Work> batch_works;               // of a batch that the cache answers
+    /// What runs in a batch that the cache answers.
+    struct BatchWork {
+        MemoPtr memo;
+        StatementPtr statement;
+    };
+    std::vector<BatchWork> batch_works;
 
   protected:
     explicit Environment(const base::Nanos* clock) noexcept : clock_(clock) {}
