@@ -141,6 +141,8 @@ struct Session::BatchLookup {
     BindView bind;
     bool described = false;
     std::int32_t max_rows = 0;
+    MemoPtr memo;  // of `judged`, which the portals before may have run, too
+    StatementPtr judged;
     std::unique_ptr<PendingFills> pending;
 };
 
@@ -392,7 +394,11 @@ void Session::look_up_portal(BatchLookup& lookup) {
         seek(sought, parts, true);
         if (sought.entry) statement.note_scan({.shape = sought.entry->shape(), .lexed = true});
     }
-    const auto memo = judge(statement.text, statement.scan());
+    if (lookup.judged != *lookup.statement) {
+        lookup.memo = judge(statement.text, statement.scan());
+        lookup.judged = *lookup.statement;
+    }
+    const auto& memo = lookup.memo;
     lookup.vouch(*lookup.statement);  // by its entry, without which the batch misses
     const auto kind = memo->verdict->kind;
     lookup.plain = lookup.plain && (kind == query::Kind::select || kind == query::Kind::dml);

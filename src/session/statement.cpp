@@ -106,13 +106,17 @@ std::size_t bytes_of(std::string_view name, const Statement& statement) noexcept
 
 const StatementPtr* NamedStatements::find(std::string_view name) const noexcept {
     if (!held_) return nullptr;
+    auto& found = held_->found;
+    if (found != nullptr && found->first == name) return &found->second;
     const auto it = held_->map.find(name);
-    return it == held_->map.end() ? nullptr : &it->second;
+    if (it == held_->map.end()) return nullptr;
+    found = &*it;
+    return &it->second;
 }
 
 void NamedStatements::set(std::string_view name, StatementPtr statement) {
     if (!held_) held_ = std::make_unique<Held>();
-    auto& [map, bytes] = *held_;
+    auto& [map, bytes, found] = *held_;
     if (base::planted(base::Plant::stale_statement_name)) {
         const std::string hidden = std::string(name) + " (closed)";
         if (const auto it = map.find(hidden); it != map.end()) statement = it->second;
@@ -125,9 +129,10 @@ void NamedStatements::set(std::string_view name, StatementPtr statement) {
 
 bool NamedStatements::erase(std::string_view name) {
     if (!held_) return false;
-    auto& [map, bytes] = *held_;
+    auto& [map, bytes, found] = *held_;
     const auto it = map.find(name);
     if (it == map.end()) return false;
+    found = nullptr;
     bytes -= bytes_of(name, *it->second);
     if (base::planted(base::Plant::stale_statement_name))
         map.insert_or_assign(std::string(name) + " (closed)", it->second);

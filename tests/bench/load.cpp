@@ -9,6 +9,7 @@
 #include <ctime>
 #include <memory>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "histogram.hpp"
@@ -26,7 +27,7 @@ constexpr const char* kUsage =
     "  -q SQL     each {} becomes a number: in the text (simple), else the parameter $1\n"
     "  -l         extended: the number stands in the text too, so each Parse is a new text\n"
     "  -r LO:HI   range of the number (1:1000000)   -s  running numbers, not random ones\n"
-    "  -x         other random numbers in each run\n"
+    "  -x         other random numbers in each run   -2  each number twice, one after the other\n"
     "  -P N       queries per batch: N Query messages, or N before one Sync (1)\n"
     "  -t SECS    measured time (2)     -w SECS  before that, not counted (0.2)\n"
     "  -n N       stop after N queries instead\n"
@@ -45,7 +46,7 @@ struct Options {
     int port = 0, connections = 16, per_batch = 1;
     Mode mode = Mode::simple;
     Hold hold = Hold::no;
-    bool literals = false, running = false, churn = false, gated = false;
+    bool literals = false, running = false, twice = false, churn = false, gated = false;
     long low = 1, high = 1'000'000, stop_after = 0;
     double seconds = 2, warm_up = 0.2, read_mb_per_s = 0;
     std::uint64_t seed = 0x9e3779b97f4a7c15u;
@@ -146,6 +147,11 @@ class Load {
     // Sending. Everything a connection has to say is built in out_ and leaves in one write.
 
     long number() {
+        if (o_.twice && std::exchange(drawn_, !drawn_)) return last_;
+        return last_ = draw();
+    }
+
+    long draw() {
         long span = o_.high - o_.low + 1;
         if (o_.running) {
             long v = next_;
@@ -415,7 +421,8 @@ class Load {
     std::size_t live_ = 0, in_startup_ = 0, idle_ = 0;
     std::uint64_t queries_ = 0, errors_ = 0, rows_ = 0, bytes_ = 0;
     std::uint64_t random_ = o_.seed;
-    long next_ = 0;
+    long next_ = 0, last_ = 0;
+    bool drawn_ = false;  // last_ was drawn for the first of two queries
 };
 
 Mode mode_named(std::string_view name) {
@@ -428,7 +435,7 @@ Mode mode_named(std::string_view name) {
 Options parse(int argc, char** argv) {
     Options o;
     int option;
-    while ((option = getopt(argc, argv, "h:p:U:d:W:c:m:q:lr:sxP:t:w:n:CIiR:g")) != -1) {
+    while ((option = getopt(argc, argv, "h:p:U:d:W:c:m:q:lr:sx2P:t:w:n:CIiR:g")) != -1) {
         switch (option) {
             case 'h': o.host = optarg; break;
             case 'p': o.port = static_cast<int>(bench::number(optarg, 1, 65535)); break;
@@ -444,6 +451,7 @@ Options parse(int argc, char** argv) {
                     bench::usage(kUsage);
                 break;
             case 's': o.running = true; break;
+            case '2': o.twice = true; break;
             case 'x': o.seed = std::random_device()() | 1u; break;
             case 'P': o.per_batch = static_cast<int>(bench::number(optarg, 1, 1000)); break;
             case 't': o.seconds = std::atof(optarg); break;

@@ -69,6 +69,64 @@ TEST_CASE("the extended protocol hits per parameters, types and formats") {
     CHECK(first_value(run("8")) == "80");
 }
 
+TEST_CASE("who is answered from the cache again and again gets what PostgreSQL says all the same") {
+    setup(
+        "CREATE TABLE again AS SELECT n, n * 10 AS v FROM generate_series(1, 50) n;"
+        "CREATE TABLE again_days AS SELECT current_date AS day; CREATE SCHEMA again_other;"
+        "CREATE TABLE again_other.again AS SELECT 3 AS n, 'other' AS v");
+    auto c = login();
+    const auto simple = [&](const std::string& sql) { return c.ask(msg::query(sql)); };
+    const auto unnamed = [&](const std::string& sql) {
+        return c.ask(msg::parse("", sql) + msg::bind("", "", {}) + msg::describe('P', "") +
+                     msg::execute() + msg::sync());
+    };
+    const auto in_both = [&](const std::string& sql, const std::string& value) {
+        CHECK(first_value(simple(sql)) == value);
+        CHECK(first_value(unnamed(sql)) == value);
+    };
+    const auto at = [](int n) { return "SELECT v FROM again WHERE n = " + std::to_string(n); };
+    REQUIRE(becomes_cached(c, at(3)));
+    for (int n = 1; n <= 9; ++n) in_both(at(n), std::to_string(10 * n));
+    // Each is one hit, whether it was expected or not, and each that is not is one miss.
+    const auto misses = proxy().cache_counter("misses");
+    CHECK(hits([&] {
+              for (int n = 1; n <= 9; ++n) in_both(at(n), std::to_string(10 * n));
+          }) == 18);
+    CHECK(proxy().cache_counter("misses") == misses);
+    CHECK(hits([&] { CHECK(first_value(simple(at(30))) == "300"); }) == 0);
+    CHECK(proxy().cache_counter("misses") == misses + 1);
+    // Behind a hit: words that mean another day tomorrow, as constants and as parameters.
+    const auto none = [&](auto&& work) {
+        for (int round = 0; round < 3; ++round) {
+            in_both(at(3), "30");
+            CHECK(hits(work) == 0);
+        }
+    };
+    const std::string days = "SELECT count(*) FROM again_days WHERE day < ";
+    none([&] { in_both(days + "'tomorrow'", "1"); });
+    none([&] {
+        CHECK(first_value(c.ask(msg::parse("", days + "$1", {1082}) +
+                                msg::bind("", "", {"tomorrow"}) + msg::execute() + msg::sync())) ==
+              "1");
+    });
+    // What may be cached no more, though its text is the same.
+    in_both(at(4), "40");
+    setup("ALTER TABLE again ENABLE ROW LEVEL SECURITY");
+    CHECK(hits([&] {
+              for (int round = 0; round < 3; ++round) in_both(at(4), "40");
+          }) == 0);
+    setup("ALTER TABLE again DISABLE ROW LEVEL SECURITY");
+    REQUIRE(becomes_cached(c, at(3)));
+    // Names that mean something else for this session from here on.
+    in_both(at(3), "30");
+    simple("SET search_path = again_other, public");
+    for (int round = 0; round < 3; ++round) in_both(at(3), "other");
+    simple("RESET search_path");
+    in_both(at(3), "30");
+    simple("CREATE TEMPORARY TABLE again AS SELECT 3 AS n, 'mine' AS v");
+    for (int round = 0; round < 3; ++round) in_both(at(3), "mine");
+}
+
 TEST_CASE("a pipeline of several statements hits when all are known, and shows every write") {
     setup("CREATE TABLE piped AS SELECT n, n * 10 AS v FROM generate_series(1, 50) n");
     auto c = login();

@@ -238,6 +238,17 @@ TEST_CASE("ParseComplete comes in order, and not for what an error skipped (56)"
     CHECK(first_value(run(c, "c")) == "c");
 }
 
+TEST_CASE("an unnamed Parse that fails does not take the next one's statement away (53, 59)") {
+    auto c = login();
+    auto direct = RawClient::login(Cluster::shared().port());
+    for (auto* each : {&c, &direct}) {
+        each->send(msg::parse("", "SELEC 1") + kSync + msg::parse("", "SELECT 'kept'") + kSync);
+        CHECK(types(each->read_until('Z')) == "EZ");
+        CHECK(types(each->read_until('Z')) == "1Z");
+        CHECK(first_value(run(*each, "")) == "kept");
+    }
+}
+
 TEST_CASE("a statement parsed behind DEALLOCATE ALL or DISCARD ALL in one pipeline survives (57)") {
     auto c = login();
     for (const char* clear : {"DEALLOCATE ALL", "DISCARD ALL"}) {

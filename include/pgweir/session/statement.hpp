@@ -108,6 +108,7 @@ class NamedStatements {
     struct Held {
         Map map;
         std::size_t bytes = 0;
+        const Map::value_type* found = nullptr;  // last: mostly it is asked for again
     };
     std::unique_ptr<Held> held_;
 };
