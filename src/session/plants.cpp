@@ -33,8 +33,10 @@ bool Session::plant_in_transaction(std::string_view text, const MemoPtr& memo) {
     auto snapshot =
         cache::Snapshot::capture(database, std::span(memo->depends), memo->catalog_version);
     if (snapshot && exchange_->fills.empty())
-        exchange_->fills.emplace_back(*cache, database, key, hash, std::move(*snapshot),
-                                      cache::FillOptions{.sent = env_.now(), .ttl = cache::kNever});
+        exchange_->fills.emplace_back(
+            *cache, database, key, hash, std::move(*snapshot),
+            cache::FillOptions{
+                .sent = env_.now(), .ttl = cache::kNever, .shape = query::scan_text(text).shape});
     return false;
 }
 

@@ -220,6 +220,7 @@ void Session::fail_front(const pool::ServerFailure& why) {
 std::size_t Session::fail_unit(std::string_view view, const pool::ServerFailure& why) {
     judged_.reset();
     pending_fills_.reset();
+    looked_up_ = false;
     retry_size_ = 0;
     if (begin_ != nullptr) tx_ = TxStatus::failed;
     counters_.errors.add(1);

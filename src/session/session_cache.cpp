@@ -62,12 +62,13 @@ Session::Fresh Session::freshness() {
     const auto needed = watermark_needed();
     if (mark == 0 || mark + env_.config().cache.max_staleness < now) return Fresh::no;
     if (mark >= needed) return Fresh::yes;
-    awaited_ = needed;
     return waited_ ? Fresh::no : Fresh::wait;
 }
 
-/// What would be a hit waits for one probe, which all share. Its bytes stay where they are.
+/// What would be a hit waits for one probe, which all share. Its bytes stay where they are, and
+/// what they need stays the same, however long they wait.
 bool Session::await_watermark() {
+    awaited_ = watermark_needed();
     awaiting_ = true;
     awaited_since_ = env_.now();
     env_.await_watermark(*identity_->context.database, awaited_, session_id);
@@ -186,7 +187,8 @@ void Session::count_hit() {
 bool Session::expects_hit() const noexcept {
     return hit_last_ && server_ == nullptr && tx_ == wire::TxStatus::idle && flight_ == nullptr &&
            pin_ == query::PinReason::none && identity_->not_cached == NotCached::none &&
-           env_.result_cache() != nullptr && cache_may_answer();
+           env_.result_cache() != nullptr && cache_may_answer() &&
+           identity_->context.database->rung() >= cache::Rung::in_band;
 }
 
 /// Names what is asked and, where its entry may be given by now, looks for that.

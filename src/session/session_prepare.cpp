@@ -106,10 +106,11 @@ void Session::forward_renamed(const Frame& frame, std::size_t before, std::size_
 }
 
 std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
+    const bool whole = frame.status == FrameStatus::complete;
+    if (!whole && frame.size <= env_.config().limits.statement_buffer) return 0;
     counters_.client_parse_count.add(1);
     const bool raw = identity_->mode == config::PoolMode::session;
-    if (frame.status != FrameStatus::complete) {
-        if (frame.size <= env_.config().limits.statement_buffer) return 0;
+    if (!whole) {
         // Too long to be remembered: it keeps its own name, on this server only.
         begin_statement(true);
         unknown_effects(query::PinReason::statement_too_large);
@@ -583,7 +584,14 @@ void Session::take_back_names(const Expect& e) {
         if (server_->unnamed_statement == e.statement) server_->unnamed_statement = 0;
     }
     if (e.swallow) return;
-    if (unnamed_ != nullptr && unnamed_->id == e.statement) unnamed_.reset();
+    const auto& expects = exchange_->expects;
+    const auto same = [&](const Expect& other) {
+        return &other != &e && other.kind == Kind::parse && other.statement == e.statement;
+    };
+    // Another Parse of the same text may be on its way.
+    if (unnamed_ != nullptr && unnamed_->id == e.statement &&
+        std::none_of(expects.begin(), expects.end(), same))
+        unnamed_.reset();
     auto& parsed = exchange_->parsed;
     // Names are taken back from the front of the queue on, so the oldest of this batch is first,
     // but one that was answered already has left `parsed`.
