@@ -520,32 +520,32 @@ void Session::write_batch_hit(BatchLookup& lookup, std::string_view batch, std::
             case fe::kParse:
                 if (!batch.empty() && batch.front() == fe::kBind) {
                     batch.remove_prefix(wire::scan_frame(batch).size);
-                    out.view(kParseAndBindComplete);
+                    out.join(kParseAndBindComplete);
                 } else {
-                    out.view(kParseComplete);
+                    out.join(kParseComplete);
                 }
                 break;
-            case fe::kBind: out.view(kBindComplete); break;
+            case fe::kBind: out.join(kBindComplete); break;
             case fe::kDescribe:
                 if (of_statement(frame.body)) {
-                    out.view(lookup.descriptions[next_description++]->description());
+                    out.join(lookup.descriptions[next_description++]->description());
                 } else if (!begun.empty()) {
-                    out.view(kNoData);
+                    out.join(kNoData);
                 } else if (!batch.empty() && batch.front() == fe::kExecute) {
                     batch.remove_prefix(wire::scan_frame(batch).size);
-                    out.view(lookup.entries[next++]->answer());
+                    out.join(lookup.entries[next++]->answer());
                 } else {
-                    out.view(lookup.entries[next]->row_description());
+                    out.join(lookup.entries[next]->row_description());
                 }
                 break;
             case fe::kExecute:
                 if (begun.empty()) {
-                    out.view(lookup.entries[next++]->data());
+                    out.join(lookup.entries[next++]->data());
                     break;
                 }
                 out.copy(command_complete(std::exchange(begun, {})));
                 break;
-            case fe::kClose: out.view(kCloseComplete); break;
+            case fe::kClose: out.join(kCloseComplete); break;
             case fe::kSync: out.view(ready_message()); break;
             default: break;
         }

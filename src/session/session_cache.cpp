@@ -239,7 +239,7 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
     const bool answers = entry && !entry->row_description().empty();
     if (answers && row != nullptr) row->hit(entry->cost());
     if (answers && !verifies()) {
-        turn_->client.view(entry->answer());
+        turn_->client.join(entry->answer());
         turn_->client.view(ready_message());
         turn_->client.flush();  // the entry is held for this long only
         saw(*entry);
