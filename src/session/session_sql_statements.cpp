@@ -190,4 +190,76 @@ bool Session::carry_statements(Inspection& found) {
     return true;
 }
 
+namespace {
+
+/// The name in `EXECUTE name ...` or `DEALLOCATE [PREPARE] name`, folded as PostgreSQL folds it;
+/// empty when the text is neither.
+std::string statement_name(std::string_view text, bool& deallocate) {
+    std::size_t at = 0;
+    const auto word = [&](bool& quoted) {
+        while (at < text.size() && std::isspace(static_cast<unsigned char>(text[at]))) ++at;
+        std::string w;
+        quoted = at < text.size() && text[at] == '"';
+        if (quoted) {
+            for (++at; at < text.size(); ++at) {
+                if (text[at] != '"')
+                    w += text[at];
+                else if (at + 1 < text.size() && text[at + 1] == '"')
+                    w += text[++at];
+                else
+                    break;
+            }
+            ++at;
+            return w;
+        }
+        for (; at < text.size(); ++at) {
+            const auto c = static_cast<unsigned char>(text[at]);
+            if (!std::isalnum(c) && c != '_' && c != '$' && c < 0x80) break;
+            w += static_cast<char>(std::tolower(c));
+        }
+        return w;
+    };
+    bool quoted = false;
+    const auto verb = word(quoted);
+    deallocate = verb == "deallocate";
+    if (quoted || (!deallocate && verb != "execute")) return {};
+    auto name = word(quoted);
+    if (deallocate && !quoted && name == "prepare") name = word(quoted);
+    return !quoted && name == "all" && deallocate ? std::string("\n") : name;
+}
+
+}  // namespace
+
+bool Session::deallocates_all(std::string_view text) {
+    bool deallocate = false;
+    return statement_name(text, deallocate) == "\n";
+}
+
+/// SQL's EXECUTE and DEALLOCATE know statements by the client's names: what was prepared by message
+/// gets that name on the server, too, before they run.
+void Session::prepare_for_sql(std::string_view text) {
+    bool deallocate = false;
+    const auto name = statement_name(text, deallocate);
+    if (name.empty()) return;
+    if (name == "\n") {  // DEALLOCATE ALL
+        forget_all_statements();
+        return;
+    }
+    const auto* found = statements_.find(name);
+    if (found == nullptr || tx_ == wire::TxStatus::failed) return;
+    const auto known = std::find(raw_names_.begin(), raw_names_.end(), name);
+    if (known == raw_names_.end()) {
+        std::string message;
+        wire::write_parse(message, name, (*found)->text, (*found)->types);
+        wire::write_message(message, wire::fe::kSync);
+        turn_->server.copy(message);
+        expect({.kind = Expect::Kind::parse, .swallow = true, .quiet = true});
+        expect({.kind = Expect::Kind::sync, .swallow = true, .quiet = true});
+        if (!deallocate) raw_names_.push_back(name);
+    } else if (deallocate) {
+        raw_names_.erase(known);
+    }
+    if (deallocate) statements_.erase(name);
+}
+
 }  // namespace pgweir::session

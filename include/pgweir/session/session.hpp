@@ -183,7 +183,6 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::size_t forward_describe(std::string_view view, const wire::Frame& frame);
     std::size_t forward_close(std::string_view view, const wire::Frame& frame);
     StatementPtr intern(std::string_view text, std::string_view raw_types);
-    static bool deallocates_all(std::string_view text);
     const StatementPtr* find_statement(std::string_view name) const noexcept;
     bool full(std::size_t more = 1) const noexcept;
     bool ensure_prepared(const Statement& statement, bool unnamed);
@@ -191,7 +190,6 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void forward_renamed(const wire::Frame& frame, std::size_t before, std::size_t name_size,
                          std::string_view new_name);
     void forget_all_statements();
-    void prepare_for_sql(std::string_view text);
     void fail_batch(OwnError error);
     void answer_local_front();
     bool answer_parse_here(std::string_view batch);
@@ -287,6 +285,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool has_its_statements() const noexcept {
         return server_->sql_statements == (sql_ ? sql_->all : nullptr);
     }
+    static bool deallocates_all(std::string_view text);
+    void prepare_for_sql(std::string_view text);
     MemoPtr portable(std::string_view text);
     MemoPtr executed(std::string_view text);
     void apply_query_effects(const MemoEntry& memo, std::string_view text);

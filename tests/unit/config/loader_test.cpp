@@ -1,7 +1,7 @@
 // What good files mean.
 #include "pgweir/config/loader.hpp"
 
-#include <chrono>
+#include <ctime>
 
 #include "pgweir/config/options.hpp"
 #include "support.hpp"
@@ -234,9 +234,9 @@ TEST_CASE("ten thousand databases load in bounded time") {
         text += "  database" + std::to_string(i) +
                 ": {host: 10.0.0.1, port: 5432, dbname: d, user: u, tls: {mode: require}, "
                 "pool: {mode: session, min_size: 1, max_size: 9}, control: {user: c}}\n";
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = std::clock();  // processor time: others may be at work
     const auto c = good(text);
-    CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(20));
+    CHECK((std::clock() - start) / CLOCKS_PER_SEC < 20);
     CHECK(c->databases.size() == 10'000);
     CHECK(c->find_database("database9999")->pool.max_size == 9);
 }
@@ -246,7 +246,7 @@ TEST_CASE("a hundred thousand databases load in bounded time, and are found") {
     for (int i = 0; i < 100'000; ++i)
         text += "  database" + std::to_string(i) +
                 ": {host: 10.0.0.1, port: " + std::to_string(1 + i % 5000) + "}\n";
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = std::clock();  // processor time: others may be at work
     const auto c = good(text);
     REQUIRE(c->databases.size() == 100'000);
     for (int i = 0; i < 100'000; ++i)
@@ -254,5 +254,5 @@ TEST_CASE("a hundred thousand databases load in bounded time, and are found") {
             d == nullptr || d->port != 1 + i % 5000)
             FAIL("database" << i);
     CHECK(c->find_database("database100000") == nullptr);
-    CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(30));
+    CHECK((std::clock() - start) / CLOCKS_PER_SEC < 30);
 }
