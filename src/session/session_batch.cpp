@@ -225,14 +225,14 @@ std::size_t Session::answer_batch_from_cache(const BatchPlan& plan, std::string_
     }
     pending_fills_ = std::move(lookup.pending);
     if (pending_fills_) pending_fills_->begins = lookup.begin != nullptr;
-    const bool whole = !lookup.misses && lookup.holds();
-    if (whole)
+    if (!lookup.misses && lookup.holds()) {
         lookup.mark_whole(batch.size());
-    else
-        next_unnamed_ = std::move(lookup.unnamed);
-    if (!whole && (!lookup.misses || lookup.front.bytes == 0 || !plan.runs_only() || !lookup.plain))
-        return 0;
-    return answer_front(lookup, batch);
+        next_unnamed_.reset();
+        return answer_front(lookup, batch);
+    }
+    next_unnamed_ = std::move(lookup.unnamed);
+    const bool front = lookup.misses && lookup.front.bytes > 0 && plan.runs_only() && lookup.plain;
+    return front ? answer_front(lookup, batch) : 0;
 }
 
 /// What is left of the batch, if anything, goes to a server as one of its own: each statement of
@@ -242,7 +242,6 @@ std::size_t Session::answer_front(BatchLookup& lookup, std::string_view batch) {
     auto& front = lookup.front;
     const bool whole = front.bytes == batch.size();
     if (front.named > 0 && full(front.named)) return 0;
-    if (whole) next_unnamed_.reset();
     // Before names are forgotten, and statements with them.
     for (std::size_t i = 0; i < std::min(front.entries, env_.batch_works.size()); ++i) {
         const auto& work = env_.batch_works[i];
@@ -412,8 +411,8 @@ void Session::look_up_portal(BatchLookup& lookup) {
     if (row != nullptr && !row->pays(question, env_.now()))
         return pass_by(lookup, *memo, NotCached::does_not_pay);
     if (lookup.fresh == Fresh::no) return pass_by(lookup, *memo, NotCached::stream_behind);
-    if (!sought.done) seek(sought, parts, lookup.fresh == Fresh::yes);
-    auto& [done, key, hash, entry] = sought;
+    if (sought.key.empty()) seek(sought, parts, lookup.fresh == Fresh::yes);
+    auto& [key, hash, entry] = sought;
     auto& database = *identity_->context.database;
     auto& cache = *env_.result_cache();
     if (lookup.fresh == Fresh::yes) {

@@ -67,12 +67,11 @@ Session::Fresh Session::freshness() {
 
 /// What would be a hit waits for one probe, which all share. Its bytes stay where they are, and
 /// what they need stays the same, however long they wait.
-bool Session::await_watermark() {
+void Session::await_watermark() {
     awaited_ = watermark_needed();
     awaiting_ = true;
     awaited_since_ = env_.now();
     env_.await_watermark(*identity_->context.database, awaited_, session_id);
-    return false;
 }
 
 void Session::end_waiting() noexcept {
@@ -196,7 +195,6 @@ void Session::seek(Sought& sought, const cache::KeyParts& parts, bool look) {
     sought.key = cache::build_key(env_.key_buffer, parts);
     sought.hash = cache::hash_key(sought.key);
     if (look) sought.entry = env_.result_cache()->find(sought.hash, sought.key, env_.now());
-    sought.done = true;
 }
 
 /// What query::scan_text() says, which takes a fifth of all that a hit takes: an entry knows.
@@ -221,15 +219,18 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
         count_not_cached(NotCached::does_not_pay, &memo);
         return false;
     }
-    const auto fresh = sought.done ? Fresh::yes : freshness();
-    if (!sought.done) seek(sought, key_parts(text), fresh == Fresh::yes);
-    const auto& [done, key, hash, entry] = sought;
+    const bool early = !sought.key.empty();
+    const auto fresh = early ? Fresh::yes : freshness();
+    if (!early) seek(sought, key_parts(text), fresh == Fresh::yes);
+    const auto& [key, hash, entry] = sought;
     auto& database = *identity_->context.database;
     if (fresh == Fresh::yes) {
         database.stats().count(entry ? cache::Event::hit : cache::Event::miss);
     } else {
-        if (fresh == Fresh::wait && server_ == nullptr && cache->would_hit(hash, key, env_.now()))
-            return await_watermark();
+        if (fresh == Fresh::wait && server_ == nullptr && cache->would_hit(hash, key, env_.now())) {
+            await_watermark();
+            return false;
+        }
         if (fresh == Fresh::no) {
             count_not_cached(NotCached::stream_behind);
             return false;

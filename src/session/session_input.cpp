@@ -147,9 +147,10 @@ std::size_t Session::take_batch(std::string_view view) {
     const auto size = plan.scan(view, kBatchBound);
     if (plan.need_more()) return 0;
     pending_fills_.reset();
+    const bool asks = identity_->mode != config::PoolMode::session;
     if (plan.flushed() && plan.describes_statement > 0) {
-        const bool asks = identity_->mode != config::PoolMode::session && plan.cacheable_shape();
-        const auto answered = asks ? answer_batch_from_cache(plan, view.substr(0, size)) : 0;
+        const bool fits = asks && plan.cacheable_shape();
+        const auto answered = fits ? answer_batch_from_cache(plan, view.substr(0, size)) : 0;
         if (awaiting_) return 0;
         end_waiting();
         if (answered > 0) return answered;
@@ -160,7 +161,6 @@ std::size_t Session::take_batch(std::string_view view) {
                               ? answer_batch_here(plan, batch)
                               : answer_step_batch(plan, batch) || takes_position_batch(plan, batch);
         if (done) return size;
-        const bool asks = identity_->mode != config::PoolMode::session;
         const auto answered = asks ? answer_batch_from_cache(plan, batch) : 0;
         if (in_flight() || awaiting_) return 0;
         end_waiting();

@@ -114,9 +114,10 @@ def one_run(program, endpoint, scenario, seconds):
     return result
 
 
-def counted_run(program, endpoint, scenario, queries):
-    """So many queries, without figures."""
-    with Load(program, endpoint, [*scenario.load_arguments(), "-w", 0, "-n", queries]) as load:
+def counted_run(program, endpoint, scenario, queries, warm_up=0, limit=30):
+    """So many queries behind so many seconds of others, without figures."""
+    arguments = [*scenario.load_arguments(), "-w", warm_up, "-n", queries]
+    with Load(program, endpoint, arguments, limit) as load:
         load.line()
         load.go()
         check(load.result(), scenario, load)
@@ -191,15 +192,13 @@ def instructions(environment, program, role, scenario, queries=4000):
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **endpoint.user)
 
     # Under callgrind everything takes long, the first reading of the catalog too.
-    arguments = [*scenario.load_arguments(), "-w", 8, "-n", queries]
+    warm_up, limit = 8, 180
     try:
         if scenario.hits:  # each is stored when it is asked for the second time
-            with Load(program, endpoint, [*arguments[:-1], scenario.keys * 3], 180) as load:
-                load.line()
-                load.go()
-                load.result()
-            arguments[-3] = 0
-        with Load(program, endpoint, arguments, 180) as load:
+            counted_run(program, endpoint, scenario, scenario.keys * 3, warm_up, limit)
+            warm_up = 0
+        arguments = [*scenario.load_arguments(), "-w", warm_up, "-n", queries]
+        with Load(program, endpoint, arguments, limit) as load:
             load.line()
             control("-z")
             load.go()

@@ -48,6 +48,22 @@ class Gather {
         if (bytes.size() > kRoom) return send_at_once(bytes);
         if (!bytes.empty()) std::memcpy(place(bytes.size()), bytes.data(), bytes.size());
     }
+    void flush() {
+        if (count_ > 0) send_all();
+    }
+    bool empty() const noexcept { return count_ == 0; }
+
+  private:
+    static constexpr std::size_t kParts = 32;
+    static constexpr std::size_t kRoom = 4096;
+    /// Copying this much is cheaper than one more part for the kernel to walk.
+    static constexpr std::size_t kCopyBelow = 192;
+    static constexpr std::size_t kJoinBelow = 1024;
+
+    void extend(std::size_t size) noexcept {
+        parts_[count_ - 1].iov_len += size;
+        end_ += size;
+    }
     /// Room for `size` bytes, at most kRoom, to be written before anything else is called.
     char* place(std::size_t size) {
         if (used_ + size > kRoom) flush();
@@ -56,23 +72,6 @@ class Gather {
         used_ += size;
         extend(size);
         return at;
-    }
-    void flush() {
-        if (count_ > 0) send_all();
-    }
-    bool empty() const noexcept { return count_ == 0; }
-
-    static constexpr std::size_t kRoom = 4096;
-
-  private:
-    static constexpr std::size_t kParts = 32;
-    /// Copying this much is cheaper than one more part for the kernel to walk.
-    static constexpr std::size_t kCopyBelow = 192;
-    static constexpr std::size_t kJoinBelow = 1024;
-
-    void extend(std::size_t size) noexcept {
-        parts_[count_ - 1].iov_len += size;
-        end_ += size;
     }
     void view_apart(std::string_view bytes);
     void begin_copied();

@@ -336,8 +336,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
                                    const query::TextScan& scan) const noexcept;
     /// An entry looked for before its statement was looked at, which it makes needless.
     struct Sought {
-        bool done = false;
-        std::string_view key;  // in the worker's buffer
+        std::string_view key;  // in the worker's buffer; empty: not looked for yet
         base::Hash128 hash;
         cache::EntryPtr entry;  // neither counted as a hit nor as a miss yet
     };
@@ -351,7 +350,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     /// Whether hits may be given by the change stream's watermark.
     enum class Fresh : std::uint8_t { yes, wait, no };
     Fresh freshness();
-    bool await_watermark();
+    void await_watermark();
     void end_waiting() noexcept;
     void saw(const cache::Entry& entry) noexcept;
     void send_stamp();
