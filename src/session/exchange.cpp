@@ -44,7 +44,7 @@ void Exchange::reset() {
     skipping = begin_failed = false;
     commit_in_flight = copy_ended = unsynced = reset_settings = false;
     reset_name.clear();
-    forgotten.clear();
+    forgotten.reset();
     parsed.clear();
     errors.clear();
     loans.clear();

@@ -228,7 +228,6 @@ void Session::begin_failed() {
     }
     x.skipping = x.expects.empty();
     // Nothing ran, so nothing is left.
-    if (x.forgotten.size() > 0) statements_ = std::move(x.forgotten);
     x.suspect = x.may_leave_state = x.unpin_at_ready = x.reset_settings = false;
     x.suspicion = x.lasting = query::PinReason::none;
     x.may_end_transaction = x.notify_catalog = x.changes_logins = false;

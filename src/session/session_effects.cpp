@@ -75,7 +75,7 @@ void Session::apply_effects(const MemoEntry& memo, const query::KeyValues* value
     if (v.kind == Kind::discard_all) {
         x.unpin_at_ready = x.reset_settings = true;
         x.reset_name.clear();
-        forget_all_statements();
+        forgotten().all = true;
     }
     if (v.may_end_transaction) x.may_end_transaction = true;
     collect_writes(memo, values);
@@ -172,7 +172,7 @@ void Session::settle_at_ready(wire::TxStatus before) {
         settle_suspicion(before);
         if (listening_ != nullptr) settle_channels(before);
     }
-    x.forgotten.clear();
+    if (x.forgotten != nullptr && x.ready_expected == 0) remember_statements();
     x.again.clear();
     x.may_end_transaction = false;
     if (status != wire::TxStatus::idle || x.ready_expected > 0) return;

@@ -461,6 +461,7 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     expect({.kind = Expect::Kind::query,
             .fill = fill,
             .work = x.works.push({std::move(memo), nullptr, {}})});
+    forget_what_is_told();
     if (sent_text.data() == sent.data())
         turn_->server.view(view.substr(0, frame.size));
     else

@@ -148,6 +148,8 @@ Session::Usual Session::take_usual(char type, const Expect& due) {
 /// Rows that a command has changed without sending them count, too, as its tag tells.
 void Session::count_affected(std::string_view tag) {
     auto& x = *exchange_;
+    if (x.forgotten != nullptr) [[unlikely]]
+        forget_for_good(tag);
     const bool sent = x.rows != x.rows_before;
     std::uint64_t n = 0;
     if (!sent && tag.size() > 2) {
@@ -466,7 +468,6 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
     // What was to be reset may have been, or will be: DISCARD ALL commits by itself.
     if (x.unpin_at_ready || x.reset_settings) x.suspect = true;
     x.unpin_at_ready = x.reset_settings = false;
-    if (front.kind == Kind::query && x.forgotten.size() > 0) statements_ = std::move(x.forgotten);
     if (front.brings_ready()) return tell_error(run, own);
     skip_batch();
     // Its Sync has not come yet: what comes before that is skipped, too.

@@ -295,7 +295,7 @@ bool Session::apply_bind(const Frame& frame, std::string_view name, const Statem
     if (whole && may_pin(verdict) && !has_pin_place()) return fail_pin(), false;
     if (identity_->mode != config::PoolMode::session && verdict.kind == query::Kind::deallocate &&
         deallocates_all(statement->text))
-        forget_all_statements();
+        forgotten().all = true;
     if (verdict.kind == query::Kind::set) note_settings(verdict, statement->text);
     if (listening_ != nullptr) heed_channels(verdict, statement->text);
     apply_bind_effects(*memo, *statement, whole && as_sent ? frame.body : std::string_view());
@@ -359,6 +359,7 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
         server_name = kNoSuchStatement;
     }
     expect({.kind = Kind::bind, .fill = fill, .statement = executed != nullptr ? executed->id : 0});
+    forget_what_is_told();
     return send_bind(view, frame, name, server_name, parameters);
 }
 
@@ -464,17 +465,6 @@ void Session::answer_local_front() {
             return;
         x.expects.pop();
     }
-}
-
-/// The names come back if the server refuses (DISCARD ALL in a transaction).
-void Session::forget_all_statements() {
-    auto& x = *exchange_;
-    x.forgotten = std::move(statements_);
-    statements_.clear();
-    unnamed_.reset();
-    raw_names_.clear();
-    server_->prepared.clear();
-    server_->unnamed_statement = 0;
 }
 
 /// Whether the server parses it anew behind what it has answered. What it parsed before it may

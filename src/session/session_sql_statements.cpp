@@ -1,8 +1,9 @@
-// Session: what SQL's PREPARE has made, carried. The look finds it, each statement with the text
-// that made it; the next server connection is given the same texts in front of the client's bytes.
-// On the server they have the client's names, so one session's are there at a time, and another's
-// go first. Invariant: ServerLink::sql_statements lists all that are on it, whenever a session
-// holds the server and nothing is suspected. Thread: the worker's.
+// Session: what SQL's PREPARE has made, carried, and what SQL says of statements prepared by
+// message. The look finds what PREPARE has made, each statement with the text that made it; the
+// next server connection is given the same texts in front of the client's bytes. On the server they
+// have the client's names, so one session's are there at a time, and another's go first. Invariant:
+// ServerLink::sql_statements lists all that are on it, whenever a session holds the server and
+// nothing is suspected. Thread: the worker's.
 #include <algorithm>
 
 #include "inspection.hpp"
@@ -52,6 +53,12 @@ bool depends_on_moment(const TextToken& token) {
     const bool text = token.kind == TextToken::Kind::constant &&
                       token.text.find_first_of("'$") != std::string::npos;
     return text && token.text.find_first_of("0123456789") != std::string::npos;
+}
+
+/// What the DEALLOCATE at `at` names; null: nothing.
+const TextToken* deallocated(const std::vector<TextToken>& tokens, std::size_t at) {
+    if (++at + 1 < tokens.size() && tokens[at].is("prepare") && !tokens[at + 1].is(";")) ++at;
+    return at < tokens.size() ? &tokens[at] : nullptr;
 }
 
 }  // namespace
@@ -190,76 +197,89 @@ bool Session::carry_statements(Inspection& found) {
     return true;
 }
 
-namespace {
-
-/// The name in `EXECUTE name ...` or `DEALLOCATE [PREPARE] name`, folded as PostgreSQL folds it;
-/// empty when the text is neither.
-std::string statement_name(std::string_view text, bool& deallocate) {
-    std::size_t at = 0;
-    const auto word = [&](bool& quoted) {
-        while (at < text.size() && std::isspace(static_cast<unsigned char>(text[at]))) ++at;
-        std::string w;
-        quoted = at < text.size() && text[at] == '"';
-        if (quoted) {
-            for (++at; at < text.size(); ++at) {
-                if (text[at] != '"')
-                    w += text[at];
-                else if (at + 1 < text.size() && text[at + 1] == '"')
-                    w += text[++at];
-                else
-                    break;
-            }
-            ++at;
-            return w;
-        }
-        for (; at < text.size(); ++at) {
-            const auto c = static_cast<unsigned char>(text[at]);
-            if (!std::isalnum(c) && c != '_' && c != '$' && c < 0x80) break;
-            w += static_cast<char>(std::tolower(c));
-        }
-        return w;
-    };
-    bool quoted = false;
-    const auto verb = word(quoted);
-    deallocate = verb == "deallocate";
-    if (quoted || (!deallocate && verb != "execute")) return {};
-    auto name = word(quoted);
-    if (deallocate && !quoted && name == "prepare") name = word(quoted);
-    return !quoted && name == "all" && deallocate ? std::string("\n") : name;
-}
-
-}  // namespace
-
 bool Session::deallocates_all(std::string_view text) {
-    bool deallocate = false;
-    return statement_name(text, deallocate) == "\n";
+    const auto tokens = query::text_tokens(text, 4);
+    if (tokens.empty() || !tokens[0].is("deallocate")) return false;
+    const auto* const what = deallocated(tokens, 0);
+    return what != nullptr && what->is("all");
 }
 
 /// SQL's EXECUTE and DEALLOCATE know statements by the client's names: what was prepared by message
-/// gets that name on the server, too, before they run.
+/// gets that name on the server, too, before they run. EXECUTE may stand behind EXPLAIN or AS.
 void Session::prepare_for_sql(std::string_view text) {
-    bool deallocate = false;
-    const auto name = statement_name(text, deallocate);
-    if (name.empty()) return;
-    if (name == "\n") {  // DEALLOCATE ALL
-        forget_all_statements();
+    if (!query::mentions(text, "execute") && !query::mentions(text, "deallocate")) return;
+    const auto tokens = query::text_tokens(text, kMostTokens);
+    bool begins = true;
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+        if (tokens[i].is("execute") && i + 1 < tokens.size()) {
+            prepare_by_its_name(name_of(tokens[i + 1]));
+        } else if (begins && tokens[i].is("deallocate")) {
+            const auto* const what = deallocated(tokens, i);
+            if (what != nullptr && what->is("all"))
+                forgotten().all = true;
+            else if (what != nullptr)
+                deallocate(name_of(*what));
+        }
+        begins = tokens[i].is(";");
+    }
+}
+
+void Session::prepare_by_its_name(const std::string& name) {
+    const auto* const found = statements_.find(name);
+    if (found == nullptr || tx_ == wire::TxStatus::failed ||
+        std::find(raw_names_.begin(), raw_names_.end(), name) != raw_names_.end())
         return;
-    }
-    const auto* found = statements_.find(name);
+    std::string message;
+    wire::write_parse(message, name, (*found)->text, (*found)->types);
+    wire::write_message(message, wire::fe::kSync);
+    turn_->server.copy(message);
+    expect({.kind = Expect::Kind::parse, .swallow = true, .quiet = true});
+    expect({.kind = Expect::Kind::sync, .swallow = true, .quiet = true});
+    raw_names_.push_back(name);
+}
+
+void Session::deallocate(const std::string& name) {
+    const auto* const found = statements_.find(name);
     if (found == nullptr || tx_ == wire::TxStatus::failed) return;
-    const auto known = std::find(raw_names_.begin(), raw_names_.end(), name);
-    if (known == raw_names_.end()) {
-        std::string message;
-        wire::write_parse(message, name, (*found)->text, (*found)->types);
-        wire::write_message(message, wire::fe::kSync);
-        turn_->server.copy(message);
-        expect({.kind = Expect::Kind::parse, .swallow = true, .quiet = true});
-        expect({.kind = Expect::Kind::sync, .swallow = true, .quiet = true});
-        if (!deallocate) raw_names_.push_back(name);
-    } else if (deallocate) {
-        raw_names_.erase(known);
-    }
-    if (deallocate) statements_.erase(name);
+    prepare_by_its_name(name);
+    auto& forgets = forgotten();
+    forgets.statements.set(name, *found);
+    forgets.raw_names.push_back(name);
+    std::erase(raw_names_, name);
+    statements_.erase(name);
+}
+
+Forgotten& Session::forgotten() {
+    auto& f = exchange_->forgotten;
+    if (f == nullptr) f = std::make_unique<Forgotten>();
+    return *f;
+}
+
+/// Behind the message that says so: what it runs itself has been prepared in front of it.
+void Session::forget_all_statements() {
+    auto& f = forgotten();
+    f.all = false;
+    f.statements.add(std::exchange(statements_, {}));
+    f.raw_names.insert(f.raw_names.end(), raw_names_.begin(), raw_names_.end());
+    f.prepared.add(server_->prepared);
+    unnamed_.reset();
+    raw_names_.clear();
+    server_->prepared.clear();
+    server_->unnamed_statement = 0;
+}
+
+/// Neither waits for its transaction to commit.
+void Session::forget_for_good(std::string_view tag) {
+    if (tag.starts_with("DEALLOCATE") || tag.starts_with("DISCARD ALL"))
+        exchange_->forgotten.reset();
+}
+
+/// All is answered, and what was to take them away never ran, or was refused.
+void Session::remember_statements() {
+    const auto f = std::move(exchange_->forgotten);
+    statements_.add(std::move(f->statements));
+    raw_names_.insert(raw_names_.end(), f->raw_names.begin(), f->raw_names.end());
+    server_->prepared.add(f->prepared);
 }
 
 }  // namespace pgweir::session

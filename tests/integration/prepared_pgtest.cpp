@@ -357,6 +357,66 @@ TEST_CASE("statements prepared by message can be used and dropped by SQL, as in 
     CHECK(first_value(c.ask(msg::query("EXECUTE by_sql(8)"))) == "7");
 }
 
+TEST_CASE("SQL finds what was prepared by message wherever in a text it is named") {
+    auto c = login();
+    c.ask(msg::parse("bymsg", "SELECT $1::int + 1") + kSync);
+    for (const char* text : {"/* run it */ EXECUTE bymsg(41)", "-- run it\nEXECUTE bymsg(41)",
+                             "SELECT 0; EXECUTE bymsg(41)", "EXPLAIN (COSTS OFF) EXECUTE bymsg(41)",
+                             "CREATE TEMPORARY TABLE made ON COMMIT DROP AS EXECUTE bymsg(41)"})
+        CHECK_MESSAGE(count_type(c.ask(msg::query(text)), 'E') == 0, text);
+    for (const char* text :
+         {"/* gone */ DEALLOCATE bymsg", "SELECT 0; DEALLOCATE PREPARE bymsg",
+          "EXECUTE bymsg(1); DEALLOCATE bymsg; SELECT 2", "/* all */ DEALLOCATE ALL",
+          "SELECT 0; DEALLOCATE /* PREPARE */ ALL"}) {
+        CHECK_MESSAGE(count_type(c.ask(msg::query(text)), 'E') == 0, text);
+        CHECK_MESSAGE(error_of(run(c, "bymsg", {"1"})).sqlstate == "26000", text);
+        CHECK_MESSAGE(types(c.ask(msg::parse("bymsg", "SELECT $1::int + 1") + kSync)) == "1Z",
+                      text);
+    }
+}
+
+TEST_CASE("DEALLOCATE that fails takes no statement away") {
+    auto c = login();
+    c.ask(msg::parse("kept", "SELECT $1::int + 1") + kSync);
+    for (const char* text : {"DEALLOCATE ALL", "DEALLOCATE kept"})
+        for (const bool extended : {false, true}) {
+            c.ask(msg::query("BEGIN"));
+            c.ask(msg::query("SELECT 1/0"));
+            const auto m =
+                c.ask(extended ? msg::parse("", text) + msg::bind("", "") + msg::execute() + kSync
+                               : msg::query(text));
+            CHECK_MESSAGE(error_of(m).sqlstate == "25P02", text);
+            c.ask(msg::query("ROLLBACK"));
+            CHECK_MESSAGE(first_value(run(c, "kept", {"41"})) == "42", text);
+        }
+    const auto discard = msg::parse("", "DISCARD ALL") + msg::bind("", "");
+    for (const auto& batch : {msg::parse("", "DEALLOCATE ALL") + msg::bind("", ""), discard,
+                              msg::parse("", "SELECT 1/0") + msg::bind("", "") + msg::execute() +
+                                  discard + msg::execute(),
+                              discard + msg::parse("", "SELEC 1") + msg::execute()}) {
+        c.ask(batch + kSync);
+        CHECK(first_value(run(c, "kept", {"41"})) == "42");
+    }
+    for (const char* text :
+         {"SELECT 1/0; DEALLOCATE ALL", "SELECT 1/0; DEALLOCATE kept", "SELECT 1; DISCARD ALL"}) {
+        CHECK_MESSAGE(count_type(c.ask(msg::query(text)), 'E') == 1, text);
+        CHECK_MESSAGE(first_value(run(c, "kept", {"41"})) == "42", text);
+    }
+    CHECK(error_of(c.ask(msg::query("DEALLOCATE ALL; SELECT 1/0"))).sqlstate == "22012");
+    CHECK(error_of(run(c, "kept", {"41"})).sqlstate == "26000");
+}
+
+TEST_CASE("DEALLOCATE ALL and DISCARD ALL that are prepared themselves take themselves away") {
+    auto c = login();
+    for (const char* text : {"DEALLOCATE ALL", "DISCARD ALL"})
+        for (int i = 0; i < 3; ++i) {
+            CHECK_MESSAGE(types(c.ask(msg::parse("itself", text) + kSync)) == "1Z", text);
+            CHECK_MESSAGE(error_of(run(c, "itself")).sqlstate == "", text);
+            CHECK_MESSAGE(error_of(run(c, "itself")).sqlstate == "26000", text);
+            CHECK_MESSAGE(first_value(c.ask(msg::query("SELECT 'idle'"))) == "idle", text);
+        }
+}
+
 TEST_CASE("a session has a limited number of statements, and an error when it wants more (61)" *
           doctest::skip(Proxy::direct())) {
     auto c = login();

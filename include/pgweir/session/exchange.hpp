@@ -13,6 +13,7 @@
 #include "pgweir/base/clock.hpp"
 #include "pgweir/cache/epochs.hpp"
 #include "pgweir/cache/fill.hpp"
+#include "pgweir/pool/server_link.hpp"
 #include "pgweir/pool/shared_pool.hpp"
 #include "pgweir/session/judge_memo.hpp"
 #include "pgweir/session/statement.hpp"
@@ -62,6 +63,15 @@ struct Expect {
 struct ParsedName {
     std::uint64_t statement = 0;
     std::string name;
+};
+
+/// What DEALLOCATE and DISCARD ALL take away, until the server has said that they have: it comes
+/// back when all is answered and they have not.
+struct Forgotten {
+    bool all = false;  // as soon as the message that says so is on its way
+    NamedStatements statements;
+    std::vector<std::string> raw_names;
+    pool::PreparedSet prepared;
 };
 
 /// What the client is told where the server was made to fail for the proxy's reasons.
@@ -186,22 +196,22 @@ struct Exchange {
     bool reset_after_look = false;                        // the look does not see everything
     std::vector<std::string> custom_settings;             // that may have been set
     std::unique_ptr<Inspection> inspection;               // what was found, until it is acted on
-    bool acted = false;              // what was sent did more than read, or left a portal
-    bool bound = false;              // the server has a portal that has not been executed
-    bool commit_in_flight = false;   // what was sent may have committed something
-    bool copy_ended = false;         // CopyDone or CopyFail was sent since the last Execute
-    bool unsynced = false;           // extended messages were sent, and no Sync behind them
-    bool skipping = false;           // the server skips what the client sends, up to its Sync
-    pool::PinPermit pin_permit;      // what runs or has run here may keep the server connection
-    StatementPtr begin;              // BEGIN was sent ahead of the client's first statement
-    std::string again;               // a batch that may meet a stale plan, up to its answer
-    bool begin_failed = false;       // ... and refused: the client's transaction has failed
-    bool reset_settings = false;     // RESET went by: the client's own settings come back
-    std::string reset_name;          // the one that was reset; empty: all
-    NamedStatements forgotten;       // by DISCARD ALL or DEALLOCATE ALL, until it has succeeded
-    std::vector<ParsedName> parsed;  // names given by Parse since the last Sync
-    std::vector<OwnError> errors;    // said in place of the server's
-    std::vector<Loan> loans;         // of what is named in statements that are not answered yet
+    bool acted = false;             // what was sent did more than read, or left a portal
+    bool bound = false;             // the server has a portal that has not been executed
+    bool commit_in_flight = false;  // what was sent may have committed something
+    bool copy_ended = false;        // CopyDone or CopyFail was sent since the last Execute
+    bool unsynced = false;          // extended messages were sent, and no Sync behind them
+    bool skipping = false;          // the server skips what the client sends, up to its Sync
+    pool::PinPermit pin_permit;     // what runs or has run here may keep the server connection
+    StatementPtr begin;             // BEGIN was sent ahead of the client's first statement
+    std::string again;              // a batch that may meet a stale plan, up to its answer
+    bool begin_failed = false;      // ... and refused: the client's transaction has failed
+    bool reset_settings = false;    // RESET went by: the client's own settings come back
+    std::string reset_name;         // the one that was reset; empty: all
+    std::unique_ptr<Forgotten> forgotten;  // null: nothing
+    std::vector<ParsedName> parsed;        // names given by Parse since the last Sync
+    std::vector<OwnError> errors;          // said in place of the server's
+    std::vector<Loan> loans;  // of what is named in statements that are not answered yet
     bool unpin_at_ready = false;
     bool may_end_transaction = false;   // something since the last ReadyForQuery may commit
     bool notify_catalog = false;        // DDL passed: the catalog must be read again

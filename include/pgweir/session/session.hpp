@@ -189,7 +189,6 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void make_room();
     void forward_renamed(const wire::Frame& frame, std::size_t before, std::size_t name_size,
                          std::string_view new_name);
-    void forget_all_statements();
     void fail_batch(OwnError error);
     void answer_local_front();
     bool answer_parse_here(std::string_view batch);
@@ -287,6 +286,16 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     }
     static bool deallocates_all(std::string_view text);
     void prepare_for_sql(std::string_view text);
+    void prepare_by_its_name(const std::string& name);
+    void deallocate(const std::string& name);
+    Forgotten& forgotten();
+    void forget_what_is_told() {
+        if (exchange_->forgotten != nullptr && exchange_->forgotten->all) [[unlikely]]
+            forget_all_statements();
+    }
+    void forget_all_statements();
+    void forget_for_good(std::string_view tag);
+    void remember_statements();
     MemoPtr portable(std::string_view text);
     MemoPtr executed(std::string_view text);
     void apply_query_effects(const MemoEntry& memo, std::string_view text);
