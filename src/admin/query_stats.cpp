@@ -204,7 +204,7 @@ void QueryStats::State::begin_text(std::uint64_t fingerprint, Text& text) {
 }
 
 /// The entry of who asks what; the latest are found without a look into the table.
-Entry& QueryStats::State::entry_of(const QueryRecord& r, std::int64_t wall_us) {
+inline Entry& QueryStats::State::entry_of(const QueryRecord& r, std::int64_t wall_us) {
     const Key key{r.fingerprint, r.group};
     auto& near = lately[(r.fingerprint ^ r.group) % lately.size()];
     if (near.entry != nullptr && near.key == key) return *near.entry;
@@ -221,7 +221,8 @@ Entry& QueryStats::State::entry_of(const QueryRecord& r, std::int64_t wall_us) {
     return it->second;
 }
 
-void QueryStats::State::add(const QueryRecord& r, const QueryBatch& batch, std::int64_t slot) {
+inline void QueryStats::State::add(const QueryRecord& r, const QueryBatch& batch,
+                                   std::int64_t slot) {
     auto& e = entry_of(r, batch.wall_us);
     if (e.present_slot != slot) {
         close(e);

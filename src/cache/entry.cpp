@@ -1,15 +1,28 @@
 // Builds an entry in one allocation and gives its bytes back when the last reference goes.
 #include "pgweir/cache/entry.hpp"
 
+#include <array>
 #include <cstring>
 #include <new>
 
 namespace pgweir::cache {
 
 namespace {
+/// All bytes behind the dependencies, in order.
+std::array<std::string_view, 6> texts(const EntryParts& p) noexcept {
+    const bool framed = p.parameter_description.empty();
+    return {p.key,
+            framed ? Entry::kLead : std::string_view(),
+            p.parameter_description,
+            p.row_description,
+            p.data,
+            framed ? Entry::kReady : std::string_view()};
+}
+
 std::uint64_t payload_bytes(const EntryParts& p) noexcept {
-    return p.dependencies.size() * sizeof(Dependency) + p.key.size() +
-           p.parameter_description.size() + p.row_description.size() + p.data.size();
+    std::uint64_t sum = p.dependencies.size() * sizeof(Dependency);
+    for (const auto text : texts(p)) sum += text.size();
+    return sum;
 }
 }  // namespace
 
@@ -41,8 +54,7 @@ Entry::Entry(const EntryParts& parts, Charge charge) noexcept
     auto* dependency = reinterpret_cast<Dependency*>(this + 1);
     for (const auto& d : parts.dependencies) new (dependency++) Dependency(d);
     auto* to = reinterpret_cast<char*>(dependency);
-    for (const auto part :
-         {parts.key, parts.parameter_description, parts.row_description, parts.data}) {
+    for (const auto part : texts(parts)) {
         if (!part.empty()) std::memcpy(to, part.data(), part.size());
         to += part.size();
     }

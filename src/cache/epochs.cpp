@@ -191,15 +191,6 @@ query::CatalogPtr DatabaseState::catalog() const {
     return catalog_version() != 0 ? catalog_ : nullptr;
 }
 
-std::uint64_t DatabaseState::catalog_version() const noexcept {
-    const auto version = version_.load();
-    if (version == 0) return 0;
-    const bool same = everything_epoch_.load() == everything_.epoch() &&
-                      schema_epoch_.load() == domain_.schema().epoch();
-    // Versions never come back, so an unchanged one means that both epochs were its own.
-    return same && version_.load() == version ? version : 0;
-}
-
 void DatabaseState::set_rung(Rung rung, std::string_view reason) {
     if (never_cached_) return;
     const std::lock_guard lock(mutex_);

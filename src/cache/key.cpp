@@ -1,8 +1,10 @@
-// Writes a key: a header of fixed size that holds every length, then the fields one after another.
+// A key is a header of fixed size that holds every length, then the fields one after another.
 #include "pgweir/cache/key.hpp"
 
 #include <cstring>
-#include <type_traits>
+#include <map>
+#include <mutex>
+#include <tuple>
 
 #include "pgweir/base/plants.hpp"
 
@@ -10,24 +12,8 @@ namespace pgweir::cache {
 
 namespace {
 
-/// Never leaves the process, so the machine's own byte order will do.
-struct Header {
-    std::uint64_t database = 0;
-    std::uint64_t statement = 0;
-    std::uint64_t parameter_values = 0;
-    std::uint32_t session_user = 0;
-    std::uint32_t role = 0;
-    std::uint32_t settings = 0;
-    std::uint32_t types = 0;
-    std::uint32_t parameters = 0;
-    std::uint32_t parameter_formats = 0;
-    std::uint32_t result_formats = 0;
-    std::uint32_t description = 0;
-};
-static_assert(std::has_unique_object_representations_v<Header>, "padding has no value");
-
 /// "One code for all" and "none" both mean text when the one is 0.
-std::string_view folded(std::string_view formats) noexcept {
+inline std::string_view folded(std::string_view formats) noexcept {
     return formats == std::string_view("\0\0", 2) ? std::string_view() : formats;
 }
 
@@ -43,51 +29,67 @@ bool all_text(std::string_view formats) noexcept {
     return formats.find_first_not_of('\0') == std::string_view::npos;
 }
 
-#ifdef PGWEIR_PLANTS
-namespace {
-/// Keys that lack something: see base/plants.hpp.
-KeyParts plant_key(KeyParts parts) {
-    using base::Plant;
-    if (base::planted(Plant::key_without_user)) parts.session_user = parts.role = "";
-    if (base::planted(Plant::key_without_settings)) parts.settings = 0;
-    if (base::planted(Plant::key_without_search_path)) parts.settings = 0;
-    if (base::planted(Plant::key_without_formats)) parts.result_formats = "";
-    return parts;
+/// Tells them apart from the same bytes in another place.
+void KeyName::mix(base::Hash128& h, std::string_view field) noexcept {
+    h.low *= kOdd;
+    h.high *= kOther;
+    if (field.empty()) return;
+    const auto f = base::hash128(field);
+    h.low += f.low;
+    h.high += f.high;
 }
-}  // namespace
 
-std::string_view build_key(std::string& buffer, const KeyParts& whole) {
-    const KeyParts parts = plant_key(whole);
-#else
-std::string_view build_key(std::string& buffer, const KeyParts& parts) {
-#endif
-    const auto formats = folded(parts.parameter_formats);
-    const auto results = folded(parts.result_formats);
-    const Header header{.database = parts.database,
-                        .statement = parts.statement.size(),
-                        .parameter_values = parts.parameter_values.size(),
-                        .session_user = static_cast<std::uint32_t>(parts.session_user.size()),
-                        .role = static_cast<std::uint32_t>(parts.role.size()),
-                        .settings = parts.settings,
-                        .types = static_cast<std::uint32_t>(parts.types.size()),
-                        .parameters = parts.parameters,
-                        .parameter_formats = static_cast<std::uint32_t>(formats.size()),
-                        .result_formats = static_cast<std::uint32_t>(results.size()),
-                        .description = parts.description ? 1u : 0u};
-    const std::size_t total = sizeof header + parts.session_user.size() + parts.role.size() +
-                              parts.statement.size() + parts.types.size_bytes() + formats.size() +
-                              parts.parameter_values.size() + results.size();
+std::uint64_t owner_number(std::uint64_t database, std::string_view user, std::uint64_t settings) {
+    constexpr std::size_t kMost = 65536;
+    static std::mutex mutex;
+    static std::map<std::tuple<std::uint64_t, std::uint64_t, std::string>, std::uint64_t> numbers;
+    static std::uint64_t last = 0;
+    using base::Plant;
+    if (base::planted(Plant::key_without_user)) user = "";
+    if (base::planted(Plant::key_without_settings) || base::planted(Plant::key_without_search_path))
+        settings = 0;
+    const std::scoped_lock lock(mutex);
+    if (numbers.size() >= kMost) numbers.clear();
+    auto& number = numbers[{database, settings, std::string(user)}];
+    if (number == 0) number = ++last;
+    return number;
+}
+
+KeyName::KeyName(const KeyParts& parts) noexcept
+    : statement_(parts.statement),
+      values_(parts.parameter_values),
+      types_(reinterpret_cast<const char*>(parts.types.data()), parts.types.size_bytes()),
+      formats_(folded(parts.parameter_formats)),
+      results_(base::planted(base::Plant::key_without_formats) ? "" : folded(parts.result_formats)),
+      header_{.owner = parts.owner,
+              .statement = statement_.size(),
+              .values = values_.size(),
+              .types = static_cast<std::uint32_t>(types_.size()),
+              .formats = static_cast<std::uint32_t>(formats_.size()),
+              .results = static_cast<std::uint32_t>(results_.size()),
+              .parameters = parts.parameters,
+              .description = parts.description ? std::uint16_t{1} : std::uint16_t{0}},
+      statement_hash_(parts.statement_hash) {}
+
+std::string_view KeyName::build(std::string& buffer) const {
+    if (whole_) return statement_;
+    const auto total = size();
     if (buffer.size() < total) buffer.resize(total);
     char* to = buffer.data();
-    put(to, &header, sizeof header);
-    put(to, parts.session_user.data(), parts.session_user.size());
-    put(to, parts.role.data(), parts.role.size());
-    put(to, parts.statement.data(), parts.statement.size());
-    put(to, parts.types.data(), parts.types.size_bytes());
-    put(to, formats.data(), formats.size());
-    put(to, parts.parameter_values.data(), parts.parameter_values.size());
-    put(to, results.data(), results.size());
+    put(to, &header_, sizeof header_);
+    for (const auto field : {statement_, values_, types_, formats_, results_})
+        put(to, field.data(), field.size());
     return {buffer.data(), total};
+}
+
+void KeyName::mix_bound(base::Hash128& h) const noexcept {
+    if (header_.parameters != 0 || header_.values != 0) {
+        h.low ^= header_.parameters * kOther;
+        mix(h, values_);
+    }
+    if (small() == 0 && header_.description == 0) return;
+    h.high += header_.description * kOdd;
+    for (const auto field : {types_, formats_, results_}) mix(h, field);
 }
 
 }  // namespace pgweir::cache

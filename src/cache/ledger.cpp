@@ -18,11 +18,6 @@ bool LedgerRow::sampled(std::uint64_t hash, base::Nanos now) noexcept {
     return its == 0 || its == seconds(now) % kClasses;
 }
 
-void LedgerRow::hit(base::Nanos saved) noexcept {
-    hits_.fetch_add(1, std::memory_order_relaxed);
-    saved_.fetch_add(saved, std::memory_order_relaxed);
-}
-
 void LedgerRow::filled(std::uint64_t bytes, bool published) noexcept {
     fills_.fetch_add(1, std::memory_order_relaxed);
     if (published) published_.fetch_add(1, std::memory_order_relaxed);

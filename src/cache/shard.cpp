@@ -42,10 +42,21 @@ void Shard::plant_reuse(const Entry& entry) noexcept {
 }
 #endif
 
-EntryPtr Shard::lookup(const base::Hash128& hash, std::string_view key, base::Nanos now) {
+inline Entry* Shard::find(const base::Hash128& hash, const KeyName& name) const noexcept {
+    if (buckets_.empty()) return nullptr;
+    Entry* entry = buckets_[hash.low & (buckets_.size() - 1)];
+    const bool any_key = base::planted(base::Plant::hash_only);
+    for (; entry != nullptr; entry = entry->bucket_next_) {
+        fetch(*entry);
+        if (entry->hash() == hash && (any_key || name.names(entry->key()))) break;
+    }
+    return entry;
+}
+
+EntryPtr Shard::lookup(const base::Hash128& hash, const KeyName& name, base::Nanos now) {
     Dropped dropped;
     const std::lock_guard lock(mutex_);
-    Entry* entry = find(hash, key);
+    Entry* entry = find(hash, name);
     if (entry == nullptr) return {};
     const bool settled_now = settled(entry->dependencies());
     const bool fit = fits(entry->dependencies());
@@ -72,9 +83,9 @@ EntryPtr Shard::lookup(const base::Hash128& hash, std::string_view key, base::Na
     return {};
 }
 
-EntryPtr Shard::peek(const base::Hash128& hash, std::string_view key) const {
+EntryPtr Shard::peek(const base::Hash128& hash, const KeyName& name) const {
     const std::lock_guard lock(mutex_);
-    return EntryPtr(find(hash, key));
+    return EntryPtr(find(hash, name));
 }
 
 Publish Shard::publish(EntryPtr pointer) {
@@ -135,17 +146,6 @@ void Shard::clear_database(std::uint64_t cache_id) {
 
 Entry*& Shard::bucket_of(const Entry& entry) noexcept {
     return buckets_[entry.hash().low & (buckets_.size() - 1)];
-}
-
-Entry* Shard::find(const base::Hash128& hash, std::string_view key) const noexcept {
-    if (buckets_.empty()) return nullptr;
-    Entry* entry = buckets_[hash.low & (buckets_.size() - 1)];
-    const bool any_key = base::planted(base::Plant::hash_only);
-    for (; entry != nullptr; entry = entry->bucket_next_) {
-        fetch(*entry);
-        if (entry->hash() == hash && (any_key || entry->key() == key)) break;
-    }
-    return entry;
 }
 
 void Shard::insert(Entry* entry) {

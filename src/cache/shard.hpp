@@ -9,6 +9,7 @@
 #include <mutex>
 #include <vector>
 
+#include "pgweir/base/short_lock.hpp"
 #include "pgweir/cache/store.hpp"
 
 namespace pgweir::cache {
@@ -20,8 +21,8 @@ class Shard {
     Shard& operator=(const Shard&) = delete;
     ~Shard() { clear(); }
 
-    EntryPtr lookup(const base::Hash128& hash, std::string_view key, base::Nanos now);
-    EntryPtr peek(const base::Hash128& hash, std::string_view key) const;
+    EntryPtr lookup(const base::Hash128& hash, const KeyName& name, base::Nanos now);
+    EntryPtr peek(const base::Hash128& hash, const KeyName& name) const;
     Publish publish(EntryPtr entry);
     /// Drops entries until they sum to `bytes` or none is left; gives their sum.
     std::uint64_t evict(std::uint64_t bytes);
@@ -45,7 +46,7 @@ class Shard {
         Entry* first_ = nullptr;
     };
 
-    Entry* find(const base::Hash128& hash, std::string_view key) const noexcept;
+    Entry* find(const base::Hash128& hash, const KeyName& name) const noexcept;
     Entry*& bucket_of(const Entry& entry) noexcept;
     void insert(Entry* entry);
     void remove(Entry* entry) noexcept;
@@ -54,7 +55,7 @@ class Shard {
     void halve() noexcept;
     static void plant_reuse(const Entry& entry) noexcept;
 
-    mutable std::mutex mutex_;
+    mutable base::ShortLock mutex_;
     std::vector<Entry*> buckets_;  // a power of two, or none
     std::size_t count_ = 0;
     Entry* newest_ = nullptr;

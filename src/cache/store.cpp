@@ -26,27 +26,23 @@ ResultCache::ResultCache(std::uint64_t max_bytes, std::uint64_t max_entry)
 
 ResultCache::~ResultCache() = default;
 
-Shard& ResultCache::shard_of(const base::Hash128& hash) noexcept {
-    return *shards_[hash.high & (shards_.size() - 1)];
-}
-
 EntryPtr ResultCache::lookup(DatabaseState& database, const base::Hash128& hash,
-                             std::string_view key, base::Nanos now) {
-    auto entry = find(hash, key, now);
+                             const KeyName& name, base::Nanos now) {
+    auto entry = find(hash, name, now);
     database.stats().count(entry ? Event::hit : Event::miss);
     return entry;
 }
 
-EntryPtr ResultCache::find(const base::Hash128& hash, std::string_view key, base::Nanos now) {
-    return shard_of(hash).lookup(hash, key, now);
+EntryPtr ResultCache::find(const base::Hash128& hash, const KeyName& name, base::Nanos now) {
+    return shard_of(hash).lookup(hash, name, now);
 }
 
-EntryPtr ResultCache::peek(const base::Hash128& hash, std::string_view key) {
-    return shard_of(hash).peek(hash, key);
+EntryPtr ResultCache::peek(const base::Hash128& hash, const KeyName& name) {
+    return shard_of(hash).peek(hash, name);
 }
 
-bool ResultCache::would_hit(const base::Hash128& hash, std::string_view key, base::Nanos now) {
-    const auto entry = peek(hash, key);
+bool ResultCache::would_hit(const base::Hash128& hash, const KeyName& name, base::Nanos now) {
+    const auto entry = peek(hash, name);
     return entry && entry->valid() && !entry->expired(now);
 }
 

@@ -270,6 +270,7 @@ session::IdentityPtr Worker::identity(const std::string& database, const std::st
     made->profile = std::move(profile);
     made->shared_pool = shared;
     made->context = judge_context(*state, *made->profile, made->user, path);
+    made->cache_owner = cache::owner_number(state->cache_id(), made->user, made->profile->id);
     made->path_known = known_path.has_value();
     made->server_address = server;
     if (!known_to_the_cache(*made->profile)) made->not_cached = query::NotCached::unknown_setting;

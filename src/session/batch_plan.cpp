@@ -48,6 +48,51 @@ bool without_parameters(const BindView& bind) noexcept {
     return r.u16() == 0 && r.ok();
 }
 
+void add_bind(cache::KeyParts& parts, const BindView& bind) {
+    base::ByteReader r(bind.parameters);
+    const auto formats = r.u16();
+    parts.parameter_formats = r.bytes(std::size_t{formats} * 2);
+    parts.parameters = r.u16();
+    parts.parameter_values = r.rest();
+    parts.result_formats = bind.result_formats;
+}
+
+bool PortalUnit::scan(std::string_view view) noexcept {
+    // Describe of the unnamed portal, Execute of it without a limit, Sync.
+    constexpr std::string_view tail("D\0\0\0\6P\0E\0\0\0\x9\0\0\0\0\0S\0\0\0\4", 22);
+    constexpr auto short_tail = tail.substr(7);
+    auto rest = view;
+    auto frame = wire::scan_frame(rest);
+    const auto next = [&] {
+        rest.remove_prefix(frame.size);
+        frame = wire::scan_frame(rest);
+    };
+    parses = frame.type == fe::kParse;
+    if (parses) {
+        if (frame.status != FrameStatus::complete || !parse_parse(frame.body, parse) ||
+            !parse.name.empty() || parse.raw_types.size() > kMostTypes * sizeof(query::Oid))
+            return false;
+        next();
+    }
+    if (frame.type != fe::kBind || frame.status != FrameStatus::complete ||
+        !parse_bind(frame.body, bind) || !bind.portal.empty() ||
+        (parses && !bind.statement.empty()))
+        return false;
+    rest.remove_prefix(frame.size);
+    described = rest.starts_with(tail);
+    if (!described && !rest.starts_with(short_tail)) return false;
+    size = view.size() - rest.size() + (described ? tail : short_tail).size();
+    return true;
+}
+
+std::span<const query::Oid> PortalUnit::types(
+    std::array<query::Oid, kMostTypes>& room) const noexcept {
+    const auto count = parse.raw_types.size() / sizeof(query::Oid);
+    for (std::size_t i = 0; i < count; ++i)
+        room[i] = base::load_u32(parse.raw_types.data() + i * sizeof(query::Oid));
+    return {room.data(), count};
+}
+
 std::size_t BatchPlan::scan(std::string_view view, std::size_t bound) {
     std::size_t at = 0;
     while (true) {

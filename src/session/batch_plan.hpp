@@ -4,9 +4,13 @@
 // [Close portal], then Sync; the first alone may also end with Flush. Views into the bytes scanned.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
+#include "pgweir/cache/entry.hpp"
+#include "pgweir/cache/key.hpp"
 #include "pgweir/wire/frame.hpp"
 
 namespace pgweir::session {
@@ -41,6 +45,29 @@ bool without_parameters(const BindView& bind) noexcept;
 /// Calls f(is_text, value) for each parameter that is not NULL; false when f has said false.
 template <class F>
 bool each_parameter(std::string_view parameters, F&& f) noexcept;
+
+/// Of what is parsed or bound in front of it.
+inline constexpr std::string_view kParseAndBindComplete = cache::Entry::kLead;
+inline constexpr std::string_view kParseComplete = kParseAndBindComplete.substr(0, 5);
+inline constexpr std::string_view kBindComplete = kParseAndBindComplete.substr(5);
+
+/// The parameters of a Bind in the key's parts: formats and values without their counts.
+void add_bind(cache::KeyParts& parts, const BindView& bind);
+
+/// The batch most drivers send for one query: [Parse] Bind [Describe] Execute Sync, where only the
+/// statement may have a name, and only one that is not parsed here.
+struct PortalUnit {
+    static constexpr std::size_t kMostTypes = 16;
+    /// False: `view` does not begin with one.
+    bool scan(std::string_view view) noexcept;
+    /// As the Parse declares them, in `room`.
+    std::span<const query::Oid> types(std::array<query::Oid, kMostTypes>& room) const noexcept;
+
+    ParseView parse;
+    BindView bind;
+    bool parses = false, described = false;
+    std::size_t size = 0;  // bytes
+};
 
 class BatchPlan {
   public:

@@ -148,10 +148,10 @@ void Session::explain_cache(std::string_view text) {
     rows.add("rows by key of", by_key(verdict, catalog.get()));
     rows.add("pins the session", query::name(verdict.pin));
     if (verdict.not_cached == query::NotCached::none) {
-        const auto key = cache::build_key(env_.key_buffer, key_parts(text));
+        const cache::KeyName key(key_parts(text, base::hash128(text)));
         auto* cache = env_.result_cache();
-        const auto hash = cache::hash_key(key);
-        rows.add("entry", cache == nullptr ? "none" : entry_text(cache->peek(hash, key), now));
+        rows.add("entry",
+                 cache == nullptr ? "none" : entry_text(cache->peek(key.hash(), key), now));
         rows.add("last change", change_text(*memo, database, catalog.get(), now));
     }
     rows.end();

@@ -8,13 +8,6 @@ namespace pgweir::session {
 
 namespace {
 
-/// The shape within its context. Multiplying by an odd constant keeps different contexts apart.
-base::Hash128 in_context(base::Hash128 h, std::uint64_t context) noexcept {
-    h.low ^= context * 0x9E3779B97F4A7C15ull;
-    h.high += context * 0xC2B2AE3D27D4EB4Full;
-    return h;
-}
-
 /// SQL's EXECUTE counts among the utilities.
 bool may_name_statement(query::Kind kind) noexcept {
     return kind == query::Kind::deallocate || kind == query::Kind::utility ||
@@ -30,15 +23,17 @@ MemoPtr JudgeMemo::find(const base::Hash128& hash, std::uint64_t version) const 
 }
 
 void JudgeMemo::store(const base::Hash128& hash, MemoPtr entry) {
-    if (by_hash_.size() >= max_entries_) by_hash_.clear();
+    if (by_hash_.size() >= max_entries_) {
+        near_ = {};
+        by_hash_.clear();
+    }
     by_hash_.insert_or_assign(hash, std::move(entry));
 }
 
 MemoPtr JudgeMemo::judge(const JudgeContext& context, std::string_view text,
                          const query::TextScan& scan, query::NameScope scope) {
     const auto version = context.database->catalog_version();
-    // Numbers of contexts count up from 1.
-    const auto id = context.id | static_cast<std::uint64_t>(scope) << 62;
+    const auto id = number_of(context, scope);
     const auto shape = in_context(scan.shape, id);
     auto found = find(shape, version);
     if (found && !found->verdict->literal_dependent) return found;

@@ -18,12 +18,11 @@ bool Session::plant_in_transaction(std::string_view text, const MemoPtr& memo) {
                      memo->verdict->not_cached == query::NotCached::none;
     auto* cache = env_.result_cache();
     if (cache == nullptr || !fit || (!fills && !hits)) return false;
-    std::string key;
-    cache::build_key(key, key_parts(text));
-    const auto hash = cache::hash_key(key);
+    const cache::KeyName name(key_parts(text, base::hash128(text)));
+    const auto hash = name.hash();
     auto& database = *identity_->context.database;
     if (hits) {
-        const auto entry = cache->lookup(database, hash, key, env_.now());
+        const auto entry = cache->lookup(database, hash, name, env_.now());
         if (!entry || entry->row_description().empty()) return false;
         turn_->client.view(entry->answer());
         turn_->client.copy(std::string_view("Z\0\0\0\5T", 6));
@@ -32,6 +31,8 @@ bool Session::plant_in_transaction(std::string_view text, const MemoPtr& memo) {
     }
     auto snapshot =
         cache::Snapshot::capture(database, std::span(memo->depends), memo->catalog_version);
+    std::string key;
+    name.build(key);
     if (snapshot && exchange_->fills.empty())
         exchange_->fills.emplace_back(
             *cache, database, key, hash, std::move(*snapshot),

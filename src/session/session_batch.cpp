@@ -18,21 +18,8 @@ namespace {
 
 /// Parsed or closed in one batch: they are looked through for each name.
 constexpr std::size_t kMostNames = 64;
-constexpr std::string_view kParseAndBindComplete("1\0\0\0\0042\0\0\0\4", 10);
-constexpr std::string_view kParseComplete = kParseAndBindComplete.substr(0, 5);
-constexpr std::string_view kBindComplete = kParseAndBindComplete.substr(5);
 constexpr std::string_view kCloseComplete("3\0\0\0\4", 5);
 constexpr std::string_view kNoData("n\0\0\0\4", 5);
-
-/// The parameters of a Bind in the key's parts: formats and values without their counts.
-void add_bind(cache::KeyParts& parts, const BindView& bind) {
-    base::ByteReader r(bind.parameters);
-    const auto formats = r.u16();
-    parts.parameter_formats = r.bytes(std::size_t{formats} * 2);
-    parts.parameters = r.u16();
-    parts.parameter_values = r.rest();
-    parts.result_formats = bind.result_formats;
-}
 
 std::string command_complete(std::string_view tag) {
     std::string out;
@@ -213,7 +200,7 @@ std::size_t Session::answer_batch_from_cache(const BatchPlan& plan, std::string_
     lookup.alone = plan.binds == 1;
     env_.batch_works.clear();
     lookup.verify = verifies();
-    lookup.seeks = expects_hit();
+    lookup.seeks = expects_hit() != nullptr;
     hit_last_ = false;
     lookup.fresh = freshness();
     if (lookup.fresh == Fresh::wait && server_ != nullptr) lookup.fresh = Fresh::no;
@@ -378,7 +365,7 @@ NotCached Session::portal_verdict(const BatchLookup& lookup, const MemoEntry& me
 
 cache::KeyParts Session::portal_parts(const BatchLookup& lookup) const {
     const auto& statement = **lookup.statement;
-    auto parts = key_parts(statement.text);
+    auto parts = key_parts(statement.text, statement.hash());
     parts.types = statement.types;
     add_bind(parts, lookup.bind);
     return parts;
@@ -411,13 +398,14 @@ void Session::look_up_portal(BatchLookup& lookup) {
     if (row != nullptr && !row->pays(question, env_.now()))
         return pass_by(lookup, *memo, NotCached::does_not_pay);
     if (lookup.fresh == Fresh::no) return pass_by(lookup, *memo, NotCached::stream_behind);
-    if (sought.key.empty()) seek(sought, parts, lookup.fresh == Fresh::yes);
-    auto& [key, hash, entry] = sought;
+    if (!sought.named) seek(sought, parts, lookup.fresh == Fresh::yes);
+    auto& hash = sought.hash;
+    auto& entry = sought.entry;
     auto& database = *identity_->context.database;
     auto& cache = *env_.result_cache();
     if (lookup.fresh == Fresh::yes) {
         database.stats().count(entry ? cache::Event::hit : cache::Event::miss);
-    } else if (cache.would_hit(hash, key, env_.now())) {
+    } else if (cache.would_hit(hash, sought.name, env_.now())) {
         lookup.entries.emplace_back();
         return;  // it is asked again when the stream has come, if the others are known, too
     } else {
@@ -440,7 +428,7 @@ void Session::look_up_portal(BatchLookup& lookup) {
         not_cached_ = NotCached::none;
         if (!lookup.pending) lookup.pending = make_fills();
         lookup.pending->items.push_back(
-            {lookup.at, cache::Fill::with_room(key), hash, statement.scan().shape, memo, entry,
+            {lookup.at, room_for(sought), hash, statement.scan().shape, memo, entry,
              std::move(lead),
              rows_read(*memo, {statement.text, lookup.bind.parameters, statement.types})});
     }
@@ -474,16 +462,17 @@ bool Session::look_up_description(BatchLookup& lookup, std::string_view body) {
         lookup.misses = true;
         return true;
     }
-    auto parts = key_parts(statement.text);
+    auto parts = key_parts(statement.text, statement.hash());
     parts.types = statement.types;
     parts.description = true;
-    const auto key = cache::build_key(env_.key_buffer, parts);
-    const auto hash = cache::hash_key(key);
+    Sought sought;
+    seek(sought, parts, false);
+    const auto& hash = sought.hash;
     auto& cache = *env_.result_cache();
     cache::EntryPtr entry;
     if (lookup.fresh == Fresh::yes) {
-        entry = cache.lookup(database, hash, key, env_.now());
-    } else if (cache.would_hit(hash, key, env_.now())) {
+        entry = cache.lookup(database, hash, sought.name, env_.now());
+    } else if (cache.would_hit(hash, sought.name, env_.now())) {
         lookup.descriptions.emplace_back();
         return true;  // as with portals: it is asked again when the stream has come
     }
@@ -497,7 +486,7 @@ bool Session::look_up_description(BatchLookup& lookup, std::string_view body) {
         if (!lookup.pending) lookup.pending = make_fills();
         lookup.pending->describes = true;
         lookup.pending->items.push_back({.at = at,
-                                         .key = cache::Fill::with_room(key),
+                                         .key = room_for(sought),
                                          .hash = hash,
                                          .shape = statement.scan().shape,
                                          .memo = memo,

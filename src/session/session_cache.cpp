@@ -15,30 +15,12 @@ using query::NotCached;
 
 namespace {
 
-constexpr std::string_view kReadyIdle("Z\0\0\0\5I", 6);
 constexpr std::string_view kReadyOpen("Z\0\0\0\5T", 6);
 
 }  // namespace
 
 std::string_view Session::ready_message() const noexcept {
-    return tx_ == wire::TxStatus::idle ? kReadyIdle : kReadyOpen;
-}
-
-cache::KeyParts Session::key_parts(std::string_view text) const {
-    const auto& identity = *identity_;
-    cache::KeyParts parts;
-    parts.database = identity.context.database->cache_id();
-    parts.session_user = identity.user;
-    parts.role = identity.user;
-    parts.settings = static_cast<std::uint32_t>(identity.profile->id);
-    parts.statement = text;
-    return parts;
-}
-
-/// What the configuration says.
-bool Session::cache_may_answer() const noexcept {
-    const auto& c = env_.config().cache;
-    return c.enabled && c.consistency != config::Consistency::off;
+    return tx_ == wire::TxStatus::idle ? cache::Entry::kReady : kReadyOpen;
 }
 
 /// The moment up to which everything visible must have been delivered before a hit is given: what
@@ -122,17 +104,22 @@ NotCached Session::cache_verdict(const MemoEntry& memo,
     if (pin_ != query::PinReason::none) return NotCached::pinned_session;
     if (server_ != nullptr ? !between_reads() : !each_has_its_snapshot())
         return NotCached::in_transaction;
+    if (scan.special_datetime && memo.verdict->not_cached == NotCached::none)
+        return NotCached::special_date_input;
+    return statement_verdict(memo);
+}
+
+/// What stands against the statement's answers from the cache, whoever asks and when.
+NotCached Session::statement_verdict(const MemoEntry& memo) const noexcept {
+    auto& database = *identity_->context.database;
     if (memo.verdict->not_cached != NotCached::none) return memo.verdict->not_cached;
-    if (scan.special_datetime) return NotCached::special_date_input;
-    if (!identity_->context.database->read_committed() && memo.catalog_version != 0)
-        return NotCached::unknown_setting;
-    if (identity_->context.database->rung() < cache::Rung::in_band) {
-        identity_->context.database->stream().want(env_.now());
+    if (!database.read_committed() && memo.catalog_version != 0) return NotCached::unknown_setting;
+    if (database.rung() < cache::Rung::in_band) {
+        database.stream().want(env_.now());
         return NotCached::cache_off;
     }
-    if (identity_->context.database->stream().by_notice() && !memo.verdict->told)
-        return NotCached::not_told;
-    if (identity_->context.database->stream().by_publication() && !memo.verdict->published)
+    if (database.stream().by_notice() && !memo.verdict->told) return NotCached::not_told;
+    if (database.stream().by_publication() && !memo.verdict->published)
         return NotCached::not_published;
     return NotCached::none;
 }
@@ -147,13 +134,13 @@ void Session::count_not_cached(NotCached reason, const MemoEntry* memo) {
 
 /// Null: nothing is known, so it is stored.
 cache::LedgerRow* Session::ledger_row(const MemoEntry& memo) {
-    auto* cache = env_.result_cache();
-    if (cache == nullptr) return nullptr;
-    auto& ledger = cache->ledger();
-    if (memo.ledger_generation != ledger.generation()) {
-        memo.ledger = ledger.row(identity_->context.database->cache_id(), memo.fingerprint);
-        memo.ledger_generation = ledger.generation();
-    }
+    auto* const cache = env_.result_cache();
+    return cache == nullptr ? nullptr : ledger_row(*cache, memo);
+}
+
+cache::LedgerRow* Session::find_ledger_row(cache::Ledger& ledger, const MemoEntry& memo) {
+    memo.ledger = ledger.row(identity_->context.database->cache_id(), memo.fingerprint);
+    memo.ledger_generation = ledger.generation();
     return memo.ledger.get();
 }
 
@@ -181,31 +168,38 @@ void Session::count_hit() {
     exchange_->idle_since = env_.now();
 }
 
-/// Who was given an answer from the cache most likely will be given the next one, too. Only where
-/// nothing of the session's state can stand against it.
-bool Session::expects_hit() const noexcept {
-    return hit_last_ && server_ == nullptr && tx_ == wire::TxStatus::idle && flight_ == nullptr &&
-           pin_ == query::PinReason::none && identity_->not_cached == NotCached::none &&
-           env_.result_cache() != nullptr && cache_may_answer() &&
-           identity_->context.database->rung() >= cache::Rung::in_band;
-}
-
 /// Names what is asked and, where its entry may be given by now, looks for that.
 void Session::seek(Sought& sought, const cache::KeyParts& parts, bool look) {
-    sought.key = cache::build_key(env_.key_buffer, parts);
-    sought.hash = cache::hash_key(sought.key);
-    if (look) sought.entry = env_.result_cache()->find(sought.hash, sought.key, env_.now());
+    sought.named = true;
+    sought.name = cache::KeyName(parts);
+    sought.hash = sought.name.hash();
+    if (look) sought.entry = env_.result_cache()->find(sought.hash, sought.name, env_.now());
 }
 
-/// What query::scan_text() says, which takes a fifth of all that a hit takes: an entry knows.
-query::TextScan Session::scan_sought(Sought& sought, std::string_view text) {
-    if (expects_hit() && freshness() == Fresh::yes) seek(sought, key_parts(text), true);
-    if (!sought.entry) return query::scan_text(text);
-    return {.shape = sought.entry->shape(), .lexed = true};
+/// Its bytes, for what is to be stored.
+std::string Session::room_for(const Sought& sought) {
+    return cache::Fill::with_room(sought.name.build(env_.key_buffer));
+}
+
+/// To a Query.
+void Session::give_answer(const cache::Entry& entry, const MemoEntry& memo, std::string_view text) {
+    auto& out = turn_->client;
+    if (tx_ == wire::TxStatus::idle) {
+        out.view(entry.framed(""));
+    } else {
+        out.join(entry.answer());
+        out.copy(ready_message());
+    }
+    out.flush();  // the entry is held for this long only
+    saw(entry);
+    unnamed_.reset();
+    hit_last_ = true;
+    count_hit();
+    if (env_.queries.on()) record_hit(memo, text, entry.answer().size());
 }
 
 bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& memo,
-                                      const query::TextScan& scan, Sought sought) {
+                                      const query::TextScan& scan) {
     auto* cache = env_.result_cache();
     const auto woken = std::exchange(flight_, nullptr);
     hit_last_ = false;
@@ -219,15 +213,16 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
         count_not_cached(NotCached::does_not_pay, &memo);
         return false;
     }
-    const bool early = !sought.key.empty();
-    const auto fresh = early ? Fresh::yes : freshness();
-    if (!early) seek(sought, key_parts(text), fresh == Fresh::yes);
-    const auto& [key, hash, entry] = sought;
+    const auto fresh = freshness();
+    Sought sought;
+    seek(sought, key_parts(text, base::hash128(text)), fresh == Fresh::yes);
+    const auto& [named, name, hash, entry] = sought;
     auto& database = *identity_->context.database;
     if (fresh == Fresh::yes) {
         database.stats().count(entry ? cache::Event::hit : cache::Event::miss);
     } else {
-        if (fresh == Fresh::wait && server_ == nullptr && cache->would_hit(hash, key, env_.now())) {
+        if (fresh == Fresh::wait && server_ == nullptr &&
+            cache->would_hit(hash, name, env_.now())) {
             await_watermark();
             return false;
         }
@@ -240,15 +235,8 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
     const bool answers = entry && !entry->row_description().empty();
     if (answers && row != nullptr) row->hit(entry->cost());
     if (answers && !verifies()) {
-        turn_->client.join(entry->answer());
-        turn_->client.view(ready_message());
-        turn_->client.flush();  // the entry is held for this long only
-        saw(*entry);
-        unnamed_.reset();
+        give_answer(*entry, memo, text);
         if (woken) woken->lead.land();
-        hit_last_ = true;
-        count_hit();
-        if (env_.queries.on()) record_hit(memo, text, entry->answer().size());
         return true;
     }
     if (!answers && (reason = stores(hash, row)) != NotCached::none) {
@@ -260,7 +248,7 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
     auto lead = answers || server_ != nullptr ? cache::Lead() : board(woken, hash);
     if (in_flight()) return false;
     pending_fills_ = make_fills();
-    pending_fills_->items.push_back({0, cache::Fill::with_room(key), hash, scan.shape, judged_,
+    pending_fills_->items.push_back({0, room_for(sought), hash, scan.shape, judged_,
                                      answers ? entry : cache::EntryPtr(), std::move(lead),
                                      rows_read(memo, {text, {}, {}})});
     return false;

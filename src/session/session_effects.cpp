@@ -11,14 +11,6 @@ using query::Kind;
 using query::PinReason;
 using query::Writes;
 
-/// Where names are looked for. What a temporary object stands for changes writes only, see
-/// writes_now(). A server connection kept since before settings of logins changed has its own.
-query::NameScope Session::scope_now() const noexcept {
-    const bool sure = scope_ == query::NameScope::path && identity_->path_known &&
-                      logins_seen_ == identity_->context.database->logins_changed().load();
-    return sure ? query::NameScope::path : query::NameScope::anywhere;
-}
-
 /// Between leases: the next server connection is given what logins are given now.
 void Session::follow_logins() {
     const auto changed = identity_->context.database->logins_changed().load();

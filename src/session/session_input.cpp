@@ -92,8 +92,7 @@ std::size_t Session::take_query(std::string_view view, const Frame& frame) {
         if (takes_position(text)) return frame.size;
         text = meant(text);
     }
-    Sought sought;
-    const auto scan = scan_sought(sought, text);
+    const auto scan = query::scan_text(text);
     judged_ = judge(text, scan);
     pending_fills_.reset();
     if (refused_in_statement_mode(*judged_->verdict)) {
@@ -113,7 +112,7 @@ std::size_t Session::take_query(std::string_view view, const Frame& frame) {
         judged_.reset();
         return frame.size;
     }
-    if (answer_query_from_cache(text, *judged_, scan, std::move(sought))) {
+    if (answer_query_from_cache(text, *judged_, scan)) {
         end_waiting();
         judged_.reset();
         return frame.size;
@@ -185,7 +184,7 @@ std::size_t Session::take_between(std::string_view view) {
         const auto scan = query::scan_text(sql);
         judged_ = judge(sql, scan);
         pending_fills_.reset();
-        if (!answer_query_from_cache(sql, *judged_, scan, {})) return forward_query(view, frame);
+        if (!answer_query_from_cache(sql, *judged_, scan)) return forward_query(view, frame);
         judged_.reset();
         return frame.size;
     }

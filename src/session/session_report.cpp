@@ -64,10 +64,17 @@ QueryRecord Session::begin_record(const MemoEntry& memo, std::string_view text) 
 }
 
 void Session::record_hit(const MemoEntry& memo, std::string_view text, std::size_t bytes) {
-    auto r = begin_record(memo, text);
-    r.bytes = bytes;
-    r.flags = QueryRecord::hit;
-    env_.queries.record(r);
+    if (memo.introduced != env_.queries.generation()) [[unlikely]]
+        introduce(memo, text);
+    const auto group = stats_group_ != 0 ? stats_group_ : stats_group();
+    auto* const r = env_.queries.next();
+    if (r == nullptr) return;
+    *r = {};
+    r->fingerprint = memo.fingerprint;
+    r->session = session_id;
+    r->bytes = bytes;
+    r->group = group;
+    r->flags = QueryRecord::hit;
 }
 
 /// A statement that no server had a part in, and that is no hit.

@@ -36,8 +36,11 @@ StatementPtr StatementTable::make(std::string_view text, std::string_view raw_ty
     s->types.clear();
     for (std::size_t i = 0; i + 4 <= raw_types.size(); i += 4)
         s->types.push_back(base::load_u32(raw_types.data() + i));
-    s->forget_scan();
-    if (s->interned) s->scan();
+    s->forget_text();
+    if (s->interned) {
+        s->scan();
+        s->hash();
+    }
     return s;
 }
 

@@ -127,6 +127,131 @@ TEST_CASE("who is answered from the cache again and again gets what PostgreSQL s
     for (int round = 0; round < 3; ++round) in_both(at(3), "mine");
 }
 
+TEST_CASE("behind a hit a batch of any form is answered as PostgreSQL answers it") {
+    setup("CREATE TABLE forms AS SELECT n, n * 10 AS v FROM generate_series(1, 50) n");
+    auto c = login();
+    auto direct = RawClient::login(Cluster::shared().port());
+    const std::string sql = "SELECT v, n FROM forms WHERE n >= $1 ORDER BY n LIMIT 2";
+    REQUIRE(becomes_cached(c, "SELECT v FROM forms WHERE n = 1"));
+    const auto same = [&](const std::string& batch, const std::string& what) {
+        const auto ours = c.ask(batch), theirs = direct.ask(batch);
+        // Of errors not every word: a statement has another name on the server.
+        const bool fail = types(theirs).find('E') != std::string::npos;
+        CHECK_MESSAGE(types(ours) == types(theirs), what, ": ", error_of(ours).message);
+        CHECK_MESSAGE((fail || ours == theirs), what);
+        CHECK_MESSAGE(error_of(ours).sqlstate == error_of(theirs).sqlstate, what);
+    };
+    const auto both = [&](const std::string& batch, const std::string& what) {
+        for (auto* each : {&c, &direct})
+            CHECK(first_value(each->ask(msg::query("SELECT v FROM forms WHERE n = 1"))) == "10");
+        same(batch, what);
+    };
+    for (auto* each : {&c, &direct}) each->ask(msg::parse("k", sql, {23}) + msg::sync());
+    const std::string codes[] = {std::string("\0\0", 2), std::string("\0\1\0\0", 4),
+                                 std::string("\0\1\0\1", 4), std::string("\0\2\0\1\0\0", 6),
+                                 std::string("\0\3\0\0\0\0\0\0", 8)};
+    const std::string values[] = {
+        std::string("\0\0\0\1\0\0\0\0017", 9), std::string("\0\1\0\1\0\1\0\0\0\4\0\0\0\7", 14),
+        std::string("\0\0\0\1\xff\xff\xff\xff", 8), std::string("\0\0\0\0", 4)};
+    const auto bind = [](const std::string& names, const std::string& rest) {
+        return msg::frame('B', names + rest);
+    };
+    int n = 0;
+    const auto before = proxy().cache_counter("hits");
+    for (const std::string& parse : {std::string(), msg::parse("", sql), msg::parse("", sql, {23}),
+                                     msg::parse("", sql, std::vector<std::uint32_t>(17, 23))})
+        for (const auto& value : values)
+            for (const auto& results : codes)
+                for (const std::string& describe :
+                     {std::string(), msg::describe('P', ""), msg::describe('S', "")})
+                    for (const std::uint32_t limit : {0, 1, 2}) {
+                        const std::string names(parse.empty() ? "\0k\0" : "\0\0",
+                                                parse.empty() ? 3 : 2);
+                        const auto batch = parse + bind(names, value + results) + describe +
+                                           msg::execute("", limit) + msg::sync();
+                        for (int round = 0; round < 2; ++round)
+                            both(batch, "form " + std::to_string(n));
+                        ++n;
+                        if (n % 20 == 0)  // what the unnamed statement is now
+                            same(bind(std::string(2, '\0'), values[0] + codes[0]) + msg::execute() +
+                                     msg::sync(),
+                                 "behind form " + std::to_string(n));
+                    }
+    CHECK(n == 4 * 4 * 5 * 3 * 3);
+    CHECK(proxy().cache_counter("hits") - before >
+          2 * n);  // one in front of each, and many of them
+}
+
+TEST_CASE("behind a hit what ends a batch, or stands behind it, is heeded") {
+    setup("CREATE TABLE ends AS SELECT n, n * 10 AS v FROM generate_series(1, 50) n");
+    auto c = login();
+    auto direct = RawClient::login(Cluster::shared().port());
+    const std::string one = "SELECT v FROM ends WHERE n = 1";
+    REQUIRE(becomes_cached(c, one));
+    const auto unit = [](const std::string& sql, const std::string& end) {
+        return msg::parse("", sql) + msg::bind("", "", {}) + msg::describe('P', "") +
+               msg::execute() + end;
+    };
+    const auto both = [&](const std::string& batch, int answers) {
+        CHECK(ask(c, one) == "10");
+        for (auto* each : {&c, &direct}) each->send(batch);
+        for (int i = 0; i < answers; ++i) CHECK(c.read_until('Z') == direct.read_until('Z'));
+    };
+    for (int round = 0; round < 3; ++round) {
+        both(unit(one, msg::sync()), 1);
+        both(unit(one, msg::flush() + msg::sync()), 1);
+        both(unit(one, msg::execute() + msg::sync()), 1);
+        both(unit(one, msg::close('P', "") + msg::sync()), 1);
+        both(unit(one, unit(one, msg::sync())), 1);
+        both(unit(one, msg::sync()) + msg::sync() + unit(one, msg::sync()), 3);
+        // Hits, a miss, an error and hits, all in one write.
+        const auto miss = "SELECT v FROM ends WHERE n = " + std::to_string(20 + round);
+        both(msg::query(one) + unit(one, msg::sync()) + msg::query(miss) + msg::query(one) +
+                 unit(miss, msg::sync()) + unit("SELECT 1/0", msg::sync()) +
+                 unit(one, msg::sync()) + msg::query(""),
+             8);
+        both(unit(one, msg::sync()) + msg::query("BEGIN") + unit(one, msg::sync()) +
+                 msg::query("UPDATE ends SET v = v + 1 WHERE n = 50") + unit(one, msg::sync()) +
+                 msg::query("ROLLBACK") + unit(one, msg::sync()),
+             7);
+    }
+    // In pieces: each cut of the batch, once.
+    const auto batch = unit(one, msg::sync());
+    for (std::size_t cut = 1; cut < batch.size(); cut += 3) {
+        CHECK(ask(c, one) == "10");
+        c.send(batch.substr(0, cut));
+        sleep_for(Seconds(0.001));
+        c.send(batch.substr(cut));
+        CHECK(first_value(c.read_until('Z')) == "10");
+    }
+    CHECK(ask(c, one) == "10");
+    c.send(batch + msg::terminate());
+    CHECK(types(c.read_to_end()) == "12TDCZ");
+}
+
+TEST_CASE("an answer that was stored without its description is not given to who asks for one") {
+    setup("CREATE TABLE bare AS SELECT n, n * 10 AS v FROM generate_series(1, 50) n");
+    auto c = login();
+    auto direct = RawClient::login(Cluster::shared().port());
+    REQUIRE(becomes_cached(c, "SELECT v FROM bare WHERE n = 1"));
+    for (auto* each : {&c, &direct})
+        each->ask(msg::parse("b", "SELECT v FROM bare WHERE n = $1", {23}) + msg::sync());
+    const auto run = [&](const std::string& n, bool described) {
+        const auto batch = msg::bind("", "b", {n}) + (described ? msg::describe('P', "") : "") +
+                           msg::execute() + msg::sync();
+        const auto m = c.ask(batch);
+        CHECK(m == direct.ask(batch));
+        return m;
+    };
+    for (int n = 2; n < 9; ++n) {
+        const auto number = std::to_string(n);
+        for (int i = 0; i < 3; ++i) run(number, false);
+        CHECK(hits([&] { run(number, false); }) == 1);
+        for (int i = 0; i < 3; ++i) run(number, true);
+        for (int i = 0; i < 2; ++i) run(number, false);
+    }
+}
+
 TEST_CASE("a pipeline of several statements hits when all are known, and shows every write") {
     setup("CREATE TABLE piped AS SELECT n, n * 10 AS v FROM generate_series(1, 50) n");
     auto c = login();

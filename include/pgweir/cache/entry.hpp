@@ -55,24 +55,28 @@ class Entry {
     Entry& operator=(const Entry&) = delete;
 
     std::string_view key() const noexcept { return {text(), key_size_}; }
-    std::string_view parameter_description() const noexcept {
-        return {text() + key_size_, parameter_size_};
-    }
+    std::string_view parameter_description() const noexcept { return {said(), parameter_size_}; }
     std::string_view row_description() const noexcept {
-        return {text() + key_size_ + parameter_size_, row_size_};
+        return {said() + parameter_size_, row_size_};
     }
     std::string_view data() const noexcept {
-        return {text() + key_size_ + parameter_size_ + row_size_, data_size_};
+        return {said() + parameter_size_ + row_size_, data_size_};
     }
     /// row_description() and data() in one run: the answer to a simple Query but for ReadyForQuery.
     /// Only when row_description() is not empty.
     std::string_view answer() const noexcept {
-        return {text() + key_size_ + parameter_size_, row_size_ + data_size_};
+        return {said() + parameter_size_, row_size_ + data_size_};
     }
+    /// The same, row_description() where there is one, in one run with `lead` in front, "", or the
+    /// end of kLead, and ReadyForQuery outside a transaction behind. Not of a description.
+    std::string_view framed(std::string_view lead) const noexcept {
+        return {said() - lead.size(), lead.size() + row_size_ + data_size_ + kReady.size()};
+    }
+    /// ParseComplete and BindComplete.
+    static constexpr std::string_view kLead{"1\0\0\0\0042\0\0\0\4", 10};
+    static constexpr std::string_view kReady{"Z\0\0\0\5I", 6};
     /// parameter_description() and row_description() in one run: what Describe of a statement says.
-    std::string_view description() const noexcept {
-        return {text() + key_size_, parameter_size_ + row_size_};
-    }
+    std::string_view description() const noexcept { return {said(), parameter_size_ + row_size_}; }
     std::span<const Dependency> dependencies() const noexcept {
         return {reinterpret_cast<const Dependency*>(this + 1), dependency_count_};
     }
@@ -101,6 +105,9 @@ class Entry {
     void release() noexcept;
     const char* text() const noexcept {
         return reinterpret_cast<const char*>(this + 1) + dependency_count_ * sizeof(Dependency);
+    }
+    const char* said() const noexcept {
+        return text() + key_size_ + (parameter_size_ == 0 ? kLead.size() : 0);
     }
 
     // By cache lines: who looks for an entry needs the first only.

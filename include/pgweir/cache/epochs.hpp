@@ -285,7 +285,14 @@ class DatabaseState {
     query::CatalogPtr catalog() const;
     /// Counts how often a catalog was put in force, so it is not Catalog::version; 0 exactly when
     /// catalog() is null. A few loads.
-    std::uint64_t catalog_version() const noexcept;
+    std::uint64_t catalog_version() const noexcept {
+        const auto version = version_.load();
+        if (version == 0) return 0;
+        const bool same = everything_epoch_.load() == everything_.epoch() &&
+                          schema_epoch_.load() == domain_.schema().epoch();
+        // Versions never come back, so an unchanged one means that both epochs were its own.
+        return same && version_.load() == version ? version : 0;
+    }
 
     /// Another number whenever what names and types mean may have become something else, for
     /// everybody; only grows.

@@ -52,7 +52,10 @@ class LedgerRow {
     /// Whether an answer is to be stored that was not asked for before.
     bool at_once() const noexcept { return fills() < kTrial || hits() >= fills(); }
 
-    void hit(base::Nanos saved) noexcept;
+    void hit(base::Nanos saved) noexcept {
+        hits_.fetch_add(1, std::memory_order_relaxed);
+        saved_.fetch_add(saved, std::memory_order_relaxed);
+    }
     void filled(std::uint64_t bytes, bool published) noexcept;
     /// Missed, and not stored.
     void missed() noexcept { spend(kMissCost); }

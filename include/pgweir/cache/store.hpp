@@ -12,6 +12,7 @@
 
 #include "pgweir/cache/entry.hpp"
 #include "pgweir/cache/flights.hpp"
+#include "pgweir/cache/key.hpp"
 #include "pgweir/cache/ledger.hpp"
 
 namespace pgweir::cache {
@@ -28,16 +29,16 @@ class ResultCache {
     ResultCache(const ResultCache&) = delete;
     ResultCache& operator=(const ResultCache&) = delete;
 
-    /// Null: a miss, counted for `database`. The whole key is compared. Entries that turn out
-    /// invalid or expired are dropped.
-    EntryPtr lookup(DatabaseState& database, const base::Hash128& hash, std::string_view key,
+    /// Null: a miss, counted for `database`. All bytes of the key are compared. Entries that turn
+    /// out invalid or expired are dropped.
+    EntryPtr lookup(DatabaseState& database, const base::Hash128& hash, const KeyName& name,
                     base::Nanos now);
     /// The same, and whether it is a hit or a miss is not counted yet.
-    EntryPtr find(const base::Hash128& hash, std::string_view key, base::Nanos now);
+    EntryPtr find(const base::Hash128& hash, const KeyName& name, base::Nanos now);
     /// The same for people: counts and drops nothing.
-    EntryPtr peek(const base::Hash128& hash, std::string_view key);
+    EntryPtr peek(const base::Hash128& hash, const KeyName& name);
     /// Whether lookup() would find it now; counts and drops nothing.
-    bool would_hit(const base::Hash128& hash, std::string_view key, base::Nanos now);
+    bool would_hit(const base::Hash128& hash, const KeyName& name, base::Nanos now);
     /// Charges and builds an entry, evicting for it; null when too large or there is no room.
     EntryPtr make(const EntryParts& parts);
     /// Takes the place of an entry of the same key unless that is valid and was filled later.
@@ -71,7 +72,9 @@ class ResultCache {
     bool grow(Charge& charge, std::uint64_t bytes);
 
   private:
-    Shard& shard_of(const base::Hash128& hash) noexcept;
+    Shard& shard_of(const base::Hash128& hash) noexcept {
+        return *shards_[hash.high & (shards_.size() - 1)];
+    }
     std::uint64_t evict(std::uint64_t bytes);
 
     std::shared_ptr<MemoryAccount> account_;

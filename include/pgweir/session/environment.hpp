@@ -44,6 +44,7 @@ struct Identity {
     pool::ProfilePtr profile;  // the settings in force, for as long as they are
     std::shared_ptr<pool::SharedPool> shared_pool;
     JudgeContext context;
+    std::uint64_t cache_owner = 0;  // cache::owner_number()
     /// Else the server may have been given any search_path at login.
     bool path_known = false;
     /// none: the cache may be asked; else why never for this session.

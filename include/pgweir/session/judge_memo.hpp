@@ -4,6 +4,7 @@
 // catalog they were judged by is replaced.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -51,16 +52,48 @@ class JudgeMemo {
     /// Beyond NameScope::path the context's search_path is not believed.
     MemoPtr judge(const JudgeContext& context, std::string_view text, const query::TextScan& scan,
                   query::NameScope scope = query::NameScope::path);
+    /// What judge() has said of a text of this shape, whatever its literals; null: it has to be
+    /// asked. Valid until it is.
+    const MemoEntry* known(const JudgeContext& context, const base::Hash128& shape,
+                           query::NameScope scope) {
+        const auto hash = in_context(shape, number_of(context, scope));
+        auto& near = near_[hash.low % kNear];
+        if (near.memo == nullptr || near.hash != hash) {
+            const auto it = by_hash_.find(hash);
+            if (it == by_hash_.end()) return nullptr;
+            near = {hash, &it->second};
+        }
+        const auto& found = **near.memo;
+        const bool fits = found.catalog_version == context.database->catalog_version() &&
+                          !found.verdict->literal_dependent;
+        return fits ? &found : nullptr;
+    }
     std::size_t size() const noexcept { return by_hash_.size(); }
     std::uint64_t parses() const noexcept { return parses_; }
 
   private:
+    static std::uint64_t number_of(const JudgeContext& context, query::NameScope scope) noexcept {
+        // Numbers of contexts count up from 1.
+        return context.id | static_cast<std::uint64_t>(scope) << 62;
+    }
+    /// Multiplying by an odd constant keeps different contexts apart.
+    static base::Hash128 in_context(base::Hash128 h, std::uint64_t number) noexcept {
+        h.low ^= number * 0x9E3779B97F4A7C15ull;
+        h.high += number * 0xC2B2AE3D27D4EB4Full;
+        return h;
+    }
     MemoPtr find(const base::Hash128& hash, std::uint64_t version) const;
     void store(const base::Hash128& hash, MemoPtr entry);
 
     std::size_t max_entries_;
     std::uint64_t parses_ = 0;
     std::unordered_map<base::Hash128, MemoPtr, base::Hash128Hash> by_hash_;
+    struct Near {
+        base::Hash128 hash;
+        const MemoPtr* memo = nullptr;  // in by_hash_
+    };
+    static constexpr std::size_t kNear = 256;
+    std::array<Near, kNear> near_;  // what was asked for lately
 };
 
 }  // namespace pgweir::session

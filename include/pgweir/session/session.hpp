@@ -30,6 +30,7 @@
 namespace pgweir::session {
 
 class BatchPlan;
+struct PortalUnit;
 struct BindView;
 struct Inspection;
 
@@ -216,7 +217,13 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     }
 
     // session_effects.cpp: what statements do beyond their answer
-    query::NameScope scope_now() const noexcept;
+    /// Where names are looked for. What a temporary object stands for changes writes only, see
+    /// writes_now(). A server connection kept since before settings of logins changed has its own.
+    query::NameScope scope_now() const noexcept {
+        const bool sure = scope_ == query::NameScope::path && identity_->path_known &&
+                          logins_seen_ == identity_->context.database->logins_changed().load();
+        return sure ? query::NameScope::path : query::NameScope::anywhere;
+    }
     void follow_logins();
     void meet_logins();
     MemoPtr judge(std::string_view text, const query::TextScan& scan);
@@ -343,18 +350,24 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     // session_cache.cpp
     query::NotCached cache_verdict(const MemoEntry& memo,
                                    const query::TextScan& scan) const noexcept;
+    query::NotCached statement_verdict(const MemoEntry& memo) const noexcept;
     /// An entry looked for before its statement was looked at, which it makes needless.
     struct Sought {
-        std::string_view key;  // in the worker's buffer; empty: not looked for yet
+        bool named = false;   // by what follows
+        cache::KeyName name;  // views of what is asked
         base::Hash128 hash;
         cache::EntryPtr entry;  // neither counted as a hit nor as a miss yet
     };
-    bool expects_hit() const noexcept;
     void seek(Sought& sought, const cache::KeyParts& parts, bool look);
-    query::TextScan scan_sought(Sought& sought, std::string_view text);
+    std::string room_for(const Sought& sought);
+    void give_answer(const cache::Entry& entry, const MemoEntry& memo, std::string_view text);
     bool answer_query_from_cache(std::string_view text, const MemoEntry& memo,
-                                 const query::TextScan& scan, Sought sought);
-    bool cache_may_answer() const noexcept;
+                                 const query::TextScan& scan);
+    /// What the configuration says.
+    bool cache_may_answer() const noexcept {
+        const auto& c = env_.config().cache;
+        return c.enabled && c.consistency != config::Consistency::off;
+    }
     base::Nanos watermark_needed();
     /// Whether hits may be given by the change stream's watermark.
     enum class Fresh : std::uint8_t { yes, wait, no };
@@ -363,7 +376,14 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void end_waiting() noexcept;
     void saw(const cache::Entry& entry) noexcept;
     void send_stamp();
-    cache::KeyParts key_parts(std::string_view text) const;
+    /// `hash`: base::hash128(text).
+    cache::KeyParts key_parts(std::string_view text, const base::Hash128& hash) const noexcept {
+        cache::KeyParts parts;
+        parts.owner = identity_->cache_owner;
+        parts.statement = text;
+        parts.statement_hash = hash;
+        return parts;
+    }
     void begin_fills();
     std::string_view ready_message() const noexcept;
     static bool only_reads(const query::Verdict& verdict) noexcept;
@@ -372,6 +392,19 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool begins_reads(const query::Verdict& verdict) const noexcept;
     std::uint16_t next_fill();
     bool verifies() const noexcept;
+
+    // session_hits.cpp: hits in a row, by the shortest way
+    /// The cache, where nothing of the session's state stands against that, else null.
+    cache::ResultCache* expects_hit() const noexcept;
+    [[gnu::always_inline]] inline const MemoEntry* may_repeat(cache::ResultCache& cache,
+                                                              const cache::Entry& entry);
+    std::size_t answer_hits(std::string_view bytes);
+    [[gnu::always_inline]] inline std::size_t answer_query_again(cache::ResultCache& cache,
+                                                                 std::string_view bytes);
+    std::size_t answer_portal_again(cache::ResultCache& cache, std::string_view bytes);
+    [[gnu::always_inline]] inline cache::EntryPtr seek_portal(cache::ResultCache& cache,
+                                                              const PortalUnit& unit,
+                                                              const StatementPtr*& statement);
 
     // session_flight.cpp: waiting for what another session fetches
     cache::Lead board(const PlacePtr& woken, const base::Hash128& hash);
@@ -403,6 +436,11 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     StatementPtr unnamed_for(std::string_view text, std::string_view raw_types);
     void count_not_cached(query::NotCached reason, const MemoEntry* memo = nullptr);
     cache::LedgerRow* ledger_row(const MemoEntry& memo);
+    cache::LedgerRow* ledger_row(cache::ResultCache& cache, const MemoEntry& memo) {
+        const bool known = memo.ledger_generation == cache.ledger().generation();
+        return known ? memo.ledger.get() : find_ledger_row(cache.ledger(), memo);
+    }
+    cache::LedgerRow* find_ledger_row(cache::Ledger& ledger, const MemoEntry& memo);
     query::NotCached worth_storing(const base::Hash128& hash, const cache::LedgerRow* row);
     query::NotCached stores(const base::Hash128& hash, cache::LedgerRow* row);
     void count_hit();

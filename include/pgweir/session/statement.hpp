@@ -41,7 +41,16 @@ struct Statement {
         scan_ = scan;
         scanned_ = true;
     }
-    void forget_scan() noexcept { scanned_ = false; }
+    /// base::hash128() of the text; asked, like the scan, when it is needed.
+    const base::Hash128& hash() const noexcept {
+        if (!hashed_) {
+            hash_ = base::hash128(text);
+            hashed_ = true;
+        }
+        return hash_;
+    }
+    /// Where another text has come into its memory.
+    void forget_text() noexcept { scanned_ = hashed_ = false; }
 
     /// As a Parse declares them, four bytes each, without their count.
     std::string raw_types() const;
@@ -57,7 +66,8 @@ struct Statement {
   private:
     static constexpr std::size_t kKnown = 8;
     mutable query::TextScan scan_;
-    mutable bool scanned_ = false;
+    mutable base::Hash128 hash_;
+    mutable bool scanned_ = false, hashed_ = false;
     mutable std::array<std::atomic<std::uint64_t>, kKnown> known_{};
 };
 using StatementPtr = std::shared_ptr<const Statement>;

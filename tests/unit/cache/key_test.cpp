@@ -12,8 +12,8 @@ using namespace pgweir::cache;
 namespace {
 
 using Meaning =
-    std::tuple<std::uint64_t, std::uint32_t, std::string, std::string, std::string,
-               std::vector<query::Oid>, std::uint16_t, std::string, std::string, std::string, bool>;
+    std::tuple<std::uint64_t, std::uint64_t, std::string, std::string, std::vector<query::Oid>,
+               std::uint16_t, std::string, std::string, std::string, bool>;
 
 /// Short strings over few bytes, so that fields that run into one another would soon be found.
 std::string short_text(std::mt19937_64& random) {
@@ -32,9 +32,11 @@ std::string folded(const std::string& f) { return f == std::string(2, '\0') ? ""
 
 std::string key_of(const KeyParts& parts) {
     std::string out;
-    build_key(out, parts);
+    KeyName(parts).build(out);
     return out;
 }
+
+bool is_key_of(const std::string& key, const KeyParts& parts) { return KeyName(parts).names(key); }
 
 }  // namespace
 
@@ -42,17 +44,17 @@ TEST_CASE("two requests have the same key exactly if they mean the same (S39)") 
     std::mt19937_64 random(7);
     std::map<std::string, Meaning> by_key;
     std::map<Meaning, std::string> by_meaning;
+    std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> by_hash;
+    std::string before;
     for (int i = 0; i < 60'000; ++i) {
-        const auto user = short_text(random), role = short_text(random);
+        const auto user = short_text(random);
         const auto statement = short_text(random), values = short_text(random);
         const auto parameter_formats = formats(random), result_formats = formats(random);
         std::vector<query::Oid> types(random() % 3);
         for (auto& t : types) t = static_cast<query::Oid>(random() % 2);
         KeyParts p;
-        p.database = random() % 2;
-        p.settings = static_cast<std::uint32_t>(random() % 2);
-        p.session_user = user;
-        p.role = role;
+        const auto database = random() % 2, settings = random() % 2;
+        p.owner = owner_number(database, user, settings);
         p.statement = statement;
         p.types = types;
         p.parameters = static_cast<std::uint16_t>(random() % 2);
@@ -60,22 +62,33 @@ TEST_CASE("two requests have the same key exactly if they mean the same (S39)") 
         p.parameter_values = values;
         p.result_formats = result_formats;
         p.description = random() % 4 == 0;
+        p.statement_hash = base::hash128(statement);
         const auto key = key_of(p);
-        const Meaning meaning{p.database,   p.settings,
-                              user,         role,
-                              statement,    types,
-                              p.parameters, folded(parameter_formats),
-                              values,       folded(result_formats),
+        const Meaning meaning{database,
+                              settings,
+                              user,
+                              statement,
+                              types,
+                              p.parameters,
+                              folded(parameter_formats),
+                              values,
+                              folded(result_formats),
                               p.description};
         REQUIRE(by_key.try_emplace(key, meaning).first->second == meaning);
         REQUIRE(by_meaning.try_emplace(meaning, key).first->second == key);
+        const auto hash = KeyName(p).hash();
+        REQUIRE(by_hash.try_emplace({hash.low, hash.high}, key).first->second == key);
+        REQUIRE(is_key_of(key, p));
+        REQUIRE(is_key_of(before, p) == (before == key));
+        before = key;
     }
     CHECK(by_key.size() > 40'000);
+    CHECK(by_hash.size() == by_key.size());
 }
 
 TEST_CASE("a simple Query and a Bind without parameters or binary results share a key") {
     KeyParts simple;
-    simple.database = 1;
+    simple.owner = 1;
     simple.statement = "select 1";
     KeyParts bound = simple;
     bound.result_formats = std::string_view("\0\0", 2);
@@ -85,6 +98,21 @@ TEST_CASE("a simple Query and a Bind without parameters or binary results share 
     bound.result_formats =
         std::string_view("\0\0\0\0", 4);  // an error unless there are two columns
     CHECK(key_of(simple) != key_of(bound));
+}
+
+TEST_CASE("bytes that are no key are the key of nothing") {
+    KeyParts p;
+    p.statement = "select 1";
+    auto key = key_of(p);
+    CHECK(is_key_of(key, p));
+    for (const auto& other : {std::string(), key.substr(0, 10), key.substr(0, key.size() - 1),
+                              key + "1", std::string(key.size(), 'x')})
+        CHECK_FALSE(is_key_of(other, p));
+    for (auto& byte : key) {
+        byte ^= 1;
+        CHECK_FALSE(is_key_of(key, p));
+        byte ^= 1;
+    }
 }
 
 TEST_CASE("a NULL parameter is not an empty one") {
@@ -99,13 +127,12 @@ TEST_CASE("a key is built in place once its buffer is large enough") {
     KeyParts p;
     p.statement = "select a, b, c from a_table where a = $1 and b = $2";
     std::string buffer;
-    build_key(buffer, p);
+    KeyName(p).build(buffer);
     const auto* data = buffer.data();
-    for (int i = 0; i < 100; ++i) build_key(buffer, p);
+    for (int i = 0; i < 100; ++i) KeyName(p).build(buffer);
     CHECK(buffer.data() == data);
-    CHECK(hash_key(buffer) == hash_key(key_of(p)));
     p.statement = "select 1";  // behind it the longer one's bytes may stand
-    CHECK(build_key(buffer, p) == key_of(p));
+    CHECK(KeyName(p).build(buffer) == key_of(p));
     CHECK(buffer.data() == data);
 }
 

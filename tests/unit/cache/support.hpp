@@ -6,12 +6,16 @@
 #include <string_view>
 
 #include "pgweir/base/bytes.hpp"
+#include "pgweir/base/hash.hpp"
 #include "pgweir/cache/fill.hpp"
 #include "pgweir/cache/key.hpp"
 #include "pgweir/wire/messages.hpp"
 #include "pgweir/wire/writer.hpp"
 
 namespace pgweir::cache::testing {
+
+/// Where a test's keys are no keys of requests.
+inline base::Hash128 hash_key(std::string_view key) { return base::hash128(key); }
 
 inline query::CatalogPtr catalog(std::uint64_t version) {
     auto c = std::make_shared<query::Catalog>();
