@@ -19,12 +19,6 @@ void Gather::view_apart(std::string_view bytes) {
     end_ = bytes.data() + bytes.size();
 }
 
-void Gather::send_at_once(std::string_view bytes) {
-    flush();
-    const iovec part{const_cast<char*>(bytes.data()), bytes.size()};
-    sink_.gather_send({&part, 1});
-}
-
 void Gather::send_all() {
     sink_.gather_send({parts_, count_});
     count_ = 0;

@@ -68,8 +68,7 @@ void Session::on_client_bytes(std::string_view bytes) noexcept {
     bound_input();
 }
 
-void Session::bound_input() noexcept {
-    if (ended_ || in_ == nullptr) return;
+void Session::bound_what_waits() noexcept {
     const bool stuck = waiting_ || preparing_ || awaiting_ || hub_wait_ || asking_ || in_flight() ||
                        client_.queued() > kHighWater;
     const auto bound = stuck ? kInputBound : kInputBound + env_.config().limits.statement_buffer;

@@ -56,16 +56,6 @@ void Session::await_watermark() {
     env_.await_watermark(*identity_->context.database, awaited_, session_id);
 }
 
-void Session::end_waiting() noexcept {
-    awaited_ = 0;
-    waited_ = false;
-}
-
-/// Whoever has been given an entry has seen the database as it was when that was filled.
-void Session::saw(const cache::Entry& entry) noexcept {
-    last_seen_ = std::max(last_seen_, entry.filled() + entry.cost());
-}
-
 bool Session::only_reads(const query::Verdict& v) noexcept {
     return v.kind == query::Kind::select && v.writes == query::Writes::nothing &&
            !v.may_leave_state && v.names_after == query::NameScope::path;
@@ -184,13 +174,14 @@ std::string Session::room_for(const Sought& sought) {
 /// To a Query.
 void Session::give_answer(const cache::Entry& entry, const MemoEntry& memo, std::string_view text) {
     auto& out = turn_->client;
+    // At once: the entry is held for this long only.
     if (tx_ == wire::TxStatus::idle) {
-        out.view(entry.framed(""));
+        out.send(entry.framed(""));
     } else {
         out.join(entry.answer());
         out.copy(ready_message());
+        out.flush();
     }
-    out.flush();  // the entry is held for this long only
     saw(entry);
     unnamed_.reset();
     hit_last_ = true;

@@ -176,7 +176,7 @@ class Counter:
         return {key: count / n for key, count in self.parse(text).items()} if n else {}
 
 
-def instructions(environment, program, role, scenario, queries=4000):
+def instructions(environment, program, role, scenario, queries=20000):
     """User instructions per query, by callgrind: exact, and the same on every machine."""
     if not shutil.which("valgrind") or not shutil.which("callgrind_control"):
         raise BenchError("valgrind is not installed")

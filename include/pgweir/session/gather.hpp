@@ -45,11 +45,17 @@ class Gather {
     }
     /// `bytes` may change after the call.
     void copy(std::string_view bytes) {
-        if (bytes.size() > kRoom) return send_at_once(bytes);
+        if (bytes.size() > kRoom) return send(bytes);
         if (!bytes.empty()) std::memcpy(place(bytes.size()), bytes.data(), bytes.size());
     }
     void flush() {
         if (count_ > 0) send_all();
+    }
+    /// With what is collected in front of it.
+    void send(std::string_view bytes) {
+        flush();
+        const iovec part{const_cast<char*>(bytes.data()), bytes.size()};
+        sink_.gather_send({&part, 1});
     }
     bool empty() const noexcept { return count_ == 0; }
 
@@ -75,7 +81,6 @@ class Gather {
     }
     void view_apart(std::string_view bytes);
     void begin_copied();
-    void send_at_once(std::string_view bytes);
     void send_all();
 
     GatherSink& sink_;

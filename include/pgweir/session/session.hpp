@@ -128,7 +128,10 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     }
     std::size_t consume(std::string_view view);
     void consume_buffer();
-    void bound_input() noexcept;
+    void bound_input() noexcept {
+        if (in_ != nullptr && !ended_) bound_what_waits();
+    }
+    void bound_what_waits() noexcept;
     bool want_server();
     void begin_lease();
     void match_settings();
@@ -373,8 +376,14 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     enum class Fresh : std::uint8_t { yes, wait, no };
     Fresh freshness();
     void await_watermark();
-    void end_waiting() noexcept;
-    void saw(const cache::Entry& entry) noexcept;
+    void end_waiting() noexcept {
+        awaited_ = 0;
+        waited_ = false;
+    }
+    /// Whoever has been given an entry has seen the database as it was when that was filled.
+    void saw(const cache::Entry& entry) noexcept {
+        last_seen_ = std::max(last_seen_, entry.filled() + entry.cost());
+    }
     void send_stamp();
     /// `hash`: base::hash128(text).
     cache::KeyParts key_parts(std::string_view text, const base::Hash128& hash) const noexcept {
