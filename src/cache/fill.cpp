@@ -388,7 +388,7 @@ FillEnd Fill::publish_entry(base::Nanos now, const std::optional<Stamp>& stamp) 
     parts.shape = options_.shape;
     parts.key = key();
     parts.row_description = view(row_description_);
-    parts.parameter_description = view(parameter_description_);
+    if (options_.description) parts.parameter_description = view(parameter_description_);
     parts.data = view(data_);
     parts.rows = rows_;
     parts.dependencies = snapshot_.dependencies();

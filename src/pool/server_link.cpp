@@ -32,14 +32,6 @@ void PreparedSet::clear() {
     by_id_.clear();
 }
 
-void PreparedSet::add(const PreparedSet& older) {
-    for (auto it = older.order_.rbegin(); it != older.order_.rend(); ++it) {
-        if (by_id_.contains(*it)) continue;
-        order_.push_front(*it);
-        by_id_.emplace(*it, order_.begin());
-    }
-}
-
 std::string prepared_name(std::uint64_t id) {
     char name[kPreparedPrefix.size() + std::numeric_limits<std::uint64_t>::digits10 + 1];
     auto* const digits = std::copy(kPreparedPrefix.begin(), kPreparedPrefix.end(), name);

@@ -57,15 +57,15 @@ void add_bind(cache::KeyParts& parts, const BindView& bind) {
     parts.result_formats = bind.result_formats;
 }
 
-bool PortalUnit::scan(std::string_view view) noexcept {
+bool PortalUnit::scan(std::string_view view, std::uint32_t max_message) noexcept {
     // Describe of the unnamed portal, Execute of it without a limit, Sync.
     constexpr std::string_view tail("D\0\0\0\6P\0E\0\0\0\x9\0\0\0\0\0S\0\0\0\4", 22);
     constexpr auto short_tail = tail.substr(7);
     auto rest = view;
-    auto frame = wire::scan_frame(rest);
+    auto frame = wire::scan_frame(rest, max_message);
     const auto next = [&] {
         rest.remove_prefix(frame.size);
-        frame = wire::scan_frame(rest);
+        frame = wire::scan_frame(rest, max_message);
     };
     parses = frame.type == fe::kParse;
     if (parses) {

@@ -58,8 +58,8 @@ void add_bind(cache::KeyParts& parts, const BindView& bind);
 /// statement may have a name, and only one that is not parsed here.
 struct PortalUnit {
     static constexpr std::size_t kMostTypes = 16;
-    /// False: `view` does not begin with one.
-    bool scan(std::string_view view) noexcept;
+    /// False: `view` does not begin with one whose messages are of at most `max_message` bytes.
+    bool scan(std::string_view view, std::uint32_t max_message) noexcept;
     /// As the Parse declares them, in `room`.
     std::span<const query::Oid> types(std::array<query::Oid, kMostTypes>& room) const noexcept;
 

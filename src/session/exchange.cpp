@@ -44,7 +44,8 @@ void Exchange::reset() {
     skipping = begin_failed = false;
     commit_in_flight = copy_ended = unsynced = reset_settings = false;
     reset_name.clear();
-    forgotten.reset();
+    taking.reset();
+    takers.clear();
     parsed.clear();
     errors.clear();
     loans.clear();

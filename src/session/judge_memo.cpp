@@ -8,10 +8,11 @@ namespace pgweir::session {
 
 namespace {
 
-/// SQL's EXECUTE counts among the utilities.
+/// SQL's EXECUTE counts among the utilities. DISCARD ALL names all.
 bool may_name_statement(query::Kind kind) noexcept {
-    return kind == query::Kind::deallocate || kind == query::Kind::utility ||
-           kind == query::Kind::several || kind == query::Kind::unknown;
+    return kind == query::Kind::deallocate || kind == query::Kind::discard_all ||
+           kind == query::Kind::utility || kind == query::Kind::several ||
+           kind == query::Kind::unknown;
 }
 
 }  // namespace

@@ -92,7 +92,7 @@ void Session::consume_buffer() {
 std::size_t Session::consume(std::string_view view) {
     consuming_ = true;
     std::size_t done = 0;
-    while (done < view.size() && !stopped() && !in_flight() && !held_by_begin()) {
+    while (done < view.size() && !stopped() && !in_flight() && !held_back()) {
         const auto rest = view.substr(done);
         // It may have been given a server connection without having asked for one.
         const bool no_server = server_ == nullptr || skip_until_sync_ || refuses_all();

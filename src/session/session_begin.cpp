@@ -221,6 +221,7 @@ void Session::begin_failed() {
     using Expected = Expect::Kind;
     skip_batch();
     if (!x.expects.empty() && x.expects.front().kind != Expected::sync) {
+        if (std::exchange(x.expects.front().takes, false)) end_taking();
         x.expects.front().kind = Expected::sync;
         std::string m;
         wire::write_message(m, fe::kSync);

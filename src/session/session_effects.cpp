@@ -67,7 +67,6 @@ void Session::apply_effects(const MemoEntry& memo, const query::KeyValues* value
     if (v.kind == Kind::discard_all) {
         x.unpin_at_ready = x.reset_settings = true;
         x.reset_name.clear();
-        forgotten().all = true;
     }
     if (v.may_end_transaction) x.may_end_transaction = true;
     collect_writes(memo, values);
@@ -156,19 +155,20 @@ void Session::settle_logins(wire::TxStatus before) {
     if (x.ready_expected == 0) x.changes_logins = false;
 }
 
+/// What a batch has been found to do whose Sync has not come yet is left for its own end.
 void Session::settle_at_ready(wire::TxStatus before) {
     auto& x = *exchange_;
     const auto status = tx_;
-    if (status == wire::TxStatus::idle) {
+    if (status == wire::TxStatus::idle && !x.unsynced) {
         if (x.changes_logins) settle_logins(before);
         settle_suspicion(before);
         if (listening_ != nullptr) settle_channels(before);
     }
-    if (x.forgotten != nullptr && x.ready_expected == 0) remember_statements();
     x.again.clear();
+    if (x.unsynced) return;
     x.may_end_transaction = false;
     if (status != wire::TxStatus::idle || x.ready_expected > 0) return;
-    if (!x.unsynced) x.loans.clear();
+    x.loans.clear();
     x.acted = false;
     if (x.wrote) {
         if (!x.fences.empty()) {

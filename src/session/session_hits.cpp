@@ -20,7 +20,8 @@ cache::ResultCache* Session::expects_hit() const noexcept {
     auto& database = *identity.context.database;
     const bool open = identity.not_cached == NotCached::none && cache_may_answer() &&
                       database.rung() >= cache::Rung::in_band &&
-                      database.logins_changed().load() == logins_seen_;
+                      database.logins_changed().load() == logins_seen_ &&
+                      env_.config().cache.verify_ratio <= 0;
     return open ? env_.result_cache() : nullptr;
 }
 
@@ -29,7 +30,6 @@ cache::ResultCache* Session::expects_hit() const noexcept {
 const MemoEntry* Session::may_repeat(cache::ResultCache& cache, const cache::Entry& entry) {
     const auto* const memo = env_.memo.known(identity_->context, entry.shape(), scope_now());
     if (memo == nullptr || statement_verdict(*memo) != NotCached::none) return nullptr;
-    if (env_.config().cache.verify_ratio > 0) return nullptr;
     auto* const row = ledger_row(cache, *memo);
     if (row != nullptr && row->off()) return nullptr;
     if (row != nullptr) row->hit(entry.cost());
@@ -78,7 +78,7 @@ cache::EntryPtr Session::seek_portal(cache::ResultCache& cache, const PortalUnit
 /// bytes of the client; 0: this is something else, or not there.
 std::size_t Session::answer_portal_again(cache::ResultCache& cache, std::string_view bytes) {
     PortalUnit unit;
-    if (!unit.scan(bytes)) return 0;
+    if (!unit.scan(bytes, static_cast<std::uint32_t>(env_.config().limits.max_message))) return 0;
     const StatementPtr* statement = nullptr;
     const auto entry = seek_portal(cache, unit, statement);
     if (!entry || (unit.described && entry->row_description().empty())) return 0;

@@ -219,7 +219,8 @@ std::size_t Session::forward_frames(std::string_view view) {
         const auto n = forward_frame(view.substr(done));
         if (n == 0) break;
         done += n;
-    } while (done < view.size() && !stopped() && exchange_ && exchange_->unsynced);
+    } while (done < view.size() && !stopped() && exchange_ && exchange_->unsynced &&
+             !exchange_->taking);
     return done;
 }
 
@@ -276,11 +277,17 @@ std::size_t Session::forward_frame(std::string_view view) {
 
 std::size_t Session::forward_execute(std::string_view view, const Frame& frame) {
     if (frame.status != FrameStatus::complete) return 0;
-    exchange_->copy_ended = exchange_->bound = false;
-    expect({.kind = Expect::Kind::execute,
-            .fill = exchange_->current_fill,
-            .work = exchange_->works.last()});
-    return forward_whole(view, frame);
+    auto& x = *exchange_;
+    x.copy_ended = x.bound = false;
+    if (!x.takers.empty()) [[unlikely]]
+        begin_taking(base::ByteReader(frame.body).cstring());
+    expect({.kind = Expect::Kind::execute, .fill = x.current_fill, .work = x.works.last()});
+    forward_whole(view, frame);
+    if (x.taking) {
+        x.expects.back().takes = true;
+        turn_->server.copy(std::string_view("H\0\0\0\4", 5));  // its answer is waited for
+    }
+    return frame.size;
 }
 
 std::size_t Session::forward_whole(std::string_view view, const Frame& frame) {
@@ -442,8 +449,7 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     if (may_pin(*memo->verdict) && refuse_pin()) return frame.size;
     if (memo->verdict->kind == query::Kind::set || memo->verdict->kind == query::Kind::several)
         note_settings(*memo->verdict, text);
-    if (memo->may_name_statement && identity_->mode != config::PoolMode::session)
-        prepare_for_sql(text);
+    if (memo->may_name_statement) prepare_for_sql(text);
     if (listening_ != nullptr) heed_channels(*memo->verdict, text);
     if (sent_text.data() == text.data())
         apply_query_effects(*memo, text);
@@ -460,7 +466,7 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     expect({.kind = Expect::Kind::query,
             .fill = fill,
             .work = x.works.push({std::move(memo), nullptr, {}})});
-    forget_what_is_told();
+    x.expects.back().takes = x.taking != nullptr;
     if (sent_text.data() == sent.data())
         turn_->server.view(view.substr(0, frame.size));
     else

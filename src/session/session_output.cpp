@@ -54,7 +54,7 @@ void Session::on_server_bytes(std::string_view bytes) noexcept {
     if (ended_ || server_ == nullptr) return;
     const TurnScope scope(*this);
     if (!exchange_) exchange_ = env_.exchanges.take();
-    const bool beginning = exchange_->begin != nullptr;
+    const bool held = exchange_->begin || exchange_->taking;
     if (exchange_->first_byte == 0) exchange_->first_byte = env_.now();
     exchange_->bytes += bytes.size();
     Run run{turn_->client, bytes};
@@ -112,7 +112,7 @@ void Session::on_server_bytes(std::string_view bytes) noexcept {
     if (ended_) return;
     run.emit();
     if (client_.queued() > kHighWater && server_ != nullptr) server_->set_reading(false);
-    if (server_ != nullptr && beginning && exchange_->begin == nullptr) consume_buffer();
+    if (server_ != nullptr && held && !exchange_->begin && !exchange_->taking) consume_buffer();
     if (server_ == nullptr || ended_) return;
     if (exchange_->expects.empty()) maybe_release();
 }
@@ -148,8 +148,6 @@ Session::Usual Session::take_usual(char type, const Expect& due) {
 /// Rows that a command has changed without sending them count, too, as its tag tells.
 void Session::count_affected(std::string_view tag) {
     auto& x = *exchange_;
-    if (x.forgotten != nullptr) [[unlikely]]
-        forget_for_good(tag);
     const bool sent = x.rows != x.rows_before;
     std::uint64_t n = 0;
     if (!sent && tag.size() > 2) {
@@ -172,8 +170,10 @@ std::size_t Session::pass_usual(std::string_view bytes) {
     while (bytes.size() - at >= wire::kHeaderSize && due != end) {
         const std::size_t length = base::load_u32(bytes.data() + at + 1);
         if (length < 4 || length >= bytes.size() - at) break;
-        if (bytes[at] == be::kCommandComplete && !due->swallow)
+        if (bytes[at] == be::kCommandComplete && !due->swallow) {
+            if (due->takes) break;
             count_affected(bytes.substr(at + wire::kHeaderSize, length - 4));
+        }
         const auto taken = take_usual(bytes[at], *due);
         if (taken == Usual::no) break;
         if (due->fill != fill) {
@@ -198,7 +198,8 @@ bool Session::whole_answer(Run& run) {
     if (rest.size() != kReadySize || rest[0] != be::kReadyForQuery ||
         base::load_u32(rest.data() + 1) != kReadySize - 1)
         return false;
-    if (x.expects.size() != 1 || x.reset_settings || x.begin_failed || listening_ != nullptr)
+    if (x.expects.size() != 1 || x.reset_settings || x.begin_failed || x.taking ||
+        listening_ != nullptr)
         return false;
     const auto& front = x.expects.front();
     if (front.swallow || front.again || (front.kind != Kind::query && front.kind != Kind::sync))
@@ -363,18 +364,6 @@ Session::Reply Session::on_server_frame(Run& run, char type, std::string_view bo
     return swallow ? Reply::swallow : Reply::forward;
 }
 
-/// PostgreSQL tells of a reload with the next answer. A session that is not pinned, not in a
-/// transaction and not suspected has changed nothing itself.
-void Session::note_parameter(std::string_view body) {
-    if (exchange_->suspect || pin_ != query::PinReason::none || tx_ != wire::TxStatus::idle ||
-        identity_->mode == config::PoolMode::session)
-        return;
-    base::ByteReader r(body);
-    const auto name = r.cstring();
-    const auto value = r.cstring();
-    if (r.ok()) leaser_.parameter_changed(*server_, name, value);
-}
-
 Session::Reply Session::answer(Run&, Kind kind, std::string_view whole) {
     auto& x = *exchange_;
     const auto front = x.expects.front();
@@ -398,10 +387,14 @@ Session::Reply Session::completion(std::string_view whole, char type) {
     }
     tee(whole);
     if (type == be::kPortalSuspended) x.acted = true;
-    if (type == be::kCommandComplete && !front.swallow)
-        count_affected(whole.substr(wire::kHeaderSize));
+    if (type == be::kCommandComplete && !front.swallow) {
+        const auto tag = whole.substr(wire::kHeaderSize);
+        if (front.takes) note_taken(tag);
+        count_affected(tag);
+    }
     if (front.kind == Kind::execute) {
         x.expects.pop();
+        if (front.takes) end_taking();
         if (front.begin) x.begin.reset();
         finish_execute(front.work);
     }
@@ -499,6 +492,7 @@ void Session::skip_batch() {
     while (!expects.empty() && !expects.front().brings_ready()) {
         const auto& front = expects.front();
         take_back_names(front);
+        if (front.takes) end_taking();
         if (front.kind == Expect::Kind::execute && front.swallow && !front.begin)
             server_->sequence_owner = pool::ServerLink::kSeveralOwners;  // DISCARD SEQUENCES
         expects.pop();
@@ -516,6 +510,7 @@ Session::Reply Session::on_ready_for_query(Run& run, std::string_view body) {
     x.expects.pop();
     --x.ready_expected;
     if (front.work != 0 && x.sqlstate.empty()) x.work = front.work;
+    if (front.takes) end_taking();
     if (front.inspect) preparing_ = false;
     if (front.tells_ready) return Reply::forward;
     if (front.again) {
@@ -591,7 +586,7 @@ void Session::ready(wire::TxStatus status) {
     if (tx_ == wire::TxStatus::idle) counters_.xact_count.add(1);
     finish_statement(now);
     x.parsed.clear();
-    if (x.reset_settings) reapply_settings();
+    if (x.reset_settings && !x.unsynced) reapply_settings();
 }
 
 }  // namespace pgweir::session

@@ -293,9 +293,6 @@ bool Session::apply_bind(const Frame& frame, std::string_view name, const Statem
     x.statement_name = name;
     const auto& verdict = *memo->verdict;
     if (whole && may_pin(verdict) && !has_pin_place()) return fail_pin(), false;
-    if (identity_->mode != config::PoolMode::session && verdict.kind == query::Kind::deallocate &&
-        deallocates_all(statement->text))
-        forgotten().all = true;
     if (verdict.kind == query::Kind::set) note_settings(verdict, statement->text);
     if (listening_ != nullptr) heed_channels(verdict, statement->text);
     apply_bind_effects(*memo, *statement, whole && as_sent ? frame.body : std::string_view());
@@ -331,6 +328,9 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
             return 0;
     }
     const auto& executed = other != nullptr ? other : statement;
+    const bool takes = memo != nullptr && memo->may_name_statement &&
+                       (memo->verdict->kind == query::Kind::deallocate ||
+                        memo->verdict->kind == query::Kind::discard_all);
     begin_statement(true);
     counters_.bind_count.add(1);
     note_portal(portal);
@@ -359,7 +359,8 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
         server_name = kNoSuchStatement;
     }
     expect({.kind = Kind::bind, .fill = fill, .statement = executed != nullptr ? executed->id : 0});
-    forget_what_is_told();
+    if (takes || !exchange_->takers.empty()) [[unlikely]]
+        note_taker(portal, takes ? statement : nullptr);
     return send_bind(view, frame, name, server_name, parameters);
 }
 

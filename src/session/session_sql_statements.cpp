@@ -197,89 +197,98 @@ bool Session::carry_statements(Inspection& found) {
     return true;
 }
 
-bool Session::deallocates_all(std::string_view text) {
-    const auto tokens = query::text_tokens(text, 4);
-    if (tokens.empty() || !tokens[0].is("deallocate")) return false;
-    const auto* const what = deallocated(tokens, 0);
-    return what != nullptr && what->is("all");
-}
-
 /// SQL's EXECUTE and DEALLOCATE know statements by the client's names: what was prepared by message
 /// gets that name on the server, too, before they run. EXECUTE may stand behind EXPLAIN or AS.
 void Session::prepare_for_sql(std::string_view text) {
-    if (!query::mentions(text, "execute") && !query::mentions(text, "deallocate")) return;
+    if (!query::mentions(text, "execute") && !query::mentions(text, "deallocate") &&
+        !query::mentions(text, "discard"))
+        return;
     const auto tokens = query::text_tokens(text, kMostTokens);
+    std::vector<std::string> executed;
+    auto& taking = exchange_->taking;
     bool begins = true;
-    for (std::size_t i = 0; i < tokens.size(); ++i) {
-        if (tokens[i].is("execute") && i + 1 < tokens.size()) {
-            prepare_by_its_name(name_of(tokens[i + 1]));
-        } else if (begins && tokens[i].is("deallocate")) {
-            const auto* const what = deallocated(tokens, i);
-            if (what != nullptr && what->is("all"))
-                forgotten().all = true;
-            else if (what != nullptr)
-                deallocate(name_of(*what));
+    for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
+        const bool deallocates = begins && tokens[i].is("deallocate");
+        if (tokens[i].is("execute")) {
+            executed.push_back(name_of(tokens[i + 1]));
+        } else if (deallocates || (begins && tokens[i].is("discard"))) {
+            const auto& what = *deallocated(tokens, i);
+            if (taking == nullptr) taking = std::make_unique<Taking>();
+            if (deallocates || what.is("all"))
+                taking->due.push_back({name_of(what), what.is("all")});
         }
         begins = tokens[i].is(";");
     }
+    if (identity_->mode == config::PoolMode::session || tx_ == wire::TxStatus::failed) return;
+    for (const auto& name : executed)
+        if (const auto* found = statements_.find(name); found != nullptr)
+            name_on_server(name, (*found)->text, (*found)->types);
+    if (taking != nullptr) name_taken(executed);
 }
 
-void Session::prepare_by_its_name(const std::string& name) {
-    const auto* const found = statements_.find(name);
-    if (found == nullptr || tx_ == wire::TxStatus::failed ||
-        std::find(raw_names_.begin(), raw_names_.end(), name) != raw_names_.end())
-        return;
-    std::string message;
-    wire::write_parse(message, name, (*found)->text, (*found)->types);
-    wire::write_message(message, wire::fe::kSync);
-    turn_->server.copy(message);
+/// Something without a text stands in for each statement that was prepared by message and is not
+/// executed in the same text: nothing its own text may lack makes it fail.
+void Session::name_taken(const std::vector<std::string>& executed) {
+    for (const auto& [name, all] : exchange_->taking->due) {
+        if (all || statements_.find(name) == nullptr) continue;
+        exchange_->taking->renamed = true;
+        if (std::find(executed.begin(), executed.end(), name) == executed.end())
+            name_on_server(name, {}, {});
+    }
+}
+
+/// Whatever had that name there goes first.
+void Session::name_on_server(const std::string& name, std::string_view text,
+                             const std::vector<std::uint32_t>& types) {
+    std::string message, close(1, 'S');
+    base::append_cstring(close, name);
+    wire::write_message(message, wire::fe::kClose, close);
+    wire::write_parse(message, name, text, types);
+    expect({.kind = Expect::Kind::close, .swallow = true, .quiet = true});
     expect({.kind = Expect::Kind::parse, .swallow = true, .quiet = true});
-    expect({.kind = Expect::Kind::sync, .swallow = true, .quiet = true});
-    raw_names_.push_back(name);
+    if (!exchange_->unsynced) {
+        wire::write_message(message, wire::fe::kSync);
+        expect({.kind = Expect::Kind::sync, .swallow = true, .quiet = true});
+    }
+    turn_->server.copy(message);
 }
 
-void Session::deallocate(const std::string& name) {
-    const auto* const found = statements_.find(name);
-    if (found == nullptr || tx_ == wire::TxStatus::failed) return;
-    prepare_by_its_name(name);
-    auto& forgets = forgotten();
-    forgets.statements.set(name, *found);
-    forgets.raw_names.push_back(name);
-    std::erase(raw_names_, name);
-    statements_.erase(name);
+/// `statement`: of DEALLOCATE or DISCARD ALL, to which `portal` was bound; null: of neither.
+void Session::note_taker(std::string_view portal, const StatementPtr& statement) {
+    auto& takers = exchange_->takers;
+    std::erase_if(takers, [portal](const auto& taker) { return taker.first == portal; });
+    if (statement != nullptr) takers.emplace_back(portal, statement);
 }
 
-Forgotten& Session::forgotten() {
-    auto& f = exchange_->forgotten;
-    if (f == nullptr) f = std::make_unique<Forgotten>();
-    return *f;
+/// Before its Execute.
+void Session::begin_taking(std::string_view portal) {
+    const auto& takers = exchange_->takers;
+    const auto taker = std::find_if(takers.begin(), takers.end(),
+                                    [portal](const auto& t) { return t.first == portal; });
+    if (taker != takers.end()) prepare_for_sql(taker->second->text);
 }
 
-/// Behind the message that says so: what it runs itself has been prepared in front of it.
-void Session::forget_all_statements() {
-    auto& f = forgotten();
-    f.all = false;
-    f.statements.add(std::exchange(statements_, {}));
-    f.raw_names.insert(f.raw_names.end(), raw_names_.begin(), raw_names_.end());
-    f.prepared.add(server_->prepared);
-    unnamed_.reset();
-    raw_names_.clear();
-    server_->prepared.clear();
-    server_->unnamed_statement = 0;
+/// It does not wait for the transaction to commit. The statement of the unnamed slot stays.
+void Session::note_taken(std::string_view tag) {
+    tag = tag.substr(0, tag.find('\0'));
+    auto& due = exchange_->taking->due;
+    if (tag == "DEALLOCATE ALL" || tag == "DISCARD ALL") {
+        statements_.clear();
+        server_->prepared.clear();
+    } else if (tag == "DEALLOCATE" && !due.empty()) {
+        statements_.erase(due.front().name);
+    } else {
+        return;
+    }
+    if (!due.empty()) due.erase(due.begin());
 }
 
-/// Neither waits for its transaction to commit.
-void Session::forget_for_good(std::string_view tag) {
-    if (tag.starts_with("DEALLOCATE") || tag.starts_with("DISCARD ALL"))
-        exchange_->forgotten.reset();
-}
-
-/// All is answered, and what was to take them away never ran, or was refused.
-void Session::remember_statements() {
-    const auto f = std::move(exchange_->forgotten);
-    statements_.add(std::move(f->statements));
-    raw_names_.insert(raw_names_.end(), f->raw_names.begin(), f->raw_names.end());
-    server_->prepared.add(f->prepared);
+/// It has been answered, or will never be. Names that were given for it and are there still are not
+/// to meet another session.
+void Session::end_taking() {
+    const auto taking = std::move(exchange_->taking);
+    if (taking == nullptr) return;
+    if (taking->renamed && !taking->due.empty()) exchange_->may_leave_state = true;
 }
 
 }  // namespace pgweir::session

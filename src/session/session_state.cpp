@@ -263,7 +263,6 @@ bool Session::conclude() {
     }
     x.may_leave_state = x.reset_after_look;
     x.suspicion = pin_ = PinReason::none;
-    raw_names_.clear();
     return true;
 }
 
@@ -405,6 +404,18 @@ void Session::unpin() noexcept {
     pin_ = x.suspicion = PinReason::none;
     pin_lasts_ = x.reset_after_look = false;
     x.custom_settings.clear();
+}
+
+/// PostgreSQL tells of a reload with the next answer. A session that is not pinned, not in a
+/// transaction and not suspected has changed nothing itself.
+void Session::note_parameter(std::string_view body) {
+    if (exchange_->suspect || pin_ != query::PinReason::none || tx_ != wire::TxStatus::idle ||
+        identity_->mode == config::PoolMode::session)
+        return;
+    base::ByteReader r(body);
+    const auto name = r.cstring();
+    const auto value = r.cstring();
+    if (r.ok()) leaser_.parameter_changed(*server_, name, value);
 }
 
 }  // namespace pgweir::session

@@ -144,11 +144,4 @@ bool NamedStatements::erase(std::string_view name) {
     return true;
 }
 
-void NamedStatements::add(NamedStatements&& others) {
-    const auto from = std::move(others.held_);
-    if (!from) return;
-    for (auto& [name, statement] : from->map)
-        if (find(name) == nullptr) set(name, std::move(statement));
-}
-
 }  // namespace pgweir::session

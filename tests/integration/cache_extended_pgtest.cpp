@@ -252,6 +252,24 @@ TEST_CASE("an answer that was stored without its description is not given to who
     }
 }
 
+TEST_CASE(
+    "a write whose Bind comes before another's answer, and whose Execute behind it, is seen") {
+    setup("CREATE TABLE split AS SELECT n, n * 10 AS v FROM generate_series(1, 5) n");
+    auto reader = login();
+    const std::string sum = "SELECT sum(v) FROM split";
+    REQUIRE(becomes_cached(reader, sum));
+    auto writer = login();
+    for (int round = 1; round <= 3; ++round) {
+        writer.send(msg::query("SELECT pg_sleep(0.05)") +
+                    msg::parse("", "UPDATE split SET v = v + 1 WHERE n = 1") + msg::bind("", ""));
+        writer.read_until('Z');
+        CHECK(becomes_cached(reader, sum));
+        writer.send(msg::execute() + msg::sync());
+        CHECK(types(writer.read_until('Z')) == "12CZ");
+        CHECK(ask(reader, sum) == std::to_string(150 + round));
+    }
+}
+
 TEST_CASE("a pipeline of several statements hits when all are known, and shows every write") {
     setup("CREATE TABLE piped AS SELECT n, n * 10 AS v FROM generate_series(1, 50) n");
     auto c = login();

@@ -58,6 +58,21 @@ void known_table(RawClient& c, const std::string& name) {
 
 }  // namespace
 
+TEST_CASE("a name that was deallocated and prepared anew by SQL is judged by what it is now") {
+    auto reader = login();
+    known_table(reader, "renamed");
+    const std::string sum = "SELECT sum(v) FROM renamed";
+    auto writer = RawClient::login(proxy().port(), "app", "exact");
+    writer.ask(msg::parse("s", "SELECT 1") + msg::sync());
+    writer.ask(msg::query("DEALLOCATE s"));
+    writer.ask(msg::query("PREPARE s AS UPDATE renamed SET v = v + 1 WHERE n = 1"));
+    for (int round = 1; round <= 3; ++round) {
+        REQUIRE(becomes_cached(proxy(), reader, sum));
+        CHECK(types(writer.ask(msg::bind("", "s") + msg::execute() + msg::sync())) == "2CZ");
+        CHECK(ask(reader, sum) == std::to_string(2100 + round));
+    }
+}
+
 TEST_CASE("C5, C6, C9, C13, D1, D2, D3, D5, D16, D17: what more than tables decide is not cached") {
     auto c = login();
     setup(

@@ -29,7 +29,7 @@ struct EntryParts {
     /// Whole message, as Describe of the portal or a simple Query gives it, or empty when not
     /// known.
     std::string_view row_description;
-    /// Whole message, or empty when not known.
+    /// Whole message, of what Describe of a statement says; of an answer empty.
     std::string_view parameter_description;
     /// DataRow messages and the CommandComplete.
     std::string_view data;

@@ -30,8 +30,6 @@ class PreparedSet {
     void insert(std::uint64_t id);
     void erase(std::uint64_t id);
     void clear();
-    /// Those of `older` that are not here count as used before all others.
-    void add(const PreparedSet& older);
     std::size_t size() const noexcept { return by_id_.size(); }
     /// The least recently used one; only when size() > 0.
     std::uint64_t oldest() const { return order_.front(); }

@@ -8,12 +8,12 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "pgweir/base/clock.hpp"
 #include "pgweir/cache/epochs.hpp"
 #include "pgweir/cache/fill.hpp"
-#include "pgweir/pool/server_link.hpp"
 #include "pgweir/pool/shared_pool.hpp"
 #include "pgweir/session/judge_memo.hpp"
 #include "pgweir/session/statement.hpp"
@@ -48,6 +48,7 @@ struct Expect {
     bool again = false;        // the batch it ends failed for a stale plan and is sent again
     bool channels = false;     // of the hand-over of channels
     bool remakes = false;      // PREPARE of the statement that `statement` says, once more
+    bool takes = false;        // what Exchange::taking says
     bool own_error = false;    // sent to make the server fail; `statement` is the index in errors
     std::uint16_t fill = 0;    // which of Exchange::fills collects the answer, from 1; 0: none
     std::uint64_t statement = 0;
@@ -65,13 +66,16 @@ struct ParsedName {
     std::string name;
 };
 
-/// What DEALLOCATE and DISCARD ALL take away, until the server has said that they have: it comes
-/// back when all is answered and they have not.
-struct Forgotten {
-    bool all = false;  // as soon as the message that says so is on its way
-    NamedStatements statements;
-    std::vector<std::string> raw_names;
-    pool::PreparedSet prepared;
+/// What DEALLOCATE and DISCARD ALL are about to take away: the server's command tags say what they
+/// have. Until the statement has been answered nothing is sent behind it, so that all agree on what
+/// is there.
+struct Taking {
+    struct What {
+        std::string name;
+        bool all = false;
+    };
+    std::vector<What> due;  // in the order of the text
+    bool renamed = false;   // some were given the client's names on the server, for this only
 };
 
 /// What the client is told where the server was made to fail for the proxy's reasons.
@@ -196,22 +200,23 @@ struct Exchange {
     bool reset_after_look = false;                        // the look does not see everything
     std::vector<std::string> custom_settings;             // that may have been set
     std::unique_ptr<Inspection> inspection;               // what was found, until it is acted on
-    bool acted = false;             // what was sent did more than read, or left a portal
-    bool bound = false;             // the server has a portal that has not been executed
-    bool commit_in_flight = false;  // what was sent may have committed something
-    bool copy_ended = false;        // CopyDone or CopyFail was sent since the last Execute
-    bool unsynced = false;          // extended messages were sent, and no Sync behind them
-    bool skipping = false;          // the server skips what the client sends, up to its Sync
-    pool::PinPermit pin_permit;     // what runs or has run here may keep the server connection
-    StatementPtr begin;             // BEGIN was sent ahead of the client's first statement
-    std::string again;              // a batch that may meet a stale plan, up to its answer
-    bool begin_failed = false;      // ... and refused: the client's transaction has failed
-    bool reset_settings = false;    // RESET went by: the client's own settings come back
-    std::string reset_name;         // the one that was reset; empty: all
-    std::unique_ptr<Forgotten> forgotten;  // null: nothing
-    std::vector<ParsedName> parsed;        // names given by Parse since the last Sync
-    std::vector<OwnError> errors;          // said in place of the server's
-    std::vector<Loan> loans;  // of what is named in statements that are not answered yet
+    bool acted = false;              // what was sent did more than read, or left a portal
+    bool bound = false;              // the server has a portal that has not been executed
+    bool commit_in_flight = false;   // what was sent may have committed something
+    bool copy_ended = false;         // CopyDone or CopyFail was sent since the last Execute
+    bool unsynced = false;           // extended messages were sent, and no Sync behind them
+    bool skipping = false;           // the server skips what the client sends, up to its Sync
+    pool::PinPermit pin_permit;      // what runs or has run here may keep the server connection
+    StatementPtr begin;              // BEGIN was sent ahead of the client's first statement
+    std::string again;               // a batch that may meet a stale plan, up to its answer
+    bool begin_failed = false;       // ... and refused: the client's transaction has failed
+    bool reset_settings = false;     // RESET went by: the client's own settings come back
+    std::string reset_name;          // the one that was reset; empty: all
+    std::unique_ptr<Taking> taking;  // by what was sent last
+    std::vector<std::pair<std::string, StatementPtr>> takers;  // portals that will, when executed
+    std::vector<ParsedName> parsed;  // names given by Parse since the last Sync
+    std::vector<OwnError> errors;    // said in place of the server's
+    std::vector<Loan> loans;         // of what is named in statements that are not answered yet
     bool unpin_at_ready = false;
     bool may_end_transaction = false;   // something since the last ReadyForQuery may commit
     bool notify_catalog = false;        // DDL passed: the catalog must be read again

@@ -213,10 +213,12 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void answer_each(std::string_view batch, std::string_view tag);
     void send_begin();
     void begin_failed();
-    /// What comes behind the first statement waits until its BEGIN has succeeded.
-    bool held_by_begin() const noexcept {
-        return exchange_ && (exchange_->begin || exchange_->begin_failed) && !exchange_->unsynced &&
-               client_left_ == 0;
+    /// What comes behind the first statement waits until its BEGIN has succeeded, and behind what
+    /// takes prepared statements away until that is answered.
+    bool held_back() const noexcept {
+        if (!exchange_) return false;
+        const auto& x = *exchange_;
+        return x.taking || ((x.begin || x.begin_failed) && !x.unsynced && client_left_ == 0);
     }
 
     // session_effects.cpp: what statements do beyond their answer
@@ -294,18 +296,14 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool has_its_statements() const noexcept {
         return server_->sql_statements == (sql_ ? sql_->all : nullptr);
     }
-    static bool deallocates_all(std::string_view text);
     void prepare_for_sql(std::string_view text);
-    void prepare_by_its_name(const std::string& name);
-    void deallocate(const std::string& name);
-    Forgotten& forgotten();
-    void forget_what_is_told() {
-        if (exchange_->forgotten != nullptr && exchange_->forgotten->all) [[unlikely]]
-            forget_all_statements();
-    }
-    void forget_all_statements();
-    void forget_for_good(std::string_view tag);
-    void remember_statements();
+    void name_on_server(const std::string& name, std::string_view text,
+                        const std::vector<std::uint32_t>& types);
+    void name_taken(const std::vector<std::string>& executed);
+    void note_taker(std::string_view portal, const StatementPtr& statement);
+    void begin_taking(std::string_view portal);
+    void note_taken(std::string_view tag);
+    void end_taking();
     MemoPtr portable(std::string_view text);
     MemoPtr executed(std::string_view text);
     void apply_query_effects(const MemoEntry& memo, std::string_view text);
@@ -526,8 +524,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::unique_ptr<std::string> in_;    // bytes of the client not dealt with yet
     std::unique_ptr<std::string> held_;  // the start of a server's frame that must be seen whole
     NamedStatements statements_;
-    std::unique_ptr<SqlPrepared> sql_;    // null: SQL's PREPARE has made nothing
-    std::vector<std::string> raw_names_;  // prepared on the pinned server under the client's names
+    std::unique_ptr<SqlPrepared> sql_;  // null: SQL's PREPARE has made nothing
     StatementPtr unnamed_;
     StatementPtr begin_;        // kept back until a statement needs a server
     bool begin_reads_ = false;  // the cache may answer behind it, or behind the last that was sent

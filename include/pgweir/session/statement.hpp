@@ -109,8 +109,6 @@ class NamedStatements {
     void set(std::string_view name, StatementPtr statement);
     bool erase(std::string_view name);
     void clear() noexcept { held_.reset(); }
-    /// All of `others` whose names are not here.
-    void add(NamedStatements&& others);
     std::size_t size() const noexcept { return held_ ? held_->map.size() : 0; }
     /// Of names, texts and types. A text counts for everybody who has it.
     std::size_t bytes() const noexcept { return held_ ? held_->bytes : 0; }

@@ -52,7 +52,7 @@ TEST_CASE("an answer cut at any byte makes the same entry") {
         const auto entry = b.find();
         REQUIRE(entry);
         REQUIRE(entry->row_description() == description());
-        REQUIRE(entry->parameter_description() == message('t', std::string(2, '\0')));
+        REQUIRE(entry->parameter_description().empty());  // only of what Describe asks for
         REQUIRE(entry->data() == row("a") + row("bb") + tag("SELECT 2"));
         REQUIRE(entry->answer() == description() + row("a") + row("bb") + tag("SELECT 2"));
         REQUIRE(entry->rows() == 2);
