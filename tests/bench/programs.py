@@ -18,7 +18,7 @@ ROOT = HERE.parent.parent
 PASSWORD = "a-password-of-the-bench"
 POOL_SIZE = 16
 # Upstreams of proxies: the answering program's arguments for each kind of result.
-ANSWERS = {"answer": [], "answer-1M": ["-s", str(1 << 20)],
+ANSWERS = {"answer": [], "answer-4K": ["-s", "4096"], "answer-1M": ["-s", str(1 << 20)],
            "answer-100M": ["-s", str(1 << 20), "-r", "100"]}
 
 
@@ -100,9 +100,9 @@ class Environment:
         shutil.rmtree(self.dir, ignore_errors=True)
 
     # Endpoints by role: direct, answer*, and proxies "candidate", "pgbouncer", "relay", with
-    # "@unix" behind the name when the upstream is reached through a Unix socket, "@dba" with all
-    # that is for DBAs (one statement in a hundred logged), "@off" with nothing of it, and
-    # "@uncached" with the cache switched off.
+    # "@unix" behind the name when the upstream is reached through a Unix socket, "@local" when the
+    # clients come through one, "@dba" with all that is for DBAs (one statement in a hundred
+    # logged), "@off" with nothing of it, and "@uncached" with the cache switched off.
 
     def endpoint(self, role, upstream, login="trust"):
         if role in ANSWERS or role == "direct":
@@ -131,6 +131,8 @@ class Environment:
         command, user = starter(port, host, server, login)
         endpoint = self.spawn(role, [*prefix, *command], port, user, 60 if prefix else 15)
         endpoint.upstream = server
+        if way == "local":
+            endpoint.host = str(self.dir)
         return endpoint
 
     def spawn(self, name, command, port, user, seconds=15):
@@ -194,7 +196,7 @@ logfile = {log}
             raise BenchError(f"{self.pgweir} is not built")
         slow, queries, cache = self.variant
         cached = cache if server.name == "direct" else "false"
-        text = f"""listen: {{host: 127.0.0.1, port: {port}}}
+        text = f"""listen: {{host: 127.0.0.1, port: {port}, unix_socket_dir: {self.dir}}}
 workers: 1
 databases:
   bench: {{host: {host}, port: {server.port}, dbname: bench, user: bench}}

@@ -7,6 +7,7 @@ import dataclasses
 
 POINT = "SELECT abalance FROM pgbench_accounts WHERE aid = {}"
 FIXED = "SELECT abalance FROM pgbench_accounts WHERE aid = 42"
+WIDE = "SELECT rpad(aid::text, 4096, 'x') FROM pgbench_accounts WHERE aid = {}"
 UNLIKE = "SELECT abalance + {} FROM pgbench_accounts WHERE aid = 42"
 NEVER_AGAIN = ("-x", "-r", "1:1000000000")
 
@@ -128,6 +129,11 @@ SCENARIOS = (
         arguments=("-l", "-s"), others=("answer",)),
     hit("hit-10", "cached hit, named prepared statement, ten before each Sync",
         (Mark("T16", "cpu", 1.8, "answer"),), mode="prepared", per_sync=10, others=("answer",)),
+    hit("hit-4k", "cached hit of 4 KB, simple protocol, 100 texts",
+        (Mark("T20", "cpu", 1.20, "answer-4K"),), sql=WIDE, others=("answer-4K",)),
+    hit("hit-unix", "cached hit, clients on a Unix socket, against the same over TCP",
+        (Mark("T19", "cpu", 0.60, "candidate"),), subject="candidate@local",
+        others=("candidate",)),
     # Under --instructions each of the few queries is stored; in a long run caching them soon does
     # not pay, and they go past.
     Scenario("never-hit", "no query comes twice, against the same with the cache off",
