@@ -390,13 +390,17 @@ void Session::look_up_portal(BatchLookup& lookup) {
     lookup.plain = lookup.plain && (kind == query::Kind::select || kind == query::Kind::dml);
     if (look_up_begin(lookup, memo)) return;
     if (env_.queries.on()) env_.batch_works.push_back({memo, *lookup.statement});
-    auto reason = portal_verdict(lookup, *memo);
+    // Asked first of what is known not to pay: nothing else is to be paid for it, then.
+    const auto question = parts.parameters == 0 ? parts.statement : parts.parameter_values;
+    const auto pays = [&](const cache::LedgerRow* r) {
+        return !r || r->pays(question, env_.now());
+    };
+    const bool idle = memo->ledger != nullptr && memo->ledger->off() && !pays(ledger_row(*memo));
+    auto reason = idle ? NotCached::does_not_pay : portal_verdict(lookup, *memo);
     lookup.tainted = lookup.tainted || !only_reads(*memo->verdict);
     if (reason != NotCached::none) return pass_by(lookup, *memo, reason);
     auto* row = ledger_row(*memo);
-    const auto question = parts.parameters == 0 ? parts.statement : parts.parameter_values;
-    if (row != nullptr && !row->pays(question, env_.now()))
-        return pass_by(lookup, *memo, NotCached::does_not_pay);
+    if (!pays(row)) return pass_by(lookup, *memo, NotCached::does_not_pay);
     if (lookup.fresh == Fresh::no) return pass_by(lookup, *memo, NotCached::stream_behind);
     if (!sought.named) seek(sought, parts, lookup.fresh == Fresh::yes);
     auto& hash = sought.hash;
