@@ -171,17 +171,21 @@ std::string Session::room_for(const Sought& sought) {
     return cache::Fill::with_room(sought.name.build(env_.key_buffer));
 }
 
+/// With ReadyForQuery, and `lead` in front (Entry::framed). `described`: the description goes
+/// along. At once: the entry is held for this long only.
+void Session::send_answer(const cache::Entry& entry, std::string_view lead, bool described) {
+    auto& out = turn_->client;
+    if (tx_ == wire::TxStatus::idle && (described || entry.row_description().empty()))
+        return out.send(entry.framed(lead));
+    out.join(lead);
+    out.join(described ? entry.answer() : entry.data());
+    out.copy(ready_message());
+    out.flush();
+}
+
 /// To a Query.
 void Session::give_answer(const cache::Entry& entry, const MemoEntry& memo, std::string_view text) {
-    auto& out = turn_->client;
-    // At once: the entry is held for this long only.
-    if (tx_ == wire::TxStatus::idle) {
-        out.send(entry.framed(""));
-    } else {
-        out.join(entry.answer());
-        out.copy(ready_message());
-        out.flush();
-    }
+    send_answer(entry, {}, true);
     saw(entry);
     unnamed_.reset();
     hit_last_ = true;

@@ -92,17 +92,7 @@ std::size_t Session::answer_portal_again(cache::ResultCache& cache, std::string_
     }
     next_unnamed_.reset();
     counters_.bind_count.add(1);
-    auto& out = turn_->client;
-    // At once: the entry is held for this long only.
-    const auto lead = unit.parses ? kParseAndBindComplete : kBindComplete;
-    if (unit.described || entry->row_description().empty()) {
-        out.send(entry->framed(lead));
-    } else {
-        out.join(lead);
-        out.join(entry->data());
-        out.copy(ready_message());
-        out.flush();
-    }
+    send_answer(*entry, unit.parses ? kParseAndBindComplete : kBindComplete, unit.described);
     saw(*entry);
     count_hit();
     if (env_.queries.on()) record_hit(*memo, (*statement)->text, entry->data().size());

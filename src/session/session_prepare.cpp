@@ -328,9 +328,8 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
             return 0;
     }
     const auto& executed = other != nullptr ? other : statement;
-    const bool takes = memo != nullptr && memo->may_name_statement &&
-                       (memo->verdict->kind == query::Kind::deallocate ||
-                        memo->verdict->kind == query::Kind::discard_all);
+    const bool takes = memo != nullptr && (memo->verdict->kind == query::Kind::deallocate ||
+                                           memo->verdict->kind == query::Kind::discard_all);
     begin_statement(true);
     counters_.bind_count.add(1);
     note_portal(portal);

@@ -53,27 +53,24 @@ void Session::introduce(const MemoEntry& memo, std::string_view text) {
     if (env_.queries.introduce(memo.fingerprint, text)) memo.introduced = generation;
 }
 
-/// What is known of each execution, to be added to.
-QueryRecord Session::begin_record(const MemoEntry& memo, std::string_view text) {
-    if (memo.introduced != env_.queries.generation()) introduce(memo, text);
-    QueryRecord r;
-    r.fingerprint = memo.fingerprint;
-    r.session = session_id;
-    r.group = stats_group();
-    return r;
-}
-
-void Session::record_hit(const MemoEntry& memo, std::string_view text, std::size_t bytes) {
+/// What is known of each execution, to be added to; null: there is no room for it.
+QueryRecord* Session::begin_record(const MemoEntry& memo, std::string_view text) {
     if (memo.introduced != env_.queries.generation()) [[unlikely]]
         introduce(memo, text);
     const auto group = stats_group_ != 0 ? stats_group_ : stats_group();
     auto* const r = env_.queries.next();
-    if (r == nullptr) return;
+    if (r == nullptr) return nullptr;
     *r = {};
     r->fingerprint = memo.fingerprint;
     r->session = session_id;
-    r->bytes = bytes;
     r->group = group;
+    return r;
+}
+
+void Session::record_hit(const MemoEntry& memo, std::string_view text, std::size_t bytes) {
+    auto* const r = begin_record(memo, text);
+    if (r == nullptr) return;
+    r->bytes = bytes;
     r->flags = QueryRecord::hit;
 }
 
@@ -81,9 +78,8 @@ void Session::record_hit(const MemoEntry& memo, std::string_view text, std::size
 void Session::record_here(const MemoEntry& memo, std::string_view text) {
     counters_.query_count.add(1);
     if (!env_.queries.on()) return;
-    auto r = begin_record(memo, text);
-    r.not_cached = static_cast<std::uint8_t>(passed_by(pin_, begin_ != nullptr, not_cached_));
-    env_.queries.record(r);
+    if (auto* const r = begin_record(memo, text); r != nullptr)
+        r->not_cached = static_cast<std::uint8_t>(passed_by(pin_, begin_ != nullptr, not_cached_));
 }
 
 void Session::record_query(base::Nanos now, std::uint64_t work, base::Nanos since) {

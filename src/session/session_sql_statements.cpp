@@ -55,10 +55,10 @@ bool depends_on_moment(const TextToken& token) {
     return text && token.text.find_first_of("0123456789") != std::string::npos;
 }
 
-/// What the DEALLOCATE at `at` names; null: nothing.
-const TextToken* deallocated(const std::vector<TextToken>& tokens, std::size_t at) {
+/// What the DEALLOCATE or DISCARD at `at`, which is not the last, names.
+const TextToken& taken(const std::vector<TextToken>& tokens, std::size_t at) {
     if (++at + 1 < tokens.size() && tokens[at].is("prepare") && !tokens[at + 1].is(";")) ++at;
-    return at < tokens.size() ? &tokens[at] : nullptr;
+    return tokens[at];
 }
 
 }  // namespace
@@ -212,10 +212,11 @@ void Session::prepare_for_sql(std::string_view text) {
         if (tokens[i].is("execute")) {
             executed.push_back(name_of(tokens[i + 1]));
         } else if (deallocates || (begins && tokens[i].is("discard"))) {
-            const auto& what = *deallocated(tokens, i);
-            if (taking == nullptr) taking = std::make_unique<Taking>();
-            if (deallocates || what.is("all"))
+            const auto& what = taken(tokens, i);
+            if (deallocates || what.is("all")) {
+                if (taking == nullptr) taking = std::make_unique<Taking>();
                 taking->due.push_back({name_of(what), what.is("all")});
+            }
         }
         begins = tokens[i].is(";");
     }

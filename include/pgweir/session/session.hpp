@@ -251,7 +251,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void finish_execute(std::uint64_t work);
     void record_query(base::Nanos now, std::uint64_t work, base::Nanos since);
     void record_here(const MemoEntry& memo, std::string_view text);
-    metrics::QueryRecord begin_record(const MemoEntry& memo, std::string_view text);
+    metrics::QueryRecord* begin_record(const MemoEntry& memo, std::string_view text);
     void record_hit(const MemoEntry& memo, std::string_view text, std::size_t bytes);
     void introduce(const MemoEntry& memo, std::string_view text);
     std::uint32_t stats_group();
@@ -361,6 +361,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     };
     void seek(Sought& sought, const cache::KeyParts& parts, bool look);
     std::string room_for(const Sought& sought);
+    void send_answer(const cache::Entry& entry, std::string_view lead, bool described);
     void give_answer(const cache::Entry& entry, const MemoEntry& memo, std::string_view text);
     bool answer_query_from_cache(std::string_view text, const MemoEntry& memo,
                                  const query::TextScan& scan);
