@@ -55,7 +55,7 @@ void Session::on_client_bytes(std::string_view bytes) noexcept {
     if (ended_) return;
     const TurnScope scope(*this);
     if (in_ == nullptr) {
-        auto done = hit_last_ ? answer_hits(bytes) : 0;
+        auto done = last_ == Last::hit ? answer_hits(bytes) : 0;
         if (done < bytes.size()) done += consume(bytes.substr(done));
         turn_->server.flush();
         if (done < bytes.size() && !ended_) in_ = env_.texts.take(bytes.substr(done));

@@ -201,7 +201,7 @@ std::size_t Session::answer_batch_from_cache(const BatchPlan& plan, std::string_
     env_.batch_works.clear();
     lookup.verify = verifies();
     lookup.seeks = expects_hit() != nullptr;
-    hit_last_ = false;
+    last_ = Last::other;
     lookup.fresh = freshness();
     if (lookup.fresh == Fresh::wait && server_ != nullptr) lookup.fresh = Fresh::no;
     if (!look_up_batch(lookup, batch)) return 0;
@@ -250,7 +250,7 @@ std::size_t Session::answer_front(BatchLookup& lookup, std::string_view batch) {
     if (pending_fills_)
         for (auto& item : pending_fills_->items) item.at -= front.at;
     looked_up_ = !whole;
-    hit_last_ = whole;
+    if (whole) last_ = Last::hit;
     return front.bytes;
 }
 
@@ -390,17 +390,15 @@ void Session::look_up_portal(BatchLookup& lookup) {
     lookup.plain = lookup.plain && (kind == query::Kind::select || kind == query::Kind::dml);
     if (look_up_begin(lookup, memo)) return;
     if (env_.queries.on()) env_.batch_works.push_back({memo, *lookup.statement});
-    // Asked first of what is known not to pay: nothing else is to be paid for it, then.
     const auto question = parts.parameters == 0 ? parts.statement : parts.parameter_values;
-    const auto pays = [&](const cache::LedgerRow* r) {
-        return !r || r->pays(question, env_.now());
-    };
-    const bool idle = memo->ledger != nullptr && memo->ledger->off() && !pays(ledger_row(*memo));
+    const bool idle = does_not_pay(*env_.result_cache(), *memo, question);
     auto reason = idle ? NotCached::does_not_pay : portal_verdict(lookup, *memo);
     lookup.tainted = lookup.tainted || !only_reads(*memo->verdict);
+    if (idle && lookup.alone) last_ = Last::does_not_pay;
     if (reason != NotCached::none) return pass_by(lookup, *memo, reason);
     auto* row = ledger_row(*memo);
-    if (!pays(row)) return pass_by(lookup, *memo, NotCached::does_not_pay);
+    if (row != nullptr && !row->pays(question, env_.now()))
+        return pass_by(lookup, *memo, NotCached::does_not_pay);
     if (lookup.fresh == Fresh::no) return pass_by(lookup, *memo, NotCached::stream_behind);
     if (!sought.named) seek(sought, parts, lookup.fresh == Fresh::yes);
     auto& hash = sought.hash;

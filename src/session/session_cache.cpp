@@ -134,6 +134,15 @@ cache::LedgerRow* Session::find_ledger_row(cache::Ledger& ledger, const MemoEntr
     return memo.ledger.get();
 }
 
+/// Asked first of what is known not to pay: nothing else is to be paid for it, then. `question`:
+/// the text, or the parameters where there are any.
+bool Session::does_not_pay(cache::ResultCache& cache, const MemoEntry& memo,
+                           std::string_view question) {
+    if (memo.ledger == nullptr || !memo.ledger->off()) return false;
+    const auto* const row = ledger_row(cache, memo);
+    return row != nullptr && !row->pays(question, env_.now());
+}
+
 /// Whether what is not there is to be stored; else why not.
 NotCached Session::worth_storing(const base::Hash128& hash, const cache::LedgerRow* row) {
     auto& cache = *env_.result_cache();
@@ -188,7 +197,7 @@ void Session::give_answer(const cache::Entry& entry, const MemoEntry& memo, std:
     send_answer(entry, {}, true);
     saw(entry);
     unnamed_.reset();
-    hit_last_ = true;
+    last_ = Last::hit;
     count_hit();
     if (env_.queries.on()) record_hit(memo, text, entry.answer().size());
 }
@@ -197,13 +206,14 @@ bool Session::answer_query_from_cache(std::string_view text, const MemoEntry& me
                                       const query::TextScan& scan) {
     auto* cache = env_.result_cache();
     const auto woken = std::exchange(flight_, nullptr);
-    hit_last_ = false;
-    auto reason = cache_verdict(memo, scan);
+    last_ = Last::other;
+    const bool idle = cache != nullptr && cache_may_answer() && does_not_pay(*cache, memo, text);
+    auto reason = idle ? NotCached::does_not_pay : cache_verdict(memo, scan);
     if (reason != NotCached::none || cache == nullptr) {
         count_not_cached(reason, &memo);
         return false;
     }
-    auto* row = ledger_row(memo);
+    auto* row = ledger_row(*cache, memo);
     if (row != nullptr && !row->pays(text, env_.now())) {
         count_not_cached(NotCached::does_not_pay, &memo);
         return false;

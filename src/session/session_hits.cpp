@@ -1,8 +1,9 @@
-// Session: hits in a row. Who was given an answer from the cache most likely will be given the next
-// one, too: a Query, or the batch of one portal, is looked up before anything else is asked. What
-// the long way asks of a statement has been asked when its entry was filled, so what may have
+// Session: more of the same. Who was given an answer from the cache most likely will be given the
+// next one, too: a Query, or the batch of one portal, is looked up before anything else is asked.
+// What the long way asks of a statement has been asked when its entry was filled, so what may have
 // changed since is asked here: the session's state, the verdict on the statement's shape, and
-// whether caching it pays. Whatever is not as expected goes the long way, which finds out why.
+// whether caching it pays. Whatever is not as expected goes the long way, which finds out why. So
+// it is with a statement that does not pay: whoever ran it will most likely run it again.
 #include "batch_plan.hpp"
 #include "pgweir/cache/key.hpp"
 #include "pgweir/session/session.hpp"
@@ -13,8 +14,8 @@ namespace pgweir::session {
 using query::NotCached;
 
 cache::ResultCache* Session::expects_hit() const noexcept {
-    if (!hit_last_ || server_ != nullptr || tx_ != wire::TxStatus::idle || flight_ != nullptr ||
-        pin_ != query::PinReason::none)
+    if (last_ != Last::hit || server_ != nullptr || tx_ != wire::TxStatus::idle ||
+        flight_ != nullptr || pin_ != query::PinReason::none)
         return nullptr;
     const auto& identity = *identity_;
     auto& database = *identity.context.database;
@@ -113,6 +114,35 @@ std::size_t Session::answer_hits(std::string_view bytes) {
         done += n;
     }
     return done;
+}
+
+/// Whether `bytes` begin with the batch of one portal, `unit`, that is known not to pay and so goes
+/// past the cache; counted then, and nothing is left of what was looked up before.
+bool Session::passes_again(PortalUnit& unit, std::string_view bytes) {
+    last_ = Last::other;
+    const auto& identity = *identity_;
+    auto* const cache = env_.result_cache();
+    if (cache == nullptr || !cache_may_answer() || identity.not_cached != NotCached::none ||
+        identity.mode == config::PoolMode::session || begin_ != nullptr || flight_ != nullptr ||
+        !unit.scan(bytes, static_cast<std::uint32_t>(env_.config().limits.max_message)))
+        return false;
+    next_unnamed_.reset();
+    if (unit.parses) next_unnamed_ = unnamed_for(unit.parse.text, unit.parse.raw_types);
+    const auto* const found = unit.parses ? &next_unnamed_ : find_statement(unit.bind.statement);
+    if (found == nullptr) return false;
+    const auto& statement = **found;
+    const auto* const memo = env_.memo.known(identity.context, statement.scan().shape, scope_now());
+    if (memo == nullptr) return false;
+    cache::KeyParts parts;
+    add_bind(parts, unit.bind);
+    if (!does_not_pay(*cache, *memo,
+                      parts.parameters == 0 ? statement.text : parts.parameter_values))
+        return false;
+    last_ = Last::does_not_pay;
+    pending_fills_.reset();
+    end_waiting();
+    count_not_cached(NotCached::does_not_pay, memo);
+    return true;
 }
 
 }  // namespace pgweir::session

@@ -142,6 +142,10 @@ bool Session::waits_for_clear_way(const query::Verdict& verdict) {
 
 std::size_t Session::take_batch(std::string_view view) {
     if (std::exchange(looked_up_, false)) return want_server() ? forward_frames(view) : 0;
+    if (PortalUnit unit; last_ == Last::does_not_pay && passes_again(unit, view)) {
+        const bool again = !unit.parses && may_try_again(unit.bind.statement, view);
+        return send_batch(view, again ? unit.size : 0);
+    }
     BatchPlan plan;
     const auto size = plan.scan(view, kBatchBound);
     if (plan.need_more()) return 0;
@@ -165,8 +169,15 @@ std::size_t Session::take_batch(std::string_view view) {
         end_waiting();
         if (answered > 0) return answered;
     }
+    const bool again = plan.parses == 0 && plan.binds == 1 && plan.runs_only() &&
+                       may_try_again(plan.first_bound, view);
+    return send_batch(view, again ? size : 0);
+}
+
+/// To a server. `again`: bytes in front that may be sent a second time.
+std::size_t Session::send_batch(std::string_view view, std::size_t again) {
     if (refuses_all()) return refuse_batch(view);
-    retry_size_ = may_try_again(plan, view) ? static_cast<std::uint32_t>(size) : 0;
+    retry_size_ = static_cast<std::uint32_t>(again);
     const bool may_send = want_server();
     if (server_ != nullptr) keep_for_retry(view);
     return may_send ? forward_frames(view) : 0;

@@ -204,12 +204,11 @@ bool Session::answer_parse_here(std::string_view batch) {
 
 /// Only a named statement outlives a change of what it reads. Outside a transaction a batch that
 /// fails when it binds has done nothing, so it may be sent again.
-bool Session::may_try_again(const BatchPlan& plan, std::string_view batch) const noexcept {
+/// `bound`: the statement that the one Bind in `batch` names.
+bool Session::may_try_again(std::string_view bound, std::string_view batch) const noexcept {
     constexpr std::size_t kLongest = 4096;
-    if (plan.parses > 0 || plan.binds != 1 || plan.first_bound.empty() || !plan.runs_only())
-        return false;
-    return begin_ == nullptr && batch.front() == wire::fe::kBind && batch.size() <= kLongest &&
-           identity_->mode != config::PoolMode::session;
+    return !bound.empty() && begin_ == nullptr && batch.front() == wire::fe::kBind &&
+           batch.size() <= kLongest && identity_->mode != config::PoolMode::session;
 }
 
 /// `front`: from the batch on that is about to be sent.

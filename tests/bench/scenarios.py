@@ -143,6 +143,10 @@ SCENARIOS = (
              (Mark("T21", "cpu", 1.03, "candidate@uncached"),), mode="prepared",
              sql=UNLIKE, upstream="direct", arguments=NEVER_AGAIN,
              others=("candidate@uncached",), instructions=True),
+    Scenario("never-hit-literals", "the same, extended protocol, new literals in each Parse",
+             (Mark("T21", "cpu", 1.03, "candidate@uncached"),), mode="extended", sql=UNLIKE,
+             upstream="direct", arguments=(*NEVER_AGAIN, "-l"),
+             others=("candidate@uncached",), instructions=True),
     # The second time it is stored, for as long as that pays.
     Scenario("twice", "each query comes twice, against the same with the cache off",
              (Mark("T21", "cpu", 1.10, "candidate@uncached"),), sql=UNLIKE, upstream="direct",

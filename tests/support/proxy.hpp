@@ -15,18 +15,12 @@
 #include <optional>
 #include <string>
 
+#include "support/amount.hpp"
 #include "support/cluster.hpp"
 #include "support/db.hpp"
 #include "support/process.hpp"
 
 namespace pgweir::testing {
-
-/// Built with a sanitiser, whose own memory is no measure of the program's.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool kSanitized = true;
-#else
-inline constexpr bool kSanitized = false;
-#endif
 
 struct ProxyOptions {
     /// Sections of the configuration by name, YAML flow text: {"pool", "{max_size: 2}"}. They

@@ -154,6 +154,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::size_t take_unit(std::string_view view);
     std::size_t take_query(std::string_view view, const wire::Frame& frame);
     std::size_t take_batch(std::string_view view);
+    std::size_t send_batch(std::string_view view, std::size_t again);
     std::size_t take_between(std::string_view view);
     std::size_t forward_frames(std::string_view view);
     [[gnu::always_inline]] inline std::size_t forward_frame(std::string_view view);
@@ -196,7 +197,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void fail_batch(OwnError error);
     void answer_local_front();
     bool answer_parse_here(std::string_view batch);
-    bool may_try_again(const BatchPlan& plan, std::string_view batch) const noexcept;
+    bool may_try_again(std::string_view bound, std::string_view batch) const noexcept;
     void keep_for_retry(std::string_view front);
     bool stale_plan(const wire::ErrorFields& fields);
     void try_again();
@@ -407,6 +408,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     [[gnu::always_inline]] inline const MemoEntry* may_repeat(cache::ResultCache& cache,
                                                               const cache::Entry& entry);
     std::size_t answer_hits(std::string_view bytes);
+    bool passes_again(PortalUnit& unit, std::string_view bytes);
     [[gnu::always_inline]] inline std::size_t answer_query_again(cache::ResultCache& cache,
                                                                  std::string_view bytes);
     std::size_t answer_portal_again(cache::ResultCache& cache, std::string_view bytes);
@@ -448,6 +450,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
         const bool known = memo.ledger_generation == cache.ledger().generation();
         return known ? memo.ledger.get() : find_ledger_row(cache.ledger(), memo);
     }
+    bool does_not_pay(cache::ResultCache& cache, const MemoEntry& memo, std::string_view question);
     cache::LedgerRow* find_ledger_row(cache::Ledger& ledger, const MemoEntry& memo);
     query::NotCached worth_storing(const base::Hash128& hash, const cache::LedgerRow* row);
     query::NotCached stores(const base::Hash128& hash, cache::LedgerRow* row);
@@ -557,9 +560,10 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::uint32_t stats_group_ = 0;  // 0: not asked for yet
     bool pin_lasts_ = false;         // until DISCARD ALL or the end: nothing can be asked
     std::uint32_t pins_told_ = 0;    // a bit for each reason that was logged and counted
-    bool hit_last_ = false;          // the cache has answered what came last
-    bool looked_up_ = false;         // what is left of a batch whose front was answered here
-    std::uint32_t retry_size_ = 0;   // of the batch at the front of the input, while it waits
+    /// What came last of the cache; the same is likely to come of what is next.
+    enum class Last : std::uint8_t { other, hit, does_not_pay } last_ = Last::other;
+    bool looked_up_ = false;        // what is left of a batch whose front was answered here
+    std::uint32_t retry_size_ = 0;  // of the batch at the front of the input, while it waits
     bool ended_ = false;
     bool waiting_ = false;
     bool consuming_ = false;

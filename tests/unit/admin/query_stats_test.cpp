@@ -10,11 +10,13 @@
 #include <thread>
 
 #include "pgweir/query/verdict.hpp"
+#include "support/amount.hpp"
 
 using namespace pgweir;
 using namespace pgweir::admin;
 using metrics::QueryRecord;
 using metrics::QueryRecorder;
+using pgweir::testing::amount;
 
 namespace {
 
@@ -227,7 +229,7 @@ TEST_CASE("the memory that is counted is the memory that is taken") {
     constexpr std::size_t kLimit = 8 << 20;
     const auto before = heap();
     Fixture f;
-    for (std::uint64_t i = 1; i <= 100'000; ++i) {
+    for (std::uint64_t i = 1; i <= amount(100'000u); ++i) {
         f.add("SELECT c" + std::to_string(i) + " FROM t WHERE a = 'some text of usual length'", 10);
         if (i % 10'000 == 0) f.stats.totals();  // gathers
     }

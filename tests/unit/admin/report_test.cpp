@@ -13,11 +13,13 @@
 #include "../../../src/admin/slow_line.hpp"
 #include "pgweir/admin/slow_log.hpp"
 #include "pgweir/query/verdict.hpp"
+#include "support/amount.hpp"
 
 using namespace pgweir;
 using namespace pgweir::admin;
 using metrics::SlowEvent;
 using metrics::SlowQuery;
+using pgweir::testing::amount;
 
 namespace {
 
@@ -307,19 +309,19 @@ TEST_CASE("no text from outside makes an entry of its own or changes the figures
 }
 
 TEST_CASE("lines without end, and lines of nothing but quotes, cost linear time and no memory") {
-    std::string log(20 << 20, '"');
+    std::string log(amount(20u << 20), '"');
     CHECK(read(log).counts.broken == 1);
     const std::string record = "2026-11-21 02:30:01.234 UTC,\"\n";
     log.clear();
-    while (log.size() < (12 << 20)) log += record;
+    while (log.size() < amount(12u << 20)) log += record;
     const auto r = read(log + lines({slow("SELECT 1")}, SlowLogForm::csv));
-    CHECK(r.counts.broken > 100'000);
-    log.assign(9 << 20, '[');
+    CHECK(r.counts.broken > amount(100'000));
+    log.assign(amount(9u << 20), '[');
     CHECK(read(log + "\n").counts.broken == 1);
-    log.assign(3 << 20, '[');
+    log.assign(amount(3u << 20), '[');
     CHECK(read("{\"a\":" + log + "\n").counts.broken == 1);
     log.clear();
-    while (log.size() < (6 << 20)) log += "\tLOG:  x\nLOG:  y\n";
+    while (log.size() < amount(6u << 20)) log += "\tLOG:  x\nLOG:  y\n";
     CHECK(read(log).counts.entries == 0);
 }
 

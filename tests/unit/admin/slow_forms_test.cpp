@@ -12,11 +12,13 @@
 #include "../../../src/admin/log_file.hpp"
 #include "../../../src/admin/slow_line.hpp"
 #include "pgweir/base/bytes.hpp"
+#include "support/amount.hpp"
 
 using namespace pgweir;
 using namespace pgweir::admin;
 using metrics::SlowEvent;
 using nlohmann::json;
+using pgweir::testing::amount;
 namespace fs = std::filesystem;
 
 namespace {
@@ -291,9 +293,10 @@ TEST_CASE("what is known of cache, pin and transaction is in the line") {
 }
 
 TEST_CASE("a statement of 16 MB, with zero bytes, or of nothing is an entry in every form") {
-    CHECK(slow_log_line(slow(std::string(16 << 20, '(')), 1).size() < 1'000'000);
-    for (const auto& text : {std::string(1 << 20, '('), std::string("SELECT 1\0forged", 15),
-                             std::string(), std::string(200'000, '\xff')})
+    CHECK(slow_log_line(slow(std::string(amount(16u << 20), '(')), 1).size() < 1'000'000);
+    for (const auto& text :
+         {std::string(amount(1u << 20), '('), std::string("SELECT 1\0forged", 15), std::string(),
+          std::string(200'000, '\xff')})
         for (const auto form : kForms) {
             const auto line = slow_log_line(slow(text), 1, {.form = form});
             CHECK(line.size() < 1'000'000);

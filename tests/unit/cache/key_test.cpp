@@ -1,4 +1,5 @@
 #include "pgweir/cache/key.hpp"
+#include "support/amount.hpp"
 
 #include <doctest/doctest.h>
 
@@ -8,6 +9,7 @@
 
 using namespace pgweir;
 using namespace pgweir::cache;
+using pgweir::testing::amount;
 
 namespace {
 
@@ -46,7 +48,7 @@ TEST_CASE("two requests have the same key exactly if they mean the same (S39)") 
     std::map<Meaning, std::string> by_meaning;
     std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> by_hash;
     std::string before;
-    for (int i = 0; i < 60'000; ++i) {
+    for (int i = 0; i < amount(60'000); ++i) {
         const auto user = short_text(random);
         const auto statement = short_text(random), values = short_text(random);
         const auto parameter_formats = formats(random), result_formats = formats(random);
@@ -82,7 +84,7 @@ TEST_CASE("two requests have the same key exactly if they mean the same (S39)") 
         REQUIRE(is_key_of(before, p) == (before == key));
         before = key;
     }
-    CHECK(by_key.size() > 40'000);
+    CHECK(by_key.size() > amount(40'000));
     CHECK(by_hash.size() == by_key.size());
 }
 

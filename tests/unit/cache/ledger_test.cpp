@@ -4,9 +4,11 @@
 #include "pgweir/cache/ledger.hpp"
 #include "pgweir/cache/store.hpp"
 #include "support.hpp"
+#include "support/amount.hpp"
 
 namespace pgweir::cache::testing {
 
+using pgweir::testing::amount;
 namespace {
 
 constexpr std::uint64_t kLimit = 16 << 20;
@@ -151,7 +153,7 @@ TEST_CASE("a small cache has no ledger and stores everything") {
 TEST_CASE("a write to a relation with 100,000 entries changes as little as to one with 1") {
     World w;
     ResultCache cache(256 << 20, 1 << 20);
-    constexpr int kEntries = 100'000;
+    constexpr int kEntries = amount(100'000);
     for (int i = 0; i < kEntries; ++i) {
         const auto key = std::to_string(i);
         auto f = begin_fill(cache, w.db, key, *w.capture({7}));

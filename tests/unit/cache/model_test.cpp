@@ -7,10 +7,12 @@
 #include <random>
 
 #include "support.hpp"
+#include "support/amount.hpp"
 
 using namespace pgweir;
 using namespace pgweir::cache;
 using namespace pgweir::cache::testing;
+using pgweir::testing::amount;
 
 namespace {
 
@@ -242,9 +244,9 @@ class Model {
 }  // namespace
 
 TEST_CASE("in any interleaving a hit is what the database holds at that moment") {
-    const auto all = run_all<Model>(Mutant::none, 2000);
+    const auto all = run_all<Model>(Mutant::none, amount(2000));
     CHECK(all.wrong == 0);
-    CHECK(all.hits > 100'000);
+    CHECK(all.hits > amount(100'000));
 }
 
 TEST_CASE("the model catches every wrong use of the cache") {

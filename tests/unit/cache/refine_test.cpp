@@ -8,10 +8,12 @@
 #include <random>
 
 #include "support.hpp"
+#include "support/amount.hpp"
 
 using namespace pgweir;
 using namespace pgweir::cache;
 using namespace pgweir::cache::testing;
+using pgweir::testing::amount;
 
 namespace {
 
@@ -187,9 +189,9 @@ class Model {
 }  // namespace
 
 TEST_CASE("beside a stream unknown writes are exact in any interleaving, gaps included") {
-    const auto all = run_all<Model>(Mutant::none, 1000);
+    const auto all = run_all<Model>(Mutant::none, amount(1000));
     CHECK(all.wrong == 0);
-    CHECK(all.hits > 50'000);
+    CHECK(all.hits > amount(50'000));
 }
 
 TEST_CASE("the model catches every wrong way to refine") {

@@ -4,10 +4,12 @@
 #include <random>
 
 #include "support.hpp"
+#include "support/amount.hpp"
 
 using namespace pgweir;
 using namespace pgweir::cache;
 using namespace pgweir::cache::testing;
+using pgweir::testing::amount;
 
 namespace {
 
@@ -313,9 +315,9 @@ class Model {
 }  // namespace
 
 TEST_CASE("in any interleaving a hit by key or for all is what the table holds at that moment") {
-    const auto all = run_all<Model>(Mutant::none, 300, 2000);
+    const auto all = run_all<Model>(Mutant::none, amount(300), 2000);
     CHECK(all.wrong == 0);
-    CHECK(all.hits > 20'000);
+    CHECK(all.hits > amount(20'000));
 }
 
 TEST_CASE("the model catches every wrong use of rows") {

@@ -6,10 +6,12 @@
 #include <random>
 
 #include "support.hpp"
+#include "support/amount.hpp"
 
 using namespace pgweir;
 using namespace pgweir::cache;
 using namespace pgweir::cache::testing;
+using pgweir::testing::amount;
 
 namespace {
 
@@ -215,10 +217,11 @@ TEST_CASE("fills being collected count against the limit, and make room for them
 }
 
 TEST_CASE("two million small entries stay within the limit") {
-    Bench b(32 << 20, 1 << 16);
+    constexpr std::uint64_t kEntries = amount(2'000'000);
+    Bench b(amount(32 << 20), 1 << 16);
     REQUIRE(b.w.capture({1}));
     std::string key;
-    for (std::uint64_t i = 0; i < 2'000'000; ++i) {
+    for (std::uint64_t i = 0; i < kEntries; ++i) {
         key = key_number(i);
         auto entry = b.cache.make(b.parts(key, "v"));
         if (!entry || b.cache.publish(std::move(entry)) != Publish::published) FAIL("refused");
@@ -228,8 +231,8 @@ TEST_CASE("two million small entries stay within the limit") {
     CHECK(b.cache.used() <= b.cache.max_bytes());
     CHECK(b.cache.used() > b.cache.max_bytes() * 99 / 100);
     CHECK(stats.bytes == b.cache.used());
-    CHECK(stats[Event::fill] == 2'000'000);
-    CHECK(stats[Event::eviction] == 2'000'000 - stats.entries);
+    CHECK(stats[Event::fill] == kEntries);
+    CHECK(stats[Event::eviction] == kEntries - stats.entries);
     CHECK(b.get(key)->data() == "v");
 }
 
@@ -241,7 +244,7 @@ TEST_CASE("a scan does not push out what is used") {
         b.put(key_number(i), "hot");
         CHECK(b.get(key_number(i)));
     }
-    for (int round = 0; round < 200; ++round) {
+    for (int round = 0; round < amount(200); ++round) {
         for (std::uint64_t i = 0; i < kHot; ++i) {
             const bool hit = static_cast<bool>(b.get(key_number(i)));
             ++tries;
@@ -251,7 +254,7 @@ TEST_CASE("a scan does not push out what is used") {
         // More than the whole cache between two uses: FIFO and LRU would both lose every one.
         for (int i = 0; i < 6000; ++i) b.put(key_number(++cold), "cold");
     }
-    CHECK(b.events(Event::eviction) > 500'000);
+    CHECK(b.events(Event::eviction) > amount(500'000));
     CHECK(hits > tries * 9 / 10);
 }
 

@@ -111,6 +111,7 @@ Outcome run_all(Mutant mutant, int seeds, int steps = 3000) {
         const auto one = Model(static_cast<std::uint64_t>(seed), mutant).run(steps);
         all.wrong += one.wrong;
         all.hits += one.hits;
+        if (all.wrong > 0) break;  // it is caught
     }
     return all;
 }

@@ -2,9 +2,11 @@
 #include <chrono>
 
 #include "support.hpp"
+#include "support/amount.hpp"
 
 using namespace pgweir::config;
 using namespace pgweir::config::testing;
+using pgweir::testing::amount;
 
 namespace {
 
@@ -122,16 +124,16 @@ TEST_CASE("a file too large is not parsed at all") {
 }
 
 TEST_CASE("large files of one thing are told soon") {
-    constexpr std::size_t kMany = 200'000;
+    constexpr std::size_t kMany = amount(200'000), kLong = amount(4u << 20);
     CHECK(!soon(times(kMany, "a: 1\n")).empty());
     CHECK(!soon("{" + times(kMany, "a: 1, ") + "}\n").empty());
     CHECK(!soon(times(kMany, "&a ")).empty());
     CHECK(!soon(times(kMany, "- 1\n")).empty());
     CHECK(!soon("[" + times(kMany, "1, ") + "]\n").empty());
-    CHECK(!soon(times(4u << 20, "x") + ": 1\n").empty());
+    CHECK(!soon(times(kLong, "x") + ": 1\n").empty());
     for (const auto* part : {"${", "${a:-", "${a}", "$", "{${a:-}, "})
         CHECK_MESSAGE(!soon("x: [" + times(kMany, part) + "\n").empty(), part);
-    CHECK(!soon("pool: \"" + times(4u << 20, "\n") + "\"\n").empty());
+    CHECK(!soon("pool: \"" + times(kLong, "\n") + "\"\n").empty());
     CHECK(has(soon("admin: {users: [" + times(1'100'000, "a,") + "]}\n"), "too many values"));
 }
 

@@ -11,9 +11,11 @@
 #include <vector>
 
 #include "fixture.hpp"
+#include "support/amount.hpp"
 
 using namespace pgweir::query;
 using namespace pgweir::query::fixture;
+using pgweir::testing::amount;
 
 namespace {
 
@@ -142,7 +144,7 @@ TEST_CASE("cost grows with the length and no faster") {
         const auto text = [&](std::size_t n) {
             return "INSERT INTO t VALUES " + repeated(part, n / part.size());
         };
-        CHECK(cost(text(800000)) < 40 * cost(text(100000)) + 5e6);
+        CHECK(cost(text(amount(800'000))) < 40 * cost(text(amount(100'000))) + 5e6);
     }
 }
 
