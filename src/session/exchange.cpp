@@ -35,7 +35,7 @@ void Exchange::reset() {
     error.clear();
     wrote = may_leave_state = unpin_at_ready = suspect = false;
     suspicion = lasting = query::PinReason::none;
-    reset_after_look = acted = bound = false;
+    reset_after_look = acted = bound = bound_unnamed = begun = sends_again = in_doubt = false;
     custom_settings.clear();
     inspection.reset();
     if (pin_permit) pin_permit = {};
@@ -47,6 +47,7 @@ void Exchange::reset() {
     taking.reset();
     takers.clear();
     parsed.clear();
+    closed.clear();
     errors.clear();
     loans.clear();
     may_end_transaction = notify_catalog = changes_logins = false;

@@ -122,7 +122,8 @@ StatementPtr Session::step_statement(std::string_view batch, std::string_view& n
             ParseView parse;
             if (!parse_parse(frame.body, parse) || !parse.raw_types.empty()) return nullptr;
             // A name that is taken is an error only the server words.
-            if (!parse.name.empty() && (statements_.find(parse.name) != nullptr || full()))
+            if (!parse.name.empty() && (statements_.find(parse.name) != nullptr ||
+                                        has_sql_statement(parse.name) || full()))
                 return nullptr;
             new_name = parse.name;
             parsed = parse.name.empty() ? unnamed_for(parse.text, parse.raw_types)

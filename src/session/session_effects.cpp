@@ -52,8 +52,9 @@ void Session::apply_effects(const MemoEntry& memo, const query::KeyValues* value
     x.timed = x.timed || v.timed;
     if (base::planted(base::Plant::savepoint_drops_writes) && v.kind == Kind::savepoint)
         x.written = {};
+    // Behind another that is not answered yet it may find itself in that one's transaction.
     if (v.kind == Kind::begin && tx_ == wire::TxStatus::idle)
-        begin_reads_ = begins_reads(v);
+        begin_reads_ = (!std::exchange(x.begun, true) || begin_reads_) && begins_reads(v);
     else if (!only_reads(v))
         x.acted = true;
     if (v.may_leave_state) {
@@ -169,7 +170,7 @@ void Session::settle_at_ready(wire::TxStatus before) {
     x.may_end_transaction = false;
     if (status != wire::TxStatus::idle || x.ready_expected > 0) return;
     x.loans.clear();
-    x.acted = false;
+    x.acted = x.begun = false;
     if (x.wrote) {
         if (!x.fences.empty()) {
             x.fences.front().settle();

@@ -289,9 +289,15 @@ std::size_t Session::forward_frame(std::string_view view) {
 std::size_t Session::forward_execute(std::string_view view, const Frame& frame) {
     if (frame.status != FrameStatus::complete) return 0;
     auto& x = *exchange_;
+    const auto portal = base::ByteReader(frame.body).cstring();
+    const bool bound_here = portal.empty() && x.bound && x.bound_unnamed;
     x.copy_ended = x.bound = false;
     if (!x.takers.empty()) [[unlikely]]
-        begin_taking(base::ByteReader(frame.body).cstring());
+        begin_taking(portal);
+    if (!bound_here && tx_ != wire::TxStatus::idle) {  // what was bound some time ago may commit
+        x.may_end_transaction = true;
+        raise_fence();
+    }
     expect({.kind = Expect::Kind::execute, .fill = x.current_fill, .work = x.works.last()});
     forward_whole(view, frame);
     if (x.taking) {

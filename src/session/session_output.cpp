@@ -54,13 +54,13 @@ void Session::on_server_bytes(std::string_view bytes) noexcept {
     if (ended_ || server_ == nullptr) return;
     const TurnScope scope(*this);
     if (!exchange_) exchange_ = env_.exchanges.take();
-    const bool held = exchange_->begin || exchange_->taking;
+    const bool held = exchange_->begin || exchange_->taking || exchange_->in_doubt;
     if (exchange_->first_byte == 0) exchange_->first_byte = env_.now();
     exchange_->bytes += bytes.size();
     Run run{turn_->client, bytes};
     if (held_ != nullptr)
         run.at = run.begin = complete_held(run, bytes);
-    else if (reply_left_ == 0 && whole_answer(run))
+    else if (!held && reply_left_ == 0 && whole_answer(run))
         return;
     if (ended_) return;  // by what was held
     local_replies(run);
@@ -112,7 +112,10 @@ void Session::on_server_bytes(std::string_view bytes) noexcept {
     if (ended_) return;
     run.emit();
     if (client_.queued() > kHighWater && server_ != nullptr) server_->set_reading(false);
-    if (server_ != nullptr && held && !exchange_->begin && !exchange_->taking) consume_buffer();
+    if (server_ != nullptr && held && !exchange_->begin && !exchange_->taking) {
+        exchange_->in_doubt = false;
+        consume_buffer();
+    }
     if (server_ == nullptr || ended_) return;
     if (exchange_->expects.empty()) maybe_release();
 }
@@ -374,6 +377,8 @@ Session::Reply Session::answer(Run&, Kind kind, std::string_view whole) {
     if (!front.swallow) tee(whole);
     x.expects.pop();
     if (kind == Kind::parse && !front.swallow) confirm_name(front.statement);
+    if (kind == Kind::close && !front.swallow && front.statement != 0)
+        x.closed.erase(x.closed.begin());
     return front.swallow ? Reply::swallow : Reply::forward;
 }
 
@@ -486,19 +491,6 @@ Session::Reply Session::tell_error(Run& run, std::string_view own) {
     return Reply::swallow;
 }
 
-/// The server skips the rest of the batch, so none of it will be answered or take effect.
-void Session::skip_batch() {
-    auto& expects = exchange_->expects;
-    while (!expects.empty() && !expects.front().brings_ready()) {
-        const auto& front = expects.front();
-        take_back_names(front);
-        if (front.takes) end_taking();
-        if (front.kind == Expect::Kind::execute && front.swallow && !front.begin)
-            server_->sequence_owner = pool::ServerLink::kSeveralOwners;  // DISCARD SEQUENCES
-        expects.pop();
-    }
-}
-
 Session::Reply Session::on_ready_for_query(Run& run, std::string_view body) {
     auto& x = *exchange_;
     const auto front = x.expects.front();
@@ -585,7 +577,6 @@ void Session::ready(wire::TxStatus status) {
     settle_at_ready(before);
     if (tx_ == wire::TxStatus::idle) counters_.xact_count.add(1);
     finish_statement(now);
-    x.parsed.clear();
     if (x.reset_settings && !x.unsynced) reapply_settings();
 }
 

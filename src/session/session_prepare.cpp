@@ -26,25 +26,8 @@ StatementPtr Session::intern(std::string_view text, std::string_view raw_types) 
                                    identity_->context.database->definitions());
 }
 
-/// For a server that may lack it. Settings may say what names mean: under others it is another
-/// statement, so that those who have it under its own never meet what was parsed under these.
-const StatementPtr* Session::statement_now(std::string_view name) {
-    const auto* found = find_statement(name);
-    if (found == nullptr || name.empty()) return found;
-    const auto& s = **found;
-    if (s.profile == Statement::kNotAsked || s.profile == identity_->profile->id) [[likely]]
-        return found;
-    renew_statement(name, s);
-    return find_statement(name);
-}
-
 void Session::renew_statement(std::string_view name, const Statement& old) {
     statements_.set(name, intern(old.text, old.raw_types()));
-}
-
-const StatementPtr* Session::find_statement(std::string_view name) const noexcept {
-    if (name.empty()) return unnamed_ ? &unnamed_ : nullptr;
-    return statements_.find(name);
 }
 
 void Session::make_room() {
@@ -58,7 +41,7 @@ void Session::make_room() {
         std::string message;
         wire::write_close(message, 'S', pool::prepared_name(oldest));
         turn_->server.copy(message);
-        exchange_->expects.push({.kind = Kind::close, .swallow = true});
+        exchange_->expects.push({.kind = Kind::close, .swallow = true, .statement = oldest});
         if (base::planted(base::Plant::evicted_still_known))
             return server_->prepared.insert(oldest);
     }
@@ -72,11 +55,9 @@ bool Session::full(std::size_t more) const noexcept {
 }
 
 bool Session::ensure_prepared(const Statement& statement, bool unnamed) {
-    if (unnamed) {
-        if (server_->unnamed_statement == statement.id) return true;
-    } else if (server_->prepared.touch(statement.id)) {
-        return true;
-    }
+    const bool there = unnamed ? server_->unnamed_statement == statement.id
+                               : server_->prepared.touch(statement.id);
+    if (there) return true;
     if (!unnamed) make_room();
     std::string message;
     wire::write_parse(message, unnamed ? "" : pool::prepared_name(statement.id), statement.text,
@@ -108,36 +89,36 @@ void Session::forward_renamed(const Frame& frame, std::size_t before, std::size_
 std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
     const bool whole = frame.status == FrameStatus::complete;
     if (!whole && frame.size <= env_.config().limits.statement_buffer) return 0;
-    counters_.client_parse_count.add(1);
+    if (!whole) return forward_long_parse(view, frame);
     const bool raw = identity_->mode == config::PoolMode::session;
-    if (!whole) {
-        // Too long to be remembered: it keeps its own name, on this server only.
-        begin_statement(true);
-        unknown_effects(query::PinReason::statement_too_large);
-        expect({.kind = Kind::parse});
-        return stream_frame(view, frame);
-    }
     ParseView parse;
     if (!parse_parse(frame.body, parse)) {
         protocol_error("invalid message format");
         return 0;
     }
+    if (!parse.name.empty() && doubt(parse.name)) return 0;
+    counters_.client_parse_count.add(1);
     begin_statement(true);
     if (pending_fills_ && pending_fills_->describes) begin_fills();
     if (raw) {
         auto s = StatementTable::make(parse.text, parse.raw_types);
-        if (parse.name.empty())
+        const auto id = s->id;
+        if (parse.name.empty()) {
+            note_unnamed(s->id);
             unnamed_ = std::move(s);
-        else if (full())
+        } else if (full()) {
             statements_.erase(parse.name);  // its effects are not known then
-        else
+        } else {
+            exchange_->parsed.push_back({id, std::string(parse.name), nullptr});
             statements_.set(parse.name, std::move(s));
-        expect({.kind = Kind::parse});
+        }
+        expect({.kind = Kind::parse, .statement = id});
         return forward_whole(view, frame);
     }
     if (parse.name.empty()) {
-        replace_unnamed(unnamed_for(parse.text, parse.raw_types));
-        server_->unnamed_statement = unnamed_->id;
+        auto s = unnamed_for(parse.text, parse.raw_types);
+        note_unnamed(s->id);
+        replace_unnamed(std::move(s));
         counters_.server_parse_count.add(1);
         expect({.kind = Kind::parse, .statement = unnamed_->id});
         return forward_whole(view, frame);
@@ -160,7 +141,7 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
         return frame.size;
     }
     const auto statement = intern(parse.text, parse.raw_types);
-    exchange_->parsed.push_back({statement->id, std::string(parse.name)});
+    exchange_->parsed.push_back({statement->id, std::string(parse.name), nullptr});
     statements_.set(parse.name, statement);
     // In a failed transaction only the server can say which statement may be parsed.
     if (tx_ != wire::TxStatus::failed && server_->prepared.touch(statement->id)) {
@@ -174,6 +155,32 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
     expect({.kind = Kind::parse, .statement = statement->id});
     forward_renamed(frame, 0, parse.name.size(), pool::prepared_name(statement->id));
     return frame.size;
+}
+
+/// Too long to be remembered: it keeps its own name, on this server only, and what it does is not
+/// known.
+std::size_t Session::forward_long_parse(std::string_view view, const Frame& frame) {
+    base::ByteReader r(frame.body);
+    const auto name = r.cstring();
+    if (!r.ok()) {
+        if (frame.body.size() < 4096) return 0;
+        protocol_error("invalid message format");
+        return 0;
+    }
+    counters_.client_parse_count.add(1);
+    begin_statement(true);
+    unknown_effects(query::PinReason::statement_too_large);
+    std::uint64_t id = 0;
+    if (name.empty()) {
+        auto s = StatementTable::make_unseen();
+        id = s->id;
+        note_unnamed(id);
+        unnamed_ = std::move(s);
+    } else {
+        statements_.erase(name);
+    }
+    expect({.kind = Kind::parse, .statement = id});
+    return stream_frame(view, frame);
 }
 
 /// A Parse alone of a statement that some server has parsed for the like of this session, or that
@@ -229,7 +236,7 @@ bool Session::stale_plan(const wire::ErrorFields& fields) {
         x.expects.front().kind != Kind::bind)
         return false;
     while (x.expects.front().kind != Kind::sync) x.expects.pop();
-    x.expects.front().again = true;
+    x.expects.front().again = x.sends_again = true;
     x.sqlstate.clear();
     x.error.clear();
     return true;
@@ -238,6 +245,7 @@ bool Session::stale_plan(const wire::ErrorFields& fields) {
 /// The batch comes once more, as if the client had sent it now.
 void Session::try_again() {
     auto& x = *exchange_;
+    x.sends_again = false;
     if (const auto* named = statements_.find(x.statement_name); named != nullptr)
         renew_statement(x.statement_name, **named);
     for (auto& fill : x.fills) fill.mark_unfit(cache::Unfit::error);
@@ -275,6 +283,7 @@ void Session::apply_bind_effects(const MemoEntry& memo, const Statement& stateme
 /// It may be executed later, and a hit must not take its place meanwhile.
 void Session::note_portal(std::string_view name) noexcept {
     exchange_->bound = true;
+    exchange_->bound_unnamed = name.empty();
     exchange_->acted = exchange_->acted || !name.empty();
 }
 
@@ -313,12 +322,14 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
         protocol_error("invalid message format");
         return 0;
     }
-    const auto* found = statement_now(name);
-    // What it does may take the client's names away.
-    const auto statement = found != nullptr ? *found : nullptr;
+    if (doubt(name)) return 0;
+    const auto* found = statement_here(name);
+    const bool ours = identity_->mode != config::PoolMode::session;
+    // Its own copy: what it does may take the client's names away.
+    const bool known = found != nullptr && !(*found)->unseen;
+    const auto statement = known ? *found : nullptr;
     auto memo = statement != nullptr ? judge(statement->text, statement->scan()) : nullptr;
     if (memo != nullptr && waits_for_clear_way(*memo->verdict)) return 0;
-    const bool ours = identity_->mode != config::PoolMode::session;
     StatementPtr other;
     std::string parameters;  // in place of the client's
     if (ours && whole && memo != nullptr && memo->may_name_processes) [[unlikely]] {
@@ -350,7 +361,8 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     exchange_->current_fill = fill;
     std::string_view server_name = name;
     std::string ours_now;
-    if (ours && executed != nullptr) {
+    // In session pools, too, a query of the proxy's own may have destroyed the unnamed one.
+    if (executed != nullptr && (ours || name.empty())) {
         ensure_prepared(*executed, name.empty());
         if (!name.empty()) server_name = ours_now = pool::prepared_name(executed->id);
     } else if (ours && name.starts_with(pool::kPreparedPrefix)) {
@@ -396,17 +408,19 @@ std::size_t Session::forward_describe(std::string_view view, const Frame& frame)
         protocol_error("invalid message format");
         return 0;
     }
-    begin_statement(true);
     const bool statement = kind == 'S';
+    if (statement && doubt(name)) return 0;
+    begin_statement(true);
     const auto fill = statement ? next_fill() : exchange_->current_fill;
-    const auto* found = statement ? statement_now(name) : nullptr;
+    const auto* found = statement ? statement_here(name) : nullptr;
     const bool ours = identity_->mode != config::PoolMode::session;
     if (ours && statement && found == nullptr && name.empty()) {
         fail_batch({std::string(wire::sqlstate::kInvalidSqlStatementName),
                     "unnamed prepared statement does not exist", ""});
         return frame.size;
     }
-    if (ours && found != nullptr) ensure_prepared(**found, name.empty());
+    if (found != nullptr && (ours || name.empty()) && !(*found)->unseen)
+        ensure_prepared(**found, name.empty());
     if (fill != 0 && statement && !parse_is_due(found != nullptr ? (*found)->id : 0))
         exchange_->fills[fill - 1].mark_unfit();
     expect({.kind = statement ? Kind::describe_statement : Kind::describe_portal,
@@ -432,16 +446,20 @@ std::size_t Session::forward_close(std::string_view view, const Frame& frame) {
         protocol_error("invalid message format");
         return 0;
     }
-    const bool known = kind == 'S' && find_statement(name) != nullptr;
-    if (known) {
+    const auto* known = kind == 'S' ? find_statement(name) : nullptr;
+    std::uint64_t id = 0;
+    if (known != nullptr) {
+        const bool ours = identity_->mode != config::PoolMode::session && !(*known)->unseen;
+        id = (*known)->id;
+        exchange_->closed.emplace_back(std::string(name), *known);
         forget_statement(name);
-        if (identity_->mode != config::PoolMode::session) {
-            expect({.kind = Kind::local_close});
+        if (ours) {
+            expect({.kind = Kind::local_close, .statement = id});
             if (exchange_->expects.size() == 1) answer_local_front();
             return frame.size;
         }
     }
-    expect({.kind = Kind::close});
+    expect({.kind = Kind::close, .statement = id});
     if (kind == 'S' && has_sql_statement(name)) exchange_->suspect = true;
     if (kind == 'S' && identity_->mode != config::PoolMode::session &&
         name.starts_with(pool::kPreparedPrefix)) {
@@ -458,10 +476,12 @@ void Session::answer_local_front() {
         if (kind == Kind::local_parse) {
             confirm_name(x.expects.front().statement);
             turn_->client.copy(std::string_view("1\0\0\0\4", 5));
-        } else if (kind == Kind::local_close)
+        } else if (kind == Kind::local_close) {
             turn_->client.copy(std::string_view("3\0\0\0\4", 5));
-        else
+            x.closed.erase(x.closed.begin());
+        } else {
             return;
+        }
         x.expects.pop();
     }
 }
@@ -476,47 +496,6 @@ bool Session::parse_is_due(std::uint64_t statement) const noexcept {
         if (expects[i - 1].kind == Kind::parse && expects[i - 1].statement == statement)
             return statement != 0;
     return false;
-}
-
-/// Later Parses of the like are answered without a server, so only what every session of this
-/// context would be told counts.
-void Session::confirm_name(std::uint64_t statement) {
-    auto& parsed = exchange_->parsed;
-    const auto it = std::find_if(parsed.begin(), parsed.end(),
-                                 [&](const ParsedName& p) { return p.statement == statement; });
-    if (it == parsed.end()) return;
-    const auto* named = statements_.find(it->name);
-    // Not what may rest on temporary objects or on definitions that are not committed.
-    const bool for_all = pin_ == query::PinReason::none && !exchange_->notify_catalog;
-    if (named != nullptr && (*named)->id == statement && for_all)
-        (*named)->note_known(identity_->context.id);
-    parsed.erase(it);
-}
-
-/// A Parse that failed or was skipped has given nobody anything.
-void Session::take_back_names(const Expect& e) {
-    if ((e.kind != Kind::parse && e.kind != Kind::local_parse) || e.statement == 0) return;
-    if (e.kind == Kind::parse) {
-        server_->prepared.erase(e.statement);
-        if (server_->unnamed_statement == e.statement) server_->unnamed_statement = 0;
-    }
-    if (e.swallow) return;
-    const auto& expects = exchange_->expects;
-    const auto same = [&](const Expect& other) {
-        return &other != &e && other.kind == Kind::parse && other.statement == e.statement;
-    };
-    // Another Parse of the same text may be on its way.
-    if (unnamed_ != nullptr && unnamed_->id == e.statement &&
-        std::none_of(expects.begin(), expects.end(), same))
-        unnamed_.reset();
-    auto& parsed = exchange_->parsed;
-    // Names are taken back from the front of the queue on, so the oldest of this batch is first,
-    // but one that was answered already has left `parsed`.
-    const auto it = std::find_if(parsed.begin(), parsed.end(),
-                                 [&](const ParsedName& p) { return p.statement == e.statement; });
-    if (it == parsed.end()) return;
-    statements_.erase(it->name);
-    parsed.erase(it);
 }
 
 }  // namespace pgweir::session

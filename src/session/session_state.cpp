@@ -286,7 +286,11 @@ void Session::look_for_names() {
         return consume_buffer();
     }
     if (scope_ == scope_set_ || !cache_may_answer()) return;
-    if (x.suspect) return inspect();
+    if (x.suspect) {
+        // To look would destroy the client's unnamed statement, which nobody else knows.
+        const bool only_there = unnamed_ != nullptr && unnamed_->unseen;
+        return only_there ? void() : inspect();
+    }
     scope_ = scope_set_;  // for the transaction only
 }
 
@@ -340,6 +344,7 @@ void Session::reapply_settings() {
     std::string message;
     wire::write_query(message, sql);
     turn_->server.copy(message);
+    server_->unnamed_statement = 0;  // a simple Query destroys it
     x.expects.push({.kind = Expect::Kind::query, .swallow = true, .quiet = true});
     ++x.ready_expected;
 }

@@ -31,6 +31,7 @@ StatementPtr StatementTable::make(std::string_view text, std::string_view raw_ty
     auto s = spare ? std::move(spare) : std::make_shared<Statement>();
     s->definitions = definitions;
     s->profile = profile_id;
+    s->unseen = false;
     s->id = g_next_id.fetch_add(1, std::memory_order_relaxed);
     s->text = text;
     s->types.clear();
@@ -41,6 +42,13 @@ StatementPtr StatementTable::make(std::string_view text, std::string_view raw_ty
         s->scan();
         s->hash();
     }
+    return s;
+}
+
+StatementPtr StatementTable::make_unseen() {
+    auto s = std::make_shared<Statement>();
+    s->id = g_next_id.fetch_add(1, std::memory_order_relaxed);
+    s->unseen = true;
     return s;
 }
 

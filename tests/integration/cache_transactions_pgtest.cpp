@@ -241,3 +241,73 @@ TEST_CASE("B11: a portal of a transaction is the last one that was bound, whoeve
         }
     }
 }
+
+TEST_CASE("B6: a BEGIN behind one that has asked for a snapshot does not take it away") {
+    setup("CREATE TABLE before AS SELECT 1 AS v; CREATE TABLE after AS SELECT 1 AS v");
+    const Proxy roomy(Cluster::shared(), {{{"cache", "{exclusive_writer: true}"},
+                                           {"pool", "{min_size: 0, max_size: 4}"}},
+                                          {},
+                                          {},
+                                          0});
+    auto other = login(roomy);
+    const std::string read = "SELECT v FROM after";
+    int value = 1;
+    for (const std::string level : {"REPEATABLE READ", "SERIALIZABLE"})
+        for (const int form : {0, 1, 2}) {
+            CAPTURE(form);
+            auto c = login(roomy);
+            const auto begin = "BEGIN ISOLATION LEVEL " + level;
+            REQUIRE(becomes_cached(roomy, other, read));
+            if (form == 0) {
+                c.ask(msg::unnamed(begin) + msg::unnamed("BEGIN") + msg::sync());
+            } else if (form == 1) {
+                c.send(msg::query("SELECT now()") + msg::query(begin) + msg::query("BEGIN"));
+                for (int i = 0; i < 3; ++i) c.read_until('Z');
+            } else {
+                c.send(msg::unnamed(begin) + msg::sync() + msg::unnamed("BEGIN") + msg::sync());
+                for (int i = 0; i < 2; ++i) c.read_until('Z');
+            }
+            CHECK(ask(c, "SELECT v FROM before") == "1");  // its snapshot
+            CHECK(ask(other, "UPDATE after SET v = v + 1").empty());
+            REQUIRE(becomes_cached(roomy, other, read));
+            CHECK(ask(c, read) == std::to_string(value));
+            CHECK(ask(other, "UPDATE after SET v = v + 1").empty());
+            value += 2;
+            for (int i = 0; i < 3; ++i) CHECK(ask(c, read) == std::to_string(value - 2));
+            CHECK(ask(other, read) == std::to_string(value));
+            CHECK(types(c.ask(msg::query("COMMIT"))) == "CZ");
+            CHECK(ask(c, read) == std::to_string(value));
+        }
+}
+
+TEST_CASE("B10: a COMMIT that was bound before the write it commits invalidates all the same") {
+    setup("CREATE TABLE bound_first AS SELECT n, n * 10 AS v FROM generate_series(1, 5) n");
+    const Proxy roomy(Cluster::shared(), {{{"cache", "{exclusive_writer: true}"},
+                                           {"pool", "{min_size: 0, max_size: 4}"}},
+                                          {},
+                                          {},
+                                          0});
+    auto reader = login(roomy);
+    const std::string sum = "SELECT sum(v) FROM bound_first";
+    int value = 150;
+    for (const std::string portal : {"p", ""})
+        for (const bool another : {false, true}) {
+            CAPTURE(portal);
+            REQUIRE(becomes_cached(roomy, reader, sum));
+            auto c = login(roomy);
+            ask(c, "BEGIN");
+            c.ask(msg::parse("c", "COMMIT") +
+                  msg::parse("u",
+                             "UPDATE bound_first SET v = v + 1 "
+                             "WHERE n = 1") +
+                  msg::sync());
+            c.ask(msg::bind(portal, "c") + msg::sync());
+            const std::string own = portal.empty() ? "w" : "";  // the other portal stays
+            CHECK(types(c.ask(msg::bind(own, "u") + msg::execute(own) + msg::sync())) == "2CZ");
+            CHECK(ask(reader, sum) == std::to_string(value));
+            const auto last = (another ? msg::bind("q", "u") : "") + msg::execute(portal);
+            CHECK(types(c.ask(last + msg::sync())).ends_with("CZ"));
+            CHECK(ask(reader, sum) == std::to_string(++value));
+            CHECK(ask(reader, sum) == std::to_string(value));
+        }
+}

@@ -54,16 +54,24 @@ struct Expect {
     std::uint64_t statement = 0;
     std::uint64_t work = 0;  // query, execute: what it runs, a number of WorkQueue
 
+    /// Gives a name, or takes one.
+    bool names() const noexcept {
+        return kind == Kind::parse || kind == Kind::local_parse || kind == Kind::close ||
+               kind == Kind::local_close;
+    }
     /// Its answer ends with ReadyForQuery.
     bool brings_ready() const noexcept {
         return kind == Kind::query || kind == Kind::sync || kind == Kind::function_call;
     }
 };
 
-/// A name a Parse gave, taken back when the server refuses or skips it.
+/// A name a Parse gave, taken back when the server refuses or skips it. Of the unnamed statement
+/// only where it may be skipped: then the one before is the one again.
 struct ParsedName {
     std::uint64_t statement = 0;
     std::string name;
+    StatementPtr before;            // the session's
+    std::uint64_t before_here = 0;  // the server's
 };
 
 /// What DEALLOCATE and DISCARD ALL are about to take away: the server's command tags say what they
@@ -97,26 +105,35 @@ class ExpectQueue {
     /// The first and, behind the last, the end; valid until something is added or taken.
     const Expect* begin() const noexcept { return items_.data() + head_; }
     const Expect* end() const noexcept { return items_.data() + items_.size(); }
-    void push(const Expect& e) { items_.push_back(e); }
+    void push(const Expect& e) {
+        names_ += e.names();
+        items_.push_back(e);
+    }
     void pop() noexcept {
+        names_ -= front().names();
         if (++head_ == items_.size()) clear();
     }
     /// `first`, from begin() to end(), is the next.
     void pop_to(const Expect* first) noexcept {
+        if (names_ > 0)
+            for (const auto* e = begin(); e != first; ++e) names_ -= e->names();
         head_ = static_cast<std::size_t>(first - items_.data());
         if (head_ == items_.size()) clear();
     }
+    /// How many of them give or take a name.
+    std::size_t names() const noexcept { return names_; }
     void erase(std::size_t i) {
+        names_ -= (*this)[i].names();
         items_.erase(items_.begin() + static_cast<std::ptrdiff_t>(head_ + i));
     }
     void clear() noexcept {
         items_.clear();
-        head_ = 0;
+        head_ = names_ = 0;
     }
 
   private:
     std::vector<Expect> items_;
-    std::size_t head_ = 0;
+    std::size_t head_ = 0, names_ = 0;
 };
 
 /// A statement that was sent and is not completed yet, for the slow log and the statistics.
@@ -200,23 +217,28 @@ struct Exchange {
     bool reset_after_look = false;                        // the look does not see everything
     std::vector<std::string> custom_settings;             // that may have been set
     std::unique_ptr<Inspection> inspection;               // what was found, until it is acted on
-    bool acted = false;              // what was sent did more than read, or left a portal
-    bool bound = false;              // the server has a portal that has not been executed
-    bool commit_in_flight = false;   // what was sent may have committed something
-    bool copy_ended = false;         // CopyDone or CopyFail was sent since the last Execute
-    bool unsynced = false;           // extended messages were sent, and no Sync behind them
-    bool skipping = false;           // the server skips what the client sends, up to its Sync
-    pool::PinPermit pin_permit;      // what runs or has run here may keep the server connection
-    StatementPtr begin;              // BEGIN was sent ahead of the client's first statement
-    std::string again;               // a batch that may meet a stale plan, up to its answer
-    bool begin_failed = false;       // ... and refused: the client's transaction has failed
-    bool reset_settings = false;     // RESET went by: the client's own settings come back
-    std::string reset_name;          // the one that was reset; empty: all
-    std::unique_ptr<Taking> taking;  // by what was sent last
+    bool acted = false;             // what was sent did more than read, or left a portal
+    bool bound = false;             // the server has a portal that has not been executed
+    bool bound_unnamed = false;     // ... which is the unnamed one
+    bool begun = false;             // a BEGIN was sent outside a transaction, for all that is known
+    bool commit_in_flight = false;  // what was sent may have committed something
+    bool copy_ended = false;        // CopyDone or CopyFail was sent since the last Execute
+    bool unsynced = false;          // extended messages were sent, and no Sync behind them
+    bool skipping = false;          // the server skips what the client sends, up to its Sync
+    pool::PinPermit pin_permit;     // what runs or has run here may keep the server connection
+    StatementPtr begin;             // BEGIN was sent ahead of the client's first statement
+    std::string again;              // a batch that may meet a stale plan, up to its answer
+    bool sends_again = false;       // it has, and comes next
+    bool in_doubt = false;          // what comes next waits for what a name stands for
+    bool begin_failed = false;      // ... and refused: the client's transaction has failed
+    bool reset_settings = false;    // RESET went by: the client's own settings come back
+    std::string reset_name;         // the one that was reset; empty: all
+    std::unique_ptr<Taking> taking;                            // by what was sent last
     std::vector<std::pair<std::string, StatementPtr>> takers;  // portals that will, when executed
-    std::vector<ParsedName> parsed;  // names given by Parse since the last Sync
-    std::vector<OwnError> errors;    // said in place of the server's
-    std::vector<Loan> loans;         // of what is named in statements that are not answered yet
+    std::vector<ParsedName> parsed;  // names given by Parses that are not answered yet
+    std::vector<std::pair<std::string, StatementPtr>> closed;  // by Closes, the same
+    std::vector<OwnError> errors;                              // said in place of the server's
+    std::vector<Loan> loans;  // of what is named in statements that are not answered yet
     bool unpin_at_ready = false;
     bool may_end_transaction = false;   // something since the last ReadyForQuery may commit
     bool notify_catalog = false;        // DDL passed: the catalog must be read again

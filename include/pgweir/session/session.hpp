@@ -191,6 +191,10 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     const StatementPtr* find_statement(std::string_view name) const noexcept;
     bool full(std::size_t more = 1) const noexcept;
     bool ensure_prepared(const Statement& statement, bool unnamed);
+    bool doubt(std::string_view name);
+    std::size_t forward_long_parse(std::string_view view, const wire::Frame& frame);
+    const StatementPtr* statement_here(std::string_view name);
+    void give_back_names(std::size_t count);
     void make_room();
     void forward_renamed(const wire::Frame& frame, std::size_t before, std::size_t name_size,
                          std::string_view new_name);
@@ -219,7 +223,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool held_back() const noexcept {
         if (!exchange_) return false;
         const auto& x = *exchange_;
-        return x.taking || ((x.begin || x.begin_failed) && !x.unsynced && client_left_ == 0);
+        return x.taking || x.sends_again || x.in_doubt ||
+               ((x.begin || x.begin_failed) && !x.unsynced && client_left_ == 0);
     }
 
     // session_effects.cpp: what statements do beyond their answer
@@ -509,7 +514,9 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void tee_to_all(std::string_view whole);
     void note_parameter(std::string_view body);
     void skip_batch();
-    void take_back_names(const Expect& skipped);
+    void take_back_names(const Expect& e, bool refused);
+    void take_back_unnamed(const Expect& e, bool refused);
+    void note_unnamed(std::uint64_t parsed);
     void confirm_name(std::uint64_t statement);
     bool parse_is_due(std::uint64_t statement) const noexcept;
     const StatementPtr* statement_now(std::string_view name);

@@ -28,7 +28,10 @@ struct Statement {
     static constexpr std::uint64_t kNotAsked = ~std::uint64_t{0};
     std::uint64_t definitions = kNotAsked;  // DatabaseState's, when it was made
     std::uint64_t profile = kNotAsked;      // of the settings it was made under
-    bool interned = false;                  // others may come to share it at any time
+    /// Its text was too long to be kept, so nothing is known of it: only the server that has parsed
+    /// it last as the unnamed one has it.
+    bool unseen = false;
+    bool interned = false;  // others may come to share it at any time
 
     /// What query::scan_text() says of the text, asked when it is needed. Who has it from elsewhere
     /// may say so before. Shared statements were asked when they were made.
@@ -86,6 +89,8 @@ class StatementTable {
                              std::uint64_t definitions = Statement::kNotAsked,
                              std::uint64_t profile_id = Statement::kNotAsked,
                              std::shared_ptr<Statement> spare = nullptr);
+    /// Statement::unseen.
+    static StatementPtr make_unseen();
     /// The statement to be made anew in its place, if it is nobody else's and not long; else null.
     static std::shared_ptr<Statement> spare(StatementPtr&& over) noexcept;
 

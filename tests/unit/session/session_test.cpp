@@ -118,6 +118,28 @@ TEST_CASE("a batch that meets a stale plan is sent again, however its answer is 
     }
 }
 
+TEST_CASE("what the client sends before it knows that a plan was stale comes behind it") {
+    const auto batch = bind("", "s") + execute() + end_batch();
+    const auto next = parse("", "select 2") + bind("", "") + execute() + end_batch();
+    for (std::size_t cut = 0; cut <= next.size(); ++cut) {
+        CAPTURE(cut);
+        Stage s;
+        s.start().on_client_bytes(parse("s", "select 1") + end_batch());
+        s.reply(message('1') + ready());
+        s.client_got();
+        s.session->on_client_bytes(batch);
+        s.server_got();
+        s.reply(stale());
+        s.session->on_client_bytes(next.substr(0, cut));
+        CHECK(s.server_got().empty());
+        s.reply(ready());
+        s.session->on_client_bytes(next.substr(cut));
+        CHECK(types(s.server_got()).starts_with("PBES"));
+        s.reply(message('1') + message('2') + rows() + ready());
+        CHECK(types(s.client_got()) == "2TDCZ");
+    }
+}
+
 TEST_CASE("what is sent again is the batch itself, also behind others that came with it") {
     bool settings_first = false;
     SUBCASE("on a server with its settings") {}

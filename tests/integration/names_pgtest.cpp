@@ -1,0 +1,209 @@
+// Which statement a name stands for when a Parse or a Close has been refused, or skipped behind an
+// error, or was too long to be looked at. Where a write goes unseen answers in the cache go stale.
+#include <doctest/doctest.h>
+
+#include "support/cache_client.hpp"
+
+using namespace pgweir::testing;
+
+namespace {
+
+/// `exact` is the same database in session pools.
+Proxy& proxy() {
+    const auto server = "host: 127.0.0.1, port: " + std::to_string(Cluster::shared().port());
+    static Proxy p(Cluster::shared(),
+                   {{{"cache", "{exclusive_writer: true}"},
+                     {"pool", "{min_size: 0, max_size: 4}"},
+                     {"limits", "{prepared_statements_per_server: 3, statement_buffer: 64KiB}"},
+                     {"databases", "{app: {" + server + "}, exact: {" + server +
+                                       ", dbname: app, pool: {mode: session}}}"}},
+                    {},
+                    {},
+                    0});
+    return p;
+}
+
+RawClient login(const std::string& database = "app") {
+    return RawClient::login(Proxy::direct() ? Cluster::shared().port() : proxy().port(), "app",
+                            Proxy::direct() ? "app" : database);
+}
+
+void setup(const std::string& sql) {
+    auto c = login();
+    const auto m = c.ask(msg::query(sql));
+    REQUIRE_MESSAGE(error_of(m).sqlstate.empty(), error_of(m).message, " in ", sql);
+}
+
+std::string run(const std::string& name) { return msg::bind("", name) + msg::execute(); }
+const std::string kSync = msg::sync();
+/// Fails when it is run.
+const std::string kFailing = msg::parse("", "SELECT 1 / 0") + run("");
+
+std::string state(RawClient& c, const std::string& batch) {
+    return error_of(c.ask(batch)).sqlstate;
+}
+
+}  // namespace
+
+TEST_CASE("a write is seen whatever was to take its name and did not" *
+          doctest::skip(Proxy::direct())) {
+    setup("CREATE TABLE kept AS SELECT n, n * 10 AS v FROM generate_series(1, 5) n");
+    auto reader = login();
+    const std::string sum = "SELECT sum(v) FROM kept";
+    const std::string update = "UPDATE kept SET v = v + 1 WHERE n = 1";
+    REQUIRE(becomes_cached(proxy(), reader, sum));
+    int value = 150;
+    for (const std::string database : {"exact", "app"})
+        for (const std::string name : {"s", ""}) {
+            const auto parse = msg::parse(name, "SELECT 1");
+            for (const auto& between :
+                 {kFailing + msg::close('S', name) + parse + kSync,  // skipped, both
+                  msg::bind("", "absent") + msg::close('S', name) + parse + kSync,
+                  msg::bind("", "absent") + parse + parse + kSync, parse + kSync,
+                  parse + run(name) + kSync + kFailing + parse + kSync}) {
+                auto c = login(database);
+                CHECK(types(c.ask(msg::parse(name, update) + kSync)) == "1Z");
+                REQUIRE(becomes_cached(proxy(), reader, sum));
+                c.send(between);
+                const auto first = types(c.read_until('Z'));
+                if (between.find(kSync) + kSync.size() < between.size()) c.read_until('Z');
+                REQUIRE(becomes_cached(proxy(), reader, sum));
+                const auto m = c.ask(run(name) + kSync);
+                if (types(m) == "2CZ") ++value;  // else it was taken, or never runs again
+                CHECK(ask(reader, sum) == std::to_string(value));
+                CHECK(ask(reader, "SELECT sum(v) + 0 FROM kept") == std::to_string(value));
+            }
+        }
+    CHECK(value > 155);
+}
+
+TEST_CASE("a Close that is skipped behind an error takes no statement away") {
+    for (const std::string database : {"app", "exact"}) {
+        auto c = login(database);
+        c.ask(msg::parse("s", "SELECT 'kept'") + kSync);
+        for (const auto& tail :
+             {msg::close('S', "s"), msg::close('S', "s") + msg::parse("s", "SELECT 'new'"),
+              msg::close('S', "s") + msg::parse("s", "SELECT 'new'") + msg::close('S', "s") +
+                  msg::parse("s", "SELECT 'newer'")}) {
+            CHECK(state(c, kFailing + tail + kSync) == "22012");
+            CHECK(first_value(c.ask(run("s") + kSync)) == "kept");
+        }
+        // The unnamed one, which cannot be skipped alone.
+        c.ask(msg::parse("", "SELECT 'kept'") + kSync);
+        CHECK(state(c, msg::bind("", "absent") + msg::close('S', "") + kSync) == "26000");
+        const auto m = c.ask(run("") + kSync);
+        CHECK_MESSAGE(first_value(m) == "kept", database, error_of(m).message);
+        // One that is not skipped does.
+        CHECK(state(c, msg::close('S', "s") + kFailing + kSync) == "22012");
+        CHECK(state(c, run("s") + kSync) == "26000");
+    }
+}
+
+TEST_CASE("what had to make room for another and was kept by an error is still there") {
+    auto c = login();
+    for (const std::string name : {"o", "a", "b", "c"})
+        c.ask(msg::parse(name, "SELECT '" + name + "', 1 / (length(current_user) - 3)") + kSync);
+    // Three fit: `o` has gone, `c` is the oldest of those that are there.
+    auto failing = msg::parse("f", "SELECT 1 / 0") + kSync;
+    c.ask(failing);
+    const auto with_error = run("f") + run("o") + kSync;
+    for (int round = 0; round < 4; ++round) {
+        CHECK(state(c, with_error) == "22012");
+        for (const std::string name : {"a", "b", "c", "o"}) {
+            const auto m = c.ask(msg::bind("", name) + msg::describe('P', "") + kSync);
+            CHECK_MESSAGE(types(m) == "2TZ", name, ": ", error_of(m).message);
+        }
+    }
+}
+
+TEST_CASE("a name that SQL has given is not free for a BEGIN that is kept back") {
+    auto c = login();
+    CHECK(ask(c, "PREPARE taken AS SELECT 'select'").empty());
+    CHECK(state(c, msg::parse("taken", "BEGIN") + run("taken") + kSync) == "42P05");
+    CHECK(ask(c, "EXECUTE taken") == "select");
+    CHECK(types(c.ask(msg::query("SELECT 1"))) == "TDCZ");
+}
+
+TEST_CASE("a statement too long to be looked at takes its name, and its writes are seen") {
+    setup("CREATE TABLE longs AS SELECT n, n * 10 AS v FROM generate_series(1, 5) n");
+    auto reader = login();
+    const std::string sum = "SELECT sum(v) FROM longs";
+    const auto known = [&] {
+        if (!Proxy::direct()) REQUIRE(becomes_cached(proxy(), reader, sum));
+    };
+    const std::string update =
+        "UPDATE longs SET v = v + 1 WHERE n = 1 /*" + std::string(200'000, ' ') + "*/";
+    int value = 150;
+    for (const std::string database : {"app", "exact"})
+        for (const std::string name : {"", "s"}) {
+            CAPTURE(database);
+            CAPTURE(name);
+            auto c = login(database);
+            if (name.empty()) CHECK(types(c.ask(msg::parse(name, "SELECT 1") + kSync)) == "1Z");
+            known();
+            CHECK(types(c.ask(msg::parse(name, update) + run(name) + kSync)) == "12CZ");
+            CHECK(ask(reader, sum) == std::to_string(++value));
+            known();
+            const auto m = c.ask(run(name) + kSync);
+            CHECK_MESSAGE(types(m) == "2CZ", error_of(m).message);
+            CHECK(ask(reader, sum) == std::to_string(++value));
+            // And the next one is another.
+            if (!name.empty()) c.ask(msg::close('S', name) + kSync);
+            CHECK(first_value(c.ask(msg::parse(name, "SELECT 'next'") + run(name) + kSync)) ==
+                  "next");
+        }
+}
+
+TEST_CASE("in a pipeline past an error a name stands for what the server has" *
+          doctest::skip(Proxy::direct())) {
+    const std::string failing = msg::bind("", "absent");
+    const auto parse = [](const std::string& name, const std::string& value) {
+        return msg::parse(name, "SELECT '" + value + "'");
+    };
+    const auto close = [](const std::string& name) { return msg::close('S', name); };
+    const auto ask_s = msg::describe('S', "s");
+    const std::string pipelines[] = {
+        failing + parse("", "new") + kSync + run("") + kSync,
+        failing + close("") + kSync + run("") + kSync,
+        failing + close("s") + parse("s", "new") + kSync + run("s") + kSync,
+        failing + close("s") + kSync + parse("s", "new") + kSync + run("s") + kSync,
+        failing + close("s") + kSync + run("s") + kSync + ask_s + kSync,
+        failing + parse("t", "new") + kSync + parse("t", "other") + run("t") + kSync,
+        failing + parse("t", "new") + kSync + run("t") + kSync,
+        failing + run("s") + kSync + run("s") + kSync,
+        failing + ask_s + kSync + ask_s + kSync,
+        parse("t", "new") + kSync + run("t") + kSync + close("t") + kSync + run("t") + kSync,
+        parse("s", "new") + kSync + run("s") + kSync,
+        close("s") + parse("s", "new") + kSync + run("s") + kSync,
+        parse("", "new") + failing + kSync + run("") + kSync,
+        parse("a", "1") + parse("b", "2") + parse("c", "3") + failing + run("s") + kSync +
+            run("s") + kSync + run("a") + kSync,
+        run("s") + kFailing + parse("a", "1") + kSync + parse("a", "2") + kSync + run("a") + kSync,
+    };
+    for (const std::string database : {"app", "exact"})
+        for (const bool evicted : {false, true}) {
+            int at = 0;
+            for (const auto& pipeline : pipelines) {
+                auto c = login(database);
+                auto direct = RawClient::login(Cluster::shared().port());
+                for (auto* each : {&c, &direct}) {
+                    each->ask(parse("s", "old") + kSync);
+                    for (const std::string name : {"x", "y", "z"})
+                        if (evicted) each->ask(parse(name, name) + kSync);
+                    each->ask(parse("", "mine") + kSync);
+                    each->send(pipeline);
+                }
+                std::size_t syncs = 0;
+                for (std::size_t i = 0; (i = pipeline.find(kSync, i)) != std::string::npos; ++i)
+                    ++syncs;
+                for (std::size_t i = 0; i < syncs; ++i) {
+                    const auto ours = c.read_until('Z'), theirs = direct.read_until('Z');
+                    CHECK_MESSAGE(types(ours) == types(theirs), database, at, " ", i, ": ",
+                                  error_of(ours).message);
+                    CHECK_MESSAGE(error_of(ours).sqlstate == error_of(theirs).sqlstate, at);
+                    CHECK_MESSAGE(first_value(ours) == first_value(theirs), at);
+                }
+                ++at;
+            }
+        }
+}
