@@ -96,6 +96,9 @@ void Session::take_back_unnamed(const Expect& e, bool refused) {
         if (later.before != nullptr && later.before->id == e.statement) later.before = before;
         if (later.before_here == e.statement) later.before_here = here;
     }
+    for (auto& [name, statement] : exchange_->closed)
+        if (name.empty() && statement != nullptr && statement->id == e.statement)
+            statement = before;
     if (server_->unnamed_statement == e.statement) server_->unnamed_statement = here;
     if (unnamed_ != nullptr && unnamed_->id == e.statement) unnamed_ = before;
 }
@@ -122,6 +125,9 @@ void Session::take_back_names(const Expect& e, bool refused) {
         return p.statement == e.statement && !p.name.empty();
     });
     if (it == parsed.end()) return;
+    for (auto& [name, statement] : exchange_->closed)  // nor has a Close behind it taken it
+        if (name == it->name && statement != nullptr && statement->id == e.statement)
+            statement = nullptr;
     // It may have been given to another since.
     const auto* named = statements_.find(it->name);
     if (named != nullptr && (*named)->id == e.statement) statements_.erase(it->name);
@@ -134,7 +140,7 @@ void Session::give_back_names(std::size_t count) {
     auto& closed = exchange_->closed;
     const auto end = closed.begin() + static_cast<std::ptrdiff_t>(count);
     for (auto it = closed.begin(); it != end; ++it) {
-        if (find_statement(it->first) != nullptr) continue;
+        if (it->second == nullptr || find_statement(it->first) != nullptr) continue;
         if (it->first.empty())
             unnamed_ = it->second;
         else

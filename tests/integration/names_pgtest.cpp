@@ -175,6 +175,10 @@ TEST_CASE("in a pipeline past an error a name stands for what the server has" *
         parse("t", "new") + kSync + run("t") + kSync + close("t") + kSync + run("t") + kSync,
         parse("s", "new") + kSync + run("s") + kSync,
         close("s") + parse("s", "new") + kSync + run("s") + kSync,
+        msg::parse("t", "SELEC") + close("t") + kSync + parse("t", "new") + run("t") + kSync,
+        failing + parse("t", "new") + close("t") + kSync + run("t") + kSync,
+        msg::parse("", "SELEC") + close("") + kSync + run("") + kSync,
+        failing + parse("", "new") + close("") + kSync + run("") + kSync,
         parse("", "new") + failing + kSync + run("") + kSync,
         parse("a", "1") + parse("b", "2") + parse("c", "3") + failing + run("s") + kSync +
             run("s") + kSync + run("a") + kSync,
