@@ -1,6 +1,7 @@
 // Session: which prepared statement a name stands for, while what gave or took it may still be
 // refused or skipped behind an error.
 #include <algorithm>
+#include <vector>
 
 #include "pgweir/session/session.hpp"
 
@@ -34,35 +35,50 @@ const StatementPtr* Session::find_statement(std::string_view name) const noexcep
     return statements_.find(name);
 }
 
-/// Whether what is sent now stands behind a Sync, and what gave or took this name in front of that
-/// may yet be skipped behind an error, so that the name stands for what it did before. Then it
-/// waits for the answer.
-bool Session::doubt(std::string_view name) {
+/// Whether what is sent now stands behind a Sync, and a Parse or Close of one of these in front of
+/// that may yet be refused or skipped. Then it waits for the answer.
+bool Session::doubt(std::uint64_t statement, std::uint64_t other) {
     auto& x = *exchange_;
     if (x.ready_expected == 0 || x.expects.names() == 0) return false;
-    const auto was_closed = [&](const auto& c) { return c.first == name; };
-    const auto closed = std::find_if(x.closed.rbegin(), x.closed.rend(), was_closed);
-    const auto* found = find_statement(name);
-    const auto id = found != nullptr ? (*found)->id : 0;
-    const auto closed_id = closed != x.closed.rend() ? closed->second->id : 0;
-    if (id == 0 && closed_id == 0) return false;
     bool synced = false;
     for (std::size_t i = x.expects.size(); i > 0; --i) {
         const auto& e = x.expects[i - 1];
         synced = synced || e.brings_ready();
-        if (!e.names() || e.statement == 0 || (e.statement != id && e.statement != closed_id))
-            continue;
-        return x.in_doubt = synced;
+        const bool meant = e.statement == statement || e.statement == other;
+        if (e.names() && e.statement != 0 && meant) return x.in_doubt = synced;
     }
     return false;
+}
+
+/// The same of what gave or took this name, which may turn out to stand for what it did before.
+bool Session::doubt(std::string_view name) {
+    auto& x = *exchange_;
+    if (x.ready_expected == 0 || x.expects.names() == 0) return false;
+    const auto closed = std::find_if(x.closed.rbegin(), x.closed.rend(), [&](const ClosedName& c) {
+        return c.name == name && c.statement != nullptr;
+    });
+    const auto* found = find_statement(name);
+    const auto id = found != nullptr ? (*found)->id : 0;
+    const auto closed_id = closed != x.closed.rend() ? closed->statement->id : 0;
+    return (id != 0 || closed_id != 0) && doubt(id, closed_id);
 }
 
 /// The first of a batch cannot be skipped.
 void Session::note_unnamed(std::uint64_t parsed) {
     auto& x = *exchange_;
     if (!x.expects.empty() && !x.expects.back().brings_ready()) [[unlikely]]
-        x.parsed.push_back({parsed, "", unnamed_, server_->unnamed_statement});
+        x.parsed.push_back({parsed, "", unnamed_});
     server_->unnamed_statement = parsed;
+}
+
+/// To be forgotten already, or as good as.
+void Session::note_closed(std::string_view name, const StatementPtr& statement) {
+    const auto& expects = exchange_->expects;
+    const bool parsed_here = std::any_of(expects.begin(), expects.end(), [&](const Expect& e) {
+        return (e.kind == Kind::parse || e.kind == Kind::local_parse) &&
+               e.statement == statement->id;
+    });
+    exchange_->closed.push_back({std::string(name), statement, parsed_here});
 }
 
 /// Later Parses of the like are answered without a server, so only what every session of this
@@ -80,44 +96,39 @@ void Session::confirm_name(std::uint64_t statement) {
     parsed.erase(it);
 }
 
-/// To refuse a Parse the server has let go of the unnamed statement before.
-void Session::take_back_unnamed(const Expect& e, bool refused) {
+/// To refuse a Parse the server has let go of the unnamed statement before. `last`: no other Parse
+/// of the same is on its way.
+void Session::take_back_unnamed(const Expect& e, bool refused, bool last) {
     auto& parsed = exchange_->parsed;
     const auto it = std::find_if(parsed.begin(), parsed.end(), [&](const ParsedName& p) {
         return p.name.empty() && p.statement == e.statement;
     });
     StatementPtr before;
-    std::uint64_t here = 0;
     if (it != parsed.end()) {
-        if (!refused) before = std::move(it->before), here = it->before_here;
+        if (!refused) before = std::move(it->before);
         parsed.erase(it);
     }
-    for (auto& later : parsed) {
+    for (auto& later : parsed)
         if (later.before != nullptr && later.before->id == e.statement) later.before = before;
-        if (later.before_here == e.statement) later.before_here = here;
-    }
-    for (auto& [name, statement] : exchange_->closed)
-        if (name.empty() && statement != nullptr && statement->id == e.statement)
-            statement = before;
-    if (server_->unnamed_statement == e.statement) server_->unnamed_statement = here;
-    if (unnamed_ != nullptr && unnamed_->id == e.statement) unnamed_ = before;
+    for (auto& c : exchange_->closed)
+        if (c.name.empty() && c.statement != nullptr && c.statement->id == e.statement)
+            c.statement = before;
+    if (last && unnamed_ != nullptr && unnamed_->id == e.statement) unnamed_ = before;
 }
 
 /// A Parse that failed or was skipped has given nobody anything.
 void Session::take_back_names(const Expect& e, bool refused) {
     if ((e.kind != Kind::parse && e.kind != Kind::local_parse) || e.statement == 0) return;
-    // Another Parse of the same text may be on its way.
     const auto same = [&](const Expect& other) {
         return &other != &e && other.kind == Kind::parse && other.statement == e.statement;
     };
     const auto& expects = exchange_->expects;
     const bool last = std::none_of(expects.begin(), expects.end(), same);
-    if (e.kind == Kind::parse && last) server_->prepared.erase(e.statement);
-    if (e.swallow) {
-        if (server_->unnamed_statement == e.statement && last) server_->unnamed_statement = 0;
-        return;
-    }
-    if (last) take_back_unnamed(e, refused);
+    if (e.kind == Kind::parse && last && !e.kept) server_->prepared.erase(e.statement);
+    // What the server has there instead nobody knows for sure: it is parsed anew.
+    if (server_->unnamed_statement == e.statement) server_->unnamed_statement = 0;
+    if (e.swallow) return;
+    take_back_unnamed(e, refused, last);
     auto& parsed = exchange_->parsed;
     // Names are taken back from the front of the queue on, so the oldest of this batch is first,
     // but one that was answered already has left `parsed`.
@@ -125,9 +136,10 @@ void Session::take_back_names(const Expect& e, bool refused) {
         return p.statement == e.statement && !p.name.empty();
     });
     if (it == parsed.end()) return;
-    for (auto& [name, statement] : exchange_->closed)  // nor has a Close behind it taken it
-        if (name == it->name && statement != nullptr && statement->id == e.statement)
-            statement = nullptr;
+    for (auto& c : exchange_->closed)  // nor has a Close behind it taken it
+        if (c.parsed_here && c.name == it->name && c.statement != nullptr &&
+            c.statement->id == e.statement)
+            c.statement = nullptr;
     // It may have been given to another since.
     const auto* named = statements_.find(it->name);
     if (named != nullptr && (*named)->id == e.statement) statements_.erase(it->name);
@@ -140,11 +152,11 @@ void Session::give_back_names(std::size_t count) {
     auto& closed = exchange_->closed;
     const auto end = closed.begin() + static_cast<std::ptrdiff_t>(count);
     for (auto it = closed.begin(); it != end; ++it) {
-        if (it->second == nullptr || find_statement(it->first) != nullptr) continue;
-        if (it->first.empty())
-            unnamed_ = it->second;
+        if (it->statement == nullptr || find_statement(it->name) != nullptr) continue;
+        if (it->name.empty())
+            unnamed_ = it->statement;
         else
-            statements_.set(it->first, it->second);
+            statements_.set(it->name, it->statement);
     }
     closed.erase(closed.begin(), end);
 }
@@ -153,18 +165,20 @@ void Session::give_back_names(std::size_t count) {
 void Session::skip_batch() {
     auto& expects = exchange_->expects;
     std::size_t closes = 0;
-    bool first = true;  // it is what was refused
+    std::vector<std::uint64_t> evicted;  // and are there still, whatever was to come behind
+    bool first = true;                   // it is what was refused
     while (!expects.empty() && !expects.front().brings_ready()) {
         const auto& front = expects.front();
         take_back_names(front, std::exchange(first, false));
         const bool names_one = front.kind == Kind::close && front.statement != 0;
         closes += front.kind == Kind::local_close || (names_one && !front.swallow);
-        if (names_one && front.swallow) server_->prepared.insert(front.statement);
+        if (names_one && front.swallow) evicted.push_back(front.statement);
         if (front.takes) end_taking();
         if (front.kind == Expect::Kind::execute && front.swallow && !front.begin)
             server_->sequence_owner = pool::ServerLink::kSeveralOwners;  // DISCARD SEQUENCES
         expects.pop();
     }
+    for (const auto statement : evicted) server_->prepared.insert(statement);
     if (closes > 0) give_back_names(closes);
 }
 

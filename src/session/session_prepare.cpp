@@ -86,6 +86,45 @@ void Session::forward_renamed(const Frame& frame, std::size_t before, std::size_
     out.view(frame.body.substr(before + name_size));
 }
 
+bool Session::ends_transaction(const Statement& statement) {
+    const auto kind = judge(statement.text, statement.scan())->verdict->kind;
+    return kind == query::Kind::commit || kind == query::Kind::rollback;
+}
+
+/// Others may have given the same statement another name. And what a name that is taken is refused
+/// with, and whether one that the server has is refused, depends on whether the transaction has
+/// failed by then.
+bool Session::doubt_parse(std::string_view name, const StatementPtr& statement) {
+    auto& x = *exchange_;
+    if (doubt(name) || (statement != nullptr && doubt(statement->id))) return true;
+    if (x.ready_expected == 0 || statement == nullptr) return false;
+    const bool taken = statements_.find(name) != nullptr || has_sql_statement(name);
+    const bool inside = tx_ != wire::TxStatus::idle || x.begun || x.acted;
+    return x.in_doubt = taken || (inside && server_->prepared.touch(statement->id));
+}
+
+/// What stands against it that the server cannot know.
+std::optional<OwnError> Session::why_not_named(std::string_view name, const Statement& statement) {
+    if (statements_.find(name) != nullptr || has_sql_statement(name)) {
+        if (tx_ == wire::TxStatus::failed && !ends_transaction(statement))
+            return OwnError{std::string(wire::sqlstate::kInFailedTransaction),
+                            "current transaction is aborted, commands ignored until end of "
+                            "transaction block",
+                            ""};
+        return OwnError{std::string(wire::sqlstate::kDuplicatePreparedStatement),
+                        "prepared statement \"" + std::string(name) + "\" already exists", ""};
+    }
+    if (!full()) return std::nullopt;
+    const auto limit = env_.config().limits.prepared_statements_per_client;
+    const bool many = statements_.size() >= limit;
+    return OwnError{
+        std::string(wire::sqlstate::kProgramLimitExceeded),
+        many ? "a session may have at most " + std::to_string(limit) + " prepared statements"
+             : "the session's prepared statements are longer than is allowed",
+        many ? "See limits.prepared_statements_per_client."
+             : "See limits.prepared_memory_per_client."};
+}
+
 std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
     const bool whole = frame.status == FrameStatus::complete;
     if (!whole && frame.size <= env_.config().limits.statement_buffer) return 0;
@@ -96,7 +135,9 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
         protocol_error("invalid message format");
         return 0;
     }
-    if (!parse.name.empty() && doubt(parse.name)) return 0;
+    const auto statement =
+        raw || parse.name.empty() ? nullptr : intern(parse.text, parse.raw_types);
+    if (!parse.name.empty() && doubt_parse(parse.name, statement)) return 0;
     counters_.client_parse_count.add(1);
     begin_statement(true);
     if (pending_fills_ && pending_fills_->describes) begin_fills();
@@ -109,7 +150,7 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
         } else if (full()) {
             statements_.erase(parse.name);  // its effects are not known then
         } else {
-            exchange_->parsed.push_back({id, std::string(parse.name), nullptr});
+            exchange_->parsed.push_back({id, std::string(parse.name), {}});
             statements_.set(parse.name, std::move(s));
         }
         expect({.kind = Kind::parse, .statement = id});
@@ -123,36 +164,26 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
         expect({.kind = Kind::parse, .statement = unnamed_->id});
         return forward_whole(view, frame);
     }
-    if ((statements_.find(parse.name) != nullptr || has_sql_statement(parse.name)) &&
-        tx_ != wire::TxStatus::failed) {
-        fail_batch({std::string(wire::sqlstate::kDuplicatePreparedStatement),
-                    "prepared statement \"" + std::string(parse.name) + "\" already exists", ""});
+    if (auto error = why_not_named(parse.name, *statement)) {
+        fail_batch(std::move(*error));
         return frame.size;
     }
-    if (full()) {
-        const auto limit = env_.config().limits.prepared_statements_per_client;
-        const bool many = statements_.size() >= limit;
-        fail_batch(
-            {std::string(wire::sqlstate::kProgramLimitExceeded),
-             many ? "a session may have at most " + std::to_string(limit) + " prepared statements"
-                  : "the session's prepared statements are longer than is allowed",
-             many ? "See limits.prepared_statements_per_client."
-                  : "See limits.prepared_memory_per_client."});
-        return frame.size;
-    }
-    const auto statement = intern(parse.text, parse.raw_types);
-    exchange_->parsed.push_back({statement->id, std::string(parse.name), nullptr});
+    exchange_->parsed.push_back({statement->id, std::string(parse.name), {}});
     statements_.set(parse.name, statement);
-    // In a failed transaction only the server can say which statement may be parsed.
-    if (tx_ != wire::TxStatus::failed && server_->prepared.touch(statement->id)) {
+    const bool there = server_->prepared.touch(statement->id);
+    // In a failed transaction only the server can say which statement may be parsed, but for what
+    // ends it.
+    if (there && (tx_ != wire::TxStatus::failed || ends_transaction(*statement))) {
         expect({.kind = Kind::local_parse, .statement = statement->id});
         if (exchange_->expects.size() == 1) answer_local_front();
         return frame.size;
     }
-    make_room();
-    server_->prepared.insert(statement->id);
+    if (!there) {
+        make_room();
+        server_->prepared.insert(statement->id);
+    }
     counters_.server_parse_count.add(1);
-    expect({.kind = Kind::parse, .statement = statement->id});
+    expect({.kind = Kind::parse, .kept = there, .statement = statement->id});
     forward_renamed(frame, 0, parse.name.size(), pool::prepared_name(statement->id));
     return frame.size;
 }
@@ -167,6 +198,7 @@ std::size_t Session::forward_long_parse(std::string_view view, const Frame& fram
         protocol_error("invalid message format");
         return 0;
     }
+    if (doubt(name)) return 0;
     counters_.client_parse_count.add(1);
     begin_statement(true);
     unknown_effects(query::PinReason::statement_too_large);
@@ -446,12 +478,13 @@ std::size_t Session::forward_close(std::string_view view, const Frame& frame) {
         protocol_error("invalid message format");
         return 0;
     }
+    if (kind == 'S' && doubt(name)) return 0;
     const auto* known = kind == 'S' ? find_statement(name) : nullptr;
     std::uint64_t id = 0;
     if (known != nullptr) {
         const bool ours = identity_->mode != config::PoolMode::session && !(*known)->unseen;
         id = (*known)->id;
-        exchange_->closed.emplace_back(std::string(name), *known);
+        note_closed(name, *known);
         forget_statement(name);
         if (ours) {
             expect({.kind = Kind::local_close, .statement = id});

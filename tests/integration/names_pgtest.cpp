@@ -154,15 +154,16 @@ TEST_CASE("a statement too long to be looked at takes its name, and its writes a
         }
 }
 
-TEST_CASE("in a pipeline past an error a name stands for what the server has" *
-          doctest::skip(Proxy::direct())) {
+namespace {
+
+std::vector<std::string> pipelines() {
     const std::string failing = msg::bind("", "absent");
     const auto parse = [](const std::string& name, const std::string& value) {
         return msg::parse(name, "SELECT '" + value + "'");
     };
     const auto close = [](const std::string& name) { return msg::close('S', name); };
     const auto ask_s = msg::describe('S', "s");
-    const std::string pipelines[] = {
+    return {
         failing + parse("", "new") + kSync + run("") + kSync,
         failing + close("") + kSync + run("") + kSync,
         failing + close("s") + parse("s", "new") + kSync + run("s") + kSync,
@@ -176,6 +177,21 @@ TEST_CASE("in a pipeline past an error a name stands for what the server has" *
         parse("s", "new") + kSync + run("s") + kSync,
         close("s") + parse("s", "new") + kSync + run("s") + kSync,
         msg::parse("t", "SELEC") + close("t") + kSync + parse("t", "new") + run("t") + kSync,
+        msg::parse("t", "SELEC") + kSync + close("t") + kSync + parse("t", "new") + kSync,
+        msg::parse("", "SELEC") + kSync + close("") + kSync + run("") + kSync,
+        failing + parse("t", "new") + kSync + parse("u", "new") + run("u") + kSync,
+        msg::parse("t", "SELEC") + kSync + msg::parse("u", "SELEC") + kSync,
+        failing + close("s") + parse("s", "old") + kSync + run("s") + kSync,
+        failing + close("s") + kSync + close("s") + kSync + parse("s", "new") + kSync,
+        failing + close("s") + parse("s", "new") + kSync + close("s") + kSync + run("s") + kSync,
+        failing + run("") + parse("", "other") + run("") + kSync + run("") + kSync,
+        failing + parse("a", "a1") + run("x") + kSync + run("x") + kSync,
+        failing + parse("", "1") + parse("", "1") + parse("", "2") + kSync + run("") + kSync,
+        msg::query("BEGIN") + kFailing + kSync + parse("s", "new") + kSync +
+            msg::query("ROLLBACK") + run("s") + kSync,
+        msg::query("BEGIN") + kFailing + kSync + parse("t", "old") + kSync +
+            msg::parse("r", "ROLLBACK") + run("r") + kSync + run("s") + kSync + parse("t", "old") +
+            run("t") + kSync,
         failing + parse("t", "new") + close("t") + kSync + run("t") + kSync,
         msg::parse("", "SELEC") + close("") + kSync + run("") + kSync,
         failing + parse("", "new") + close("") + kSync + run("") + kSync,
@@ -184,22 +200,31 @@ TEST_CASE("in a pipeline past an error a name stands for what the server has" *
             run("s") + kSync + run("a") + kSync,
         run("s") + kFailing + parse("a", "1") + kSync + parse("a", "2") + kSync + run("a") + kSync,
     };
+}
+
+}  // namespace
+
+TEST_CASE("in a pipeline past an error a name stands for what the server has" *
+          doctest::skip(Proxy::direct())) {
     for (const std::string database : {"app", "exact"})
         for (const bool evicted : {false, true}) {
             int at = 0;
-            for (const auto& pipeline : pipelines) {
+            for (const auto& pipeline : pipelines()) {
+                CAPTURE(evicted);
                 auto c = login(database);
                 auto direct = RawClient::login(Cluster::shared().port());
                 for (auto* each : {&c, &direct}) {
-                    each->ask(parse("s", "old") + kSync);
+                    each->ask(msg::parse("s", "SELECT 'old'") + kSync);
                     for (const std::string name : {"x", "y", "z"})
-                        if (evicted) each->ask(parse(name, name) + kSync);
-                    each->ask(parse("", "mine") + kSync);
+                        if (evicted) each->ask(msg::parse(name, "SELECT '" + name + "'") + kSync);
+                    each->ask(msg::parse("", "SELECT 'mine'") + kSync);
                     each->send(pipeline);
                 }
                 std::size_t syncs = 0;
                 for (std::size_t i = 0; (i = pipeline.find(kSync, i)) != std::string::npos; ++i)
                     ++syncs;
+                for (const auto* simple : {"BEGIN", "ROLLBACK"})
+                    syncs += pipeline.find(msg::query(simple)) != std::string::npos;
                 for (std::size_t i = 0; i < syncs; ++i) {
                     const auto ours = c.read_until('Z'), theirs = direct.read_until('Z');
                     CHECK_MESSAGE(types(ours) == types(theirs), database, at, " ", i, ": ",

@@ -49,6 +49,7 @@ struct Expect {
     bool channels = false;     // of the hand-over of channels
     bool remakes = false;      // PREPARE of the statement that `statement` says, once more
     bool takes = false;        // what Exchange::taking says
+    bool kept = false;         // parse: the server has the statement whatever becomes of it
     bool own_error = false;    // sent to make the server fail; `statement` is the index in errors
     std::uint16_t fill = 0;    // which of Exchange::fills collects the answer, from 1; 0: none
     std::uint64_t statement = 0;
@@ -70,8 +71,14 @@ struct Expect {
 struct ParsedName {
     std::uint64_t statement = 0;
     std::string name;
-    StatementPtr before;            // the session's
-    std::uint64_t before_here = 0;  // the server's
+    StatementPtr before;
+};
+
+/// A name a Close took, given back when the server skips it.
+struct ClosedName {
+    std::string name;
+    StatementPtr statement;    // null: there is nothing to be given back
+    bool parsed_here = false;  // its Parse was not answered yet
 };
 
 /// What DEALLOCATE and DISCARD ALL are about to take away: the server's command tags say what they
@@ -236,9 +243,9 @@ struct Exchange {
     std::unique_ptr<Taking> taking;                            // by what was sent last
     std::vector<std::pair<std::string, StatementPtr>> takers;  // portals that will, when executed
     std::vector<ParsedName> parsed;  // names given by Parses that are not answered yet
-    std::vector<std::pair<std::string, StatementPtr>> closed;  // by Closes, the same
-    std::vector<OwnError> errors;                              // said in place of the server's
-    std::vector<Loan> loans;  // of what is named in statements that are not answered yet
+    std::vector<ClosedName> closed;  // by Closes that are not answered yet
+    std::vector<OwnError> errors;    // said in place of the server's
+    std::vector<Loan> loans;         // of what is named in statements that are not answered yet
     bool unpin_at_ready = false;
     bool may_end_transaction = false;   // something since the last ReadyForQuery may commit
     bool notify_catalog = false;        // DDL passed: the catalog must be read again

@@ -191,7 +191,11 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     const StatementPtr* find_statement(std::string_view name) const noexcept;
     bool full(std::size_t more = 1) const noexcept;
     bool ensure_prepared(const Statement& statement, bool unnamed);
+    bool ends_transaction(const Statement& statement);
+    std::optional<OwnError> why_not_named(std::string_view name, const Statement& statement);
     bool doubt(std::string_view name);
+    bool doubt(std::uint64_t statement, std::uint64_t other = 0);
+    bool doubt_parse(std::string_view name, const StatementPtr& statement);
     std::size_t forward_long_parse(std::string_view view, const wire::Frame& frame);
     const StatementPtr* statement_here(std::string_view name);
     void give_back_names(std::size_t count);
@@ -515,7 +519,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void note_parameter(std::string_view body);
     void skip_batch();
     void take_back_names(const Expect& e, bool refused);
-    void take_back_unnamed(const Expect& e, bool refused);
+    void take_back_unnamed(const Expect& e, bool refused, bool last);
+    void note_closed(std::string_view name, const StatementPtr& statement);
     void note_unnamed(std::uint64_t parsed);
     void confirm_name(std::uint64_t statement);
     bool parse_is_due(std::uint64_t statement) const noexcept;
