@@ -48,7 +48,7 @@ Session::~Session() { leave_server(); }
 bool Session::busy() const noexcept {
     return waiting_ || in_flight() || tx_ != TxStatus::idle ||
            (exchange_ && !exchange_->expects.empty()) || in_ != nullptr || hub_wait_ || asking_ ||
-           lent_ > 0 || notifications_wait();
+           lending_.count > 0 || notifications_wait();
 }
 
 void Session::on_client_bytes(std::string_view bytes) noexcept {
@@ -131,7 +131,7 @@ bool Session::want_server() {
 }
 
 void Session::on_lease(pool::ServerLink& server) noexcept {
-    waiting_ = waits_to_lend_ = false;
+    waiting_ = lending_.waits = false;
     server_ = &server;
     const TurnScope scope(*this);
     begin_lease();
@@ -197,7 +197,7 @@ void Session::inject(std::string_view sql) {
 void Session::on_lease_failed(const pool::ServerFailure& why) noexcept {
     waiting_ = false;
     answer_borrowers();
-    const bool lends = std::exchange(waits_to_lend_, false);
+    const bool lends = std::exchange(lending_.waits, false);
     if (consuming_ && !lends) {
         lease_failure_ = std::make_unique<pool::ServerFailure>(why);
         return;
@@ -281,12 +281,12 @@ void Session::maybe_release() {
         scope_ = scope_set_;
         return;
     }
-    if (lent_ > 0) {
+    if (lending_.count > 0) {
         match_settings();
         return consume_buffer();
     }
     // A signal that was sent arrives before the answer to what is sent later.
-    if (!loan_overdue_ && std::exchange(was_lent_, false)) {
+    if (!lending_.kept_from_all && std::exchange(lending_.signalled, false)) {
         inject("");
         exchange_->expects.back().quiet = true;
         return;
@@ -305,14 +305,14 @@ pool::ServerLink* Session::let_go_of_server() {
     retry_size_ = 0;
     held_.reset();
     question_.reset();
-    preparing_ = asking_ = was_lent_ = loan_overdue_ = false;
+    preparing_ = asking_ = lending_.signalled = lending_.kept_from_all = false;
     scope_ = scope_set_ = query::NameScope::path;
     return server;
 }
 
 void Session::give_back(pool::Release how) {
     // What is to meet this process must meet nobody else.
-    if (lent_ > 0 || was_lent_ || loan_overdue_) {
+    if (lending_.count > 0 || lending_.signalled || lending_.kept_from_all) {
         if (how.how == pool::Release::How::abandon)
             how.in_copy = true;  // cancelled, and then closed
         else
@@ -479,7 +479,7 @@ void Session::on_cancel_request(pool::CancelToken settled) noexcept {
     if (ended_) return;
     if (waiting_ || (in_flight() && server_ == nullptr)) {
         if (waiting_) leaser_.cancel_wait(*this);
-        if (in_ != nullptr) waits_to_lend_ = false;  // it is the client's query that is cancelled
+        if (in_ != nullptr) lending_.waits = false;  // it is the client's query that is cancelled
         leave_flight();
         on_lease_failed({std::string(wire::sqlstate::kQueryCanceled),
                          "canceling statement due to user request", "", false});

@@ -390,7 +390,7 @@ void Session::look_up_portal(BatchLookup& lookup) {
     lookup.plain = lookup.plain && (kind == query::Kind::select || kind == query::Kind::dml);
     if (look_up_begin(lookup, memo)) return;
     if (env_.queries.on()) env_.batch_works.push_back({memo, *lookup.statement});
-    const auto question = parts.parameters == 0 ? parts.statement : parts.parameter_values;
+    const auto question = parts.question();
     const bool idle = does_not_pay(*env_.result_cache(), *memo, question);
     auto reason = idle ? NotCached::does_not_pay : portal_verdict(lookup, *memo);
     lookup.tainted = lookup.tainted || !only_reads(*memo->verdict);

@@ -18,10 +18,6 @@ namespace fe = wire::fe;
 
 namespace {
 
-constexpr wire::Report kAborted{
-    .sqlstate = wire::sqlstate::kInFailedTransaction,
-    .message = "current transaction is aborted, commands ignored until end of transaction block"};
-
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
 /// Texts without anything that changes from one to the next (comments) stay prepared on servers.
@@ -122,9 +118,7 @@ StatementPtr Session::step_statement(std::string_view batch, std::string_view& n
             ParseView parse;
             if (!parse_parse(frame.body, parse) || !parse.raw_types.empty()) return nullptr;
             // A name that is taken is an error only the server words.
-            if (!parse.name.empty() && (statements_.find(parse.name) != nullptr ||
-                                        has_sql_statement(parse.name) || full()))
-                return nullptr;
+            if (!parse.name.empty() && (has_statement(parse.name) || full())) return nullptr;
             new_name = parse.name;
             parsed = parse.name.empty() ? unnamed_for(parse.text, parse.raw_types)
                                         : intern(parse.text, parse.raw_types);

@@ -129,8 +129,9 @@ cache::LedgerRow* Session::ledger_row(const MemoEntry& memo) {
 }
 
 cache::LedgerRow* Session::find_ledger_row(cache::Ledger& ledger, const MemoEntry& memo) {
-    memo.ledger = ledger.row(identity_->context.database->cache_id(), memo.fingerprint);
+    // Asked first: should all be forgotten in between, the row is looked for again.
     memo.ledger_generation = ledger.generation();
+    memo.ledger = ledger.row(identity_->context.database->cache_id(), memo.fingerprint);
     return memo.ledger.get();
 }
 

@@ -134,10 +134,9 @@ bool Session::passes_again(PortalUnit& unit, std::string_view bytes) {
     const auto* const memo = env_.memo.known(identity.context, statement.scan().shape, scope_now());
     if (memo == nullptr) return false;
     cache::KeyParts parts;
+    parts.statement = statement.text;
     add_bind(parts, unit.bind);
-    if (!does_not_pay(*cache, *memo,
-                      parts.parameters == 0 ? statement.text : parts.parameter_values))
-        return false;
+    if (!does_not_pay(*cache, *memo, parts.question())) return false;
     last_ = Last::does_not_pay;
     pending_fills_.reset();
     end_waiting();

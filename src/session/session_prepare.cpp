@@ -18,6 +18,10 @@ using Kind = Expect::Kind;
 namespace {
 /// A name of ours that no server has, for clients that ask for a name with our prefix.
 constexpr std::string_view kNoSuchStatement = "pgweir_0";
+
+bool ends_transaction(query::Kind kind) noexcept {
+    return kind == query::Kind::commit || kind == query::Kind::rollback;
+}
 }  // namespace
 
 /// Statements are shared by sessions of the same settings, until definitions change.
@@ -86,9 +90,12 @@ void Session::forward_renamed(const Frame& frame, std::size_t before, std::size_
     out.view(frame.body.substr(before + name_size));
 }
 
-bool Session::ends_transaction(const Statement& statement) {
-    const auto kind = judge(statement.text, statement.scan())->verdict->kind;
-    return kind == query::Kind::commit || kind == query::Kind::rollback;
+query::Kind Session::kind_of(const Statement& statement) {
+    return judge(statement.text, statement.scan())->verdict->kind;
+}
+
+bool Session::has_statement(std::string_view name) const noexcept {
+    return statements_.find(name) != nullptr || has_sql_statement(name);
 }
 
 /// Others may have given the same statement another name. And what a name that is taken is refused
@@ -98,19 +105,15 @@ bool Session::doubt_parse(std::string_view name, const StatementPtr& statement) 
     auto& x = *exchange_;
     if (doubt(name) || (statement != nullptr && doubt(statement->id))) return true;
     if (x.ready_expected == 0 || statement == nullptr) return false;
-    const bool taken = statements_.find(name) != nullptr || has_sql_statement(name);
     const bool inside = tx_ != wire::TxStatus::idle || x.begun || x.acted;
-    return x.in_doubt = taken || (inside && server_->prepared.touch(statement->id));
+    return x.in_doubt = has_statement(name) || (inside && server_->prepared.touch(statement->id));
 }
 
 /// What stands against it that the server cannot know.
 std::optional<OwnError> Session::why_not_named(std::string_view name, const Statement& statement) {
-    if (statements_.find(name) != nullptr || has_sql_statement(name)) {
-        if (tx_ == wire::TxStatus::failed && !ends_transaction(statement))
-            return OwnError{std::string(wire::sqlstate::kInFailedTransaction),
-                            "current transaction is aborted, commands ignored until end of "
-                            "transaction block",
-                            ""};
+    if (has_statement(name)) {
+        if (tx_ == wire::TxStatus::failed && !ends_transaction(kind_of(statement)))
+            return OwnError{std::string(kAborted.sqlstate), std::string(kAborted.message), ""};
         return OwnError{std::string(wire::sqlstate::kDuplicatePreparedStatement),
                         "prepared statement \"" + std::string(name) + "\" already exists", ""};
     }
@@ -145,7 +148,7 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
         auto s = StatementTable::make(parse.text, parse.raw_types);
         const auto id = s->id;
         if (parse.name.empty()) {
-            note_unnamed(s->id);
+            note_unnamed(id);
             unnamed_ = std::move(s);
         } else if (full()) {
             statements_.erase(parse.name);  // its effects are not known then
@@ -173,7 +176,7 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
     const bool there = server_->prepared.touch(statement->id);
     // In a failed transaction only the server can say which statement may be parsed, but for what
     // ends it.
-    if (there && (tx_ != wire::TxStatus::failed || ends_transaction(*statement))) {
+    if (there && (tx_ != wire::TxStatus::failed || ends_transaction(kind_of(*statement)))) {
         expect({.kind = Kind::local_parse, .statement = statement->id});
         if (exchange_->expects.size() == 1) answer_local_front();
         return frame.size;
@@ -223,14 +226,11 @@ bool Session::answer_parse_here(std::string_view batch) {
     if (tx_ == wire::TxStatus::failed || frame.type != wire::fe::kParse ||
         !parse_parse(frame.body, parse) || parse.name.empty())
         return false;
-    if (statements_.find(parse.name) != nullptr || has_sql_statement(parse.name) || full())
-        return false;
+    if (has_statement(parse.name) || full()) return false;
     auto statement = intern(parse.text, parse.raw_types);
     if (!statement->known_to(identity_->context.id)) {
-        const auto kind = judge(statement->text, statement->scan())->verdict->kind;
-        if (kind != query::Kind::begin && kind != query::Kind::commit &&
-            kind != query::Kind::rollback)
-            return false;
+        const auto kind = kind_of(*statement);
+        if (kind != query::Kind::begin && !ends_transaction(kind)) return false;
     }
     counters_.client_parse_count.add(1);
     statements_.set(parse.name, std::move(statement));

@@ -179,52 +179,52 @@ void Session::tick_processes(base::Nanos now) {
         asking_ = false;
         consume_buffer();
     }
-    if (ended_ || lent_ == 0) return;
-    if (waits_to_lend_ && now - lent_since_ > kPatience) stop_waiting_to_lend();
-    if (now - lent_since_ <= kLongestLoan) return;
+    if (ended_ || lending_.count == 0) return;
+    if (lending_.waits && now - lending_.since > kPatience) stop_waiting_to_lend();
+    if (now - lending_.since <= kLongestLoan) return;
     // What was to meet its server process may come still: nobody else is to have that.
-    overdue_loans_ += std::exchange(lent_, 0);
-    loan_overdue_ = server_ != nullptr;
+    lending_.overdue += std::exchange(lending_.count, 0);
+    lending_.kept_from_all = server_ != nullptr;
     const TurnScope scope(*this);
     maybe_release();
 }
 
 /// Only where the client itself wants nothing of a server that it has not got yet.
 void Session::tell_process(bool lend, ProcessAnswer answer) {
-    if (lend && lent_++ == 0) lent_since_ = env_.now();
+    if (lend && lending_.count++ == 0) lending_.since = env_.now();
     if (ended_ || terminating_) return answer(0);
     const bool rests = !waiting_ && !awaiting_ && !in_flight() && !skip_until_sync_ && !hub_wait_ &&
                        begin_ == nullptr;
     if (lend && server_ == nullptr && rests) {
         const TurnScope scope(*this);
-        waits_to_lend_ = !want_server() && waiting_;
+        lending_.waits = !want_server() && waiting_;
     }
-    was_lent_ = was_lent_ || (lend && (server_ != nullptr || waits_to_lend_));
-    if (lend && waits_to_lend_) return borrowers_.push_back(std::move(answer));
+    lending_.signalled = lending_.signalled || (lend && (server_ != nullptr || lending_.waits));
+    if (lend && lending_.waits) return lending_.waiting.push_back(std::move(answer));
     answer(server_ != nullptr ? server_->process_id() : 0);
 }
 
 void Session::stop_waiting_to_lend() {
     const TurnScope scope(*this);
     leaser_.cancel_wait(*this);
-    waiting_ = waits_to_lend_ = was_lent_ = false;
+    waiting_ = lending_.waits = lending_.signalled = false;
     answer_borrowers();
     consume_buffer();
 }
 
 /// It has a server connection now, or will have none.
 void Session::answer_borrowers() noexcept {
-    for (auto& answer : std::exchange(borrowers_, {}))
+    for (auto& answer : std::exchange(lending_.waiting, {}))
         answer(server_ != nullptr ? server_->process_id() : 0);
 }
 
 void Session::loan_ended() noexcept {
-    if (overdue_loans_ > 0) {
-        --overdue_loans_;
+    if (lending_.overdue > 0) {
+        --lending_.overdue;
         return;
     }
-    if (--lent_ > 0 || ended_) return;
-    if (waits_to_lend_) return stop_waiting_to_lend();
+    if (--lending_.count > 0 || ended_) return;
+    if (lending_.waits) return stop_waiting_to_lend();
     const TurnScope scope(*this);
     maybe_release();
 }

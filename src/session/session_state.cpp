@@ -254,7 +254,7 @@ bool Session::conclude() {
         (found->found == PinReason::none || found->found == PinReason::listen))
         found->found = PinReason::prepare;
     // A signal that is meant for this client must not meet who listens for all.
-    const bool lent = lent_ > 0 || was_lent_;
+    const bool lent = lending_.count > 0 || lending_.signalled;
     if (found->found == PinReason::listen && !lent && hand_over_channels(found->channels))
         return false;
     if (found->found != PinReason::none) {
@@ -341,12 +341,8 @@ void Session::reapply_settings() {
     }
     x.reset_name.clear();
     if (sql.empty()) return;
-    std::string message;
-    wire::write_query(message, sql);
-    turn_->server.copy(message);
-    server_->unnamed_statement = 0;  // a simple Query destroys it
-    x.expects.push({.kind = Expect::Kind::query, .swallow = true, .quiet = true});
-    ++x.ready_expected;
+    inject(sql);
+    x.expects.back().quiet = true;
 }
 
 /// Settings are carried, but for those that pin for good; all else that has a reason stays.

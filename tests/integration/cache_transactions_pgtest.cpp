@@ -19,6 +19,15 @@ Proxy& proxy() {
     return p;
 }
 
+Proxy& several_servers() {
+    static Proxy p(Cluster::shared(),
+                   {{{"cache", "{exclusive_writer: true}"}, {"pool", "{min_size: 0, max_size: 4}"}},
+                    {},
+                    {},
+                    0});
+    return p;
+}
+
 RawClient login(const Proxy& p = proxy()) { return RawClient::login(p.port(), "app", "app"); }
 
 void setup(const std::string& sql, const Proxy& p = proxy()) {
@@ -244,11 +253,7 @@ TEST_CASE("B11: a portal of a transaction is the last one that was bound, whoeve
 
 TEST_CASE("B6: a BEGIN behind one that has asked for a snapshot does not take it away") {
     setup("CREATE TABLE before AS SELECT 1 AS v; CREATE TABLE after AS SELECT 1 AS v");
-    const Proxy roomy(Cluster::shared(), {{{"cache", "{exclusive_writer: true}"},
-                                           {"pool", "{min_size: 0, max_size: 4}"}},
-                                          {},
-                                          {},
-                                          0});
+    const auto& roomy = several_servers();
     auto other = login(roomy);
     const std::string read = "SELECT v FROM after";
     int value = 1;
@@ -282,11 +287,7 @@ TEST_CASE("B6: a BEGIN behind one that has asked for a snapshot does not take it
 
 TEST_CASE("B10: a COMMIT that was bound before the write it commits invalidates all the same") {
     setup("CREATE TABLE bound_first AS SELECT n, n * 10 AS v FROM generate_series(1, 5) n");
-    const Proxy roomy(Cluster::shared(), {{{"cache", "{exclusive_writer: true}"},
-                                           {"pool", "{min_size: 0, max_size: 4}"}},
-                                          {},
-                                          {},
-                                          0});
+    const auto& roomy = several_servers();
     auto reader = login(roomy);
     const std::string sum = "SELECT sum(v) FROM bound_first";
     int value = 150;

@@ -9,15 +9,12 @@ using namespace pgweir::testing;
 namespace {
 
 Proxy& proxy() {
-    const auto server = "host: 127.0.0.1, port: " + std::to_string(Cluster::shared().port());
-    static Proxy p(Cluster::shared(),
-                   {{{"cache", "{exclusive_writer: true}"},
-                     {"pool", "{min_size: 0, max_size: 6}"},
-                     {"databases", "{app: {" + server + "}, exact: {" + server +
-                                       ", dbname: app, pool: {mode: session}}}"}},
-                    {},
-                    {},
-                    0});
+    static Proxy p(Cluster::shared(), {{{"cache", "{exclusive_writer: true}"},
+                                        {"pool", "{min_size: 0, max_size: 6}"},
+                                        {"databases", in_both_modes(Cluster::shared())}},
+                                       {},
+                                       {},
+                                       0});
     return p;
 }
 

@@ -60,7 +60,8 @@ void check_stays(const std::string& read, RawClient& c, const std::string& write
         ask(writer, write);
         CHECK(eventually([&] { return hits_of(watched(), [&] { ask(c, read); }) == 1; }));
     }
-    CHECK(watched().cache_counter("fills") == fills);
+    const auto filled = watched().cache_counter("fills");
+    CHECK_MESSAGE(filled == fills, told_of(watched(), c, read));
 }
 
 }  // namespace

@@ -1,12 +1,20 @@
 // Asking a proxy's cache: was this answered from it, does it come to be. Thread: one.
 #pragma once
 
+#include <algorithm>
+#include <cstdio>
 #include <string>
 
 #include "support/proxy.hpp"
 #include "support/raw_client.hpp"
 
 namespace pgweir::testing {
+
+/// The section `databases`: "app", and "exact", which is the same in session pools.
+inline std::string in_both_modes(const Cluster& cluster) {
+    const auto server = "host: 127.0.0.1, port: " + std::to_string(cluster.port());
+    return "{app: {" + server + "}, exact: {" + server + ", dbname: app, pool: {mode: session}}}";
+}
 
 /// First value of the answer, or the SQLSTATE of its error.
 inline std::string ask(RawClient& c, const std::string& sql) {
@@ -23,15 +31,30 @@ std::int64_t hits_of(const Proxy& proxy, F&& work) {
     return proxy.cache_counter("hits") - before;
 }
 
+/// What the cache says of a query, and the end of the log: for a test that has failed.
+inline std::string told_of(const Proxy& proxy, RawClient& c, const std::string& sql) {
+    std::string told;
+    for (const auto& row : rows(c.ask(msg::query("EXPLAIN CACHE " + sql))))
+        told += row.at(0) + ": " + row.at(1) + "\n";
+    for (const auto* column : {"hits", "misses", "fills"})
+        told += std::string(column) + ": " + std::to_string(proxy.cache_counter(column)) + "\n";
+    const auto log = proxy.log();
+    constexpr std::size_t kEnd = 3000;
+    return told + log.substr(log.size() - std::min(log.size(), kEnd));
+}
+
 /// True once this query is answered from the cache. Catalogs are read in the background, so it may
 /// take a few tries.
 inline bool becomes_cached(const Proxy& proxy, RawClient& c, const std::string& sql) {
-    return eventually(
+    const bool did = eventually(
         [&] {
             ask(c, sql);
             return hits_of(proxy, [&] { ask(c, sql); }) == 1;
         },
         Seconds(10));
+    if (!did)
+        std::fprintf(stderr, "not cached: %s\n%s", sql.c_str(), told_of(proxy, c, sql).c_str());
+    return did;
 }
 
 }  // namespace pgweir::testing

@@ -28,6 +28,11 @@ struct KeyParts {
     std::uint16_t parameters = 0;        // number of values in Bind
     bool description = false;            // what Describe of the statement says, and no answer
     base::Hash128 statement_hash;        // base::hash128(statement), to find it by
+
+    /// What tells this question from others that one statement asks.
+    std::string_view question() const noexcept {
+        return parameters == 0 ? statement : parameter_values;
+    }
 };
 
 /// A number for a database (DatabaseState::cache_id()), the user who has logged in and a class of

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,6 +18,8 @@
 #include "pgweir/pool/shared_pool.hpp"
 #include "pgweir/session/judge_memo.hpp"
 #include "pgweir/session/statement.hpp"
+#include "pgweir/wire/sqlstate.hpp"
+#include "pgweir/wire/writer.hpp"
 
 namespace pgweir::session {
 
@@ -92,6 +95,10 @@ struct Taking {
     std::vector<What> due;  // in the order of the text
     bool renamed = false;   // some were given the client's names on the server, for this only
 };
+
+inline constexpr wire::Report kAborted{
+    .sqlstate = wire::sqlstate::kInFailedTransaction,
+    .message = "current transaction is aborted, commands ignored until end of transaction block"};
 
 /// What the client is told where the server was made to fail for the proxy's reasons.
 struct OwnError {
@@ -181,6 +188,18 @@ class WorkQueue {
 
 /// Another session keeps its server connection while this lives.
 using Loan = std::shared_ptr<void>;
+using ProcessAnswer = std::function<void(std::uint32_t process)>;
+
+/// A session's server connection where others name its process in their statements.
+struct Lending {
+    std::vector<ProcessAnswer> waiting;  // until it has a server connection
+    unsigned count = 0;                  // those for whom it keeps it
+    unsigned overdue = 0;                // whose end is no news any more
+    base::Nanos since = 0;
+    bool waits = false;          // for a server connection, and not for its client
+    bool kept_from_all = false;  // a loan was overdue: the connection is for nobody after it
+    bool signalled = false;      // a signal may be on its way to its server process
+};
 
 struct Exchange {
     ExpectQueue expects;

@@ -59,7 +59,6 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void on_way_clear() noexcept;
     /// To be told of this session's server process, or 0 that it has none; from within, or later.
     /// Where it has to be lent one, it keeps that until loan_ended().
-    using ProcessAnswer = std::function<void(std::uint32_t process)>;
     void tell_process(bool lend, ProcessAnswer answer);
     void loan_ended() noexcept;
     /// The answer to Environment::find_process.
@@ -191,7 +190,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     const StatementPtr* find_statement(std::string_view name) const noexcept;
     bool full(std::size_t more = 1) const noexcept;
     bool ensure_prepared(const Statement& statement, bool unnamed);
-    bool ends_transaction(const Statement& statement);
+    query::Kind kind_of(const Statement& statement);
+    bool has_statement(std::string_view name) const noexcept;
     std::optional<OwnError> why_not_named(std::string_view name, const Statement& statement);
     bool doubt(std::string_view name);
     bool doubt(std::uint64_t statement, std::uint64_t other = 0);
@@ -552,10 +552,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::unique_ptr<pool::ServerFailure> lease_failure_;
     std::unique_ptr<Listening> listening_;  // channels that a hub listens to
     std::unique_ptr<ProcessQuestion> question_;
-    std::vector<ProcessAnswer> borrowers_;  // wait until it has a server connection
-    unsigned lent_ = 0;                     // those for whom it keeps its server connection
-    unsigned overdue_loans_ = 0;            // whose end is no news any more
-    base::Nanos lent_since_ = 0;
+    Lending lending_;
     base::Nanos wait_started_ = 0;
     std::uint64_t client_left_ = 0;  // bytes of the client's frame being streamed
     std::uint64_t reply_left_ = 0;   // bytes of the server's frame being streamed
@@ -579,15 +576,12 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool ended_ = false;
     bool waiting_ = false;
     bool consuming_ = false;
-    bool awaiting_ = false;       // a hit waits for the change stream
-    bool clearing_ = false;       // not a hit, but a VACUUM: for the proxy's snapshots to be over
-    bool waited_ = false;         // ... has waited long enough
-    bool preparing_ = false;      // settings are applied, or looked at; the client's bytes wait
-    bool hub_wait_ = false;       // the hub of notifications has something to do first
-    bool asking_ = false;         // question_ is not answered yet
-    bool waits_to_lend_ = false;  // for a server connection, and not for its client
-    bool loan_overdue_ = false;   // its server connection is for nobody after it
-    bool was_lent_ = false;       // a signal may be on its way to its server connection
+    bool awaiting_ = false;   // a hit waits for the change stream
+    bool clearing_ = false;   // not a hit, but a VACUUM: for the proxy's snapshots to be over
+    bool waited_ = false;     // ... has waited long enough
+    bool preparing_ = false;  // settings are applied, or looked at; the client's bytes wait
+    bool hub_wait_ = false;   // the hub of notifications has something to do first
+    bool asking_ = false;     // question_ is not answered yet
     bool skip_until_sync_ = false;
     bool terminating_ = false;  // Terminate has come, and an answer is still owed
     bool discarding_ = false;   // client_left_ bytes go nowhere

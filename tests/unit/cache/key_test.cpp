@@ -1,11 +1,12 @@
 #include "pgweir/cache/key.hpp"
-#include "support/amount.hpp"
 
 #include <doctest/doctest.h>
 
 #include <map>
 #include <random>
 #include <tuple>
+
+#include "support/amount.hpp"
 
 using namespace pgweir;
 using namespace pgweir::cache;

@@ -124,17 +124,13 @@ std::string bind(std::string_view portal, std::string_view statement) {
     base::append_u16(body, 0);
     base::append_u16(body, 0);
     base::append_u16(body, 0);
-    std::string m;
-    wire::write_message(m, 'B', body);
-    return m;
+    return message('B', body);
 }
 
 std::string describe(char kind, std::string_view name) {
     std::string body(1, kind);
     base::append_cstring(body, name);
-    std::string m;
-    wire::write_message(m, 'D', body);
-    return m;
+    return message('D', body);
 }
 
 std::string close(char kind, std::string_view name) {
@@ -147,9 +143,7 @@ std::string execute(std::string_view portal) {
     std::string body;
     base::append_cstring(body, portal);
     base::append_u32(body, 0);
-    std::string m;
-    wire::write_message(m, 'E', body);
-    return m;
+    return message('E', body);
 }
 
 std::string message(char type, std::string_view body) {

@@ -95,6 +95,15 @@ std::string stale() {
         base::append_cstring(body, field);
     return message('E', body);
 }
+
+/// Has prepared "s", and then sent `batch`.
+void prepare_and_send(Stage& s, const std::string& batch) {
+    s.start().on_client_bytes(parse("s", "select 1") + end_batch());
+    s.reply(message('1') + ready());
+    s.client_got();
+    s.session->on_client_bytes(batch);
+    s.server_got();
+}
 }  // namespace
 
 TEST_CASE("a batch that meets a stale plan is sent again, however its answer is cut") {
@@ -102,11 +111,7 @@ TEST_CASE("a batch that meets a stale plan is sent again, however its answer is 
     for (std::size_t cut = 0; cut <= stale().size() + ready().size(); ++cut) {
         CAPTURE(cut);
         Stage s;
-        s.start().on_client_bytes(parse("s", "select 1") + end_batch());
-        s.reply(message('1') + ready());
-        s.client_got();
-        s.session->on_client_bytes(batch);
-        s.server_got();
+        prepare_and_send(s, batch);
         const auto answer = stale() + ready();
         s.reply(answer.substr(0, cut));
         s.reply(answer.substr(cut));
@@ -124,11 +129,7 @@ TEST_CASE("what the client sends before it knows that a plan was stale comes beh
     for (std::size_t cut = 0; cut <= next.size(); ++cut) {
         CAPTURE(cut);
         Stage s;
-        s.start().on_client_bytes(parse("s", "select 1") + end_batch());
-        s.reply(message('1') + ready());
-        s.client_got();
-        s.session->on_client_bytes(batch);
-        s.server_got();
+        prepare_and_send(s, batch);
         s.reply(stale());
         s.session->on_client_bytes(next.substr(0, cut));
         CHECK(s.server_got().empty());
