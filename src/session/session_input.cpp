@@ -97,9 +97,7 @@ std::size_t Session::take_query(std::string_view view, const Frame& frame) {
     pending_fills_.reset();
     if (refused_in_statement_mode(*judged_->verdict)) {
         judged_.reset();
-        return send_error_and_ready(
-            frame, {.sqlstate = wire::sqlstate::kFeatureNotSupported,
-                    .message = "transaction blocks are not allowed in statement pooling mode"});
+        return send_error_and_ready(frame, kNoTransactions);
     }
     if (!judged_->verdict->vacates.empty() && !waited_ &&
         env_.vacate_database(*identity_, judged_->verdict->vacates)) {

@@ -146,6 +146,23 @@ void Session::take_back_names(const Expect& e, bool refused) {
     parsed.erase(it);
 }
 
+/// The body of an error that says our name of the statement, with the client's there; empty: it
+/// does not say it.
+std::string Session::in_clients_words(const Expect& bind, std::string_view error) const {
+    const auto ours = pool::prepared_name(bind.statement);
+    const auto at = error.find(ours);
+    const auto end = at + ours.size();
+    const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+    if (at == std::string_view::npos || end >= error.size() || digit(error[end])) return {};
+    const auto* last = statements_.find(exchange_->statement_name);
+    const auto name = last != nullptr && (*last)->id == bind.statement
+                          ? std::string_view(exchange_->statement_name)
+                          : statements_.name_of(bind.statement);
+    if (name.empty()) return {};
+    std::string told(error.substr(0, at));
+    return told.append(name).append(error.substr(end));
+}
+
 /// Of the first so many Closes in flight, which the server has skipped. What has a new owner, if
 /// only the first of them, keeps it.
 void Session::give_back_names(std::size_t count) {

@@ -471,6 +471,8 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
     // Its Sync has not come yet: what comes before that is skipped, too.
     x.skipping = x.expects.empty() && x.unsynced;
     if (front.quiet) return Reply::swallow;
+    if (front.kind == Kind::bind && front.statement != 0 && own.empty())
+        return tell_error(run, in_clients_words(front, body));
     if (!front.own_error || fields.sqlstate != wire::sqlstate::kInvalidSqlStatementName)
         return tell_error(run, own);
     const auto& ours = x.errors[front.statement];

@@ -113,7 +113,7 @@ bool Session::doubt_parse(std::string_view name, const StatementPtr& statement) 
 std::optional<OwnError> Session::why_not_named(std::string_view name, const Statement& statement) {
     if (has_statement(name)) {
         if (tx_ == wire::TxStatus::failed && !ends_transaction(kind_of(statement)))
-            return OwnError{std::string(kAborted.sqlstate), std::string(kAborted.message), ""};
+            return own_error(kAborted);
         return OwnError{std::string(wire::sqlstate::kDuplicatePreparedStatement),
                         "prepared statement \"" + std::string(name) + "\" already exists", ""};
     }
@@ -332,6 +332,8 @@ bool Session::apply_bind(const Frame& frame, std::string_view name, const Statem
     x.statement = statement;
     x.statement_name = name;
     const auto& verdict = *memo->verdict;
+    if (whole && refused_in_statement_mode(verdict))
+        return fail_batch(own_error(kNoTransactions)), false;
     if (whole && may_pin(verdict) && !has_pin_place()) return fail_pin(), false;
     if (verdict.kind == query::Kind::set) note_settings(verdict, statement->text);
     if (listening_ != nullptr) heed_channels(verdict, statement->text);

@@ -125,6 +125,13 @@ const StatementPtr* NamedStatements::find(std::string_view name) const noexcept 
     return &it->second;
 }
 
+std::string_view NamedStatements::name_of(std::uint64_t statement) const noexcept {
+    if (held_)
+        for (const auto& [name, named] : held_->map)
+            if (named->id == statement) return name;
+    return {};
+}
+
 void NamedStatements::set(std::string_view name, StatementPtr statement) {
     if (!held_) held_ = std::make_unique<Held>();
     auto& [map, bytes, found] = *held_;

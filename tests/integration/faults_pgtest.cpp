@@ -4,6 +4,7 @@
 
 #include <sstream>
 
+#include "support/loopback.hpp"
 #include "support/proxy.hpp"
 #include "support/raw_client.hpp"
 

@@ -201,6 +201,22 @@ std::vector<std::string> pipelines() {
 
 }  // namespace
 
+TEST_CASE("an error about a statement says the client's name of it") {
+    auto c = login();
+    c.ask(msg::parse("mine", "SELECT 1") + msg::parse("yours", "SELECT $1::int") + kSync);
+    const auto told = [&](const std::string& bytes) { return error_of(c.ask(bytes)).message; };
+    const auto wrong = [](const std::string& name) { return msg::bind("", name, {"1", "2"}); };
+    CHECK(told(wrong("mine") + kSync) ==
+          "bind message supplies 2 parameters, but prepared statement \"mine\" requires 0");
+    CHECK(told(wrong("yours") + msg::bind("", "mine") + kSync) ==
+          "bind message supplies 2 parameters, but prepared statement \"yours\" requires 1");
+    CHECK(told(msg::parse("", "SELECT 1") + wrong("") + kSync) ==
+          "bind message supplies 2 parameters, but prepared statement \"\" requires 0");
+    CHECK(told(wrong("mine") + msg::close('S', "mine") + kSync) ==
+          "bind message supplies 2 parameters, but prepared statement \"mine\" requires 0");
+    CHECK(types(c.ask(run("mine") + kSync)) == "2DCZ");
+}
+
 TEST_CASE("in a pipeline past an error a name stands for what the server has" *
           doctest::skip(Proxy::direct())) {
     for (const std::string database : {"app", "exact"})

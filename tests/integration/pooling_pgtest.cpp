@@ -326,11 +326,17 @@ TEST_CASE("statement mode refuses transactions with 0A000 and keeps the session"
     Proxy p(Cluster::shared(), options("{mode: statement, min_size: 0, max_size: 2}"));
     auto c = RawClient::login(p.port());
     CHECK(ask(c, "SELECT 1") == "1");
-    const auto m = c.ask(msg::query("BEGIN"));
-    CHECK(error_of(m).severity == "ERROR");
-    CHECK(error_of(m).sqlstate == "0A000");
-    CHECK(ready_status(m) == 'I');
-    CHECK(ask(c, "SELECT 2") == "2");
+    c.ask(msg::parse("begin", "BEGIN") + msg::sync());
+    for (const auto& bytes : {msg::query("BEGIN"), msg::unnamed("START TRANSACTION") + msg::sync(),
+                              msg::bind("", "begin") + msg::execute() + msg::sync(),
+                              msg::unnamed("BEGIN") + msg::unnamed("SELECT 1") + msg::sync()}) {
+        const auto m = c.ask(bytes);
+        CHECK(error_of(m).severity == "ERROR");
+        CHECK(error_of(m).sqlstate == "0A000");
+        CHECK(ready_status(m) == 'I');
+        CHECK(count_type(m, 'C') == 0);
+        CHECK(ask(c, "SELECT 2") == "2");
+    }
 }
 
 TEST_CASE("server connections that are used in turn serve one client one after the other" *

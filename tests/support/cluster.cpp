@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "support/loopback.hpp"
 #include "support/run.hpp"
 
 namespace pgweir::testing {

@@ -6,7 +6,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <fstream>
+#include <random>
 #include <stdexcept>
 
 namespace pgweir::testing {
@@ -19,19 +23,46 @@ sockaddr_in loopback(std::uint16_t port) {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     return address;
 }
+
+/// `port`: 0 for any. No descriptor where it is not to be had.
+Listening listen_on(std::uint16_t port) {
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    auto address = loopback(port);
+    socklen_t size = sizeof address;
+    auto* generic = reinterpret_cast<sockaddr*>(&address);
+    if (bind(fd, generic, size) == 0 && listen(fd, 128) == 0 &&
+        getsockname(fd, generic, &size) == 0)
+        return {fd, ntohs(address.sin_port)};
+    close(fd);
+    return {};
+}
+
+/// The first port that the kernel may give to a connection for its own end (ip(7)).
+int first_of_connections() {
+    int first = 0;
+    std::ifstream("/proc/sys/net/ipv4/ip_local_port_range") >> first;
+    return first;
+}
 }  // namespace
 
 Listening listen_on_loopback() {
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    auto address = loopback(0);
-    socklen_t size = sizeof address;
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    if (bind(fd, generic, size) != 0 || listen(fd, 128) != 0 ||
-        getsockname(fd, generic, &size) != 0) {
-        close(fd);
-        throw std::runtime_error("cannot listen on 127.0.0.1");
-    }
-    return {fd, ntohs(address.sin_port)};
+    const auto listening = listen_on(0);
+    if (listening.fd < 0) throw std::runtime_error("cannot listen on 127.0.0.1");
+    return listening;
+}
+
+std::uint16_t free_port() {
+    constexpr int kFirst = 10'000;
+    static const int count = std::max(first_of_connections() - kFirst, 0);
+    // In turn, so that none is given twice, from somewhere else in each program.
+    static std::atomic<unsigned> turn{std::random_device{}()};
+    Listening found;
+    for (int i = 0; i < count && found.fd < 0; ++i)
+        found =
+            listen_on(static_cast<std::uint16_t>(kFirst + turn++ % static_cast<unsigned>(count)));
+    if (found.fd < 0) found = listen_on_loopback();
+    close(found.fd);
+    return found.port;
 }
 
 int connect_to_loopback(std::uint16_t port) {

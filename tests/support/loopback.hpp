@@ -13,6 +13,9 @@ struct Listening {
 };
 /// On a port that was free. Throws std::runtime_error.
 Listening listen_on_loopback();
+/// A TCP port of 127.0.0.1 that nobody listened on a moment ago, and that no connection is given
+/// for its own end meanwhile. Throws std::runtime_error.
+std::uint16_t free_port();
 /// Blocking; -1 where nobody listens, with errno.
 int connect_to_loopback(std::uint16_t port);
 /// False: the peer takes no more.

@@ -25,8 +25,6 @@
 #include <stdexcept>
 #include <thread>
 
-#include "support/loopback.hpp"
-
 extern char** environ;
 
 namespace pgweir::testing {
@@ -230,12 +228,6 @@ TempDir::TempDir(const std::string& prefix) {
 TempDir::~TempDir() {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
-}
-
-std::uint16_t free_port() {
-    const auto listening = listen_on_loopback();
-    close(listening.fd);
-    return listening.port;
 }
 
 std::string read_file(const std::string& path) {

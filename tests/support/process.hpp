@@ -67,8 +67,6 @@ class TempDir {
     std::string path_;
 };
 
-/// A TCP port of 127.0.0.1 that nobody listened on a moment ago.
-std::uint16_t free_port();
 std::string read_file(const std::string& path);
 void write_file(const std::string& path, const std::string& text);
 /// Calls `done` every 5 ms until it says true. False after `limit`.

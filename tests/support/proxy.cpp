@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "support/loopback.hpp"
 #include "support/raw_client.hpp"
 
 namespace pgweir::testing {

@@ -99,6 +99,9 @@ struct Taking {
 inline constexpr wire::Report kAborted{
     .sqlstate = wire::sqlstate::kInFailedTransaction,
     .message = "current transaction is aborted, commands ignored until end of transaction block"};
+inline constexpr wire::Report kNoTransactions{
+    .sqlstate = wire::sqlstate::kFeatureNotSupported,
+    .message = "transaction blocks are not allowed in statement pooling mode"};
 
 /// What the client is told where the server was made to fail for the proxy's reasons.
 struct OwnError {
@@ -106,6 +109,9 @@ struct OwnError {
     std::string message;
     std::string hint;
 };
+inline OwnError own_error(const wire::Report& report) {
+    return {std::string(report.sqlstate), std::string(report.message), std::string(report.hint)};
+}
 
 class ExpectQueue {
   public:

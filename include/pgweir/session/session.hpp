@@ -495,6 +495,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     Reply on_ready_for_query(Run& run, std::string_view body);
     Reply on_error(Run& run, std::string_view body);
     Reply tell_error(Run& run, std::string_view own);
+    std::string in_clients_words(const Expect& bind, std::string_view error) const;
     Reply take_stamp(std::string_view row);
     Reply on_copy_response(char type);
     Reply on_own_notification(Run& run, std::string_view whole);

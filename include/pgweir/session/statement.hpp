@@ -113,6 +113,8 @@ class NamedStatements {
     const StatementPtr* find(std::string_view name) const noexcept;
     void set(std::string_view name, StatementPtr statement);
     bool erase(std::string_view name);
+    /// Looks through all. One of the names of that statement, empty where it has none.
+    std::string_view name_of(std::uint64_t statement) const noexcept;
     void clear() noexcept { held_.reset(); }
     std::size_t size() const noexcept { return held_ ? held_->map.size() : 0; }
     /// Of names, texts and types. A text counts for everybody who has it.

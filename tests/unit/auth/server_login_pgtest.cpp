@@ -17,6 +17,7 @@
 #include "pgweir/io/tls.hpp"
 #include "pgweir/wire/frame.hpp"
 #include "pgweir/wire/startup.hpp"
+#include "support/loopback.hpp"
 #include "support/process.hpp"
 
 using namespace pgweir;

@@ -8,6 +8,7 @@
 
 #include "control_fixture.hpp"
 #include "pgweir/control/control_thread.hpp"
+#include "support/loopback.hpp"
 
 using namespace pgweir;
 using namespace pgweir::testing;
