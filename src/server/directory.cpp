@@ -124,6 +124,14 @@ void Directory::sweep() {
 }
 
 void Directory::set_config(config::ConfigPtr config) {
+    for (const auto& [server, dbname] : apply(std::move(config)))
+        with_database(server, dbname, [](DatabaseEntry& entry) { entry.state->whole().bump(); });
+}
+
+/// The databases that pools have been moved to: what was known of them may be of a time when others
+/// wrote there.
+std::vector<std::pair<std::string, std::string>> Directory::apply(config::ConfigPtr config) {
+    std::vector<std::pair<std::string, std::string>> moved;
     const std::scoped_lock lock(mutex_);
     config_ = std::move(config);
     tls_.clear();  // certificates may have been renewed
@@ -138,6 +146,7 @@ void Directory::set_config(config::ConfigPtr config) {
             old->dbname == made->dbname && old->database.tls == database->tls &&
             old->database.login.password == made->database.login.password;
         made->generation = same_server ? old->generation : ++generation_;
+        if (!same_server) moved.emplace_back(server_name(*database), made->dbname);
         if (!made->database.login.user.empty() && !same_server) {
             pool::Credentials c;
             c.state = pool::Credentials::State::password;
@@ -149,6 +158,7 @@ void Directory::set_config(config::ConfigPtr config) {
     }
     if (config_->limits.max_server_connections != 0)
         for (auto& [name, h] : hosts_) h->set_limit(config_->limits.max_server_connections);
+    return moved;
 }
 
 void Directory::set_host_limit(const std::string& server, std::uint32_t limit) {

@@ -245,8 +245,15 @@ bool ascii_inside_characters(std::string_view encoding) {
 
 session::IdentityPtr Worker::identity(const std::string& database, const std::string& user,
                                       pool::Pool& pool, pool::ProfilePtr profile) {
+    const auto mode = pool.config()->database.pool.mode;
+    return identity(database, user, pool, std::move(profile), mode);
+}
+
+session::IdentityPtr Worker::identity(const std::string& database, const std::string& user,
+                                      pool::Pool& pool, pool::ProfilePtr profile,
+                                      config::PoolMode mode) {
     const auto& shared = pool.shared();
-    const auto pool_config = shared->config();
+    const auto pool_config = pool.config();
     const auto server = Directory::server_name(pool_config->database);
     cache::DatabaseState* state = supervisor_.database_state(*pool_config, *shared);
     shared->follow_logins(state->logins_changed());
@@ -255,8 +262,7 @@ session::IdentityPtr Worker::identity(const std::string& database, const std::st
     std::string key = std::to_string(reinterpret_cast<std::uintptr_t>(shared.get())) + '\0' + user +
                       '\0' + std::to_string(profile->id) + '\0' +
                       std::to_string(pool_config->generation) + '\0' +
-                      std::to_string(state->cache_id()) +
-                      std::to_string(static_cast<int>(pool_config->database.pool.mode));
+                      std::to_string(state->cache_id()) + std::to_string(static_cast<int>(mode));
     key += known_path ? 'k' : 'u';
     for (const auto& p : path) key += '\0' + p;
     auto& slot = identities_[key];
@@ -264,7 +270,7 @@ session::IdentityPtr Worker::identity(const std::string& database, const std::st
     auto made = std::make_shared<session::Identity>();
     made->database = database;
     made->user = shared->key.user;
-    made->mode = pool_config->database.pool.mode;
+    made->mode = mode;
     made->lazy_begin =
         made->mode == config::PoolMode::transaction && pool_config->database.pool.lazy_begin;
     made->profile = std::move(profile);
@@ -290,7 +296,8 @@ session::IdentityPtr Worker::identity(const std::string& database, const std::st
 }
 
 session::IdentityPtr Worker::with_profile(const session::Identity& of, pool::ProfilePtr profile) {
-    return identity(of.database, of.user, pool(of.shared_pool), std::move(profile));
+    // What its client has prepared rests on the mode it has logged in to.
+    return identity(of.database, of.user, pool(of.shared_pool), std::move(profile), of.mode);
 }
 
 namespace {
@@ -548,6 +555,9 @@ void Worker::apply_config(config::ConfigPtr config) {
     queries.use(config_->queries.enabled ? supervisor_.query_stats() : nullptr);
     doors_ = supervisor_.doors();
     identities_.clear();
+    // First: what they are given from here on may be connections to another server.
+    for (auto& [id, client] : by_id_)
+        if (client->session() != nullptr) client->session()->renew_identity();
     for (auto& [shared, p] : pools_) p->apply_config(p->shared()->config());
 }
 

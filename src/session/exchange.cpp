@@ -26,6 +26,7 @@ void Exchange::reset() {
     cache_word = {};
     fences.clear();
     written.settle();
+    believed = 0;
     tx_started = idle_since = 0;
     tx_statements = 0;
     works.clear();

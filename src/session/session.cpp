@@ -43,7 +43,10 @@ Session::Session(Environment& env, ClientLink& client, pool::Leaser& leaser, Ide
       identity_(std::move(identity)),
       application_name_(std::move(application_name)) {}
 
-Session::~Session() { leave_server(); }
+Session::~Session() {
+    ended_ = true;
+    leave_server();
+}
 
 bool Session::busy() const noexcept {
     return waiting_ || in_flight() || tx_ != TxStatus::idle ||
@@ -54,6 +57,7 @@ bool Session::busy() const noexcept {
 void Session::on_client_bytes(std::string_view bytes) noexcept {
     if (ended_) return;
     const TurnScope scope(*this);
+    const bool streamed = client_left_ > 0;
     if (in_ == nullptr) {
         auto done = last_ == Last::hit ? answer_hits(bytes) : 0;
         if (done < bytes.size()) done += consume(bytes.substr(done));
@@ -66,13 +70,26 @@ void Session::on_client_bytes(std::string_view bytes) noexcept {
     if (listening_ != nullptr && !ended_) [[unlikely]]
         tell_waiting();
     bound_input();
+    // The rest of a frame may come behind the end of what it belonged to, a COPY that has failed.
+    if (streamed && client_left_ == 0) [[unlikely]]
+        maybe_release();
+}
+
+std::size_t Session::input_bound() const noexcept {
+    const bool stuck = waiting_ || preparing_ || awaiting_ || hub_wait_ || asking_ || in_flight() ||
+                       client_.queued() > kHighWater;
+    return stuck ? kInputBound : kInputBound + env_.config().limits.statement_buffer;
 }
 
 void Session::bound_what_waits() noexcept {
-    const bool stuck = waiting_ || preparing_ || awaiting_ || hub_wait_ || asking_ || in_flight() ||
-                       client_.queued() > kHighWater;
-    const auto bound = stuck ? kInputBound : kInputBound + env_.config().limits.statement_buffer;
-    if (in_->size() > bound) client_.set_reading(false);
+    if (in_->size() > input_bound()) client_.set_reading(false);
+}
+
+/// Whatever stood against it may have gone. A message that is waited for as a whole has to come in.
+void Session::resume_reading() noexcept {
+    const bool fits = in_ == nullptr || in_->size() <= input_bound();
+    const bool flows = server_ == nullptr || server_->queued() <= kHighWater;
+    if (fits && flows && !ended_) client_.set_reading(true);
 }
 
 void Session::consume_buffer() {
@@ -83,10 +100,7 @@ void Session::consume_buffer() {
         env_.texts.give(std::move(in_));
     else if (done > 0)
         in_->erase(0, done);
-    if (in_ == nullptr || in_->size() <= kInputBound) {
-        if (!ended_ && (server_ == nullptr || server_->queued() <= kHighWater))
-            client_.set_reading(true);
-    }
+    resume_reading();
 }
 
 std::size_t Session::consume(std::string_view view) {
@@ -181,7 +195,10 @@ void Session::match_settings() {
         append_deallocate(sql);
         preparing_ = true;  // a list of none is not kept, so something is sent
     }
-    if (!sql.empty()) inject(sql);
+    if (!sql.empty()) {
+        inject(sql);
+        exchange_->expects.back().label = !preparing_;
+    }
     if (!has_its_statements()) bring_statements();
 }
 
@@ -311,15 +328,19 @@ pool::ServerLink* Session::let_go_of_server() {
 }
 
 void Session::give_back(pool::Release how) {
+    using How = pool::Release::How;
+    // Whoever is next must not be given answers to what was asked here.
+    if (how.how != How::abandon && !exchange_->expects.empty()) how.how = How::close;
     // What is to meet this process must meet nobody else.
     if (lending_.count > 0 || lending_.signalled || lending_.kept_from_all) {
-        if (how.how == pool::Release::How::abandon)
+        if (how.how == How::abandon)
             how.in_copy = true;  // cancelled, and then closed
         else
-            how.how = pool::Release::How::close;
+            how.how = How::close;
     }
     auto& server = *let_go_of_server();
     leaser_.release(server, how);
+    resume_reading();  // that server's peer no longer holds the client up
 }
 
 void Session::leave_server() {
@@ -444,9 +465,7 @@ void Session::on_client_drained() noexcept {
     consume_buffer();
 }
 
-void Session::on_server_drained() noexcept {
-    if (!ended_ && (in_ == nullptr || in_->size() <= kInputBound)) client_.set_reading(true);
-}
+void Session::on_server_drained() noexcept { resume_reading(); }
 
 /// Nobody knows yet whether what was sent has committed: its fences stay until the server process
 /// is gone.
@@ -486,7 +505,8 @@ void Session::on_cancel_request(pool::CancelToken settled) noexcept {
         return;
     }
     const bool own = exchange_ && exchange_->expects.size() == 1 &&
-                     (exchange_->expects[0].inspect || exchange_->expects[0].quiet);
+                     (exchange_->expects[0].inspect || exchange_->expects[0].quiet ||
+                      exchange_->expects[0].label);
     if (server_ != nullptr && exchange_ && !exchange_->expects.empty() && !preparing_ && !own)
         leaser_.cancel(*server_, std::move(settled));
 }

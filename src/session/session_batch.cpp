@@ -79,6 +79,14 @@ struct Session::BatchLookup {
                std::any_of(named.begin(), named.end(), [](const Parsed& p) { return p.open; });
     }
 
+    /// All hits of a batch are queued for the client at once, whether it reads or not.
+    bool has_room_for(const cache::Entry& entry) noexcept {
+        constexpr std::uint64_t kMost = std::uint64_t{1024} * 1024;
+        if (given > kMost) return false;
+        given += entry.bytes();
+        return true;
+    }
+
     /// Looked up one after the other, all must hold at one moment, too.
     bool holds() const noexcept {
         const auto all = entries.size() + descriptions.size();
@@ -109,6 +117,7 @@ struct Session::BatchLookup {
     StatementPtr unnamed;                       // parsed in this batch
     bool unnamed_open = false;                  // as Parsed::open
     std::vector<cache::EntryPtr> descriptions;  // one for each Describe of a statement; the same
+    std::uint64_t given = 0;                    // bytes of what was found
     unsigned parses = 0;
     unsigned at = 0;  // the next Bind or Describe of a statement
     bool misses = false;
@@ -418,6 +427,7 @@ void Session::look_up_portal(BatchLookup& lookup) {
                           entry->rows() >= static_cast<std::uint64_t>(lookup.max_rows);
     if (suspends || (entry && lookup.described && entry->row_description().empty())) entry.reset();
     if (suspends) return pass_by(lookup, *memo, NotCached::row_limit);
+    if (entry && !lookup.has_room_for(*entry)) return pass_by(lookup, *memo, NotCached::too_large);
     if (!entry && (reason = stores(hash, row)) != NotCached::none)
         return pass_by(lookup, *memo, reason);
     if (entry && row != nullptr) row->hit(entry->cost());
@@ -480,7 +490,7 @@ bool Session::look_up_description(BatchLookup& lookup, std::string_view body) {
     }
     // After the look-up, too: no others have come into force before it, then.
     const bool current = is_current();
-    if (!current) entry.reset();
+    if (!current || (entry && !lookup.has_room_for(*entry))) entry.reset();
     const bool missing = !entry || lookup.verify;
     if (missing) lookup.misses = true;
     if (missing && current &&

@@ -94,7 +94,10 @@ void Session::collect_writes(const MemoEntry& memo, const query::KeyValues* valu
     auto& x = *exchange_;
     auto& database = *identity_->context.database;
     switch (writes_now(v)) {
-        case Writes::nothing: return;
+        case Writes::nothing:
+            if (x.believed == 0 && (v.kind == Kind::select || v.kind == Kind::dml))
+                x.believed = memo.catalog_version;
+            return;
         case Writes::relations:
             x.written.judged(database, memo.catalog_version);
             if (values != nullptr && !v.written_rows.empty() && write_rows(memo, *values)) break;
@@ -170,7 +173,12 @@ void Session::settle_at_ready(wire::TxStatus before) {
     x.may_end_transaction = false;
     if (status != wire::TxStatus::idle || x.ready_expected > 0) return;
     x.loans.clear();
+    x.errors.clear();
     x.acted = x.begun = false;
+    // What wrote nothing may have come to write something while it waited or ran.
+    auto& database = *identity_->context.database;
+    if (x.believed != 0 && std::exchange(x.believed, 0) != database.catalog_version())
+        database.whole().bump();
     if (x.wrote) {
         if (!x.fences.empty()) {
             x.fences.front().settle();

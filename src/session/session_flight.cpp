@@ -22,6 +22,7 @@ cache::Lead Session::board(const PlacePtr& woken, const base::Hash128& hash) {
     if (auto lead = flights.lead(hash)) return lead;
     auto place = std::make_shared<Place>(env_, this);
     place->until = env_.now() + kLongestFlight;
+    place->flights = &flights;
     if (flights.wait(hash, place)) flight_ = std::move(place);
     return {};
 }
@@ -29,7 +30,7 @@ cache::Lead Session::board(const PlacePtr& woken, const base::Hash128& hash) {
 void Session::leave_flight() noexcept {
     if (!in_flight()) return;
     flight_->session = nullptr;
-    env_.result_cache()->flights().leave(*flight_);
+    flight_->flights->leave(*flight_);
     flight_.reset();
 }
 

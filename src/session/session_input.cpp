@@ -190,6 +190,7 @@ std::size_t Session::take_between(std::string_view view) {
                       !frame.body.empty() && frame.body.back() == '\0';
     if (text) {
         const auto sql = frame.body.substr(0, frame.body.size() - 1);
+        if (explains_cache(sql) || may_name_position(sql)) return forward_query(view, frame);
         const auto scan = query::scan_text(sql);
         judged_ = judge(sql, scan);
         pending_fills_.reset();
@@ -405,6 +406,7 @@ std::size_t Session::forward_function_call(std::string_view view, const Frame& f
                                                                  : query::PinReason::function_call);
     raise_fence();
     if (begin_ != nullptr) send_begin();
+    exchange_->unsynced = exchange_->copy_ended = false;
     expect({.kind = Expect::Kind::function_call});
     return stream_frame(view, frame);
 }
@@ -428,6 +430,7 @@ std::size_t Session::stream_query(std::string_view view, const Frame& frame) {
 
 std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     auto& x = *exchange_;
+    MemoPtr memo = std::exchange(judged_, nullptr);  // of this text, and of none behind it
     if (frame.status != FrameStatus::complete) return stream_query(view, frame);
     if (frame.body.empty() || frame.body.back() != '\0') {
         protocol_error("invalid string in message");
@@ -446,8 +449,6 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     }
     if (listening_ != nullptr) [[unlikely]]
         show_channels(frame);
-    MemoPtr memo = std::move(judged_);
-    judged_.reset();
     if (!memo) memo = judge(text, query::scan_text(text));
     auto sent_text = text;
     std::string with_processes;

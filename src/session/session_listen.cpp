@@ -203,6 +203,7 @@ void Session::on_notification(std::string_view message) {
     if (ended_ || listening_ == nullptr) return;
     const TurnScope scope(*this);
     auto& l = *listening_;
+    saw_present();  // it is sent once its transaction can be seen
     if (may_be_told())
         turn_->client.copy(message);
     else
@@ -236,6 +237,7 @@ void Session::on_channels_lost(std::string_view why) {
 /// From the server connection the session itself has.
 Session::Reply Session::on_own_notification(Run& run, std::string_view whole) {
     NotificationView n;
+    saw_present();
     if (identity_->mode == config::PoolMode::session || !parse_notification(whole, n))
         return Reply::forward;
     if (listening_ != nullptr) {

@@ -23,6 +23,7 @@ namespace {
 constexpr std::size_t kHoldBound = std::size_t{1024} * 1024;
 constexpr std::size_t kLoggedError = 4096;  // bytes of a message in the slow log
 constexpr std::size_t kReadySize = wire::kHeaderSize + 1;
+constexpr std::string_view kNobodysName = "\1";  // as application_name: to be set anew
 
 bool streamable(char type) noexcept {
     return type == be::kDataRow || type == be::kCopyData || type == be::kFunctionCallResponse;
@@ -62,7 +63,7 @@ void Session::on_server_bytes(std::string_view bytes) noexcept {
         run.at = run.begin = complete_held(run, bytes);
     else if (!held && reply_left_ == 0 && whole_answer(run))
         return;
-    if (ended_) return;  // by what was held
+    if (ended_ || server_ == nullptr) return;  // by what was held
     local_replies(run);
     while (run.at < bytes.size() && !ended_) {
         if (reply_left_ > 0) {
@@ -446,7 +447,8 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
         if (front.channels && listening_ != nullptr) listening_->failed = true;
         if (front.quiet) server_->sequence_owner = pool::ServerLink::kSeveralOwners;
         if (front.remakes) note_unmade(front.statement, body);
-        if (front.quiet || front.inspect) return Reply::swallow;
+        if (front.label) server_->application_name = kNobodysName;
+        if (front.quiet || front.inspect || front.label) return Reply::swallow;
         // Our own settings were refused. The client gets the server's words in place of an answer.
         lease_failure_ = std::make_unique<pool::ServerFailure>(
             pool::ServerFailure{std::string(fields.sqlstate), std::string(fields.message),
@@ -521,7 +523,7 @@ Session::Reply Session::on_ready_for_query(Run& run, std::string_view body) {
     if (front.swallow) {
         if (lease_failure_ != nullptr) {
             settings_refused();
-            return ended_ || server_ == nullptr ? Reply::violation : Reply::swallow;
+            return Reply::violation;  // what follows is of a connection given back
         }
         server_->profile = identity_->profile;
         if (preparing_) {
@@ -564,8 +566,7 @@ void Session::ready(wire::TxStatus status) {
     server_->tx = tx_;
     copy_in_ = false;
     const auto now = env_.now();
-    const auto& stream = identity_->context.database->stream();
-    if (stream.on() || stream.by_notice()) last_seen_ = base::monotonic_now();
+    saw_present();
     if (!x.fills.empty()) {
         const char message[] = {be::kReadyForQuery, 0, 0, 0, 5, static_cast<char>(status)};
         for (auto& fill : x.fills) {

@@ -48,6 +48,7 @@ struct Session::Place final : cache::FlightPlace {
     Environment& environment;
     Session* session;  // the session's thread only; null: it has left, or does not wait
     base::Nanos until = 0;
+    cache::Flights* flights = nullptr;  // where it waits, also once the cache is switched off
 };
 
 /// What is to be stored when the answers to the unit at the front of the input have come.

@@ -527,3 +527,29 @@ TEST_CASE("without a control connection nothing is cached, with that reason") {
     CHECK(p.cache_counter("hits") == 0);
     CHECK(p.metric("pgweir_not_cached_total{reason=\"no_catalog\"}") >= 5);
 }
+
+TEST_CASE("what was found to write nothing is not believed once it means something else") {
+    auto admin = RawClient::login(proxy().port(), "postgres", "app");
+    ask(admin,
+        "CREATE TABLE turned(n int); GRANT ALL ON turned TO app; CREATE FUNCTION turns() RETURNS "
+        "int LANGUAGE sql AS 'SELECT 1'");
+    Proxy p(Cluster::shared(), {{{"cache", "{exclusive_writer: true}"},
+                                 {"pool", "{min_size: 0, max_size: 1, wait_timeout: 10s}"}},
+                                {},
+                                {},
+                                0});
+    auto holder = RawClient::login(p.port()), waits = RawClient::login(p.port());
+    auto other = RawClient::login(p.port(), "postgres", "app");
+    REQUIRE(becomes_cached(p, other, "SELECT count(*) FROM turned"));
+    holder.ask(msg::query("BEGIN; SELECT 1"));
+    waits.send(msg::query("SELECT turns()"));
+    sleep_for(Seconds(0.2));
+    ask(other,
+        "CREATE OR REPLACE FUNCTION turns() RETURNS int LANGUAGE sql AS "
+        "'INSERT INTO turned VALUES (1) RETURNING n'");
+    REQUIRE(becomes_cached(p, other, "SELECT count(*) FROM turned"));
+    CHECK(ask(other, "SELECT count(*) FROM turned") == "0");
+    CHECK(ready_status(holder.ask(msg::query("COMMIT"))) == 'I');
+    CHECK(first_value(waits.read_until('Z')) == "1");
+    CHECK(ask(other, "SELECT count(*) FROM turned") == "1");
+}

@@ -312,3 +312,23 @@ TEST_CASE("B10: a COMMIT that was bound before the write it commits invalidates 
             CHECK(ask(reader, sum) == std::to_string(value));
         }
 }
+
+TEST_CASE("B10: what was asked of the proxy itself is not taken for what is asked next") {
+    setup("CREATE TABLE judged AS SELECT n, n * 10 AS v FROM generate_series(1, 5) n");
+    auto reader = login(several_servers());
+    const std::string sum = "SELECT sum(v) FROM judged";
+    int value = 150;
+    for (const std::string between :
+         {"SET pgweir.lsn = '0/1'", "SHOW pgweir.lsn", "EXPLAIN CACHE SELECT 1"}) {
+        CAPTURE(between);
+        REQUIRE(becomes_cached(several_servers(), reader, sum));
+        auto c = login(several_servers());
+        ask(c, "BEGIN");
+        CHECK(ask(c, "SELECT max(n) FROM judged WHERE random() < 2") == "5");
+        ask(c, between);
+        const auto update = "UPDATE judged SET v = v + 1 WHERE n = 1";
+        CHECK(types(c.ask(msg::unnamed(update) + msg::sync())) == "12nCZ");
+        CHECK(types(c.ask(msg::query("COMMIT"))) == "CZ");
+        CHECK(ask(reader, sum) == std::to_string(++value));
+    }
+}

@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include "support/cache_client.hpp"
 #include "support/proxy.hpp"
 #include "support/raw_client.hpp"
 #include "support/run.hpp"
@@ -12,9 +13,6 @@ using namespace pgweir::testing;
 namespace {
 
 Cluster& cluster() { return Cluster::shared(); }
-std::string ask(RawClient& c, const std::string& sql) {
-    return first_value(c.ask(msg::query(sql)));
-}
 ProxyOptions options(std::map<std::string, std::string> sections) {
     return {std::move(sections), {}, {}, 0};
 }
@@ -233,4 +231,56 @@ TEST_CASE("a reload that moves a database sends its sessions to the new server (
     CHECK(eventually([] { return cluster().backends() == 0; }));
     auto fresh = RawClient::login(p.port());
     CHECK(ask(fresh, "SELECT name FROM which_server") == "second");
+}
+
+TEST_CASE("a reload that moves a database leaves nobody with answers of the server before") {
+    Cluster second;
+    const auto make = [](const Cluster& c, const std::string& name) {
+        c.connect("postgres", "app")
+            .run("DROP TABLE IF EXISTS moved; CREATE TABLE moved AS SELECT '" + name +
+                 "' AS name; ALTER TABLE moved OWNER TO app");
+    };
+    make(cluster(), "first");
+    make(second, "second");
+    const auto at = [](const Cluster& c) {
+        return std::map<std::string, std::string>{
+            {"databases", "{\"*\": {host: 127.0.0.1, port: " + std::to_string(c.port()) + "}}"}};
+    };
+    Proxy p(cluster(), options({{"cache", "{exclusive_writer: true}"}, {"workers", "2"}}));
+    std::vector<RawClient> clients;
+    for (int i = 0; i < 4; ++i) clients.push_back(RawClient::login(p.port(), "app", "app"));
+    const std::string read = "SELECT name FROM moved";
+    REQUIRE(becomes_cached(p, clients[0], read));
+    for (auto& c : clients) CHECK(ask(c, read) == "first");
+    p.reload(at(second));
+    for (auto& c : clients) CHECK(eventually([&] { return ask(c, read) == "second"; }));
+    for (auto& c : clients) REQUIRE(becomes_cached(p, c, read));
+    ask(clients[0], "UPDATE moved SET name = 'changed'");
+    for (auto& c : clients) CHECK(ask(c, read) == "changed");
+    // While it was away others may have written to the first.
+    cluster().connect("app", "app").run("UPDATE moved SET name = 'before'");
+    p.reload(at(cluster()));
+    for (auto& c : clients) CHECK(eventually([&] { return ask(c, read) == "before"; }));
+}
+
+TEST_CASE("the cache can be switched off while a session waits for what another one fetches") {
+    cluster().connect("app", "app").run("CREATE TABLE slow_one AS SELECT 1 AS n");
+    Proxy p(cluster(), options({{"cache", "{exclusive_writer: true}"}}));
+    auto leads = RawClient::login(p.port()), waits = RawClient::login(p.port());
+    REQUIRE(becomes_cached(p, leads, "SELECT max(n) FROM slow_one"));
+    auto holder = cluster().connect("app", "app");
+    holder.run("BEGIN; LOCK TABLE slow_one");
+    leads.send(msg::query("SELECT min(n) FROM slow_one"));
+    sleep_for(Seconds(0.2));
+    waits.send(msg::query("SELECT min(n) FROM slow_one"));
+    {
+        auto leaves = RawClient::login(p.port());
+        leaves.send(msg::query("SELECT min(n) FROM slow_one"));
+        sleep_for(Seconds(0.2));
+        p.reload({{"cache", "{enabled: false}"}});
+    }
+    sleep_for(Seconds(2.2));  // as long as anybody waits for another
+    holder.run("COMMIT");
+    CHECK(first_value(leads.read_until('Z')) == "1");
+    CHECK(first_value(waits.read_until('Z')) == "1");
 }

@@ -256,3 +256,18 @@ TEST_CASE("where no stream can be had the log says what to do") {
     CHECK(p.logs("give the control login the attribute REPLICATION"));
     CHECK(p.console("SHOW CACHE").rows.at(0).at(2) == "off");
 }
+
+TEST_CASE("who has been notified of a write around the proxy reads it") {
+    setup("CREATE TABLE told_of(n int); INSERT INTO told_of VALUES (0)");
+    auto c = RawClient::login(proxy().port());
+    auto direct = cluster().connect("app", "app");
+    CHECK(types(c.ask(msg::query("LISTEN told"))) == "CZ");
+    for (int i = 1; i <= 20; ++i) {
+        REQUIRE(becomes_cached(proxy(), c, "SELECT n FROM told_of"));
+        direct.run("BEGIN; UPDATE told_of SET n = n + 1; NOTIFY told; COMMIT");
+        const auto m = c.poll(Seconds(5));
+        REQUIRE(m.has_value());
+        CHECK(m->type == 'A');
+        CHECK(ask(c, "SELECT n FROM told_of") == std::to_string(i));
+    }
+}

@@ -99,6 +99,8 @@ class Pool final : public Leaser {
     Pool& operator=(const Pool&) = delete;
 
     const std::shared_ptr<SharedPool>& shared() const noexcept { return shared_; }
+    /// By which connections are opened here, until apply_config().
+    const PoolConfigPtr& config() const noexcept { return config_; }
     PoolHost& host() noexcept { return host_; }
     metrics::PoolCounters& counters() noexcept override { return counters_; }
 

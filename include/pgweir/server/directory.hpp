@@ -72,6 +72,7 @@ class Directory {
     static std::string server_name(const config::Database& database);
 
   private:
+    std::vector<std::pair<std::string, std::string>> apply(config::ConfigPtr config);
     pool::PoolConfigPtr make_config(const config::Database& database, const std::string& name,
                                     bool own_login);
     std::shared_ptr<pool::HostBudget> host(const std::string& server);

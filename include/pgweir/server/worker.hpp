@@ -95,6 +95,9 @@ class Worker final : private WorkerLoop,
                                       pool::ProfilePtr profile) override;
     session::IdentityPtr identity(const std::string& database, const std::string& user,
                                   pool::Pool& pool, pool::ProfilePtr profile) override;
+    session::IdentityPtr identity(const std::string& database, const std::string& user,
+                                  pool::Pool& pool, pool::ProfilePtr profile,
+                                  config::PoolMode mode);
     std::unique_ptr<session::ConsolePort> open_console(session::ClientConnection& client,
                                                        const std::string& user) override;
     std::uint32_t cancel_pid(const session::ClientConnection& client) noexcept override;

@@ -43,6 +43,7 @@ struct Expect {
     Kind kind = Kind::query;
     bool swallow = false;      // asked by the proxy, not by the client
     bool quiet = false;        // and a failure of it is nobody's business
+    bool label = false;        // sets application_name and nothing else: nor is one of that
     bool tells_ready = false;  // its end is what the client waits for
     bool behind_copy = false;  // sync: sent behind CopyDone or CopyFail, so not ignored by COPY
     bool inspect = false;      // the answer says what the session has left on the server
@@ -253,6 +254,7 @@ struct Exchange {
     bool bound = false;             // the server has a portal that has not been executed
     bool bound_unnamed = false;     // ... which is the unnamed one
     bool begun = false;             // a BEGIN was sent outside a transaction, for all that is known
+    std::uint64_t believed = 0;     // the catalog by which something was found to write nothing
     bool commit_in_flight = false;  // what was sent may have committed something
     bool copy_ended = false;        // CopyDone or CopyFail was sent since the last Execute
     bool unsynced = false;          // extended messages were sent, and no Sync behind them

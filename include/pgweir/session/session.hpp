@@ -51,6 +51,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     /// A CancelRequest with this session's key has come. `settled` is let go of when it can have no
     /// more effect.
     void on_cancel_request(pool::CancelToken settled = {}) noexcept;
+    /// Who it is for the cache and for servers may be something else, once it has no server.
+    void renew_identity() noexcept { logins_seen_ = -1; }
     /// Some time passed; about ten times a second while busy().
     void tick(base::Nanos now) noexcept;
     /// What a hit waited for has come, or will not.
@@ -131,6 +133,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
         if (in_ != nullptr && !ended_) bound_what_waits();
     }
     void bound_what_waits() noexcept;
+    std::size_t input_bound() const noexcept;
+    void resume_reading() noexcept;
     bool want_server();
     void begin_lease();
     void match_settings();
@@ -393,6 +397,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void saw(const cache::Entry& entry) noexcept {
         last_seen_ = std::max(last_seen_, entry.filled() + entry.cost());
     }
+    void saw_present() noexcept;
     void send_stamp();
     /// `hash`: base::hash128(text).
     cache::KeyParts key_parts(std::string_view text, const base::Hash128& hash) const noexcept {

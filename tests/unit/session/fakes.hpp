@@ -26,10 +26,11 @@ struct FakeClient final : ClientLink {
 
 struct FakeServer final : pool::ServerLink {
     void send(std::span<const iovec> parts) override;
-    std::size_t queued() const noexcept override { return 0; }
+    std::size_t queued() const noexcept override { return queue; }
     void set_reading(bool on) noexcept override { reading = on; }
     std::uint32_t process_id() const noexcept override { return 4711; }
     std::string received;
+    std::size_t queue = 0;
     unsigned sends = 0;
     bool reading = true;
     bool leased = false;
