@@ -95,6 +95,20 @@ Stage::Stage(unsigned servers, config::PoolMode mode) {
 }
 Stage::~Stage() = default;
 
+void Stage::give_cache() {
+    auto& database = *identity.context.database;
+    auto catalog = std::make_shared<query::Catalog>();
+    catalog->read_committed = true;
+    catalog->version = 1;
+    database.set_catalog(catalog);
+    database.set_rung(cache::Rung::bounded, "");
+    database.stream().begin_by_notice(database.whole());
+    database.stream().advance(base::monotonic_now());
+    env.cache = std::make_unique<cache::ResultCache>(1 << 20, 1 << 16);
+    env.settings.cache.enabled = true;
+    env.settings.cache.consistency = config::Consistency::bounded;
+}
+
 Session& Stage::start() {
     if (!session)
         session =

@@ -99,6 +99,8 @@ struct FakeEnvironment final : Environment {
 struct Stage {
     explicit Stage(unsigned servers = 1, config::PoolMode mode = config::PoolMode::transaction);
     ~Stage();
+    /// Answers are cached, under a change stream whose watermark is now.
+    void give_cache();
     Session& start();
     FakeServer& server(unsigned i = 0) { return *pool.servers[i]; }
     /// What the client was sent since the last call.

@@ -12,21 +12,11 @@ namespace {
 /// A database that a stream tells of what is visible, up to a moment the test gives.
 struct Streamed : Stage {
     Streamed() {
-        auto catalog = std::make_shared<query::Catalog>();
-        catalog->read_committed = true;
-        catalog->version = 1;
-        db().set_catalog(catalog);
-        db().set_rung(cache::Rung::bounded, "");
-        stream().begin_by_notice(db().whole());
-        stream().advance(base::monotonic_now());
-        env.cache = std::make_unique<cache::ResultCache>(1 << 20, 1 << 16);
-        env.settings.cache.enabled = true;
-        env.settings.cache.consistency = config::Consistency::bounded;
+        give_cache();
         identity.lazy_begin = true;
         start();
     }
-    cache::DatabaseState& db() { return *identity.context.database; }
-    cache::StreamState& stream() { return db().stream(); }
+    cache::StreamState& stream() { return identity.context.database->stream(); }
     void send(std::string_view sql) { session->on_client_bytes(ask(sql)); }
     /// What comes next from the server; it had to be asked.
     void answered(char status) {

@@ -228,3 +228,25 @@ TEST_CASE("a client that does not read its notifications is ended, not kept in m
     for (int i = 0; i < 1300 && !c.session->ended(); ++i) s.hub(much);
     CHECK(c.client.finished);
 }
+
+TEST_CASE("who has been notified is given no answer that is older") {
+    Listeners s(2);
+    auto& c = s.first();
+    s.give_cache();
+    const auto caught_up = message('I') + ready();
+    c.ask("select 3");
+    s.hub(caught_up);
+    CHECK(types(s.server_got(1)).ends_with('Q'));
+    c.session->on_server_bytes(rows() + ready());
+    s.hub(caught_up);
+    CHECK(types(c.got()) == "TDCZ");
+    s.identity.context.database->stream().advance(base::monotonic_now());
+    c.ask("select 3");
+    CHECK(types(c.got()) == "TDCZ");
+    s.hub(notification("bell", "ding"));
+    CHECK(types(c.got()) == "A");
+    c.ask("select 3");
+    CHECK(c.got().empty());
+    CHECK(s.env.awaited.size() == 1);
+    CHECK(s.server_got(1).empty());
+}
