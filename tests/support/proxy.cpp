@@ -161,9 +161,10 @@ Answer Proxy::console(const std::string& command) const {
 std::int64_t Proxy::cache_counter(const std::string& column, const std::string& db) const {
     if (direct()) return 0;
     const auto a = console("SHOW CACHE");
+    std::int64_t sum = 0;  // of all servers it has been on
     for (std::size_t i = 0; i < a.rows.size(); ++i)
-        if (a.at(i, "database") == db) return std::atoll(a.at(i, column).c_str());
-    return 0;
+        if (a.at(i, "database") == db) sum += std::atoll(a.at(i, column).c_str());
+    return sum;
 }
 
 std::string Proxy::http(const std::string& path) const {
