@@ -57,12 +57,12 @@ std::optional<KeySource> RowsOf::source(const pgw_key& key, KeyType type, const 
     return KeySource{false, *number, true};
 }
 
-/// All of the group that begins with `first`; empty when one of them is not understood.
-std::vector<KeySource> RowsOf::values(const IdentityColumn& column, const pgw_key* first, Keys keys,
+/// All of the group; empty when one of them is not understood, whichever it is.
+std::vector<KeySource> RowsOf::values(const IdentityColumn& column, unsigned group, Keys keys,
                                       const Names& names) {
     std::vector<KeySource> all;
-    for (const auto* k = first; k != keys.last; ++k) {
-        if (!fixes(*k) || k->group != first->group || !names_column(*k, column)) continue;
+    for (const auto* k = keys.first; k != keys.last; ++k) {
+        if (!fixes(*k) || k->group != group || !names_column(*k, column)) continue;
         const auto found = source(*k, column.type, names);
         if (!found) return {};
         all.push_back(*found);
@@ -77,7 +77,7 @@ std::optional<RowKey> RowsOf::key(const Relation& relation, Keys keys, unsigned 
     for (const auto& column : relation.identity) {
         for (const auto* k = keys.first; k != keys.last; ++k) {
             if (!fixes(*k) || (row != 0 && k->group != row) || !names_column(*k, column)) continue;
-            auto all = values(column, k, keys, names);
+            auto all = values(column, k->group, keys, names);
             if (all.empty()) continue;
             found.columns.push_back({column.number, column.type, std::move(all)});
             break;

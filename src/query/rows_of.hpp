@@ -33,7 +33,7 @@ class RowsOf {
     }
     std::optional<RowKey> key(const Relation& relation, Keys keys, unsigned row,
                               const Names& names);
-    std::vector<KeySource> values(const IdentityColumn& column, const pgw_key* first, Keys keys,
+    std::vector<KeySource> values(const IdentityColumn& column, unsigned group, Keys keys,
                                   const Names& names);
     std::optional<KeySource> source(const pgw_key& key, KeyType type, const Names& names);
     std::optional<std::uint16_t> literal_at(int place);

@@ -112,7 +112,9 @@ TEST_CASE("a write of which is not known what rows it is of ends all answers of 
         "CREATE TABLE q1(id int PRIMARY KEY, n int, other int UNIQUE);"
         "INSERT INTO q1 SELECT g, 0, g FROM generate_series(1, 50) g;"
         "CREATE TABLE q2(tenant int, id int, n int, PRIMARY KEY (tenant, id));"
-        "INSERT INTO q2 VALUES (1, 1, 0), (2, 2, 0)");
+        "INSERT INTO q2 VALUES (1, 1, 0), (2, 2, 0);"
+        "CREATE TABLE q3(k text PRIMARY KEY, n int);"
+        "INSERT INTO q3 VALUES ('a', 0), ('b', 0), ('ab', 0)");
     const char* read = "SELECT n FROM q1 WHERE id = 1";
     check(
         in_band(),
@@ -121,6 +123,14 @@ TEST_CASE("a write of which is not known what rows it is of ends all answers of 
          {read, "UPDATE q1 SET n = n + 1 WHERE id = 2.0", false},
          {read, "UPDATE q1 SET n = n + 1 WHERE other = 3", false},
          {read, "UPDATE q1 SET n = n + 1 WHERE id = 2 OR id = 1", false},
+         {read, "UPDATE q1 SET n = n + 1 WHERE id IN (1::numeric, 2)", false},
+         {read, "UPDATE q1 SET n = n + 1 WHERE id IN (2, 1::numeric, 3)", false},
+         {"SELECT sum(n) FROM q1 WHERE id IN (1::numeric, 2)",
+          "UPDATE q1 SET n = n + 1 WHERE id = 1", false},
+         {"SELECT sum(n) FROM q1 WHERE id IN (2, 1::numeric, 3)",
+          "UPDATE q1 SET n = n + 1 WHERE id = 2", false},
+         {"SELECT sum(n) FROM q3 WHERE k IN ('a'::bpchar, 'b')",
+          "UPDATE q3 SET n = n + 1 WHERE k = 'a'", false},
          {read, "UPDATE q1 SET id = 99 WHERE id = 2", false},
          {read, "UPDATE q1 SET id = 2 WHERE id = 99", false},
          {read, "INSERT INTO q1 SELECT 70, 1, 70", false},
