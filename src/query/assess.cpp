@@ -256,6 +256,7 @@ void Assessor::depends_on(const Relation& r) {
 }
 
 void Assessor::write(const pgw_fact& f) {
+    ++targets_;
     if (!names_) {
         leaves_state();
         return writes_database();
@@ -439,8 +440,9 @@ void Assessor::settle_rows() {
                whole_reads_.end();
     });
     if (statements_ != 1 || v.not_cached != NotCached::none) v.read_rows.clear();
-    const bool one = statements_ == 1 && v.kind == Kind::dml && v.writes == Writes::relations &&
-                     v.written.size() == 1;
+    // The rows are those of the last target: a WITH clause may write others of the relation.
+    const bool one = statements_ == 1 && targets_ == 1 && v.kind == Kind::dml &&
+                     v.writes == Writes::relations && v.written.size() == 1;
     if (!one || v.written_rows.empty() || v.written_rows[0].relation != v.written[0])
         v.written_rows.clear();
 }

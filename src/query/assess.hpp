@@ -57,6 +57,7 @@ class Assessor {
     bool only_path_ =
         false;  // names are looked for in the search_path, nothing temporary before it
     std::size_t statements_ = 0;
+    std::size_t targets_ = 0;       // places of the text that write a relation
     RowsOf* rows_ = nullptr;        // of the statement being added
     std::vector<Oid> whole_reads_;  // relations of which any row may count
 };

@@ -136,6 +136,14 @@ TEST_CASE("a write of which is not known what rows it is of ends all answers of 
          {read, "INSERT INTO q1 SELECT 70, 1, 70", false},
          {read, "INSERT INTO q1 VALUES (71, 1, 1) ON CONFLICT (other) DO UPDATE SET n = 77", false},
          {read, "WITH w AS (UPDATE q1 SET n = 5 WHERE id = 1) SELECT 1", false},
+         {"SELECT n FROM q1 WHERE id = 2",
+          "WITH x AS (UPDATE q1 SET n = n - 1 WHERE id = 1 RETURNING 1) "
+          "UPDATE q1 SET n = n + 1 WHERE id = 2",
+          false},
+         {"SELECT count(*) FROM q1 WHERE id = 101",
+          "WITH d AS (DELETE FROM q1 WHERE id = 50 RETURNING n, other) "
+          "INSERT INTO q1 SELECT 101, n, other FROM d",
+          false},
          {read, "UPDATE q1 SET n = 1 WHERE id = 2; UPDATE q1 SET n = 8 WHERE id = 1", false},
          {read, "TRUNCATE q1", false},
          {"SELECT n FROM q2 WHERE tenant = 1", "UPDATE q2 SET n = 3 WHERE id = 1", false},

@@ -211,6 +211,15 @@ TEST_CASE("what may write other rows, too, counts for the relation") {
              "UPDATE tenants SET v = 1 WHERE tenant = 2",
              "WITH x AS (SELECT 1) UPDATE keyed SET v = 1 WHERE id = 2",
              "WITH x AS (DELETE FROM keyed) UPDATE keyed SET v = 1 WHERE id = 2",
+             "WITH x AS (UPDATE keyed SET v = 1 WHERE id = 1 RETURNING 1) "
+             "UPDATE keyed SET v = 1 WHERE id = 2",
+             "WITH x AS (DELETE FROM keyed WHERE id = 1) DELETE FROM keyed",
+             "WITH x AS (INSERT INTO keyed VALUES (1, 2)) MERGE INTO keyed USING t ON keyed.id = 1 "
+             "WHEN MATCHED THEN DELETE",
+             "WITH x AS (DELETE FROM keyed WHERE id = 1 RETURNING v) "
+             "INSERT INTO keyed SELECT 3, v FROM x",
+             "WITH x AS (UPDATE keyed SET v = 1 WHERE id = 1), "
+             "y AS (UPDATE keyed SET v = 1 WHERE id = 2) INSERT INTO keyed VALUES (3, 4)",
              "UPDATE keyed SET v = 1 WHERE CURRENT OF c",
              "DELETE FROM keyed",
              "DELETE FROM keyed USING t WHERE id = 2",
