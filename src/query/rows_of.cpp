@@ -25,6 +25,12 @@ bool plain(const Relation& r) noexcept {
            !r.identity.empty();
 }
 
+/// Triggers, or a default, a check or the like that names it, may write other rows of it.
+bool writes_itself(const Relation& r) noexcept {
+    return r.has_triggers ||
+           std::find(r.writes_also.begin(), r.writes_also.end(), r.oid) != r.writes_also.end();
+}
+
 }  // namespace
 
 std::optional<std::uint16_t> RowsOf::literal_at(int place) {
@@ -95,7 +101,7 @@ std::optional<RowKey> RowsOf::read(const Relation& relation, const pgw_fact& fac
 
 std::vector<RowKey> RowsOf::written(const Relation& relation, const pgw_fact& fact,
                                     const Names& names) {
-    if (text_.empty() || fact.keys == 0 || !plain(relation) || relation.has_triggers) return {};
+    if (text_.empty() || fact.keys == 0 || !plain(relation) || writes_itself(relation)) return {};
     // Reads demand this of all they compare by; a write has to be asked.
     if (!names.operation("", "=").constant) return {};
     const auto keys = keys_of(fact);

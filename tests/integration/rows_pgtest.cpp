@@ -176,7 +176,18 @@ TEST_CASE(
         "INSERT INTO d2 VALUES (1, 0), (2, 0);"
         "CREATE TABLE d3(id int, n int, PRIMARY KEY (id) DEFERRABLE);"
         "INSERT INTO d3 VALUES (1, 0), (2, 0);"
-        "CREATE TABLE d4(id varchar(3) PRIMARY KEY, n int);");
+        "CREATE TABLE d4(id varchar(3) PRIMARY KEY, n int);"
+        "CREATE TABLE d5(id int PRIMARY KEY, n int, pos int); INSERT INTO d5 VALUES (0, 0);"
+        "CREATE FUNCTION bump() RETURNS int LANGUAGE sql AS 'UPDATE d5 SET n = n + 1 WHERE id = 0 "
+        "RETURNING n'; ALTER TABLE d5 ALTER pos SET DEFAULT bump();"
+        "CREATE TABLE d6(id int PRIMARY KEY, n int); INSERT INTO d6 VALUES (0, 0), (1, 0);"
+        "CREATE FUNCTION tally(i int) RETURNS bool LANGUAGE plpgsql AS $$BEGIN UPDATE d6 SET n = "
+        "n + 1 WHERE id = 0 AND i <> 0; RETURN true; END$$; ALTER TABLE d6 ADD CHECK (tally(id));"
+        "CREATE FUNCTION add_up(i int) RETURNS int LANGUAGE plpgsql AS $$BEGIN UPDATE d7 SET n = "
+        "n + 1 WHERE id = 0 AND i <> 0; RETURN i; END$$;"
+        "CREATE FUNCTION adds_up(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS "
+        "'BEGIN RETURN add_up(i); END'; CREATE TABLE d7(id int PRIMARY KEY, n int, same int "
+        "GENERATED ALWAYS AS (adds_up(id)) STORED); INSERT INTO d7 VALUES (0, 0);");
     check(in_band(),
           {{"SELECT n FROM c1 WHERE id = 1", "UPDATE c1 SET n = 5 WHERE id = 2", false},
            {"SELECT up FROM c2 WHERE id = 2", "DELETE FROM c2 WHERE id = 1", false},
@@ -191,7 +202,10 @@ TEST_CASE(
            {"SELECT a FROM d1 WHERE id = 6", "UPDATE d1 SET a = 3 WHERE id = 2", false},
            {"SELECT n FROM d2 WHERE id = 1", "UPDATE d2 SET n = 5 WHERE id = 2", false},
            {"SELECT n FROM d3 WHERE id = 1", "UPDATE d3 SET n = 5 WHERE id = 2", false},
-           {"SELECT n FROM d4 WHERE id = 'abc'", "INSERT INTO d4 VALUES ('abc  ', 1)", false}});
+           {"SELECT n FROM d4 WHERE id = 'abc'", "INSERT INTO d4 VALUES ('abc  ', 1)", false},
+           {"SELECT n FROM d5 WHERE id = 0", "INSERT INTO d5(id) VALUES (5)", false},
+           {"SELECT n FROM d6 WHERE id = 0", "UPDATE d6 SET n = 5 WHERE id = 1", false},
+           {"SELECT n FROM d7 WHERE id = 0", "INSERT INTO d7 VALUES (5, 0)", false}});
 }
 
 TEST_CASE(

@@ -108,6 +108,10 @@ class Builder {
         auto& watched = add(kPublic, "watched", 154);
         watched.identity = keyed.identity;
         watched.has_triggers = watched.has_user_triggers = true;
+        // Its default writes the table itself.
+        auto& own_default = add(kPublic, "own_default", 157);
+        own_default.identity = keyed.identity;
+        own_default.writes_also = {157};
         auto& inherited = add(kPublic, "inherited", 155);
         inherited.identity = keyed.identity;
         inherited.inherits = true;

@@ -238,6 +238,7 @@ TEST_CASE("what may write other rows, too, counts for the relation") {
              "INSERT INTO keyed VALUES (1, 2) ON CONFLICT (id) WHERE v > 1 DO UPDATE SET v = 1",
              "INSERT INTO tenants VALUES (1, 2) ON CONFLICT (tenant, id) DO UPDATE SET v = 1",
              "UPDATE watched SET v = 1 WHERE id = 2",
+             "UPDATE own_default SET v = 1 WHERE id = 2",
              "UPDATE inherited SET v = 1 WHERE id = 2",
              "UPDATE keyed_view SET v = 1 WHERE id = 2",
              "UPDATE keyed SET v = own_writer() WHERE id = 2",
