@@ -100,6 +100,8 @@ Verdict judge_any(std::string_view sql, const ResolveContext& context) {
         verdict.reads.clear();
         verdict.read_rows.clear();
     }
+    // The constants that PostgreSQL sees may be others, as where a string goes on in the next line.
+    if (!scan.lexed) verdict.written_rows.clear();
     if (!scan.lexed || (reads && scan.special_datetime)) verdict.literal_dependent = true;
 #ifdef PGWEIR_PLANTS
     plant(sql, verdict);
