@@ -93,9 +93,11 @@ static_assert(std::is_sorted(kFunctionFields.begin(), kFunctionFields.end()));
 static_assert(std::is_sorted(kOperatorFields.begin(), kOperatorFields.end()));
 static_assert(std::is_sorted(kTypeFields.begin(), kTypeFields.end()));
 
-/// date, time, timetz, timestamp, timestamptz and their arrays: text read as one may say 'today'.
-constexpr std::array<Oid, 10> kDatetimes{1082, 1083, 1114, 1115, 1182,
-                                         1183, 1184, 1185, 1266, 1270};
+/// date, time, timetz, timestamp, timestamptz, the ranges and multiranges of date, timestamp and
+/// timestamptz, and arrays of all these: text read as one may say 'today'.
+constexpr std::array<Oid, 22> kDatetimes{1082, 1083, 1114, 1115, 1182, 1183, 1184, 1185,
+                                         1266, 1270, 3908, 3909, 3910, 3911, 3912, 3913,
+                                         4533, 4534, 4535, 6152, 6153, 6155};
 
 template <class List>
 bool in(const List& list, string_view word) noexcept {

@@ -175,8 +175,8 @@ void Assessor::fact(const pgw_fact& f, const pgw_statement& statement) {
         case PGW_CALL: return call(f, planned_only);
         case PGW_SETTING: return setting(f.name);
         case PGW_DATABASE: verdict_.vacates = f.name; return;
-        case PGW_FIELD: return field(f.name, true);
-        case PGW_COLUMN: return field(f.name, (statement.flags & PGW_FROM_FUNCTION) != 0);
+        case PGW_FIELD: call_as_cast("", f.name, 0); return field(f.name, true);
+        case PGW_COLUMN: return column(f.name, statement.flags);
         case PGW_OPERATOR: return operation(f.schema, f.name);
         case PGW_TYPE: return type(f.schema, f.name, f.flags);
         case PGW_CODE: return code(f.schema, f.name);
@@ -333,6 +333,7 @@ void Assessor::call(const pgw_fact& f, bool planned_only) {
     if (base::planted(base::Plant::writing_function_cached)) return;
     if (!match.constant)
         refuse(tells_time(name) ? NotCached::time_dependent : NotCached::function_not_immutable);
+    if ((f.flags & PGW_FACT_ONE) != 0) call_as_cast(f.schema, name, f.flags);
     sequences(match.sequences);
     if (match.builtin) session(name, f.flags, match.builtin_harmless);
     if (!match.harmless) pin(PinReason::function);
@@ -397,6 +398,18 @@ void Assessor::field(std::string_view name, bool any_function) {
     if (match.foreign) sequences(match.sequences);
     if (!match.harmless) leaves_state();
     if (match.may_write) calls_writer(match);
+}
+
+/// A function in FROM may give its alias a value that is text instead of a row.
+void Assessor::column(std::string_view name, unsigned of_statement) {
+    if ((of_statement & PGW_FROM_TEXT) != 0 && reads_dates(name)) type("", name, 0);
+    field(name, (of_statement & PGW_FROM_FUNCTION) != 0);
+}
+
+/// name(x) and (x).name cast x where no function of that name takes just what it is.
+void Assessor::call_as_cast(std::string_view schema, std::string_view name, unsigned flags) {
+    const bool users = schema.empty() && names_ && names_->shadowed_type(name);
+    if (users || reads_dates(name)) type(schema, name, flags);
 }
 
 void Assessor::operation(std::string_view schema, std::string_view name) {

@@ -39,7 +39,9 @@ class Assessor {
     void setting(std::string_view name);
     void calls_writer(const CallMatch& match);
     void code(std::string_view language, std::string_view body);
+    void column(std::string_view name, unsigned of_statement);
     void field(std::string_view name, bool any_function);
+    void call_as_cast(std::string_view schema, std::string_view name, unsigned flags);
     void operation(std::string_view schema, std::string_view name);
     void type(std::string_view schema, std::string_view name, unsigned flags);
     void plant();

@@ -147,6 +147,15 @@ constexpr auto kTypes = std::to_array<Type>({
     {"varchar", TypeTrust::plain, 1043, 1015},
 });
 
+constexpr auto kDateRanges = std::to_array<string_view>({
+    "datemultirange",
+    "daterange",
+    "tsmultirange",
+    "tsrange",
+    "tstzmultirange",
+    "tstzrange",
+});
+
 constexpr Oid kUnknownType = 705;
 
 constexpr auto names_before = [](const auto& a, const auto& b) { return a.name < b.name; };
@@ -155,6 +164,7 @@ static_assert(std::is_sorted(kTypes.begin(), kTypes.end(), names_before));
 static_assert(std::is_sorted(kRunsSqlText.begin(), kRunsSqlText.end()));
 static_assert(std::is_sorted(kSettingsOnly.begin(), kSettingsOnly.end()));
 static_assert(std::is_sorted(kCommon.begin(), kCommon.end()));
+static_assert(std::is_sorted(kDateRanges.begin(), kDateRanges.end()));
 
 constexpr auto by_name = [](const auto& entry, string_view name) { return entry.name < name; };
 
@@ -190,6 +200,12 @@ bool common_builtin(string_view function) noexcept {
 TypeTrust builtin_type(string_view type) noexcept {
     const Type* found = find_by_name(kTypes, type);
     return found == nullptr ? TypeTrust::unknown : found->trust;
+}
+
+bool reads_dates(string_view type) noexcept {
+    if (type.starts_with('_')) type.remove_prefix(1);
+    return type == "timetz" || builtin_type(type) == TypeTrust::datetime ||
+           std::binary_search(kDateRanges.begin(), kDateRanges.end(), type);
 }
 
 bool plain_parameter_type(Oid type) noexcept {

@@ -26,5 +26,8 @@ enum class TypeTrust : std::uint8_t { unknown, plain, datetime };
 /// plain: input depends on nothing but bytes and tracked settings; datetime: also on the time, if
 /// the text says so.
 TypeTrust builtin_type(std::string_view type) noexcept;
+/// Of pg_catalog, and what text is read as may depend on the time: dates and times, and ranges and
+/// arrays of them.
+bool reads_dates(std::string_view type) noexcept;
 
 }  // namespace pgweir::query

@@ -27,8 +27,10 @@ typedef enum {
 enum {
     PGW_FACT_LOCAL = 1,    /* PGW_CALL: set_config whose third argument is the constant true */
     PGW_FACT_LITERAL = 2,  /* PGW_TYPE: of a literal or a parameter, whose text can be looked at */
+                           /* PGW_CALL: the same of the only argument */
     PGW_FACT_UNPROVEN = 4, /* PGW_TYPE: %TYPE, SETOF */
     PGW_FACT_CASCADE = 8,  /* PGW_WRITE: TRUNCATE ... CASCADE */
+    PGW_FACT_ONE = 16,     /* PGW_CALL: of one argument without a name, so it may be a cast */
 };
 
 /* What fixes rows of the relation of a PGW_READ or PGW_WRITE to values of its columns. */
@@ -112,6 +114,7 @@ enum {
     PGW_ASKS_SEQUENCE = 1u << 20, /* a column's default that it makes calls currval or lastval */
     PGW_VACUUMS = 1u << 21,
     PGW_CHANGES_LOGINS = 1u << 22, /* settings that logins are given */
+    PGW_FROM_TEXT = 1u << 23,      /* FROM has a function whose values may be text */
 };
 
 typedef struct {

@@ -255,8 +255,16 @@ static void look_set_config(pgw_walk* w, const FuncCall* call, unsigned* flags) 
     if ((*flags & PGW_FACT_LOCAL) == 0) pgw_fact_add(w, PGW_SETTING, 0, NULL, name);
 }
 
+static unsigned only_argument(const FuncCall* call) {
+    const Node* argument;
+    if (list_length(call->args) != 1) return 0;
+    argument = (const Node*)linitial(call->args);
+    if (IsA(argument, NamedArgExpr)) return 0;
+    return is_literal(argument) ? PGW_FACT_ONE | PGW_FACT_LITERAL : PGW_FACT_ONE;
+}
+
 static void look_call(pgw_walk* w, FuncCall* call) {
-    unsigned flags = 0;
+    unsigned flags = only_argument(call);
     if (list_length(call->args) == 3 && is_true((Node*)lthird(call->args))) flags |= PGW_FACT_LOCAL;
     look_set_config(w, call, &flags);
     named(w, PGW_CALL, flags, call->funcname);
@@ -311,6 +319,17 @@ static void look_indirection(pgw_walk* w, Node* node) {
     children(w, node);
 }
 
+/* Each of its functions is a list of the call and the columns it is said to have. */
+static void look_range_function(pgw_walk* w, const RangeFunction* from) {
+    w->now->flags |= PGW_FROM_FUNCTION;
+    for (int i = 0; i < list_length(from->functions); i++) {
+        const FuncCall* call = (const FuncCall*)linitial((List*)list_nth(from->functions, i));
+        const Node* name = IsA(call, FuncCall) ? (const Node*)llast(call->funcname) : NULL;
+        if (name == NULL || !IsA(name, String) || strcmp(strVal(name), "generate_series") != 0)
+            w->now->flags |= PGW_FROM_TEXT;
+    }
+}
+
 /* Nodes with something to note beside their children. False: only their children matter. */
 static bool look_expression(pgw_walk* w, Node* node) {
     switch (nodeTag(node)) {
@@ -339,7 +358,7 @@ static bool look_expression(pgw_walk* w, Node* node) {
             return true;
         }
         case T_A_Indirection: look_indirection(w, node); return true;
-        case T_RangeFunction: w->now->flags |= PGW_FROM_FUNCTION; return false;
+        case T_RangeFunction: look_range_function(w, (RangeFunction*)node); return false;
         case T_RangeTableSample: w->now->flags |= PGW_TABLESAMPLE; return false;
         case T_XmlExpr:
         case T_XmlSerialize:

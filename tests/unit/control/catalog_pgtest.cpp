@@ -270,10 +270,10 @@ TEST_CASE("a view is proven only when all that its query computes is constant") 
         CREATE VIEW no_text_date AS SELECT a::timestamptz FROM t;
         CREATE VIEW no_system_column AS SELECT ctid FROM t;
         CREATE VIEW no_sample AS SELECT * FROM t TABLESAMPLE system (10);
-        CREATE VIEW no_lock AS SELECT * FROM t FOR UPDATE;
+        CREATE VIEW no_lock AS SELECT * FROM t FOR UPDATE; CREATE VIEW no_text_range AS SELECT
+            a::tsrange FROM t; CREATE VIEW no_text_ranges AS SELECT a::datemultirange[] FROM t;
         CREATE VIEW no_check AS SELECT id::checked AS c FROM t;
-        CREATE VIEW no_row AS SELECT t FROM t;
-        CREATE VIEW no_money AS SELECT id::money AS m FROM t;
+        CREATE VIEW no_row AS SELECT t FROM t; CREATE VIEW no_money AS SELECT id::money AS m FROM t;
         CREATE VIEW no_setting AS SELECT current_setting('x.y', true) AS s;
         CREATE VIEW yes_system_table AS SELECT tableoid FROM t;)");
     for (const auto* name :
@@ -282,7 +282,7 @@ TEST_CASE("a view is proven only when all that its query computes is constant") 
     for (const auto* name :
          {"no_now", "no_date", "no_user", "no_random", "no_own", "no_sequence", "no_catalog",
           "no_class", "no_text_date", "no_system_column", "no_sample", "no_lock", "no_check",
-          "no_row", "no_money", "no_setting"})
+          "no_row", "no_money", "no_setting", "no_text_range", "no_text_ranges"})
         CHECK_MESSAGE(!relation_of(*c, name).query_proven, std::string(name));
     CHECK(linked(*c, relation_of(*c, "wide").reads_also) == "t u");
     CHECK(linked(*c, relation_of(*c, "nested").reads_also) == "plain u");

@@ -253,7 +253,7 @@ TEST_CASE("constant functions and those that read tracked settings are cached") 
            "SELECT row_number() OVER (ORDER BY a) FROM t", "SELECT to_json(t) FROM t",
            "SELECT * FROM unnest(ARRAY[1, 2]) WITH ORDINALITY x", "SELECT json_agg(a) FROM t",
            "SELECT overlay(a placing 'x' from 1) FROM t",
-           "SELECT rank() OVER w FROM t WINDOW w AS (ORDER BY a)", "SELECT date(ts) FROM t",
+           "SELECT rank() OVER w FROM t WINDOW w AS (ORDER BY a)",
            "SELECT string_agg(a, ',' ORDER BY b) FROM t",
            "SELECT * FROM ROWS FROM (generate_series(1, 2), unnest(ARRAY[3])) x"});
 }
@@ -294,6 +294,20 @@ TEST_CASE("casts are cached only to types whose input is constant") {
          "SELECT a::record FROM t", "SELECT TIME WITH TIME ZONE '12:00'", "SELECT mood('x')",
          "SELECT '[2024-01-01,)'::daterange", "SELECT * FROM unnest(ARRAY[1]) AS x(a date)"});
     check(NotCached::none, {"SELECT a::pg_catalog.uuid FROM t"});
+}
+
+TEST_CASE("a call of a type's name is judged as the cast it may be") {
+    check(NotCached::type_not_proven,
+          {"SELECT date(a) FROM t", "SELECT pg_catalog.date(a) FROM t",
+           "SELECT timestamptz('n' || 'ow')", "SELECT daterange(a) FROM t",
+           "SELECT (a).date FROM t", "SELECT (a)._date FROM t", "SELECT (a).mood FROM t",
+           "SELECT btrim(a) FROM t", "SELECT x.date FROM unnest(ARRAY['a']) x",
+           "SELECT * FROM t WHERE date(lower(a)) = '2024-01-01'"});
+    check(NotCached::none,
+          {"SELECT date('2024-01-01'), date($1)", "SELECT daterange(a, b) FROM t",
+           "SELECT t.date, t.daterange FROM t", "SELECT pg_catalog.btrim(a), btrim(a, b) FROM t",
+           "SELECT d.date, t.date FROM generate_series(1, 2) AS d(date), t",
+           "SELECT x.day FROM unnest(ARRAY['a']) x(day)"});
 }
 
 TEST_CASE("date input that may mean the current time is not cached") {

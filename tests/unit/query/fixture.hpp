@@ -30,6 +30,7 @@ class Builder {
         operators();
         catalog_.types["mood"] = false;
         catalog_.types["uuid"] = true;
+        catalog_.types["btrim"] = false;
     }
     Catalog take() {
         for (auto& [schema, named] : catalog_.relations)
@@ -215,6 +216,8 @@ class Builder {
                                          "overlaps",
                                          "percentile_cont",
                                          "date",
+                                         "timestamptz",
+                                         "daterange",
                                          "left",
                                          "right",
                                          "jsonb_path_exists",
