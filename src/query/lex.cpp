@@ -8,13 +8,17 @@ namespace pgweir::query::lex {
 
 namespace {
 
+/// Input of arrays and ranges takes these out of what they stand in.
+bool taken_out(char c) noexcept { return c == '\\' || c == '"'; }
+
 bool ends_with_folded(const char* begin, const char* last, std::string_view word) noexcept {
-    if (static_cast<std::size_t>(last + 1 - begin) < word.size()) return false;
-    const char* first = last + 1 - word.size();
-    for (std::size_t i = 0; i < word.size(); ++i) {
-        if (fold(byte(first + i)) != word[i]) return false;
+    const char* p = last + 1;
+    for (std::size_t left = word.size(); left != 0; --left) {
+        while (p != begin && taken_out(p[-1])) --p;
+        if (p == begin || fold(byte(p - 1)) != word[left - 1]) return false;
+        --p;
     }
-    return first == begin || !is_letter(byte(first - 1));
+    return p == begin || !is_letter(byte(p - 1));
 }
 
 /// An escape whose validity depends on more than its first letter.

@@ -128,6 +128,20 @@ TEST_CASE("D3: what data say may be today is not cached, by whatever cast it is 
     check_never_cached(c, texts);
 }
 
+TEST_CASE("D3: today is found where input of arrays and ranges takes marks out of the word") {
+    auto c = login();
+    setup("CREATE TABLE stays(days daterange); INSERT INTO stays VALUES ('[2020-01-01,)')");
+    known_table(c, "d3_marks");
+    const std::vector<std::string> texts{"SELECT '{to\\day}'::date[]",
+                                         "SELECT $${\\t\\od\\ay}$$::date[]",
+                                         "SELECT count(*) FROM stays WHERE days @> '[to\\day,)'",
+                                         "SELECT count(*) FROM stays WHERE days @> '[t\"oda\"y,)'"};
+    for (const auto& sql : texts) CHECK_MESSAGE(!ask(c, sql).starts_with("22"), sql);
+    check_never_cached(c, texts);
+    const auto batch = msg::unnamed("SELECT $1::date[]", {"{to\\day}"}) + msg::sync();
+    CHECK(hits_of(proxy(), [&] { c.ask(batch), c.ask(batch); }) == 0);
+}
+
 TEST_CASE("B1, B2, B3, B7, B8: writes of a transaction, a savepoint, a batch or one text show") {
     auto c = login(), other = login();
     known_table(c, "b");

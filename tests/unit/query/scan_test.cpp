@@ -153,25 +153,57 @@ TEST_CASE("operators end before a comment, and division and minus are operators"
 }
 
 TEST_CASE("the words for the current time are found in every kind of string and nowhere else") {
-    for (const auto* sql :
-         {"SELECT 'now'", "SELECT 'NOW'", "SELECT ' today '", "SELECT 'today'", "SELECT 'tomorrow'",
-          "SELECT 'Yesterday'", "SELECT $$now$$", "SELECT $x$ a today $x$", "SELECT E'now'",
-          "SELECT E'\\now'", "SELECT '{2024-01-01,now}'", "SELECT '[today,)'", "SELECT '2024now'",
-          "SELECT N'now'", "SELECT 'a' || 'now'", "SELECT 'today''s'", "SELECT 'now\xC3\xA4'"}) {
+    for (const auto* sql : {"SELECT 'now'",
+                            "SELECT 'NOW'",
+                            "SELECT ' today '",
+                            "SELECT 'today'",
+                            "SELECT 'tomorrow'",
+                            "SELECT 'Yesterday'",
+                            "SELECT $$now$$",
+                            "SELECT $x$ a today $x$",
+                            "SELECT E'now'",
+                            "SELECT E'\\now'",
+                            "SELECT '{2024-01-01,now}'",
+                            "SELECT '[today,)'",
+                            "SELECT '2024now'",
+                            "SELECT '{to\\day}'",
+                            "SELECT '{\\n\\o\\w}'",
+                            "SELECT '[to\"day\",)'",
+                            "SELECT $$[\"to\"\"mor\"row,)$$",
+                            "SELECT N'now'",
+                            "SELECT 'a' || 'now'",
+                            "SELECT 'today''s'",
+                            "SELECT 'now\xC3\xA4'"}) {
         CAPTURE(sql);
         CHECK(special(sql));
     }
-    for (const auto* sql :
-         {"SELECT now", "SELECT \"now\"", "SELECT 'know'", "SELECT 'snow white'",
-          "SELECT 'nowhere'", "SELECT 'w'", "SELECT 'y'", "SELECT 'ow'", "SELECT 'toda'",
-          "SELECT 'day'", "SELECT 'yesterdays'", "SELECT 1 -- 'now'", "SELECT /* 'today' */ 1",
-          "SELECT 'xnow'", "SELECT '2024-01-01 12:00:00'", "SELECT ''"}) {
+    for (const auto* sql : {"SELECT now",
+                            "SELECT \"now\"",
+                            "SELECT 'know'",
+                            "SELECT 'snow white'",
+                            "SELECT 'nowhere'",
+                            "SELECT 'w'",
+                            "SELECT 'y'",
+                            "SELECT 'ow'",
+                            "SELECT 'toda'",
+                            "SELECT 'day'",
+                            "SELECT 'yesterdays'",
+                            "SELECT 1 -- 'now'",
+                            "SELECT /* 'today' */ 1",
+                            "SELECT 'to/day'",
+                            "SELECT '\\ow'",
+                            "SELECT '\"y'",
+                            "SELECT 'kn\\ow'",
+                            "SELECT 'xnow'",
+                            "SELECT '2024-01-01 12:00:00'",
+                            "SELECT ''"}) {
         CAPTURE(sql);
         CHECK_FALSE(special(sql));
     }
     CHECK(special_datetime_word("now"));
     CHECK(special_datetime_word("  TODAY"));
     CHECK(special_datetime_word("{yesterday}"));
+    CHECK(special_datetime_word("{yes\\terday}"));
     CHECK_FALSE(special_datetime_word(""));
     CHECK_FALSE(special_datetime_word("snow"));
     CHECK_FALSE(special_datetime_word("2024-05-06"));
