@@ -30,8 +30,7 @@ struct HeldFences final : pool::Held {
 void Session::ServerSink::gather_send(std::span<const iovec> parts) {
     if (session.server_ == nullptr) return;
     session.server_->send(parts);
-    if (session.server_ != nullptr && session.server_->queued() > kHighWater)
-        session.client_.set_reading(false);
+    if (session.server_ != nullptr && session.server_->queued() > kHighWater) session.hold_up();
 }
 
 Session::Session(Environment& env, ClientLink& client, pool::Leaser& leaser, IdentityPtr identity,
@@ -82,14 +81,21 @@ std::size_t Session::input_bound() const noexcept {
 }
 
 void Session::bound_what_waits() noexcept {
-    if (in_->size() > input_bound()) client_.set_reading(false);
+    if (in_->size() > input_bound()) hold_up();
+}
+
+void Session::hold_up() noexcept {
+    held_up_ = true;
+    client_.set_reading(false);
 }
 
 /// Whatever stood against it may have gone. A message that is waited for as a whole has to come in.
 void Session::resume_reading() noexcept {
+    if (!held_up_ || ended_) [[likely]]
+        return;
     const bool fits = in_ == nullptr || in_->size() <= input_bound();
-    const bool flows = server_ == nullptr || server_->queued() <= kHighWater;
-    if (fits && flows && !ended_) client_.set_reading(true);
+    held_up_ = !fits || (server_ != nullptr && server_->queued() > kHighWater);
+    if (!held_up_) client_.set_reading(true);
 }
 
 void Session::consume_buffer() {

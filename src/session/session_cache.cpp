@@ -56,12 +56,6 @@ void Session::await_watermark() {
     env_.await_watermark(*identity_->context.database, awaited_, session_id);
 }
 
-/// Whoever has been told something by a server may have been told of what is there now.
-void Session::saw_present() noexcept {
-    const auto& stream = identity_->context.database->stream();
-    if (stream.on() || stream.by_notice()) last_seen_ = base::monotonic_now();
-}
-
 bool Session::only_reads(const query::Verdict& v) noexcept {
     return v.kind == query::Kind::select && v.writes == query::Writes::nothing &&
            !v.may_leave_state && v.names_after == query::NameScope::path;

@@ -36,6 +36,12 @@ struct Session::TurnScope {
     std::optional<Turn> turn;
 };
 
+/// Whoever has been told something by a server may have been told of what is there now.
+inline void Session::saw_present() noexcept {
+    const auto& stream = identity_->context.database->stream();
+    if (stream.on() || stream.by_notice()) last_seen_ = base::monotonic_now();
+}
+
 /// A session that waits for what another one fetches, or was woken.
 struct Session::Place final : cache::FlightPlace {
     Place(Environment& e, Session* s) noexcept : environment(e), session(s) {}

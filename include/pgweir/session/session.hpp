@@ -48,8 +48,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     /// What was queued towards the client has gone out.
     void on_client_drained() noexcept;
     void on_client_gone() noexcept;
-    /// A CancelRequest with this session's key has come. `settled` is let go of when it can have no
-    /// more effect.
+    /// A CancelRequest has come. `settled` is let go of when it can have no more effect.
     void on_cancel_request(pool::CancelToken settled = {}) noexcept;
     /// Who it is for the cache and for servers may be something else, once it has no server.
     void renew_identity() noexcept { logins_seen_ = -1; }
@@ -134,6 +133,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     }
     void bound_what_waits() noexcept;
     std::size_t input_bound() const noexcept;
+    void hold_up() noexcept;
     void resume_reading() noexcept;
     bool want_server();
     void begin_lease();
@@ -551,8 +551,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     StatementPtr begin_;        // kept back until a statement needs a server
     bool begin_reads_ = false;  // the cache may answer behind it, or behind the last that was sent
     MemoPtr judged_;  // of the Query at the front of the input, while it waits for a server
-    StatementPtr
-        next_unnamed_;  // made while its batch was looked at, before its Parse is forwarded
+    StatementPtr next_unnamed_;  // made while its batch was looked at, before its Parse is sent
     std::unique_ptr<PendingFills> pending_fills_;
     PlacePtr flight_;  // waits, or was woken and is to look again
     std::unique_ptr<pool::ServerFailure> lease_failure_;
@@ -579,6 +578,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     enum class Last : std::uint8_t { other, hit, does_not_pay } last_ = Last::other;
     bool looked_up_ = false;        // what is left of a batch whose front was answered here
     std::uint32_t retry_size_ = 0;  // of the batch at the front of the input, while it waits
+    bool held_up_ = false;          // the client is not read
     bool ended_ = false;
     bool waiting_ = false;
     bool consuming_ = false;
