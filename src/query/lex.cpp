@@ -11,14 +11,15 @@ namespace {
 /// Input of arrays and ranges takes these out of what they stand in.
 bool taken_out(char c) noexcept { return c == '\\' || c == '"'; }
 
-bool ends_with_folded(const char* begin, const char* last, std::string_view word) noexcept {
+bool ends_with_folded(const char* begin, const char* last, std::string_view word,
+                      bool anywhere) noexcept {
     const char* p = last + 1;
     for (std::size_t left = word.size(); left != 0; --left) {
         while (p != begin && taken_out(p[-1])) --p;
         if (p == begin || fold(byte(p - 1)) != word[left - 1]) return false;
         --p;
     }
-    return p == begin || !is_letter(byte(p - 1));
+    return anywhere || p == begin || !is_letter(byte(p - 1));
 }
 
 /// An escape whose validity depends on more than its first letter.
@@ -28,11 +29,14 @@ bool fragile_escape(unsigned char c) noexcept {
 
 }  // namespace
 
-bool current_time_word(const char* begin, const char* last, const char* end) noexcept {
-    if (last + 1 != end && is_letter(byte(last + 1))) return false;
-    if (fold(byte(last)) == 'w')
-        return ends_with_folded(begin, last, "now") || ends_with_folded(begin, last, "tomorrow");
-    return ends_with_folded(begin, last, "today") || ends_with_folded(begin, last, "yesterday");
+bool current_time_word(const char* begin, const char* last, const char* end,
+                       bool anywhere) noexcept {
+    if (!anywhere && last + 1 != end && is_letter(byte(last + 1))) return false;
+    const auto ends = [&](std::string_view word) {
+        return ends_with_folded(begin, last, word, anywhere);
+    };
+    if (fold(byte(last)) == 'w') return ends("now") || ends("tomorrow");
+    return ends("today") || ends("yesterday");
 }
 
 Span string_body(const char* begin, const char* end, Literal kind) noexcept {

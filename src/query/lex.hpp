@@ -149,6 +149,8 @@ inline const char* comment(const char* p, const char* end) noexcept {
     return *p == '-' ? line_comment(p, end) : block_comment(p, end);
 }
 /// Whether one of now, today, tomorrow, yesterday ends at `last`, a `w` or `y` within the text.
-bool current_time_word(const char* begin, const char* last, const char* end) noexcept;
+/// `anywhere`: in a longer word, too.
+bool current_time_word(const char* begin, const char* last, const char* end,
+                       bool anywhere = false) noexcept;
 
 }  // namespace pgweir::query::lex

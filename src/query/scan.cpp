@@ -213,9 +213,12 @@ TextScan scan_text(std::string_view sql) noexcept { return ShapeScanner(sql).run
 
 bool special_datetime_word(std::string_view value) noexcept {
     const char* const end = value.data() + value.size();
+    // Lengths stand between the texts of a binary array, and their bytes may look like letters.
+    const bool lengths = value.find('\0') != value.npos;
     for (const char* p = value.data(); p != end; ++p) {
         const char low = lex::fold(byte(p));
-        if ((low == 'w' || low == 'y') && lex::current_time_word(value.data(), p, end)) return true;
+        if ((low == 'w' || low == 'y') && lex::current_time_word(value.data(), p, end, lengths))
+            return true;
     }
     return false;
 }

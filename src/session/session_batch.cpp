@@ -366,8 +366,9 @@ NotCached Session::portal_verdict(const BatchLookup& lookup, const MemoEntry& me
     if (lookup.tainted || stays) return NotCached::batch_shape;
     for (const auto type : statement.types)
         if (!query::plain_parameter_type(type)) return NotCached::type_not_proven;
-    const bool plain = each_parameter(lookup.bind.parameters, [](bool text, std::string_view v) {
-        return !text || !query::special_datetime_word(v);
+    // In either format: that of a text is the text.
+    const bool plain = each_parameter(lookup.bind.parameters, [](bool, std::string_view v) {
+        return !query::special_datetime_word(v);
     });
     return plain ? NotCached::none : NotCached::special_date_input;
 }

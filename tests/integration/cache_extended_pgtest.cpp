@@ -71,6 +71,39 @@ TEST_CASE("the extended protocol hits per parameters, types and formats") {
     CHECK(first_value(run("8")) == "80");
 }
 
+TEST_CASE("D3: a text is today in binary format, too, by itself and in an array") {
+    auto c = login();
+    CHECK(becomes_cached(c, "SELECT 1"));
+    const auto binary = [](const std::string& value) {
+        auto bind = msg::bind("", "", {value});
+        bind.replace(7, 2, std::string("\0\1\0\1", 4));  // one format, which is binary
+        bind[4] = static_cast<char>(bind[4] + 2);
+        return bind;
+    };
+    const auto array = [](const std::string& text) {
+        const std::string head("\0\0\0\1\0\0\0\0\0\0\0\x19\0\0\0\1\0\0\0\1\0\0\0", 23);
+        return head + static_cast<char>(text.size()) + text;
+    };
+    const auto hits_by = [&](const std::string& sql, std::uint32_t type, const std::string& value) {
+        const auto batch =
+            msg::parse("", sql, {type}) + binary(value) + msg::execute("") + msg::sync();
+        return hits([&] {
+            for (int i = 0; i < 3; ++i) CHECK(types(c.ask(batch)) == "12DCZ");
+        });
+    };
+    const std::string one = "SELECT $1::date", many = "SELECT $1::date[]";
+    CHECK(hits_by(one, 25, "2020-01-01") == 2);
+    CHECK(hits_by(many, 1009, array("2020-01-01")) == 2);
+    CHECK(hits_by("SELECT $1", 25, "know how") == 2);
+    for (const std::string word : {"today", " NOW ", "yesterday"}) {
+        CAPTURE(word);
+        for (const std::uint32_t type : {25u, 1043u, 19u}) CHECK(hits_by(one, type, word) == 0);
+        CHECK(hits_by(many, 1009, array(word)) == 0);
+    }
+    // Its length is the letter "a".
+    CHECK(hits_by(many, 1009, array("today" + std::string('a' - 5, ' '))) == 0);
+}
+
 TEST_CASE("who is answered from the cache again and again gets what PostgreSQL says all the same") {
     setup(
         "CREATE TABLE again AS SELECT n, n * 10 AS v FROM generate_series(1, 50) n;"

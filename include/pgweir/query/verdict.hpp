@@ -27,7 +27,7 @@ struct TextScan {
 /// equal shape differ in nothing but the values of literals, white space, comments and the case of
 /// words. The verdict of a shape says nothing of `special_datetime`: callers look at it each time.
 TextScan scan_text(std::string_view sql) noexcept;
-/// The same words looked for in a parameter given as text.
+/// The same words looked for in a parameter of either format.
 bool special_datetime_word(std::string_view value) noexcept;
 /// Whether a parameter whose type Parse declares as this OID may go to the cache: a built-in type
 /// whose meaning is in its bytes and the tracked settings. 0 (left to the server) is one of them;

@@ -204,6 +204,12 @@ TEST_CASE("the words for the current time are found in every kind of string and 
     CHECK(special_datetime_word("  TODAY"));
     CHECK(special_datetime_word("{yesterday}"));
     CHECK(special_datetime_word("{yes\\terday}"));
+    using namespace std::string_view_literals;
+    CHECK(special_datetime_word("\0\0\0\x05today\0\0\0\x01x"sv));
+    CHECK(special_datetime_word("\0\0\0ytoday "sv));
+    CHECK(special_datetime_word("\0\0\0\x08to\\morrow"sv));
+    CHECK_FALSE(special_datetime_word("\0\0\0\x05monday"sv));
+    CHECK_FALSE(special_datetime_word("\0\0\0y"sv));
     CHECK_FALSE(special_datetime_word(""));
     CHECK_FALSE(special_datetime_word("snow"));
     CHECK_FALSE(special_datetime_word("2024-05-06"));
