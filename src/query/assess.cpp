@@ -15,6 +15,8 @@ namespace pgweir::query {
 namespace {
 
 constexpr std::size_t kMostReads = 64;
+/// Of more aliases in FROM it is not told which one a name belongs to.
+constexpr std::size_t kMostScalars = 16;
 /// A write set beyond this is the database: see cache::WriteFence::kMaxStates.
 constexpr std::size_t kMostWrites = 64;
 
@@ -123,6 +125,11 @@ void Assessor::add(const pgw_statement& statement, const pgw_fact* facts, RowsOf
         refuse(statements_ == 1 ? NotCached::not_a_read : NotCached::several_statements);
     flags(statement);
     pin(kPins[statement.pin]);
+    scalars_.clear();
+    for (std::size_t i = 0; i < statement.facts; ++i)
+        if (const auto& f = facts[statement.first_fact + i];
+            f.what == PGW_SCALAR && scalars_.size() <= kMostScalars)
+            scalars_.push_back(&f);
     for (std::size_t i = 0; i < statement.facts; ++i)
         fact(facts[statement.first_fact + i], statement);
 }
@@ -176,7 +183,8 @@ void Assessor::fact(const pgw_fact& f, const pgw_statement& statement) {
         case PGW_SETTING: return setting(f.name);
         case PGW_DATABASE: verdict_.vacates = f.name; return;
         case PGW_FIELD: call_as_cast("", f.name, 0); return field(f.name, true);
-        case PGW_COLUMN: return column(f.name, statement.flags);
+        case PGW_COLUMN: return column(f, statement);
+        case PGW_SCALAR: return;
         case PGW_OPERATOR: return operation(f.schema, f.name);
         case PGW_TYPE: return type(f.schema, f.name, f.flags);
         case PGW_CODE: return code(f.schema, f.name);
@@ -400,10 +408,15 @@ void Assessor::field(std::string_view name, bool any_function) {
     if (match.may_write) calls_writer(match);
 }
 
-/// A function in FROM may give its alias a value that is text instead of a row.
-void Assessor::column(std::string_view name, unsigned of_statement) {
-    if ((of_statement & PGW_FROM_TEXT) != 0 && reads_dates(name)) type("", name, 0);
-    field(name, (of_statement & PGW_FROM_FUNCTION) != 0);
+/// A function in FROM may give its alias a value instead of a row.
+void Assessor::column(const pgw_fact& f, const pgw_statement& statement) {
+    const std::string_view alias = f.schema, name = f.name;
+    const bool any = scalars_.size() > kMostScalars;
+    const bool scalar = std::any_of(scalars_.begin(), scalars_.end(), [&](const pgw_fact* s) {
+        return (*s->name == '\0' || alias == s->name) && name != s->schema;
+    });
+    if (any || scalar) call_as_cast("", name, 0);
+    field(name, (statement.flags & PGW_FROM_FUNCTION) != 0);
 }
 
 /// name(x) and (x).name cast x where no function of that name takes just what it is.

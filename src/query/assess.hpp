@@ -39,7 +39,7 @@ class Assessor {
     void setting(std::string_view name);
     void calls_writer(const CallMatch& match);
     void code(std::string_view language, std::string_view body);
-    void column(std::string_view name, unsigned of_statement);
+    void column(const pgw_fact& fact, const pgw_statement& statement);
     void field(std::string_view name, bool any_function);
     void call_as_cast(std::string_view schema, std::string_view name, unsigned flags);
     void operation(std::string_view schema, std::string_view name);
@@ -59,9 +59,10 @@ class Assessor {
     bool only_path_ =
         false;  // names are looked for in the search_path, nothing temporary before it
     std::size_t statements_ = 0;
-    std::size_t targets_ = 0;       // places of the text that write a relation
-    RowsOf* rows_ = nullptr;        // of the statement being added
-    std::vector<Oid> whole_reads_;  // relations of which any row may count
+    std::size_t targets_ = 0;               // places of the text that write a relation
+    RowsOf* rows_ = nullptr;                // of the statement being added
+    std::vector<Oid> whole_reads_;          // relations of which any row may count
+    std::vector<const pgw_fact*> scalars_;  // of the statement being added, or the first of them
 };
 
 }  // namespace pgweir::query

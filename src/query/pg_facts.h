@@ -16,7 +16,8 @@ typedef enum {
     PGW_WRITE,    /* target of INSERT, UPDATE, DELETE, MERGE, COPY FROM, TRUNCATE */
     PGW_CALL,     /* a function, aggregate or window function */
     PGW_FIELD,    /* (expression).name: a field or a call */
-    PGW_COLUMN,   /* relation.name: a column or, if there is none, a call */
+    PGW_COLUMN,   /* schema.name, of a relation or alias: a column or, if there is none, a call */
+    PGW_SCALAR,   /* an alias in FROM ("": any) whose value may be text; its schema is its column */
     PGW_OPERATOR, /* schema may be empty */
     PGW_SETTING,  /* set for the session by SET or set_config; "" when it is computed */
     PGW_DATABASE, /* that the statement needs free of sessions */
@@ -114,7 +115,6 @@ enum {
     PGW_ASKS_SEQUENCE = 1u << 20, /* a column's default that it makes calls currval or lastval */
     PGW_VACUUMS = 1u << 21,
     PGW_CHANGES_LOGINS = 1u << 22, /* settings that logins are given */
-    PGW_FROM_TEXT = 1u << 23,      /* FROM has a function whose values may be text */
 };
 
 typedef struct {

@@ -290,7 +290,10 @@ static void look_column(pgw_walk* w, const ColumnRef* column) {
     if (!IsA(last, String)) return;
     for (size_t i = 0; i < lengthof(moving); i++)
         if (strcmp(strVal(last), moving[i]) == 0) w->now->flags |= PGW_SYSTEM_COLUMN;
-    if (list_length(column->fields) > 1) pgw_fact_add(w, PGW_COLUMN, 0, "", strVal(last));
+    if (list_length(column->fields) > 1) {
+        const Node* of = (const Node*)list_nth(column->fields, list_length(column->fields) - 2);
+        pgw_fact_add(w, PGW_COLUMN, 0, IsA(of, String) ? strVal(of) : NULL, strVal(last));
+    }
 }
 
 static void look_parameter(pgw_walk* w, const ParamRef* parameter) {
@@ -319,15 +322,18 @@ static void look_indirection(pgw_walk* w, Node* node) {
     children(w, node);
 }
 
-/* Each of its functions is a list of the call and the columns it is said to have. */
+/* Without an alias its name is that of the function. Numbers and times are no text. */
 static void look_range_function(pgw_walk* w, const RangeFunction* from) {
+    const List* first = (const List*)linitial(from->functions); /* the call, and its columns */
+    const FuncCall* call = (const FuncCall*)linitial(first);
+    const Node* name = IsA(call, FuncCall) ? (const Node*)llast(call->funcname) : NULL;
+    const char* function = name != NULL && IsA(name, String) ? strVal(name) : "";
+    const Alias* alias = from->alias;
     w->now->flags |= PGW_FROM_FUNCTION;
-    for (int i = 0; i < list_length(from->functions); i++) {
-        const FuncCall* call = (const FuncCall*)linitial((List*)list_nth(from->functions, i));
-        const Node* name = IsA(call, FuncCall) ? (const Node*)llast(call->funcname) : NULL;
-        if (name == NULL || !IsA(name, String) || strcmp(strVal(name), "generate_series") != 0)
-            w->now->flags |= PGW_FROM_TEXT;
-    }
+    if (strcmp(function, "generate_series") == 0) return;
+    pgw_fact_add(w, PGW_SCALAR, 0,
+                 alias != NULL && alias->colnames != NIL ? strVal(linitial(alias->colnames)) : NULL,
+                 alias != NULL ? alias->aliasname : function);
 }
 
 /* Nodes with something to note beside their children. False: only their children matter. */

@@ -297,17 +297,25 @@ TEST_CASE("casts are cached only to types whose input is constant") {
 }
 
 TEST_CASE("a call of a type's name is judged as the cast it may be") {
-    check(NotCached::type_not_proven,
-          {"SELECT date(a) FROM t", "SELECT pg_catalog.date(a) FROM t",
-           "SELECT timestamptz('n' || 'ow')", "SELECT daterange(a) FROM t",
-           "SELECT (a).date FROM t", "SELECT (a)._date FROM t", "SELECT (a).mood FROM t",
-           "SELECT btrim(a) FROM t", "SELECT x.date FROM unnest(ARRAY['a']) x",
-           "SELECT * FROM t WHERE date(lower(a)) = '2024-01-01'"});
+    check(
+        NotCached::type_not_proven,
+        {"SELECT date(a) FROM t", "SELECT pg_catalog.date(a) FROM t",
+         "SELECT timestamptz('n' || 'ow')", "SELECT daterange(a) FROM t", "SELECT (a).date FROM t",
+         "SELECT (a)._date FROM t", "SELECT (a).mood FROM t", "SELECT btrim(a) FROM t",
+         "SELECT x.date FROM unnest(ARRAY['a']) x", "SELECT unnest.date FROM unnest(ARRAY['a'])",
+         "SELECT d.date FROM unnest(ARRAY['a']) d(day)", "SELECT x.mood FROM unnest(ARRAY['a']) x",
+         "SELECT x.date FROM coalesce('a', 'b') x",
+         "SELECT * FROM t WHERE date(lower(a)) = '2024-01-01'"});
     check(NotCached::none,
           {"SELECT date('2024-01-01'), date($1)", "SELECT daterange(a, b) FROM t",
            "SELECT t.date, t.daterange FROM t", "SELECT pg_catalog.btrim(a), btrim(a, b) FROM t",
            "SELECT d.date, t.date FROM generate_series(1, 2) AS d(date), t",
+           "SELECT d.date, t.date, t.mood FROM unnest(ARRAY['a']) d(date), t",
            "SELECT x.day FROM unnest(ARRAY['a']) x(day)"});
+    std::string many = "SELECT x.date FROM generate_series(1, 2) AS x(date)";
+    for (int i = 0; i < 16; ++i) many += ", unnest(ARRAY['a']) y" + std::to_string(i);
+    CHECK(judged(many).not_cached == NotCached::none);
+    CHECK(judged(many + ", unnest(ARRAY['a']) y").not_cached == NotCached::type_not_proven);
 }
 
 TEST_CASE("date input that may mean the current time is not cached") {
