@@ -2,8 +2,6 @@
 // answer is compared with PostgreSQL's own.
 #include <doctest/doctest.h>
 
-#include <set>
-
 #include "support/cache_client.hpp"
 
 using namespace pgweir::testing;
@@ -579,28 +577,4 @@ TEST_CASE("A10: who joins after a write does not get what was fetched before it"
     leader.read_until('Z');
     CHECK(ask(reader, kSlow) == "4");
     setup("INSERT INTO many VALUES (6)");
-}
-
-TEST_CASE("a client that asks for many large answers at once and does not read costs no memory") {
-    setup(
-        "CREATE TABLE large_one AS SELECT string_agg(md5(n::text), '') AS v "
-        "FROM generate_series(1, 28000) n");
-    auto c = login();
-    const std::string read = "SELECT v FROM large_one";
-    REQUIRE(becomes_cached(proxy(), c, read));
-    constexpr int kTimes = 300;
-    auto batch = msg::parse("", read);
-    for (int i = 0; i < kTimes; ++i) batch += msg::bind("", "") + msg::execute();
-    c.ask(msg::unnamed(read) + msg::sync());
-    CHECK(hits_of(proxy(), [&] { c.ask(msg::unnamed(read) + msg::sync()); }) == 1);
-    const auto before = proxy().resident_kib();
-    c.send(batch + msg::sync());
-    sleep_for(Seconds(1));
-    CHECK(proxy().resident_kib() - before < 40 * 1024);
-    const auto m = c.read_until('Z');
-    CHECK(count_type(m, 'C') == kTimes);
-    std::set<std::string> values;
-    for (const auto& row : rows(m)) values.insert(row.at(0));
-    CHECK(values.size() == 1);
-    CHECK(values.begin()->size() == 28000 * 32);
 }

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <set>
 #include <thread>
 
 #include "support/cache_client.hpp"
@@ -552,4 +553,28 @@ TEST_CASE("what was found to write nothing is not believed once it means somethi
     CHECK(ready_status(holder.ask(msg::query("COMMIT"))) == 'I');
     CHECK(first_value(waits.read_until('Z')) == "1");
     CHECK(ask(other, "SELECT count(*) FROM turned") == "1");
+}
+
+TEST_CASE("a client that asks for many large answers at once and does not read costs no memory") {
+    setup(
+        "CREATE TABLE large_one AS SELECT string_agg(md5(n::text), '') AS v "
+        "FROM generate_series(1, 28000) n");
+    auto c = login();
+    const std::string read = "SELECT v FROM large_one";
+    REQUIRE(becomes_cached(c, read));
+    constexpr int kTimes = 300;
+    auto batch = msg::parse("", read);
+    for (int i = 0; i < kTimes; ++i) batch += msg::bind("", "") + msg::execute();
+    c.ask(msg::unnamed(read) + msg::sync());
+    CHECK(hits_of(proxy(), [&] { c.ask(msg::unnamed(read) + msg::sync()); }) == 1);
+    const auto before = proxy().resident_kib();
+    c.send(batch + msg::sync());
+    sleep_for(Seconds(1));
+    CHECK(proxy().resident_kib() - before < 40 * 1024);
+    const auto m = c.read_until('Z');
+    CHECK(count_type(m, 'C') == kTimes);
+    std::set<std::string> values;
+    for (const auto& row : rows(m)) values.insert(row.at(0));
+    CHECK(values.size() == 1);
+    CHECK(values.begin()->size() == 28000 * 32);
 }
