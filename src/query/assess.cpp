@@ -274,8 +274,10 @@ void Assessor::write(const pgw_fact& f) {
         for (const Relation* relation : match.candidates) writable(*relation, f);
         return;
     }
-    if (match.place != RelationPlace::system) leaves_state();
+    // An UPDATE of pg_settings sets them; a write to any other of the system's tables is DDL.
+    leaves_state();
     writes_database();
+    if (match.place == RelationPlace::system) verdict_.may_define = true;
 }
 
 void Assessor::writable(const Relation& r, const pgw_fact& f) {

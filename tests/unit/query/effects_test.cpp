@@ -286,6 +286,22 @@ TEST_CASE("what nobody else sees writes nothing") {
                                    "SELECT hidden_but_qualified.a FROM t hidden_but_qualified"});
 }
 
+TEST_CASE("a write to what is the system's own may set settings, and is DDL") {
+    for (const char* sql :
+         {"UPDATE pg_settings SET setting = '0' WHERE name = 'extra_float_digits'",
+          "UPDATE pg_catalog.pg_settings SET setting = '0'", "DELETE FROM pg_class",
+          "WITH w AS (UPDATE pg_settings SET setting = '0' RETURNING 1) SELECT * FROM w",
+          "MERGE INTO pg_settings s USING t ON s.name = t.a WHEN MATCHED THEN DO NOTHING",
+          "EXPLAIN ANALYZE UPDATE pg_settings SET setting = '0'",
+          "UPDATE information_schema.tables SET table_name = 'x'"}) {
+        const Verdict v = judged(sql);
+        CHECK_MESSAGE(v.may_leave_state, std::string(sql));
+        CHECK_MESSAGE(v.may_define, std::string(sql));
+        CHECK_MESSAGE(v.names_after == NameScope::unknown, std::string(sql));
+        CHECK_MESSAGE(v.not_cached != NotCached::none, std::string(sql));
+    }
+}
+
 TEST_CASE("views and policies are harmless where the catalog has looked through them") {
     const Verdict v = judged("SELECT * FROM quiet_view, quiet_guard");
     CHECK(v.writes == Writes::nothing);
