@@ -1,8 +1,41 @@
 -- Types whose input and output depend on their bytes, on tracked settings, and on what only DDL
--- changes: these built-in ones, enums, domains over either without a check, and arrays of them. Not
--- money (lc_monetary), timetz (input depends on the date), reg* and aclitem (catalog), refcursor,
--- record, pg_node_tree.
-WITH plain AS (
+-- changes: these built-in ones, enums, domains over either without a check, and arrays of them.
+-- Not money (lc_monetary), timetz (input depends on the date), reg* and aclitem (catalog),
+-- refcursor, record, pg_node_tree. Not types from or to which users made a cast, or for which a
+-- default operator class for sorting and grouping, that may depend on more than the value: an
+-- expression may use these unseen. None at all where both ends of such a cast are built in, since
+-- any expression may have such a type.
+WITH odd_pair AS (
+  SELECT c.castsource AS source, c.casttarget AS target
+  FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) c.casttarget
+  WHERE c.oid OPERATOR(pg_catalog.>=) 16384
+    AND (c.castmethod OPERATOR(pg_catalog.=) 'f'
+         AND NOT EXISTS (
+           SELECT FROM pg_catalog.pg_proc p
+           WHERE p.oid OPERATOR(pg_catalog.=) c.castfunc AND p.oid OPERATOR(pg_catalog.<) 16384
+             AND p.pronamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace
+             AND p.provolatile OPERATOR(pg_catalog.=) 'i')
+      OR c.castmethod OPERATOR(pg_catalog.=) 'i'
+         AND t.typtype OPERATOR(pg_catalog.<>) 'e'
+         AND NOT (t.oid OPERATOR(pg_catalog.<) 16384
+              AND t.typname OPERATOR(pg_catalog.=) ANY ('{bool,bytea,name,int8,int2,int4,text,oid,
+                json,jsonb,float4,float8,numeric,bpchar,varchar,bit,varbit,uuid}'::
+                pg_catalog.name[])))
+  UNION ALL
+  SELECT o.opcintype, o.opcintype
+  FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_am m ON m.oid OPERATOR(pg_catalog.=) o.opcmethod
+  WHERE o.oid OPERATOR(pg_catalog.>=) 16384 AND o.opcdefault
+    AND m.amname OPERATOR(pg_catalog.=) ANY ('{btree,hash}'::pg_catalog.name[])
+), odd_end AS (
+  SELECT o.source AS oid FROM odd_pair o
+  UNION ALL
+  SELECT o.target FROM odd_pair o
+), odd AS (
+  SELECT e.oid FROM odd_end e
+  UNION ALL
+  SELECT t.typelem FROM pg_catalog.pg_type t JOIN odd_end e ON e.oid OPERATOR(pg_catalog.=) t.oid
+  WHERE t.typcategory OPERATOR(pg_catalog.=) 'A'
+), plain AS (
   SELECT t.oid
   FROM pg_catalog.pg_type t
   WHERE t.oid OPERATOR(pg_catalog.<) 16384
@@ -15,7 +48,8 @@ WITH plain AS (
       tsrange,tstzrange,daterange,int4multirange,int8multirange,nummultirange,tsmultirange,
       tstzmultirange,datemultirange}'::pg_catalog.name[])
   UNION ALL
-  SELECT t.oid FROM pg_catalog.pg_type t WHERE t.typtype OPERATOR(pg_catalog.=) 'e'
+  SELECT t.oid FROM pg_catalog.pg_type t
+  WHERE t.typtype OPERATOR(pg_catalog.=) 'e' AND t.oid NOT IN (SELECT o.oid FROM odd o)
 ), with_domains AS (
   SELECT p.oid FROM plain p
   UNION ALL
@@ -23,9 +57,14 @@ WITH plain AS (
   FROM pg_catalog.pg_type t JOIN plain p ON t.typbasetype OPERATOR(pg_catalog.=) p.oid
   WHERE t.typtype OPERATOR(pg_catalog.=) 'd'
     AND t.oid NOT IN (SELECT k.contypid FROM pg_catalog.pg_constraint k)
+    AND t.oid NOT IN (SELECT o.oid FROM odd o)
+), with_arrays AS (
+  SELECT d.oid FROM with_domains d
+  UNION ALL
+  SELECT t.oid
+  FROM pg_catalog.pg_type t JOIN with_domains d ON t.typelem OPERATOR(pg_catalog.=) d.oid
+  WHERE t.typcategory OPERATOR(pg_catalog.=) 'A'
 )
-SELECT d.oid FROM with_domains d
-UNION ALL
-SELECT t.oid
-FROM pg_catalog.pg_type t JOIN with_domains d ON t.typelem OPERATOR(pg_catalog.=) d.oid
-WHERE t.typcategory OPERATOR(pg_catalog.=) 'A'
+SELECT a.oid FROM with_arrays a
+WHERE NOT EXISTS (SELECT FROM odd_pair o WHERE o.source OPERATOR(pg_catalog.<) 16384
+                    AND o.target OPERATOR(pg_catalog.<) 16384)

@@ -3,6 +3,24 @@
 -- text.
 WITH plain AS (
   $1
+), cast_end AS (
+  SELECT k.castsource AS oid FROM pg_catalog.pg_cast k
+  WHERE k.oid OPERATOR(pg_catalog.>=) 16384 AND k.castmethod OPERATOR(pg_catalog.<>) 'b'
+  UNION ALL
+  SELECT k.casttarget FROM pg_catalog.pg_cast k
+  WHERE k.oid OPERATOR(pg_catalog.>=) 16384 AND k.castmethod OPERATOR(pg_catalog.<>) 'b'
+  UNION ALL
+  SELECT o.opcintype FROM pg_catalog.pg_opclass o WHERE o.oid OPERATOR(pg_catalog.>=) 16384
+), cast_row AS (
+  SELECT t.typrelid AS oid
+  FROM pg_catalog.pg_type t JOIN cast_end e ON e.oid OPERATOR(pg_catalog.=) t.oid
+  WHERE t.typrelid OPERATOR(pg_catalog.<>) 0::pg_catalog.oid
+  UNION ALL
+  SELECT r.typrelid
+  FROM pg_catalog.pg_type t JOIN cast_end e ON e.oid OPERATOR(pg_catalog.=) t.oid
+  JOIN pg_catalog.pg_type r ON r.oid OPERATOR(pg_catalog.=) t.typelem
+  WHERE t.typcategory OPERATOR(pg_catalog.=) 'A'
+    AND r.typrelid OPERATOR(pg_catalog.<>) 0::pg_catalog.oid
 )
 SELECT c.oid, c.relnamespace, c.relname, c.relkind, c.relpersistence,
        c.relnamespace OPERATOR(pg_catalog.=) ANY (ARRAY(
@@ -23,7 +41,9 @@ SELECT c.oid, c.relnamespace, c.relname, c.relkind, c.relpersistence,
                      OR k.confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog."char"[]))),
        c.oid NOT IN (SELECT a.attrelid FROM pg_catalog.pg_attribute a
                      WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
-                       AND a.atttypid NOT IN (SELECT p.oid FROM plain p)),
+                       AND a.atttypid NOT IN (SELECT p.oid FROM plain p))
+         -- A whole row may be cast, too.
+         AND c.oid NOT IN (SELECT w.oid FROM cast_row w),
        -- One trigger of watch_writes.sql for all that writes: after each statement, in all modes.
        c.oid IN (SELECT t.tgrelid FROM pg_catalog.pg_trigger t
                  WHERE t.tgfoid::pg_catalog.oid OPERATOR(pg_catalog.=) pg_catalog.to_regprocedure(

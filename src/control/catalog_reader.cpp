@@ -176,6 +176,7 @@ std::optional<std::string> Reader::read_relations() {
             return true;
         }))
         return e;
+    catalog_->casts_proven = !plain_types_.empty();
     return each(replaced(sql::relations, "$1", sql::plain_types), [&](const Row& r) {
         query::Relation rel;
         rel.oid = r.number(0);
@@ -585,16 +586,6 @@ base::Result<query::CatalogPtr> read_catalog(Connection& connection, std::uint64
     Reader reader(connection, version, limits, publication);
     if (auto error = reader.read()) return base::Error{*error};
     return reader.take();
-}
-
-base::Result<std::string> catalog_fingerprint(Connection& connection,
-                                              const std::string& publication) {
-    auto fingerprint = connection.value(sql::fingerprint);
-    if (!fingerprint || publication.empty()) return fingerprint;
-    const auto state =
-        connection.value(publication_state(publication, connection.server_version_num()));
-    if (!state) return state;
-    return *fingerprint + " " + *state;
 }
 
 }  // namespace pgweir::control

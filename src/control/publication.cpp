@@ -3,6 +3,7 @@
 
 #include "catalog_text.hpp"
 #include "pgweir/base/log.hpp"
+#include "pgweir/control/catalog_reader.hpp"
 #include "pgweir/pool/profile.hpp"
 #include "sql.hpp"
 
@@ -54,6 +55,16 @@ std::string pgoutput_options(std::string_view name, std::uint32_t server_version
     auto options = "(\"proto_version\" '1', \"publication_names\" " + quoted(names);
     if (passes_messages(name, server_version_num)) options += ", \"messages\" 'true'";
     return options + ")";
+}
+
+base::Result<std::string> catalog_fingerprint(Connection& connection,
+                                              const std::string& publication) {
+    auto fingerprint = connection.value(sql::fingerprint);
+    if (!fingerprint || publication.empty()) return fingerprint;
+    const auto state =
+        connection.value(publication_state(publication, connection.server_version_num()));
+    if (!state) return state;
+    return *fingerprint + " " + *state;
 }
 
 }  // namespace pgweir::control

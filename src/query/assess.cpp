@@ -484,6 +484,7 @@ Verdict Assessor::finish() {
         verdict_.not_cached = NotCached::several_statements;
         verdict_.may_end_transaction = true;
     }
+    if (names_ && !catalog_->casts_proven) refuse(NotCached::type_not_proven);
 #ifdef PGWEIR_PLANTS
     plant();
 #endif

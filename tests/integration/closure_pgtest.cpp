@@ -140,6 +140,65 @@ TEST_CASE("C1, C2, C7: cascades and triggers invalidate what they write, and no 
     CHECK(ask(reader, read) == std::to_string(std::stoi(before) + 1));
 }
 
+namespace {
+
+/// Whatever is stored, every read is PostgreSQL's answer, before and after the write.
+void check_follows(const std::vector<std::string>& reads, const std::string& write) {
+    auto reader = RawClient::login(proxy().port());
+    auto direct = RawClient::login(Cluster::shared().port());
+    for (const auto& read : reads) {
+        INFO(read, " | ", write);
+        for (int i = 0; i < 4; ++i) CHECK(ask(reader, read) == ask(direct, read));
+        setup(write);
+        for (int i = 0; i < 2; ++i) CHECK(ask(reader, read) == ask(direct, read));
+    }
+}
+
+}  // namespace
+
+TEST_CASE("D14: casts that users have made are seen wherever an expression may use them") {
+    setup(
+        "CREATE TYPE mood AS ENUM ('sad', 'glad'); CREATE TYPE plain_mood AS ENUM ('so');"
+        "CREATE TABLE ranks (r int); INSERT INTO ranks VALUES (1);"
+        "CREATE TABLE person (m mood); INSERT INTO person VALUES ('glad');"
+        "CREATE TABLE people (m mood[]); INSERT INTO people VALUES ('{glad,sad}');"
+        "CREATE TABLE row_of (n int); INSERT INTO row_of VALUES (1);"
+        "CREATE TABLE by_mood (p plain_mood, n int); INSERT INTO by_mood VALUES ('so', 1);"
+        "CREATE VIEW person_view AS SELECT m FROM person; CREATE TABLE no_cast (n int);"
+        "CREATE FUNCTION rank_of(mood) RETURNS int STABLE LANGUAGE sql AS "
+        "'SELECT r FROM ranks LIMIT 1';"
+        "CREATE FUNCTION rank_of(row_of) RETURNS int STABLE LANGUAGE sql AS "
+        "'SELECT r FROM ranks LIMIT 1';"
+        "CREATE CAST (mood AS int) WITH FUNCTION rank_of(mood) AS IMPLICIT;"
+        "CREATE CAST (row_of AS int) WITH FUNCTION rank_of(row_of);"
+        "CREATE CAST (varchar AS plain_mood) WITH INOUT AS IMPLICIT");
+    auto c = RawClient::login(proxy().port());
+    REQUIRE(becomes_cached(proxy(), c, "SELECT count(*) FROM no_cast"));
+    CHECK(becomes_cached(proxy(), c, "SELECT n FROM by_mood WHERE p = 'so'"));
+    check_follows({"SELECT m::int FROM person", "SELECT abs(m) FROM person",
+                   "SELECT m + 1 FROM person", "SELECT (m[1])::int FROM people",
+                   "SELECT abs(x) FROM people, unnest(m) x", "SELECT abs(m) FROM person_view",
+                   "SELECT row_of::int FROM row_of", "SELECT CAST(t AS int) FROM row_of t"},
+                  "UPDATE ranks SET r = r + 1");
+    // Between built-in types any expression may use it.
+    auto admin = RawClient::login(Cluster::shared().port(), "postgres", "app");
+    for (const char* sql : {"CREATE FUNCTION box_rank(box) RETURNS int STABLE LANGUAGE sql AS "
+                            "'SELECT r FROM public.ranks LIMIT 1'",
+                            "CREATE CAST (box AS int) WITH FUNCTION box_rank(box) AS IMPLICIT"})
+        REQUIRE(error_of(admin.ask(msg::query(sql))).sqlstate.empty());
+    setup("CREATE TABLE unrelated (n int)");  // has the catalog read again
+    CHECK(eventually([&] {
+        const auto told = rows(c.ask(msg::query("EXPLAIN CACHE SELECT now()")));
+        return told.size() > 2 && told[1].at(1) != "no_catalog";
+    }));
+    check_follows({"SELECT box(point(0, 0), point(1, 1))::int",
+                   "SELECT box(point(0, 0), point(1, 1))::int FROM by_mood"},
+                  "UPDATE ranks SET r = r + 1");
+    REQUIRE(error_of(admin.ask(msg::query("DROP CAST (box AS int)"))).sqlstate.empty());
+    setup("DROP TABLE unrelated");
+    CHECK(becomes_cached(proxy(), c, "SELECT count(*) FROM no_cast"));
+}
+
 TEST_CASE("a changed catalog comes into force while reads go on without a pause") {
     setup("CREATE TABLE IF NOT EXISTS busy (n int)");
     std::atomic<bool> over{false};

@@ -53,7 +53,7 @@ struct Relation {
         false;  // a foreign key elsewhere cascades or sets null or default from here
     /// Every column's type is a built-in (or array of one) whose input and output depend on nothing
     /// but its bytes and tracked settings: no enum, domain, composite, reg*, money, timetz,
-    /// aclitem.
+    /// aclitem. Neither they nor its row type can be cast by code that is not proven.
     bool plain_types = false;
     /// A default, generated column, check, index expression or index predicate calls a function or
     /// operator that is not built in, or a built-in that may write. nextval() does not count.
@@ -163,6 +163,9 @@ struct Catalog {
     /// What code may cause without naming it (triggers, rules and defaults of what it writes,
     /// operators and casts) may run DDL.
     bool code_may_define = true;
+    /// No cast that is not proven was made between built-in types: any expression might use it
+    /// unseen.
+    bool casts_proven = false;
     /// Some user's trigger (row, statement or event, disabled ones included) may leave session
     /// state.
     bool any_harmful_trigger = true;

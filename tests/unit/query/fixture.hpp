@@ -20,6 +20,7 @@ class Builder {
         catalog_.version = 7;
         catalog_.database_oid = 5;
         catalog_.any_harmful_trigger = true;
+        catalog_.casts_proven = true;
         catalog_.schemas = {{"pg_catalog", kPgCatalog},
                             {"public", kPublic},
                             {"app", kApp},

@@ -98,7 +98,7 @@ Stage::~Stage() = default;
 void Stage::give_cache() {
     auto& database = *identity.context.database;
     auto catalog = std::make_shared<query::Catalog>();
-    catalog->read_committed = true;
+    catalog->read_committed = catalog->casts_proven = true;
     catalog->version = 1;
     database.set_catalog(catalog);
     database.set_rung(cache::Rung::bounded, "");
