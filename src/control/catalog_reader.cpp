@@ -443,12 +443,13 @@ void Reader::runs_anything(Oid function) {
 void Reader::add_body(Oid oid, std::string_view body, const RelationNames& relation_names) {
     const Node function = graph_.function(oid);
     const bool sql = sql_functions_.contains(oid);
-    bool defines = false;
+    bool defines = false, cascades = false;
     std::string previous;
     const auto facts = query::scan_body(body, [&](std::string_view name) {
         // SELECT INTO makes a table; in PL/pgSQL it fills a variable.
         const bool makes = sql && name == "into" && previous != "insert" && previous != "merge";
         defines = defines || makes || query::defines_objects(name);
+        cascades = cascades || name == "cascade";
         previous = name;
         if (const auto it = callable_.find(name); it != callable_.end()) {
             for (const Oid callee : it->second) {
@@ -470,6 +471,8 @@ void Reader::add_body(Oid oid, std::string_view body, const RelationNames& relat
         graph_.mark(function, Effect::writes);
         graph_.call(function, graph_.any_write());
         write_sets_.writes(oid);
+        // TRUNCATE ... CASCADE: more than the words say, and more than other writes lead to.
+        if (cascades) write_sets_.unknown(oid);
     }
 }
 

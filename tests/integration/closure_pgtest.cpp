@@ -118,7 +118,12 @@ TEST_CASE("C1, C2, C7: cascades and triggers invalidate what they write, and no 
         "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note();"
         "CREATE TABLE by_text (n int); CREATE FUNCTION by_text() RETURNS trigger LANGUAGE plpgsql "
         "AS $$BEGIN EXECUTE 'INSERT INTO jour' || 'nal VALUES (1)'; RETURN NULL; END$$;"
-        "CREATE TRIGGER t AFTER INSERT ON by_text FOR EACH ROW EXECUTE FUNCTION by_text()");
+        "CREATE TRIGGER t AFTER INSERT ON by_text FOR EACH ROW EXECUTE FUNCTION by_text();"
+        "CREATE TABLE emptied (id int PRIMARY KEY); CREATE TABLE emptied_too (m int REFERENCES "
+        "emptied); CREATE TABLE empties (n int); INSERT INTO emptied VALUES (1); INSERT INTO "
+        "emptied_too VALUES (1); CREATE FUNCTION empties() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$BEGIN TRUNCATE emptied CASCADE; RETURN NULL; END$$;"
+        "CREATE TRIGGER t AFTER INSERT ON empties FOR EACH ROW EXECUTE FUNCTION empties()");
     check({{"SELECT count(*) FROM detail", "DELETE FROM master WHERE id = 1"},
            {"SELECT count(*) FROM deep", "DELETE FROM master WHERE id = 2"},
            {"SELECT count(m) FROM detail", "UPDATE master SET id = 30 WHERE id = 3"},
@@ -126,6 +131,7 @@ TEST_CASE("C1, C2, C7: cascades and triggers invalidate what they write, and no 
            {"SELECT count(*) FROM journal", "UPDATE watched SET n = 2"},
            {"SELECT count(*) FROM journal", "BEGIN; INSERT INTO late VALUES (1); COMMIT", false},
            {"SELECT count(*) FROM journal", "INSERT INTO by_text VALUES (1)", false},
+           {"SELECT count(*) FROM emptied_too", "INSERT INTO empties VALUES (1)", false},
            {"SELECT count(*) FROM deep", "TRUNCATE master CASCADE"}});
     // The deferred trigger again, with the commit in a Query of its own.
     auto reader = RawClient::login(proxy().port());
