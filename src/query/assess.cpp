@@ -297,10 +297,12 @@ void Assessor::writable(const Relation& r, const pgw_fact& f) {
     hidden_code(r);
     if (r.triggers_hide_state) pin(PinReason::function);
     if (unknown) sequences({});
-    if (unknown)
+    if (unknown) {
         writes_database();
-    else
+        verdict_.may_define = verdict_.may_define || catalog_->code_may_define;
+    } else {
         verdict_.writes = std::max(verdict_.writes, Writes::relations);
+    }
     if (triggers && any_harmful_trigger_) leaves_state();
     if (rows_ != nullptr && !unknown && all.size() == 1)
         verdict_.written_rows = rows_->written(r, f, *names_);

@@ -125,7 +125,16 @@ TEST_CASE("only what may run DDL has the catalog read again") {
           "INSERT INTO t VALUES (1); CREATE TABLE n (a int)", "nonsense", "CALL own_writer()",
           "CALL only_rows(own_writer())", "DO 'x'", "CALL only_rows(1); DO 'x'"})
         CHECK_MESSAGE(judged(sql).may_define, std::string(sql));
-    for (const char* sql : {"INSERT INTO triggered VALUES (1)", "SELECT * FROM nosuch",
+    Catalog calm = Builder().take();
+    for (const bool defines : {true, false}) {
+        // As far as triggers, rules and defaults do, of which a write may reach any.
+        calm.code_may_define = defines;
+        const ResolveContext context{.search_path = {"public"}, .catalog = &calm};
+        for (const char* sql : {"INSERT INTO triggered VALUES (1)", "COPY ruled FROM STDIN",
+                                "DELETE FROM leads_to_unknown", "UPDATE wide SET a = 1"})
+            CHECK_MESSAGE(judge(sql, context)->may_define == defines, std::string(sql));
+    }
+    for (const char* sql : {"INSERT INTO audited VALUES (1)", "SELECT * FROM nosuch",
                             "UPDATE t SET a = 1; DELETE FROM u", "COPY t FROM STDIN",
                             "CALL only_rows(1)", "CALL public.only_rows((SELECT max(a) FROM t))"})
         CHECK_MESSAGE(!judged(sql).may_define, std::string(sql));
