@@ -31,6 +31,20 @@ void CallGraph::mark(Node node, Effect effect) {
     marked_[static_cast<std::size_t>(effect)][node] = true;
 }
 
+void CallGraph::mark_writer(Node node) {
+    for (const auto effect : {Effect::writes, Effect::defines, Effect::shared}) mark(node, effect);
+}
+
+query::SequenceUse CallGraph::sequences(Node node) const noexcept {
+    return {has(node, Effect::moves), has(node, Effect::may_ask), has(node, Effect::asks)};
+}
+
+query::SequenceUse CallGraph::ambient_sequences() const noexcept {
+    auto use = sequences(ambient());
+    use.asks = false;
+    return use;
+}
+
 bool CallGraph::has(Node node, Effect effect) const noexcept {
     return marked_[static_cast<std::size_t>(effect)][node];
 }

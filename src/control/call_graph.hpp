@@ -15,8 +15,19 @@ namespace pgweir::control {
 
 /// Leaves session state, writes rows, changes the catalog, may call nextval or setval, may call
 /// currval or lastval. `asks`: the last by names alone, not because it may write to any table.
-/// `hides`: may keep state in the server process of which nothing can be asked.
-enum class Effect : std::uint8_t { state, writes, defines, moves, may_ask, asks, hides, count_ };
+/// `shared`: changes what all databases share. `hides`: may keep state in the server process of
+/// which nothing can be asked.
+enum class Effect : std::uint8_t {
+    state,
+    writes,
+    defines,
+    shared,
+    moves,
+    may_ask,
+    asks,
+    hides,
+    count_
+};
 using Node = std::uint32_t;
 
 class CallGraph {
@@ -41,9 +52,14 @@ class CallGraph {
 
     void call(Node caller, Node callee);
     void mark(Node node, Effect effect);
+    /// It may write and define anything.
+    void mark_writer(Node node);
     /// Spreads all marks to the callers. Linear in nodes and edges.
     void settle();
     bool has(Node node, Effect effect) const noexcept;
+    query::SequenceUse sequences(Node node) const noexcept;
+    /// Any use of a type may call it, but most do not.
+    query::SequenceUse ambient_sequences() const noexcept;
 
   private:
     using Index = std::unordered_map<query::Oid, Node>;

@@ -100,15 +100,13 @@ class Reader {
     std::optional<std::string> read_view_queries();
     std::optional<std::string> read_triggers();
     std::optional<std::string> read_bodies();
-    void runs_anything(Oid function);
+    void runs_anything(Oid function, bool shared);
     void add_body(Oid function, std::string_view body, const RelationNames& relation_names);
     std::optional<std::string> read_names();
     std::optional<std::string> read_published();
     void conclude();
     void conclude_relation(query::Relation& relation);
     void conclude_sequences(query::Relation& relation);
-    query::SequenceUse sequences(Node node) const noexcept;
-    query::SequenceUse ambient_sequences() const noexcept;
     void conclude_writes(query::Relation& relation);
 
     Connection& connection_;
@@ -270,8 +268,7 @@ void Reader::add_function(const Row& r) {
         if (language == "c" && r.letter(3) != 'v') trusted_code_.insert(f.oid);
     }
     if (effects.hides_state) graph_.mark(node, Effect::hides);
-    if (effects.may_write) graph_.mark(node, Effect::writes);
-    if (effects.may_write) graph_.mark(node, Effect::defines);
+    if (effects.may_write) graph_.mark_writer(node);
     if (effects.may_write) write_sets_.unknown(f.oid);
     if (effects.leaves_state) graph_.mark(node, Effect::state);
     // What may do anything may ask sequences, too: of the built-in ones, what runs SQL text.
@@ -329,7 +326,7 @@ std::optional<std::string> Reader::read_hidden_calls() {
     text = replaced(text, "$4", call_pattern(builtin_askers_));
     for (const auto effect : {Effect::writes, Effect::state, Effect::moves, Effect::asks})
         graph_.mark(graph_.function(stand_in(effect)), effect);
-    graph_.mark(graph_.function(stand_in(Effect::writes)), Effect::defines);
+    graph_.mark_writer(graph_.function(stand_in(Effect::writes)));
     graph_.mark(graph_.function(stand_in(Effect::asks)), Effect::may_ask);
     return each(text, [&](const Row& r) {
         const char kind = r.letter(0);
@@ -427,14 +424,15 @@ std::optional<std::string> Reader::read_bodies() {
     });
     for (const Oid f : bodies_due_) {
         graph_.mark(graph_.function(f), Effect::state);
-        runs_anything(f);
+        runs_anything(f, true);
     }
     return error;
 }
 
 /// What it does to the database may be whatever SQL can do.
-void Reader::runs_anything(Oid function) {
+void Reader::runs_anything(Oid function, bool shared) {
     const Node node = graph_.function(function);
+    if (shared) graph_.mark(node, Effect::shared);
     for (const auto effect : {Effect::writes, Effect::defines, Effect::moves, Effect::may_ask})
         graph_.mark(node, effect);
     write_sets_.unknown(function);
@@ -443,13 +441,14 @@ void Reader::runs_anything(Oid function) {
 void Reader::add_body(Oid oid, std::string_view body, const RelationNames& relation_names) {
     const Node function = graph_.function(oid);
     const bool sql = sql_functions_.contains(oid);
-    bool defines = false, cascades = false;
+    bool defines = false, cascades = false, shared = false;
     std::string previous;
     const auto facts = query::scan_body(body, [&](std::string_view name) {
         // SELECT INTO makes a table; in PL/pgSQL it fills a variable.
         const bool makes = sql && name == "into" && previous != "insert" && previous != "merge";
         defines = defines || makes || query::defines_objects(name);
         cascades = cascades || name == "cascade";
+        shared = shared || query::shared_objects(name);
         previous = name;
         if (const auto it = callable_.find(name); it != callable_.end()) {
             for (const Oid callee : it->second) {
@@ -466,7 +465,7 @@ void Reader::add_body(Oid oid, std::string_view body, const RelationNames& relat
         }
     });
     if (facts.leaves_state || facts.runs_text) graph_.mark(function, Effect::state);
-    if (facts.runs_text || defines) runs_anything(oid);
+    if (facts.runs_text || defines) runs_anything(oid, facts.runs_text || shared);
     if (facts.writes_rows) {
         graph_.mark(function, Effect::writes);
         graph_.call(function, graph_.any_write());
@@ -499,8 +498,10 @@ void Reader::conclude() {
             f.session_harmless = !graph_.has(node, Effect::state) && (f.builtin || !ambient_state);
             f.may_write = graph_.has(node, Effect::writes) || (!f.builtin && ambient_writes);
             f.may_define = f.may_write && (ambient_writes || graph_.has(node, Effect::defines));
-            f.sequences = sequences(node);
-            if (!f.builtin) f.sequences |= ambient_sequences();
+            f.may_define_shared =
+                f.may_write && (ambient_writes || graph_.has(node, Effect::shared));
+            f.sequences = graph_.sequences(node);
+            if (!f.builtin) f.sequences |= graph_.ambient_sequences();
         }
     }
     for (auto& [oid, relation] : relations_) {
@@ -509,11 +510,14 @@ void Reader::conclude() {
         conclude_sequences(*relation);
         if (ambient_state) relation->session_harmless = false;
         if (ambient_writes && relation->kind != 'S')
-            relation->reading_may_write = relation->reading_may_define = true;
+            relation->reading_may_write = relation->reading_may_define =
+                relation->reading_may_define_shared = true;
     }
     conclude_published(relations_, parents_, published_);
     conclude_partitions(relations_, parents_);
     catalog_->code_may_define = ambient_writes || graph_.has(graph_.any_write(), Effect::defines);
+    catalog_->code_may_define_shared =
+        ambient_writes || graph_.has(graph_.any_write(), Effect::shared);
     catalog_->any_harmful_trigger = graph_.has(graph_.triggers(), Effect::state);
 }
 
@@ -521,39 +525,29 @@ void Reader::conclude_relation(query::Relation& relation) {
     relation.generated_or_default_functions = default_calls_.contains(relation.oid);
     if (relation.kind == 'f') return;  // what a wrapper does is not known
     if (!graph_.knows_relation(relation.oid)) {
-        relation.reading_may_write = relation.reading_may_define = false;
+        relation.reading_may_write = relation.reading_may_define =
+            relation.reading_may_define_shared = false;
         relation.session_harmless = true;
         return;
     }
     const Node reading = graph_.reading(relation.oid);
     relation.reading_may_write = graph_.has(reading, Effect::writes);
     relation.reading_may_define = graph_.has(reading, Effect::defines);
+    relation.reading_may_define_shared = graph_.has(reading, Effect::shared);
     relation.session_harmless = !graph_.has(reading, Effect::state) &&
                                 !graph_.has(graph_.writing(relation.oid), Effect::state);
 }
 
-query::SequenceUse Reader::sequences(Node node) const noexcept {
-    return {graph_.has(node, Effect::moves), graph_.has(node, Effect::may_ask),
-            graph_.has(node, Effect::asks)};
-}
-
-/// Any use of a type may call it, but most do not.
-query::SequenceUse Reader::ambient_sequences() const noexcept {
-    auto use = sequences(graph_.ambient());
-    use.asks = false;
-    return use;
-}
-
 void Reader::conclude_sequences(query::Relation& relation) {
     if (relation.kind == 'f') return;
-    relation.reading_sequences = relation.writing_sequences = ambient_sequences();
+    relation.reading_sequences = relation.writing_sequences = graph_.ambient_sequences();
     if (graph_.knows_relation(relation.oid)) {
-        relation.reading_sequences |= sequences(graph_.reading(relation.oid));
-        relation.writing_sequences |= sequences(graph_.writing(relation.oid));
+        relation.reading_sequences |= graph_.sequences(graph_.reading(relation.oid));
+        relation.writing_sequences |= graph_.sequences(graph_.writing(relation.oid));
     }
     if (const auto own = own_triggers_.find(relation.oid); own != own_triggers_.end())
         for (const Node function : own->second) {
-            relation.writing_sequences |= sequences(function);
+            relation.writing_sequences |= graph_.sequences(function);
             relation.triggers_hide_state |= graph_.has(function, Effect::hides);
         }
 }

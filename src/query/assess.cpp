@@ -9,6 +9,7 @@
 #include "functions.hpp"
 #include "inline_code.hpp"
 #include "pgweir/base/plants.hpp"
+#include "pgweir/query/body_words.hpp"
 
 namespace pgweir::query {
 
@@ -112,6 +113,13 @@ void Assessor::pin(PinReason reason) {
     verdict_.may_leave_state = true;
 }
 
+/// What every database feels it writes for all of them.
+void Assessor::may_define(Defines what) {
+    if (what == Defines::nothing) return;
+    verdict_.may_define = true;
+    if (what == Defines::shared) verdict_.writes = Writes::all_databases;
+}
+
 void Assessor::add(const pgw_statement& statement, const pgw_fact* facts, RowsOf* rows) {
     ++statements_;
     rows_ = rows;
@@ -195,7 +203,8 @@ void Assessor::fact(const pgw_fact& f, const pgw_statement& statement) {
 void Assessor::hidden_code(const Relation& r) {
     if (r.reading_may_write) {
         writes_database();
-        verdict_.may_define = verdict_.may_define || r.reading_may_define;
+        if (r.reading_may_define)
+            may_define(r.reading_may_define_shared ? Defines::shared : Defines::database);
     }
     if (!r.session_harmless) leaves_state();
 }
@@ -277,7 +286,8 @@ void Assessor::write(const pgw_fact& f) {
     // An UPDATE of pg_settings sets them; a write to any other of the system's tables is DDL.
     leaves_state();
     writes_database();
-    if (match.place == RelationPlace::system) verdict_.may_define = true;
+    if (match.place == RelationPlace::system)
+        may_define(std::string_view(f.name) == "pg_settings" ? Defines::database : Defines::shared);
 }
 
 void Assessor::writable(const Relation& r, const pgw_fact& f) {
@@ -299,7 +309,7 @@ void Assessor::writable(const Relation& r, const pgw_fact& f) {
     if (unknown) sequences({});
     if (unknown) {
         writes_database();
-        verdict_.may_define = verdict_.may_define || catalog_->code_may_define;
+        may_define(code_defines(*catalog_));
     } else {
         verdict_.writes = std::max(verdict_.writes, Writes::relations);
     }
@@ -339,8 +349,10 @@ void Assessor::call(const pgw_fact& f, bool planned_only) {
         if (cast) return type(f.schema, name, 0);
         refuse(NotCached::function_not_immutable);
         pin(PinReason::function);
-        verdict_.may_define = true;
-        return writes_database();
+        writes_database();
+        // A temporary one can only be called like this; others were made elsewhere just now.
+        const bool temporary = std::string_view(f.schema).starts_with("pg_temp");
+        return may_define(temporary ? Defines::shared : Defines::database);
     }
     if (base::planted(base::Plant::writing_function_cached)) return;
     if (!match.constant)
@@ -354,20 +366,21 @@ void Assessor::call(const pgw_fact& f, bool planned_only) {
 
 void Assessor::calls_writer(const CallMatch& match) {
     writes_database();
-    verdict_.may_define = verdict_.may_define || match.may_define;
+    if (match.may_define) may_define(match.may_define_shared ? Defines::shared : Defines::database);
 }
 
 /// Two bodies: the server refuses it. What is temporary may be a view that calls anything.
 void Assessor::code(std::string_view language, std::string_view body) {
-    const bool known = names_ && only_path_ && (language.empty() || language == "plpgsql");
-    if (!known || inline_code_may_define(*catalog_, body)) verdict_.may_define = true;
+    if (!language.empty() && language != "plpgsql") return may_define(Defines::shared);
+    if (!names_) return may_define(may_define_shared(body) ? Defines::shared : Defines::database);
+    const auto defines = inline_code_defines(*catalog_, body);
+    may_define(only_path_ ? defines : std::max(defines, Defines::database));
 }
 
 void Assessor::session(std::string_view function, unsigned flags, bool harmless) {
     if (runs_sql_text(function)) {
         pin(PinReason::function);
-        writes_database();
-        verdict_.may_define = true;
+        may_define(Defines::shared);
         refuse(NotCached::function_not_immutable);
     }
     if (function == "nextval" || function == "setval")
@@ -435,8 +448,7 @@ void Assessor::operation(std::string_view schema, std::string_view name) {
     if (!match.constant) refuse(NotCached::operator_not_immutable);
     if (!match.found || match.foreign) leaves_state();
     if (match.found && !match.may_write) return;
-    writes_database();
-    verdict_.may_define = true;
+    may_define(Defines::shared);
 }
 
 void Assessor::type(std::string_view schema, std::string_view name, unsigned flags) {

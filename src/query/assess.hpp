@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "closure.hpp"
+#include "inline_code.hpp"
 #include "names.hpp"
 #include "pg_facts.h"
 #include "pgweir/query/verdict.hpp"
@@ -50,6 +51,7 @@ class Assessor {
     void sequences(SequenceUse use);
     void moves_names(NameScope scope);
     void pin(PinReason reason);
+    void may_define(Defines what);
     void writes_database() { verdict_.writes = std::max(verdict_.writes, Writes::database); }
 
     Verdict verdict_;

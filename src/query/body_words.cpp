@@ -19,6 +19,11 @@ constexpr std::string_view kWrites[] = {"copy", "delete", "insert", "merge", "tr
 constexpr std::string_view kDefines[] = {"alter",    "call",    "cluster", "comment",
                                          "create",   "drop",    "grant",   "import",
                                          "reassign", "refresh", "revoke",  "security"};
+/// GRANT and REVOKE may be of roles; the script of an extension may do anything.
+constexpr std::string_view kShared[] = {"database", "extension",  "grant",  "group",
+                                        "owned",    "reassign",   "revoke", "role",
+                                        "system",   "tablespace", "user"};
+constexpr std::string_view kRunsCode[] = {"call", "do", "execute"};
 /// After these a new statement may begin without a semicolon before it.
 constexpr std::string_view kStarts[] = {"atomic", "begin", "else", "loop", "then"};
 constexpr std::string_view kAfterDo[] = {"also", "instead", "nothing", "update"};
@@ -214,6 +219,22 @@ class Scanner {
 }  // namespace
 
 bool defines_objects(std::string_view word) noexcept { return in(kDefines, word); }
+
+bool shared_objects(std::string_view word) noexcept { return in(kShared, word); }
+
+bool may_define_shared(std::string_view text) {
+    std::string word;
+    for (std::size_t i = 0; i <= text.size(); ++i) {
+        if (i < text.size() && in_word(text[i])) {
+            const char c = text[i];
+            word.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
+            continue;
+        }
+        if (in(kShared, word) || in(kRunsCode, word)) return true;
+        word.clear();
+    }
+    return false;
+}
 
 BodyFacts scan_body(std::string_view body, const std::function<void(std::string_view)>& name) {
     return Scanner(body, name).run();

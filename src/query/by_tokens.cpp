@@ -10,7 +10,9 @@
 
 #include "assess.hpp"
 #include "functions.hpp"
+#include "inline_code.hpp"
 #include "lexer.hpp"
+#include "pgweir/query/body_words.hpp"
 
 namespace pgweir::query {
 
@@ -112,8 +114,20 @@ class PlainInsert {
     Token now_;
 };
 
-Verdict not_understood(const ResolveContext& context) {
+/// By its words, and by the functions that it names.
+bool any_may_define_shared(std::string_view sql, const Catalog* catalog) {
+    if (may_define_shared(sql)) return true;
+    Lexer lexer(sql);
+    Token t = lexer.next();
+    for (; catalog != nullptr && t.kind != TokenKind::end && t.kind != TokenKind::bad;
+         t = lexer.next())
+        if (is_name(t) && name_defines(*catalog, name_of(t)) == Defines::shared) return true;
+    return false;
+}
+
+Verdict not_understood(std::string_view sql, const ResolveContext& context) {
     Verdict verdict;
+    if (any_may_define_shared(sql, context.catalog)) verdict.writes = Writes::all_databases;
     verdict.literal_dependent = false;
     if (context.catalog != nullptr) verdict.catalog_version = context.catalog->version;
     return verdict;
@@ -125,6 +139,7 @@ class Suspicion {
     explicit Suspicion(const ResolveContext& context) : catalog_(context.catalog) {}
     PinReason pin = PinReason::none;
     bool writes_word = false;
+    Defines defines = Defines::nothing;
 
     void look(const std::string& name, bool called) {
         static constexpr std::array<std::string_view, 4> writers{"insert", "update", "delete",
@@ -137,6 +152,16 @@ class Suspicion {
         if (runs_sql_text(name) || name.starts_with("dblink")) suspect(PinReason::function);
         if (called && catalog_ != nullptr && user_function_may_change(name))
             suspect(PinReason::function);
+        if (catalog_ != nullptr) defines = std::max(defines, name_defines(*catalog_, name));
+        if (name.starts_with("pg_") && catalog_ != nullptr) system_ = true;
+    }
+    /// Triggers behind a write, and writes to the system's own tables, are named by nobody.
+    Defines all() const {
+        auto most = defines;
+        if (pin != PinReason::none) most = std::max(most, Defines::database);
+        if (writes_word && catalog_ != nullptr) most = std::max(most, code_defines(*catalog_));
+        if (writes_word && system_) most = Defines::shared;
+        return most;
     }
 
   private:
@@ -150,6 +175,7 @@ class Suspicion {
                            [](const Function& f) { return !f.builtin && !f.session_harmless; });
     }
     const Catalog* catalog_;
+    bool system_ = false;
 };
 
 bool starts_dml_or_select(const Token& first) {
@@ -191,7 +217,7 @@ std::optional<Verdict> judge_plain_insert(std::string_view sql, const ResolveCon
 }
 
 Verdict judge_by_tokens(std::string_view sql, const ResolveContext& context) {
-    Verdict verdict = not_understood(context);
+    Verdict verdict = not_understood(sql, context);
     Suspicion suspicion(context);
     Lexer lexer(sql);
     Token token = lexer.next();
@@ -209,7 +235,8 @@ Verdict judge_by_tokens(std::string_view sql, const ResolveContext& context) {
     verdict.kind = reads && !suspicion.writes_word ? Kind::select : Kind::dml;
     verdict.pin = suspicion.pin;
     verdict.may_end_transaction = false;
-    verdict.may_define = suspicion.pin != PinReason::none;
+    verdict.may_define = suspicion.all() != Defines::nothing;
+    verdict.writes = suspicion.all() == Defines::shared ? Writes::all_databases : Writes::database;
     verdict.timed = true;
     return verdict;
 }

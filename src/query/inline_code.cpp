@@ -15,34 +15,41 @@ namespace {
 /// Names times schemas that they are looked for in.
 constexpr std::size_t kMostLookUps = 200'000;
 
-bool function_may_define(const Catalog& catalog, std::string_view name) {
-    const auto found = catalog.functions.find(name);
-    return found != catalog.functions.end() &&
-           std::any_of(found->second.begin(), found->second.end(),
-                       [](const Function& f) { return f.may_write && f.may_define; });
-}
-
-/// Of a table, what writing it may cause is Catalog::code_may_define.
-bool relation_may_define(const Catalog& catalog, std::string_view name) {
-    return std::any_of(catalog.relations.begin(), catalog.relations.end(), [&](const auto& schema) {
-        const auto found = schema.second.find(name);
-        return found != schema.second.end() && found->second.reading_may_define;
-    });
+Defines of(bool defines, bool shared) noexcept {
+    if (!defines) return Defines::nothing;
+    return shared ? Defines::shared : Defines::database;
 }
 
 }  // namespace
 
-bool inline_code_may_define(const Catalog& catalog, std::string_view body) {
-    bool defines = catalog.code_may_define || body.empty();
-    if (defines) return true;
+/// Of a table, what writing it may cause is code_defines().
+Defines name_defines(const Catalog& catalog, std::string_view name) {
+    auto most = Defines::nothing;
+    if (const auto found = catalog.functions.find(name); found != catalog.functions.end())
+        for (const Function& f : found->second)
+            most = std::max(most, of(f.may_write && f.may_define, f.may_define_shared));
+    for (const auto& [schema, relations] : catalog.relations)
+        if (const auto found = relations.find(name); found != relations.end())
+            most = std::max(most, of(found->second.reading_may_define,
+                                     found->second.reading_may_define_shared));
+    return most;
+}
+
+Defines inline_code_defines(const Catalog& catalog, std::string_view body) {
+    auto most = body.empty() ? Defines::shared : code_defines(catalog);
+    if (most == Defines::shared) return most;
     std::unordered_set<std::string> seen;
+    bool shared_word = false;
     const auto facts = scan_body(body, [&](std::string_view name) {
-        if (defines || !seen.emplace(name).second) return;
-        defines = defines_objects(name) || name.starts_with("pg_temp") ||
-                  seen.size() * catalog.relations.size() > kMostLookUps || runs_sql_text(name) ||
-                  function_may_define(catalog, name) || relation_may_define(catalog, name);
+        if (most == Defines::shared || !seen.emplace(name).second) return;
+        shared_word = shared_word || shared_objects(name);
+        const bool unknown = name.starts_with("pg_temp") || runs_sql_text(name) ||
+                             seen.size() * catalog.relations.size() > kMostLookUps;
+        if (defines_objects(name)) most = std::max(most, Defines::database);
+        most = std::max(most, unknown ? Defines::shared : name_defines(catalog, name));
     });
-    return defines || facts.runs_text;
+    const bool shared = facts.runs_text || (shared_word && most != Defines::nothing);
+    return shared ? Defines::shared : most;
 }
 
 }  // namespace pgweir::query

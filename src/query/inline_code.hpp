@@ -2,15 +2,28 @@
 // it. Thread: pure function.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "pgweir/query/catalog.hpp"
 
 namespace pgweir::query {
 
-/// Whether PL/pgSQL code may run DDL, or is not known not to: by words of its own, as text, or
-/// through any function, view, trigger, operator that it may reach. A name counts for all objects
-/// of that name, in whatever schema, since the code may set another search_path.
-bool inline_code_may_define(const Catalog& catalog, std::string_view body);
+/// Of what it may run DDL: shared is what every database of the server feels.
+enum class Defines : std::uint8_t { nothing, database, shared };
+
+/// What PL/pgSQL code may define, or is not known not to: by words of its own, as text, or through
+/// any function, view, trigger, operator that it may reach. A name counts for all objects of that
+/// name, in whatever schema, since the code may set another search_path.
+Defines inline_code_defines(const Catalog& catalog, std::string_view body);
+
+/// What the functions and views of that name may define.
+Defines name_defines(const Catalog& catalog, std::string_view name);
+
+/// What triggers, rules and defaults may, behind any write.
+inline Defines code_defines(const Catalog& catalog) noexcept {
+    if (!catalog.code_may_define) return Defines::nothing;
+    return catalog.code_may_define_shared ? Defines::shared : Defines::database;
+}
 
 }  // namespace pgweir::query

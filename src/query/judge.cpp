@@ -57,7 +57,10 @@ Verdict judge_long(std::string_view sql, const ResolveContext& context) {
         auto verdict = judge_parsed(for_parser(*shorter), context, false);
         // What was left out may be the code of a DO block.
         const bool calls = verdict.kind == Kind::call || verdict.kind == Kind::several;
-        verdict.may_define = verdict.may_define || (calls && verdict.writes >= Writes::database);
+        if (calls && verdict.writes >= Writes::database) {
+            verdict.may_define = true;
+            verdict.writes = Writes::all_databases;
+        }
         return verdict;
     }
     Verdict verdict = judge_by_tokens(sql, context);

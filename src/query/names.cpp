@@ -86,6 +86,7 @@ CallMatch Names::call(std::string_view schema, std::string_view name) const {
             harmless = harmless && f.session_harmless;
             match.may_write = match.may_write || f.may_write;
             match.may_define = match.may_define || f.may_define;
+            match.may_define_shared = match.may_define_shared || f.may_define_shared;
             match.sequences |= f.sequences;
         }
     }

@@ -27,6 +27,7 @@ struct CallMatch {
     bool builtin_harmless = true;                // nor one that is
     bool may_write = false;                      // some candidate may write
     bool may_define = false;                     // some candidate may run DDL
+    bool may_define_shared = false;              // ... that every database feels
     SequenceUse sequences{false, false, false};  // all that some candidate does
 };
 

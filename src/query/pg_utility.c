@@ -398,4 +398,6 @@ void pgw_statement_look(pgw_walk* w, Node* s) {
     const bool loads = IsA(s, CreateFunctionStmt) && loads_library((const CreateFunctionStmt*)s);
     now_is(w, (effect){PGW_KIND_UTILITY, loads ? PGW_PIN_LOAD : PGW_PIN_NONE,
                        PGW_WRITES_DATABASE | PGW_LEAVES_STATE | PGW_ENDS_TRANSACTION});
+    /* Their scripts may do anything. */
+    if (IsA(s, CreateExtensionStmt) || IsA(s, AlterExtensionStmt)) w->now->flags |= PGW_WRITES_ALL;
 }

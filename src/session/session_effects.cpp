@@ -2,6 +2,7 @@
 #include "listening.hpp"
 #include "pgweir/base/log.hpp"
 #include "pgweir/base/plants.hpp"
+#include "pgweir/query/body_words.hpp"
 #include "pgweir/session/session.hpp"
 #include "turn.hpp"
 
@@ -37,12 +38,16 @@ MemoPtr Session::judge(std::string_view text, const query::TextScan& scan) {
     if (!identity_->opaque_text) {
         return env_.memo.judge(identity_->context, text, scan, scope_now());
     }
-    static const auto nothing_known = [] {
+    static const auto nothing_known = [](Writes writes) {
+        auto verdict = std::make_shared<query::Verdict>();
+        verdict->writes = writes;
         auto entry = std::make_shared<MemoEntry>();
-        entry->verdict = std::make_shared<const query::Verdict>();
+        entry->verdict = std::move(verdict);
         return MemoPtr(entry);
-    }();
-    return nothing_known;
+    };
+    static const auto here = nothing_known(Writes::database);
+    static const auto anywhere = nothing_known(Writes::all_databases);
+    return query::may_define_shared(text) ? anywhere : here;
 }
 
 /// `values`: of this execution; null: not known.
@@ -135,6 +140,8 @@ void Session::unknown_effects(PinReason reason) {
     use_sequences({});
     x.may_end_transaction = true;
     x.written.add_schema(*identity_->context.database);
+    if (reason == PinReason::statement_too_large)
+        x.written.add(identity_->context.database->everything());
     x.wrote = x.commit_in_flight = true;
     x.notify_catalog = true;
 }

@@ -23,4 +23,10 @@ BodyFacts scan_body(std::string_view body, const std::function<void(std::string_
 /// A word that begins a statement which changes what queries mean or may read: DDL, REFRESH, GRANT.
 bool defines_objects(std::string_view word) noexcept;
 
+/// A word of statements that every database of the server feels: about roles, databases, settings.
+bool shared_objects(std::string_view word) noexcept;
+/// Whether a text of which nothing else is known may be such a statement, or run one: by its words,
+/// wherever they stand.
+bool may_define_shared(std::string_view text);
+
 }  // namespace pgweir::query

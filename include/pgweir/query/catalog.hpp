@@ -63,6 +63,8 @@ struct Relation {
     bool reading_may_write = true;
     /// ... or one that may run DDL.
     bool reading_may_define = true;
+    /// ... of what every database of the server feels: see Function::may_define_shared.
+    bool reading_may_define_shared = true;
     /// A view: its stored query was looked through, and everything it computes is constant but for
     /// the rows of reads_also.
     bool query_proven = false;
@@ -120,6 +122,8 @@ struct Function {
     bool may_write = true;
     /// May run DDL, or is not known not to.
     bool may_define = true;
+    /// May change roles and what else all databases share, or is not known not to.
+    bool may_define_shared = true;
     SequenceUse sequences;
 };
 
@@ -163,6 +167,7 @@ struct Catalog {
     /// What code may cause without naming it (triggers, rules and defaults of what it writes,
     /// operators and casts) may run DDL.
     bool code_may_define = true;
+    bool code_may_define_shared = true;
     /// No cast that is not proven was made between built-in types: any expression might use it
     /// unseen.
     bool casts_proven = false;

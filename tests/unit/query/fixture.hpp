@@ -21,6 +21,7 @@ class Builder {
         catalog_.database_oid = 5;
         catalog_.any_harmful_trigger = true;
         catalog_.casts_proven = true;
+        catalog_.code_may_define_shared = false;
         catalog_.schemas = {{"pg_catalog", kPgCatalog},
                             {"public", kPublic},
                             {"app", kApp},
@@ -48,6 +49,7 @@ class Builder {
                    .kind = kind,
                    .plain_types = true,
                    .reading_may_write = false,
+                   .reading_may_define_shared = false,
                    .writes_unknown = false,
                    .session_harmless = true,
                    .reading_sequences = {false, false, false},
@@ -179,6 +181,7 @@ class Builder {
                                             .volatility = volatility,
                                             .session_harmless = harmless,
                                             .may_write = writes,
+                                            .may_define_shared = false,
                                             .sequences = {!harmless, !harmless, false}});
     }
 
@@ -282,6 +285,8 @@ class Builder {
         user("own_writer", kPublic, Volatility::volatile_, true, true);
         user("only_rows", kPublic, Volatility::volatile_, true, true);
         catalog_.functions["only_rows"].back().may_define = false;
+        user("own_granter", kPublic, Volatility::volatile_, true, true);
+        catalog_.functions["own_granter"].back().may_define_shared = true;
         user("own_setter", kPublic, Volatility::volatile_, false, false);
         user("own_anything", kPublic, Volatility::volatile_, false, true);
         user("hidden", kApp, Volatility::volatile_, false, true);

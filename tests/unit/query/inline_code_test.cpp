@@ -53,3 +53,41 @@ TEST_CASE("a DO block has the catalog read again only where its code may run DDL
     CHECK(defines("DO 'BEGIN END'"));
     CHECK(judge("DO 'BEGIN END'", {})->may_define);
 }
+
+TEST_CASE("what may change roles, or is not known not to, counts for every database") {
+    const auto check_writes = [](Writes writes, std::initializer_list<const char*> texts) {
+        for (const std::string sql : texts) {
+            CAPTURE(sql);
+            CHECK(static_cast<int>(judged(sql).writes) == static_cast<int>(writes));
+            CHECK(judged(sql).may_define);
+        }
+    };
+    check_writes(Writes::all_databases, {"SELECT own_granter()",
+                                         "INSERT INTO t VALUES (own_granter())",
+                                         "CALL own_granter()",
+                                         "SELECT t.own_granter FROM t",
+                                         "SELECT pg_temp.f()",
+                                         "DELETE FROM t WHERE a ==> 1",
+                                         "SELECT query_to_xml('x', true, true, '')",
+                                         "DO $$BEGIN REVOKE a FROM b; END$$",
+                                         "DO $$BEGIN DROP OWNED BY a; END$$",
+                                         "DO $$BEGIN EXECUTE 'x'; END$$",
+                                         "DO $$BEGIN PERFORM own_granter(); END$$",
+                                         "DO LANGUAGE plperl 'x'",
+                                         "REVOKE INHERIT OPTION FOR a FROM b",
+                                         "nonsense; drop ROLE a",
+                                         "CREATE EXTENSION x",
+                                         "ALTER EXTENSION x UPDATE",
+                                         "UPDATE pg_authid SET rolsuper = true",
+                                         "nonsense; DO 'x'",
+                                         "SELECT pg_new_in_19()",
+                                         "DELETE FROM pg_class",
+                                         "SELECT * FROM ts_stat('select 1')",
+                                         "SELECT own_granter() FROM JSON_TABLE(1)"});
+    check_writes(Writes::database,
+                 {"DO $$BEGIN DROP TABLE t; END$$", "nonsense", "CALL p()",
+                  "SELECT own_writer() FROM JSON_TABLE(1)", "UPDATE pg_settings SET setting = '0'",
+                  "DO $$BEGIN PERFORM own_writer(); END$$"});
+    CHECK(judge("SELECT own_writer()", {})->writes == Writes::database);
+    CHECK(judge("DO 'BEGIN REVOKE a FROM b; END'", {})->writes == Writes::all_databases);
+}
