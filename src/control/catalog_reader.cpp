@@ -41,9 +41,14 @@ class Reader {
         catalog_->server_version_num = connection.server_version_num();
     }
 
-    std::optional<std::string> read() {
+    std::optional<std::string> read(std::string* fingerprint) {
         // The stored default is looked at before the session gets a search_path of its own.
         if (auto e = run("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")) return e;
+        if (fingerprint != nullptr) {
+            auto now = catalog_fingerprint(connection_, publication_);
+            if (!now) return now.error();
+            *fingerprint = *std::move(now);
+        }
         if (auto e = read_search_paths()) return e;
         if (auto e = read_login_settings()) return e;
         if (auto e = run("SET LOCAL search_path = pg_catalog")) return e;
@@ -579,9 +584,10 @@ std::optional<std::string> Reader::read_published() {
 
 base::Result<query::CatalogPtr> read_catalog(Connection& connection, std::uint64_t version,
                                              const ReadLimits& limits,
-                                             const std::string& publication) {
+                                             const std::string& publication,
+                                             std::string* fingerprint) {
     Reader reader(connection, version, limits, publication);
-    if (auto error = reader.read()) return base::Error{*error};
+    if (auto error = reader.read(fingerprint)) return base::Error{*error};
     return reader.take();
 }
 

@@ -111,18 +111,23 @@ std::optional<std::string> TargetLink::read_watches() {
 void TargetLink::refresh(bool force) {
     const auto began = base::monotonic_now();
     const auto covering = requests_->load(std::memory_order_acquire);
-    // Before the catalog: a change between the two is then seen as a change at the next poll.
     const auto publication = context_.options->publication;
-    auto fingerprint = catalog_fingerprint(*connection_, publication);
-    if (!fingerprint) return lose(fingerprint.error());
-    const bool changed = force || *fingerprint != fingerprint_ || publication != publication_;
+    bool changed = force || publication != publication_;
+    if (!changed) {
+        const auto fingerprint = catalog_fingerprint(*connection_, publication);
+        if (!fingerprint) return lose(fingerprint.error());
+        changed = *fingerprint != fingerprint_;
+    }
     if (changed) {
         if (auto error = read_watches()) return lose(*error);
-        auto catalog = read_catalog(*connection_, ++*context_.last_version, {}, publication);
+        // Of the catalog's own snapshot: one from before might tell of a state that comes back.
+        std::string fingerprint;
+        auto catalog =
+            read_catalog(*connection_, ++*context_.last_version, {}, publication, &fingerprint);
         if (!catalog) return lose(catalog.error());
         catalog_ = *std::move(catalog);
         unread_ = false;
-        fingerprint_ = *fingerprint;
+        fingerprint_ = std::move(fingerprint);
         publication_ = publication;
         retry_delay_ = 0;
     }

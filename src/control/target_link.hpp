@@ -1,7 +1,7 @@
 // One target of the control thread as a machine: waiting to connect, connecting, ready. It is
 // stepped when a time or its descriptor is due. Invariant: an event with a catalog is given only
-// while ready, and the fingerprint held was read before the catalog held. Thread: the control
-// thread, but for `requested`, which any thread may raise.
+// while ready, and the fingerprint held is of the snapshot that the catalog held was read from.
+// Thread: the control thread, but for `requested`, which any thread may raise.
 #pragma once
 
 #include <atomic>

@@ -20,10 +20,12 @@ struct ReadLimits {
 };
 
 /// Everything a statement's judgement needs. `version` is copied into the result. `publication`:
-/// the one a change stream is to show; empty: none.
+/// the one a change stream is to show; empty: none. `fingerprint` is given what
+/// catalog_fingerprint() says of the very snapshot that is read.
 base::Result<query::CatalogPtr> read_catalog(Connection& connection, std::uint64_t version,
                                              const ReadLimits& limits = {},
-                                             const std::string& publication = {});
+                                             const std::string& publication = {},
+                                             std::string* fingerprint = nullptr);
 
 /// A short text that differs after any committed DDL, GRANT, REVOKE, ALTER ROLE or REFRESH (not
 /// CONCURRENTLY) in this database, and stays through DML, TRUNCATE, ANALYZE, VACUUM, CLUSTER, plain

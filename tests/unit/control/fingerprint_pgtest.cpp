@@ -178,6 +178,24 @@ TEST_CASE("a change of the cluster's search_path is seen after a reload") {
     CHECK(eventually([&] { return probe.now() == before; }));
 }
 
+TEST_CASE("a catalog comes with the fingerprint of its own snapshot") {
+    create_database("own_snapshot");
+    auto db = Cluster::shared().connect("postgres", "own_snapshot");
+    db.run("CREATE TABLE t(a int); ALTER TABLE t ENABLE ROW LEVEL SECURITY");
+    Probe probe("own_snapshot");
+    const auto before = probe.now();
+    db.run("ALTER TABLE t DISABLE ROW LEVEL SECURITY");
+    std::string read;
+    const auto catalog = control::read_catalog(probe.connection(), 1, {}, {}, &read);
+    REQUIRE(catalog);
+    CHECK(!relation_of(**catalog, "t").row_security);
+    CHECK(read != before);
+    CHECK(read == probe.now());
+    // A state that comes back looks as it did: one from before the reading would say unchanged.
+    db.run("ALTER TABLE t ENABLE ROW LEVEL SECURITY");
+    CHECK(probe.now() == before);
+}
+
 TEST_CASE("20,000 tables are read, and polled, within the control connection's time limit") {
     create_database("many");
     auto db = Cluster::shared().connect("postgres", "many");
