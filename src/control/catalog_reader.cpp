@@ -78,7 +78,10 @@ class Reader {
 
     std::optional<std::string> read_search_paths() {
         return each(sql::search_paths, [&](const Row& r) {
-            catalog_->role_search_path[std::string(r.text(0))] = r.text(1);
+            if (r.flag(2))
+                catalog_->role_search_path[std::string(r.text(0))] = r.text(1);
+            else
+                catalog_->other_at_login[std::string(r.text(0))] = true;
             return true;
         });
     }

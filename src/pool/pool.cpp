@@ -322,7 +322,10 @@ void Pool::cancel(ServerLink& link, CancelToken settled) {
 
 void Pool::parameter_changed(ServerLink& server, std::string_view name, std::string_view value) {
     if (name == "application_name") return;
-    if (server.profile->find(name).data() == nullptr) shared_->note_parameter(name, value);
+    if (server.profile->find(name).data() == nullptr) {
+        shared_->note_parameter(name, value);
+        server.hides_text = server.hides_text || hides_text(name, value);
+    }
     host_.on_server_settings_changed(*shared_);
 }
 

@@ -107,7 +107,10 @@ void Pool::on_server_ready(ServerConnection& server) {
     const auto now = this->now();
     const auto lifetime = config_->database.pool.lifetime;
     server.retire_at = lifetime == 0 ? 0 : now + jittered(lifetime);
-    shared_->note_login(server.opened, server.login().parameters());
+    const auto& given = server.login().parameters();
+    shared_->note_login(server.opened, given);
+    server.hides_text = std::any_of(given.begin(), given.end(),
+                                    [](const auto& p) { return hides_text(p.first, p.second); });
     cleaning_.push_back(server);
     give_or_idle(server);
     open_if_needed();

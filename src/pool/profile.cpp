@@ -145,6 +145,9 @@ bool is_identity(std::string_view name) noexcept {
     return name == kIdentity[0] || name == kIdentity[1];
 }
 
+/// What a value does not say stays as it was: "ISO" keeps the order of the one before.
+bool adds_to_itself(std::string_view name) noexcept { return name == "datestyle"; }
+
 /// Also not when one is empty and the other is not there.
 bool same(std::string_view a, std::string_view b) noexcept {
     return (a.data() == nullptr) == (b.data() == nullptr) && a == b;
@@ -157,13 +160,35 @@ void append_settings_sql(std::string& sql, const Profile& from, const Profile& t
     for (const auto name : kIdentity)
         if (from.find(name).data() != nullptr) append_reset(sql, name);
     for (const auto& [name, value] : from.settings)
-        if (!is_identity(name) && to.find(name).data() == nullptr) append_reset(sql, name);
+        if (!is_identity(name) && (to.find(name).data() == nullptr || adds_to_itself(name)))
+            append_reset(sql, name);
     for (const auto& [name, value] : to.settings)
-        if (!is_identity(name) && !same(from.find(name), value))
+        if (!is_identity(name) && (adds_to_itself(name) || !same(from.find(name), value)))
             append_set_config(sql, name, value);
     for (const auto name : kIdentity)
         if (const auto value = to.find(name); value.data() != nullptr)
             append_set_config(sql, name, value);
+}
+
+namespace {
+/// Those in which the second half of a character may look like a backslash or a quote.
+bool ascii_inside_characters(std::string_view encoding) {
+    std::string name;
+    for (const char c : encoding)
+        if (std::isalnum(static_cast<unsigned char>(c)))
+            name += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    constexpr std::string_view kAll[] = {
+        "SJIS",    "SHIFTJIS", "SHIFTJIS2004", "BIG5",       "GBK",       "GB18030",
+        "UHC",     "JOHAB",    "WIN950",       "WIN949",     "WIN936",    "WINDOWS950",
+        "MSKANJI", "WIN932",   "WINDOWS949",   "WINDOWS936", "WINDOWS932"};
+    return std::find(std::begin(kAll), std::end(kAll), name) != std::end(kAll);
+}
+}  // namespace
+
+bool hides_text(std::string_view name, std::string_view value) {
+    if (name == "standard_conforming_strings")
+        return !value.empty() && value != "on" && value != "true" && value != "1";
+    return name == "client_encoding" && ascii_inside_characters(value);
 }
 
 void append_setting_sql(std::string& sql, std::string_view name, std::string_view value) {

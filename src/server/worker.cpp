@@ -176,10 +176,14 @@ session::LoginTarget Worker::find_target(const std::string& database, const std:
 std::optional<std::vector<std::string>> Worker::search_path_of(
     const pool::Profile& profile, const std::string& user,
     const cache::DatabaseState& database) const {
+    // Whether its tables are still those is another matter.
+    const auto catalog = database.last_catalog();
+    // Such a login is another role from its start on, and "$user" that one's schema.
+    if (catalog && (catalog->other_at_login.contains(user) || catalog->other_at_login.contains("")))
+        return std::nullopt;
     if (const auto own = profile.find("search_path"); own.data() != nullptr)
         return query::split_search_path(own);
-    // Whether its tables are still those is another matter.
-    if (const auto catalog = database.last_catalog()) {
+    if (catalog) {
         for (const auto* key : {user.c_str(), ""})
             if (const auto it = catalog->role_search_path.find(std::string_view(key));
                 it != catalog->role_search_path.end())
@@ -228,19 +232,23 @@ bool known_to_the_cache(const pool::Profile& profile) {
     return true;
 }
 
-bool ascii_inside_characters(std::string_view encoding) {
-    std::string name;
-    for (const char c : encoding)
-        if (std::isalnum(static_cast<unsigned char>(c)))
-            name += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-    for (const std::string_view bad :
-         {"SJIS", "SHIFTJIS", "SHIFTJIS2004", "BIG5", "GBK", "GB18030", "UHC", "JOHAB", "WIN950",
-          "WIN949", "WIN936", "WINDOWS950", "WINDOWS949", "WINDOWS936", "MSKANJI", "WIN932",
-          "WINDOWS932"})
-        if (name == bad) return true;
-    return false;
-}
+}  // namespace
 
+namespace {
+/// By the client's settings, else by what the server has given its latest login.
+query::NotCached why_text_is_hidden(const pool::Profile& profile,
+                                    const std::optional<pool::Parameters>& given) {
+    const auto hides = [&](std::string_view name) {
+        if (const auto own = profile.find(name); own.data() != nullptr)
+            return pool::hides_text(name, own);
+        return given && std::any_of(given->begin(), given->end(), [&](const auto& p) {
+                   return p.first == name && pool::hides_text(name, p.second);
+               });
+    };
+    if (hides("client_encoding")) return query::NotCached::client_encoding;
+    return hides("standard_conforming_strings") ? query::NotCached::unknown_setting
+                                                : query::NotCached::none;
+}
 }  // namespace
 
 session::IdentityPtr Worker::identity(const std::string& database, const std::string& user,
@@ -264,6 +272,8 @@ session::IdentityPtr Worker::identity(const std::string& database, const std::st
                       std::to_string(pool_config->generation) + '\0' +
                       std::to_string(state->cache_id()) + std::to_string(static_cast<int>(mode));
     key += known_path ? 'k' : 'u';
+    const auto hidden = why_text_is_hidden(*profile, shared->parameters(0));
+    key += static_cast<char>(hidden);
     for (const auto& p : path) key += '\0' + p;
     auto& slot = identities_[key];
     if (auto found = slot.lock()) return found;
@@ -280,13 +290,8 @@ session::IdentityPtr Worker::identity(const std::string& database, const std::st
     made->path_known = known_path.has_value();
     made->server_address = server;
     if (!known_to_the_cache(*made->profile)) made->not_cached = query::NotCached::unknown_setting;
-    const auto scs = made->profile->find("standard_conforming_strings");
-    if (!scs.empty() && scs != "on" && scs != "true" && scs != "1") {
-        made->not_cached = query::NotCached::unknown_setting;
-        made->opaque_text = true;
-    }
-    if (ascii_inside_characters(made->profile->find("client_encoding"))) {
-        made->not_cached = query::NotCached::client_encoding;
+    if (hidden != query::NotCached::none) {
+        made->not_cached = hidden;
         made->opaque_text = true;
     }
     slot = made;

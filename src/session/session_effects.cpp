@@ -27,10 +27,12 @@ void Session::follow_logins() {
 /// What was judged while it waited for this server may have meant other tables.
 void Session::meet_logins() {
     const auto changed = identity_->context.database->logins_changed().load();
-    if (changed == logins_seen_) [[likely]]
+    const bool hidden = server_->hides_text && !identity_->opaque_text;
+    if (changed == logins_seen_ && !hidden) [[likely]]
         return;
     judged_.reset();
     pending_fills_.reset();
+    if (hidden) renew_identity();
     if (server_->opened >= changed) follow_logins();
 }
 

@@ -260,53 +260,6 @@ TEST_CASE("no user gets what another user was allowed to read (90, S13)") {
     }
 }
 
-TEST_CASE("E3: roles that code, or what is not understood, may change count in every database") {
-    auto admin = Cluster::shared().connect("postgres", "postgres");
-    for (const char* sql : {"CREATE DATABASE elsewhere OWNER app", "CREATE ROLE readers",
-                            "CREATE ROLE member LOGIN", "GRANT readers TO app WITH ADMIN OPTION"})
-        admin.run(sql);
-    Cluster::shared()
-        .connect("app", "elsewhere")
-        .run("CREATE TABLE kept_secret AS SELECT 1 AS n; GRANT SELECT ON kept_secret TO readers");
-    Cluster::shared()
-        .connect("app", "app")
-        .run(
-            "CREATE TABLE revoking (n int); CREATE FUNCTION revokes() RETURNS int LANGUAGE plpgsql "
-            "AS "
-            "'BEGIN REVOKE readers FROM member; RETURN 1; END'; CREATE PROCEDURE revoke() LANGUAGE "
-            "plpgsql AS 'BEGIN PERFORM revokes(); END'; CREATE FUNCTION on_insert() RETURNS "
-            "trigger "
-            "LANGUAGE plpgsql AS 'BEGIN CALL revoke(); RETURN NULL; END'; CREATE TRIGGER t AFTER "
-            "INSERT ON revoking FOR EACH ROW EXECUTE FUNCTION on_insert()");
-    const auto server = "{host: 127.0.0.1, port: " + std::to_string(Cluster::shared().port()) + "}";
-    Proxy p(Cluster::shared(), {{{"cache", "{exclusive_writer: true, catalog_poll: 1s}"},
-                                 {"databases", "{app: " + server + ", elsewhere: " + server + "}"}},
-                                {},
-                                {},
-                                0});
-    auto boss = RawClient::login(p.port(), "app", "app");
-    auto member = RawClient::login(p.port(), "member", "elsewhere");
-    auto other = RawClient::login(p.port(), "app", "app");
-    for (const std::string& how :
-         {std::string("REVOKE readers FROM member"),
-          std::string("DO $$BEGIN REVOKE readers FROM member; END$$"),
-          std::string("DO $$BEGIN EXECUTE 'REVOKE readers FROM member'; END$$"),
-          std::string("DO $$BEGIN PERFORM revokes(); END$$"), std::string("SELECT revokes()"),
-          std::string("CALL revoke()"), std::string("INSERT INTO revoking VALUES (1)"),
-          std::string(std::size_t{70} * 1024, ' ') + "REVOKE readers FROM member"}) {
-        ask(boss, "GRANT readers TO member");
-        REQUIRE(eventually([&] {
-            const auto before = p.cache_counter("hits", "elsewhere");
-            ask(member, "SELECT n FROM kept_secret");
-            return p.cache_counter("hits", "elsewhere") > before;
-        }));
-        REQUIRE(becomes_cached(p, other, "SELECT count(*) FROM revoking"));  // as is its catalog
-        ask(boss, how);
-        CHECK_MESSAGE(ask(member, "SELECT n FROM kept_secret").starts_with("42501"),
-                      how.substr(how.find_first_not_of(' ')));
-    }
-}
-
 TEST_CASE("row-level security is never served from the cache") {
     Cluster::shared().connect().exec("CREATE ROLE tenant LOGIN");
     setup(

@@ -222,3 +222,118 @@ TEST_CASE("a changed catalog comes into force while reads go on without a pause"
     over = true;
     for (auto& t : readers) t.join();
 }
+
+TEST_CASE("E3: roles that code, or what is not understood, may change count in every database") {
+    auto admin = Cluster::shared().connect("postgres", "postgres");
+    for (const char* sql : {"CREATE DATABASE elsewhere OWNER app", "CREATE ROLE readers",
+                            "CREATE ROLE member LOGIN", "GRANT readers TO app WITH ADMIN OPTION"})
+        admin.run(sql);
+    Cluster::shared()
+        .connect("app", "elsewhere")
+        .run("CREATE TABLE kept_secret AS SELECT 1 AS n; GRANT SELECT ON kept_secret TO readers");
+    Cluster::shared()
+        .connect("app", "app")
+        .run(
+            "CREATE TABLE revoking (n int); CREATE FUNCTION revokes() RETURNS int LANGUAGE plpgsql "
+            "AS "
+            "'BEGIN REVOKE readers FROM member; RETURN 1; END'; CREATE PROCEDURE revoke() LANGUAGE "
+            "plpgsql AS 'BEGIN PERFORM revokes(); END'; CREATE FUNCTION on_insert() RETURNS "
+            "trigger "
+            "LANGUAGE plpgsql AS 'BEGIN CALL revoke(); RETURN NULL; END'; CREATE TRIGGER t AFTER "
+            "INSERT ON revoking FOR EACH ROW EXECUTE FUNCTION on_insert()");
+    const auto server = "{host: 127.0.0.1, port: " + std::to_string(Cluster::shared().port()) + "}";
+    Proxy p(Cluster::shared(), {{{"cache", "{exclusive_writer: true, catalog_poll: 1s}"},
+                                 {"databases", "{app: " + server + ", elsewhere: " + server + "}"}},
+                                {},
+                                {},
+                                0});
+    auto boss = RawClient::login(p.port(), "app", "app");
+    auto member = RawClient::login(p.port(), "member", "elsewhere");
+    auto other = RawClient::login(p.port(), "app", "app");
+    for (const std::string& how :
+         {std::string("REVOKE readers FROM member"),
+          std::string("DO $$BEGIN REVOKE readers FROM member; END$$"),
+          std::string("DO $$BEGIN EXECUTE 'REVOKE readers FROM member'; END$$"),
+          std::string("DO $$BEGIN PERFORM revokes(); END$$"), std::string("SELECT revokes()"),
+          std::string("CALL revoke()"), std::string("INSERT INTO revoking VALUES (1)"),
+          std::string(std::size_t{70} * 1024, ' ') + "REVOKE readers FROM member"}) {
+        ask(boss, "GRANT readers TO member");
+        REQUIRE(eventually([&] {
+            const auto before = p.cache_counter("hits", "elsewhere");
+            ask(member, "SELECT n FROM kept_secret");
+            return p.cache_counter("hits", "elsewhere") > before;
+        }));
+        REQUIRE(becomes_cached(p, other, "SELECT count(*) FROM revoking"));  // as is its catalog
+        ask(boss, how);
+        CHECK_MESSAGE(ask(member, "SELECT n FROM kept_secret").starts_with("42501"),
+                      how.substr(how.find_first_not_of(' ')));
+    }
+}
+
+TEST_CASE("D4, D8: an UPDATE of pg_settings is a SET, of its own session only") {
+    setup(
+        "CREATE SCHEMA five; CREATE TABLE by_setting AS SELECT 0.1::float8 + 0.2 AS v; CREATE "
+        "TABLE five.by_setting AS SELECT 5 AS v; CREATE VIEW over_settings AS SELECT name, setting "
+        "FROM pg_settings");
+    const std::string read = "SELECT v FROM by_setting", right = "0.30000000000000004";
+    auto other = RawClient::login(proxy().port());
+    REQUIRE(becomes_cached(proxy(), other, read));
+    for (const std::string view : {"pg_settings", "pg_catalog.pg_settings", "over_settings"}) {
+        for (const auto& [set, own] : std::vector<std::pair<std::string, std::string>>{
+                 {"'0' WHERE name = 'extra_float_digits'", "0.3"},
+                 {"'five' WHERE name = 'search_path'", "5"}}) {
+            for (const std::string explain : {"", "EXPLAIN ANALYZE "}) {
+                const auto how = explain + "UPDATE " + view + " SET setting = " + set;
+                auto c = RawClient::login(proxy().port());
+                REQUIRE_MESSAGE(error_of(c.ask(msg::query(how))).sqlstate.empty(), how);
+                setup("UPDATE public.by_setting SET v = v");  // no entry is valid
+                for (int i = 0; i < 3; ++i) CHECK_MESSAGE(ask(other, read) == right, how);
+                for (int i = 0; i < 3; ++i) CHECK_MESSAGE(ask(c, read) == own, how);
+            }
+        }
+    }
+}
+
+TEST_CASE("D6: what logins are given by role counts for how texts and names are read") {
+    auto admin = Cluster::shared().connect("postgres", "app");
+    for (const auto* sql :
+         {"CREATE ROLE legacy LOGIN; ALTER ROLE legacy SET standard_conforming_strings = off; "
+          "ALTER ROLE legacy SET escape_string_warning = off",
+          "CREATE ROLE own_role; CREATE ROLE becomes LOGIN; GRANT own_role TO becomes; ALTER ROLE "
+          "becomes SET role = 'own_role'",
+          "CREATE SCHEMA own_role; CREATE SCHEMA hidden; CREATE TABLE public.by_role AS SELECT 1 "
+          "AS v; CREATE TABLE own_role.by_role AS SELECT 10 AS v; CREATE TABLE hidden.by_role AS "
+          "SELECT 100 AS v; CREATE TABLE paths (path text PRIMARY KEY, v int); INSERT INTO paths "
+          "VALUES ('C:\\x', 1)",
+          "GRANT USAGE ON SCHEMA own_role, hidden TO PUBLIC; GRANT ALL ON public.by_role, "
+          "own_role.by_role, hidden.by_role, paths TO PUBLIC"})
+        admin.run(sql);
+    Proxy p(Cluster::shared(),
+            {{{"cache", "{exclusive_writer: true}"}, {"pool", "{min_size: 0, max_size: 4}"}},
+             {},
+             {},
+             0});
+    auto c = RawClient::login(p.port(), "app", "app");
+    const std::string read = "SELECT v FROM by_role";
+    REQUIRE(becomes_cached(p, c, read));
+    // A text that hides a SET from whoever believes in standard strings.
+    auto legacy = RawClient::login(p.port(), "legacy", "app");
+    auto other = RawClient::login(p.port(), "legacy", "app");
+    ask(legacy, "SELECT 'a\\'', set_config('search_path', 'hidden', false) --'");
+    for (int i = 0; i < 3; ++i) CHECK(ask(other, read) == "1");
+    for (int i = 0; i < 3; ++i) CHECK(ask(legacy, read) == "100");
+    // A write that says its row in another way.
+    const auto get = [&] {
+        return first_value(
+            c.ask(msg::unnamed("SELECT v FROM paths WHERE path = $1", {"C:\\x"}) + msg::sync()));
+    };
+    for (int i = 0; i < 5; ++i) CHECK(get() == "1");
+    CHECK(ask(other, "UPDATE paths SET v = 2 WHERE path = 'C:\\\\x'").empty());
+    CHECK(get() == "2");
+    // Who is another role from the login on finds that one's tables.
+    auto becomes = RawClient::login(p.port(), "becomes", "app");
+    for (int i = 0; i < 5; ++i) CHECK(ask(becomes, read) == "10");
+    auto writer = RawClient::login(p.port(), "postgres", "app");
+    ask(writer, "UPDATE own_role.by_role SET v = 11");
+    CHECK(ask(becomes, read) == "11");
+}

@@ -321,30 +321,6 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("D4, D8: an UPDATE of pg_settings is a SET, of its own session only") {
-    setup(
-        "CREATE SCHEMA five; CREATE TABLE by_setting AS SELECT 0.1::float8 + 0.2 AS v; CREATE "
-        "TABLE five.by_setting AS SELECT 5 AS v; CREATE VIEW over_settings AS SELECT name, setting "
-        "FROM pg_settings");
-    const std::string read = "SELECT v FROM by_setting", right = "0.30000000000000004";
-    auto other = login();
-    REQUIRE(becomes_cached(proxy(), other, read));
-    for (const std::string view : {"pg_settings", "pg_catalog.pg_settings", "over_settings"}) {
-        for (const auto& [set, own] : std::vector<std::pair<std::string, std::string>>{
-                 {"'0' WHERE name = 'extra_float_digits'", "0.3"},
-                 {"'five' WHERE name = 'search_path'", "5"}}) {
-            for (const std::string explain : {"", "EXPLAIN ANALYZE "}) {
-                const auto how = explain + "UPDATE " + view + " SET setting = " + set;
-                auto c = login();
-                REQUIRE_MESSAGE(error_of(c.ask(msg::query(how))).sqlstate.empty(), how);
-                setup("UPDATE public.by_setting SET v = v");  // no entry is valid
-                for (int i = 0; i < 3; ++i) CHECK_MESSAGE(ask(other, read) == right, how);
-                for (int i = 0; i < 3; ++i) CHECK_MESSAGE(ask(c, read) == own, how);
-            }
-        }
-    }
-}
-
 TEST_CASE("D6: what logins are given changes, and server connections from before are not used") {
     auto admin = RawClient::login(Cluster::shared().port(), "postgres", "app");
     ask(admin, "DROP ROLE IF EXISTS given; CREATE ROLE given LOGIN");

@@ -287,6 +287,21 @@ TEST_CASE("sessions with other start-up settings never get each other's (30)") {
     }
 }
 
+TEST_CASE("of a DateStyle that says only a half the other half is no other session's") {
+    Proxy p(Cluster::shared(), {{{"pool", "{min_size: 0, max_size: 1}"}}, {}, {}, 0});
+    const auto with = [](std::uint16_t port, const std::string& style) {
+        return RawClient::login(port, "app", "app", {{"DateStyle", style}});
+    };
+    for (const std::string first : {"SQL, DMY", "German", "ISO, YMD"})
+        for (const std::string style : {"ISO", "SQL", "DMY", "Postgres", "MDY"}) {
+            auto before = with(p.port(), first), c = with(p.port(), style);
+            auto direct = with(Cluster::shared().port(), style);
+            ask(before, "SELECT 1");
+            const std::string read = "SELECT '01/02/2024'::date";
+            CHECK_MESSAGE(ask(c, read) == ask(direct, read), first, " then ", style);
+        }
+}
+
 TEST_CASE("client_encoding is the session's own") {
     auto latin = login({{"client_encoding", "LATIN1"}});
     auto utf8 = login({{"client_encoding", "UTF8"}});

@@ -36,6 +36,9 @@ void append_settings_sql(std::string& sql, const Profile& from, const Profile& t
 void append_literal(std::string& sql, std::string_view value);
 /// A quoted identifier.
 void append_identifier(std::string& sql, std::string_view name);
+/// Whether under this setting the server may read a text otherwise than the judgement does, so that
+/// a text could hide what it does: a backslash in a plain string, or half of a character.
+bool hides_text(std::string_view name, std::string_view value);
 void append_setting_sql(std::string& sql, std::string_view name, std::string_view value);
 void append_application_name_sql(std::string& sql, std::string_view name);
 

@@ -159,6 +159,8 @@ struct Catalog {
     /// key "" that could not be learnt, and such a role's path is unknown. ALTER ... SET counts for
     /// later logins.
     NameMap<std::string> role_search_path;
+    /// Roles whose logins are given another role, or session_authorization; "": everybody's are.
+    NameMap<bool> other_at_login;
     /// Changes with any setting that some session logs in with.
     std::string login_settings;
     /// Transactions that do not ask for another isolation level are READ COMMITTED, whoever begins
