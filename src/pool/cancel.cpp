@@ -24,7 +24,8 @@ class CancelConnection final : public io::Watcher, public io::Buried {
         auto self = std::make_unique<CancelConnection>(loop, std::move(server), std::move(done));
         auto fd = io::start_connect(self->server_.address);
         if (!fd || !self->socket_.open(loop, *fd, self.get(), false, true)) {
-            self->done_();
+            // Not at once: who cancels goes on with the connection that it has cancelled.
+            loop.at_end_of_turn(std::move(self->done_));
             return;
         }
         self->packet_ = std::move(packet);

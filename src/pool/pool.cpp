@@ -108,7 +108,7 @@ void Pool::release(ServerLink& link, Release how) {
     if (server.state() == ServerState::closed) return;
     const auto& settings = config_->database.pool;
     if (settings.reuse == config::PoolReuse::never && settings.mode == config::PoolMode::session) {
-        if (how.how == Release::How::abandon) cancel(server);
+        if (how.how == Release::How::abandon) cancel_abandoned(server, how.ready_expected);
         remove(server, "pool.reuse is never");
         open_if_needed();
         return;
@@ -125,17 +125,20 @@ void Pool::release(ServerLink& link, Release how) {
             clean(server);
             return;
         case Release::How::abandon:
-            cancel(server);
-            if (how.in_copy || how.ready_expected != 1 || server.queued() > 0) {
+            cancel_abandoned(server, how.ready_expected);
+            if (how.in_copy || how.ready_expected != 1 || server.queued() > 0)
                 remove(server, "its client left in the middle of a request");
-                return;
-            }
-            cleaning_.push_back(server);
-            server.dirty = true;
-            server.drain(how.ready_expected);
             return;
         case Release::How::close: remove(server, "it is in an unknown state"); return;
     }
+}
+
+/// Nobody's before it is cancelled: whenever that is over, it still runs what its client asked.
+void Pool::cancel_abandoned(ServerConnection& server, unsigned ready_expected) {
+    cleaning_.push_back(server);
+    server.dirty = true;
+    server.drain(ready_expected);
+    cancel(server);
 }
 
 void Pool::clean(ServerConnection& server) {

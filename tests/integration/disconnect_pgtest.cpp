@@ -2,6 +2,8 @@
 // dirty server connection stays behind. Numbers in names: the list of protocol traps.
 #include <doctest/doctest.h>
 
+#include <filesystem>
+
 #include "support/cache_client.hpp"
 
 using namespace pgweir::testing;
@@ -107,6 +109,41 @@ TEST_CASE("a client that leaves while its query runs has it cancelled") {
         leave(c, way);
         check_clean();
     }
+}
+
+TEST_CASE("a connection whose cancel cannot be sent is nobody's before it has ended (71)") {
+    const auto& server = Cluster::shared();
+    const auto at = server.socket_directory();
+    Proxy p(server, {{{"pool", "{min_size: 0, max_size: 1, wait_timeout: 8s}"},
+                      {"workers", "1"},
+                      {"databases",
+                       "{\"*\": {host: " + at + ", port: " + std::to_string(server.port()) + "}}"}},
+                     {},
+                     {},
+                     0});
+    auto leaver = RawClient::login(p.port());
+    auto waiter = RawClient::login(p.port());
+    const auto slow = msg::query("SELECT pg_sleep(0.8), 'of another'");
+    SUBCASE("in the middle of a query") { leaver.send(slow); }
+    SUBCASE("in the middle of a pipeline") {
+        leaver.send(slow + msg::query("SELECT 'of another'"));
+    }
+    CHECK(eventually([] {
+        return direct(
+                   "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(0.8)%' "
+                   "AND usename = 'app' AND state = 'active'") == "1";
+    }));
+    waiter.send(msg::query("SELECT 'its own'"));
+    sleep_for(Seconds(0.1));
+    const auto socket = at + "/.s.PGSQL." + std::to_string(server.port());
+    std::filesystem::rename(socket, socket + ".away");
+    leaver.reset();
+    sleep_for(Seconds(0.3));
+    std::filesystem::rename(socket + ".away", socket);
+    const auto m = waiter.read_until('Z');
+    CHECK(types(m) == "TDCZ");
+    CHECK(first_value(m) == "its own");
+    CHECK(first_value(waiter.ask(msg::query("SELECT 'the next'"))) == "the next");
 }
 
 TEST_CASE("a client that leaves while queued leaves the queue (72)") {

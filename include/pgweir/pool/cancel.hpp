@@ -1,9 +1,9 @@
 // Sends a CancelRequest to a server (manual, "Canceling Requests in Progress"): a connection of its
 // own, sixteen bytes or more, and then the server closes it. Over TLS where the connection to be
 // cancelled is: the key is a secret, and whoever answers has to show the same certificate; there is
-// no falling back. `done` is called once the server has
-// closed it, or after ten seconds, or when it could not be made: until then the signal may still
-// hit whatever the connection runs, so the pool must not lease it to another session. Thread: the
+// no falling back. `done` is called once the server has closed it, or after ten seconds, or when it
+// could not be made, but never before send_cancel has returned: until then the signal may still hit
+// whatever the connection runs, so the pool must not lease it to another session. Thread: the
 // loop's. Owns itself until it is done.
 #pragma once
 

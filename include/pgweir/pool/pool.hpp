@@ -170,6 +170,7 @@ class Pool final : public Leaser {
     void lease(ServerConnection& server, ServerUser& user);
     void make_idle(ServerConnection& server);
     void clean(ServerConnection& server);
+    void cancel_abandoned(ServerConnection& server, unsigned ready_expected);
     void remove(ServerConnection& server, std::string_view why);
     std::unique_ptr<ServerConnection> take_out(ServerConnection& server);
     void adopt(std::unique_ptr<ServerConnection> server);
