@@ -318,6 +318,7 @@ void Pool::on_server_lost(ServerConnection& server) {
 void Pool::cancel(ServerLink& link, CancelToken settled) {
     auto& server = as_connection(link);
     ++server.cancels_in_flight;
+    ++cancels_;
     host_.counters().cancel_requests.add(1);
     send_cancel(host_.loop(), server.cancel_target(), server.login(),
                 [this, id = server.id(), settled = std::move(settled)] { on_cancel_done(id); });
@@ -333,6 +334,7 @@ void Pool::parameter_changed(ServerLink& server, std::string_view name, std::str
 }
 
 void Pool::on_cancel_done(std::uint64_t server_id) {
+    --cancels_;
     const auto it = servers_.find(server_id);
     if (it == servers_.end()) return;
     auto& server = *it->second;

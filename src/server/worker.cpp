@@ -356,8 +356,7 @@ void Worker::tick() {
     for (auto it = pools_.begin(); it != pools_.end();) {
         auto& p = *it->second;
         p.tick(now);
-        const bool unused =
-            p.size() == 0 && p.local_clients == 0 && p.unused_since(now) > kept_unused(p);
+        const bool unused = p.unused_since(now) > kept_unused(p);
         it = unused ? pools_.erase(it) : std::next(it);
     }
 }

@@ -145,9 +145,11 @@ class Pool final : public Leaser {
     base::Nanos oldest_wait() noexcept;
     void for_each_server(const std::function<void(ServerConnection&)>& f);
     std::uint32_t local_clients = 0;
-    /// How long it has had neither clients nor connections.
+    /// How long it has had neither clients nor connections nor cancels under way; to be asked at
+    /// each tick.
     base::Nanos unused_since(base::Nanos now) noexcept {
-        if (size() > 0 || local_clients > 0 || !waiters_.empty()) used_at_ = now;
+        const bool used = size() > 0 || local_clients > 0 || !waiters_.empty() || cancels_ > 0;
+        if (used) used_at_ = now;
         return now - used_at_;
     }
 
@@ -205,6 +207,7 @@ class Pool final : public Leaser {
     const base::Nanos* clock_;  // the loop's
     base::Nanos used_at_ = 0;
     base::Nanos vacated_until_ = 0;
+    std::size_t cancels_ = 0;  // under way
 };
 
 }  // namespace pgweir::pool
