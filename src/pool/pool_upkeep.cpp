@@ -87,6 +87,8 @@ ServerConnection* Pool::open_for_login(const Credentials& credentials, LoginObse
     return &server;
 }
 
+void Pool::close_for_login(ServerConnection& server) { close_own(server); }
+
 void Pool::open_if_needed() {
     const auto now = this->now();
     if (now < retry_at_ || now < refused_until_ || host_.draining()) return;

@@ -190,8 +190,16 @@ void ClientConnection::start_forward() {
         return;
     }
     phase_ = Phase::proving;
-    o.proof = o.target.proof_pool->open_for_login({}, *this);
-    waiting_for_permit_ = o.proof == nullptr;
+    if (begin_proof({})) waiting_for_permit_ = o.proof == nullptr;
+}
+
+/// Without a proof afterwards there is no place for one. False when it has failed already, and the
+/// client been told.
+bool ClientConnection::begin_proof(const pool::Credentials& credentials) {
+    auto* server = opening_->target.proof_pool->open_for_login(credentials, *this);
+    if (phase_ == Phase::closing) return false;
+    opening_->proof = server;
+    return true;
 }
 
 void ClientConnection::on_password_needed() {
@@ -295,8 +303,7 @@ void ClientConnection::on_password(std::string password) {
         return;
     }
     phase_ = Phase::proving;
-    o.proof =
-        o.target.proof_pool->open_for_login({Credentials::State::password, o.password, 0}, *this);
+    if (!begin_proof({Credentials::State::password, o.password, 0})) return;
     // No place for a connection to prove it: a password that was proven once is still believed.
     if (o.proof == nullptr && same) {
         logged_in();
@@ -311,6 +318,7 @@ void ClientConnection::on_password(std::string password) {
 void ClientConnection::on_server_login(bool password_was_asked) {
     auto& o = *opening_;
     auto& proof_pool = *std::exchange(o.proof, nullptr)->pool().shared();
+    if (!socket_.is_open()) return;  // it has left in this turn
     Credentials c;
     c.state =
         password_was_asked ? Credentials::State::password : Credentials::State::no_password_needed;
@@ -327,11 +335,11 @@ void ClientConnection::on_server_login_failed(const pool::ServerFailure& why) {
     refuse(why);
 }
 
+/// The server's word on a stranger's password is nobody's but his: without him it is not heard.
 void ClientConnection::drop_proof() noexcept {
-    if (opening_ && opening_->proof != nullptr) {
-        opening_->proof->drop_observer();
-        opening_->proof = nullptr;
-    }
+    if (!opening_) return;
+    if (auto* server = std::exchange(opening_->proof, nullptr))
+        server->pool().close_for_login(*server);
 }
 
 void ClientConnection::logged_in() {
@@ -391,7 +399,7 @@ void ClientConnection::fetch_settings(bool keep) {
 
 void ClientConnection::on_settings(base::Result<pool::Parameters> parameters,
                                    const pool::ServerFailure& why) {
-    if (phase_ != Phase::settings) return;
+    if (phase_ != Phase::settings || !socket_.is_open()) return;
     if (!parameters) {
         refuse(why);
         return;

@@ -98,6 +98,26 @@ TEST_CASE("forward: a wrong password is refused, always, also after a right one 
     CHECK(!error_for(forwarding(), "no_such_user", "anything").empty());
 }
 
+TEST_CASE("forward: who leaves before the server's word on his password changes nothing") {
+    Proxy p(cluster(), options({{"auth", "{method: forward}"},
+                                {"workers", "1"},
+                                {"pool", "{min_size: 0, max_size: 3, wait_timeout: 3s}"}}));
+    auto holder = p.connect("scram_user", "app", quoted(kPassword));
+    auto other = p.connect("scram_user", "app", quoted(kPassword));
+    holder.run("BEGIN");
+    holder.run("SELECT 1");
+    for (int i = 0; i < 3; ++i) {
+        RawClient stranger(p.port());
+        stranger.send(msg::startup({{"user", "scram_user"}, {"database", "app"}}));
+        stranger.read_until('R');
+        stranger.send(msg::password("wrong"));
+        stranger.close();
+    }
+    sleep_for(Seconds(0.3));
+    CHECK(other.value("SELECT current_user") == "scram_user");
+    CHECK(works(p, "scram_user", kPassword));
+}
+
 TEST_CASE("forward: a changed password holds for the next login (17)") {
     cluster().connect().run(
         "SET password_encryption = 'scram-sha-256'; CREATE ROLE rotating LOGIN "

@@ -201,6 +201,7 @@ class ClientConnection final : public io::Watcher,
     LoginTarget& find_target();
     void refuse(std::string_view sqlstate, std::string_view message, std::string_view detail = {});
     void refuse(const pool::ServerFailure& why);
+    bool begin_proof(const pool::Credentials& credentials);
     void drop_proof() noexcept;
     bool link_is_private() noexcept;
 
