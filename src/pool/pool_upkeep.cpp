@@ -89,10 +89,20 @@ ServerConnection* Pool::open_for_login(const Credentials& credentials, LoginObse
 
 void Pool::close_for_login(ServerConnection& server) { close_own(server); }
 
+/// Not those that are long about it: what they run may take longer than anybody's patience.
+std::size_t Pool::soon_clean() {
+    constexpr base::Nanos kSoon = 50 * base::kMillisecond;
+    const auto since = now() - kSoon;
+    std::size_t n = 0;
+    cleaning_.for_each([&](const ServerConnection& s) { n += s.since() > since ? 1 : 0; });
+    return n;
+}
+
 void Pool::open_if_needed() {
     const auto now = this->now();
-    if (now < retry_at_ || now < refused_until_ || host_.draining()) return;
-    while (starting_.size() + cleaning_.size() < waiters_.size()) {
+    if (waiters_.empty() || now < retry_at_ || now < refused_until_ || host_.draining()) return;
+    const auto cleaned = soon_clean();
+    while (starting_.size() + cleaned < waiters_.size()) {
         // After a failure one connection tries while the others wait for what it finds.
         if (connect_failures_ > 0 && !starting_.empty()) return;
         if (!open()) return;

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "support/loopback.hpp"
+#include "support/mock_server.hpp"
 #include "support/proxy.hpp"
 #include "support/raw_client.hpp"
 
@@ -119,6 +120,35 @@ TEST_CASE(
     auto own = login(p);
     own.ask(msg::query("SET statement_timeout = '5s'"));
     CHECK(ask(own, "SELECT pg_sleep(0.7) IS NOT NULL") == "t");
+}
+
+TEST_CASE("what a client has left running keeps nobody waiting while the pool has places") {
+    std::atomic<bool> arrived{false};
+    std::atomic<bool> settle{false};
+    const MockServer server([&](MockConnection& c) {
+        if (!c.login()) {
+            while (c.cancelled() && !settle && c.send("")) sleep_for(Seconds(0.005));
+            return;
+        }
+        c.serve([&](const std::string& sql) {
+            if (sql == "SELECT 1") arrived = true;
+            while (sql == "SELECT 1" && !settle) sleep_for(Seconds(0.005));
+            return reply::complete("SELECT 0");
+        });
+    });
+    Proxy p(options(
+        {{"pool", "{min_size: 0, max_size: 5, wait_timeout: 1s}"},
+         {"workers", "1"},
+         {"databases", "{app: {host: 127.0.0.1, port: " + std::to_string(server.port()) + "}}"},
+         {"auth", "{method: trust}"}}));
+    auto leaver = login(p);
+    auto next = login(p);
+    leaver.send(msg::query("SELECT 1"));
+    REQUIRE(eventually([&] { return arrived.load(); }));
+    leaver.reset();
+    sleep_for(Seconds(0.05));
+    CHECK(types(next.ask(msg::query("SELECT 2"))) == "CZ");
+    settle = true;
 }
 
 TEST_CASE("a server that is down is ERROR 08001, and the session works once it is back (F01)") {

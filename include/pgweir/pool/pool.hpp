@@ -165,6 +165,7 @@ class Pool final : public Leaser {
     Permit take_place(std::string_view why);
     /// One that is to be started.
     ServerConnection& add(Permit permit);
+    std::size_t soon_clean();
     void open_if_needed();
     void give_or_idle(ServerConnection& server);
     ServerConnection* find_idle(std::uint32_t process);
