@@ -126,10 +126,15 @@ void Pool::release(ServerLink& link, Release how) {
             return;
         case Release::How::abandon:
             cancel_abandoned(server, how.ready_expected);
-            if (how.in_copy || how.ready_expected != 1 || server.queued() > 0)
+            if (how.in_copy || how.ready_expected != 1 || server.queued() > 0) {
                 remove(server, "its client left in the middle of a request");
+                open_if_needed();
+            }
             return;
-        case Release::How::close: remove(server, "it is in an unknown state"); return;
+        case Release::How::close:
+            remove(server, "it is in an unknown state");
+            open_if_needed();
+            return;
     }
 }
 

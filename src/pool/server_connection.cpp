@@ -466,11 +466,11 @@ void ServerConnection::lost(std::string_view why) {
 }
 
 void ServerConnection::close(std::string_view) noexcept {
-    if (state_ == ServerState::closed && !socket_.is_open()) return;
-    if (socket_.is_open() && state_ != ServerState::connecting)
+    if (socket_.is_open() && state_ > ServerState::login)  // before, it would be no message
         (void)socket_.send(std::string_view("X\0\0\0\4", 5));
     state_ = ServerState::closed;
     socket_.close();
+    permit_ = {};  // the place is free now, not when this object goes at the end of the turn
 }
 
 void ServerConnection::detach() noexcept { socket_.forget(); }

@@ -118,6 +118,17 @@ TEST_CASE("forward: who leaves before the server's word on his password changes 
     CHECK(works(p, "scram_user", kPassword));
 }
 
+TEST_CASE("forward: a password is proven also where the pool is full of idle connections") {
+    Proxy p(cluster(), options({{"auth", "{method: forward}"},
+                                {"workers", "1"},
+                                {"pool", "{min_size: 0, max_size: 1}"}}));
+    CHECK(works(p, "scram_user", kPassword));
+    const auto error = error_for(p, "scram_user", "wrong");
+    CHECK(error.find("password authentication failed for user \"scram_user\"") !=
+          std::string::npos);
+    CHECK(works(p, "scram_user", kPassword));
+}
+
 TEST_CASE("forward: a changed password holds for the next login (17)") {
     cluster().connect().run(
         "SET password_encryption = 'scram-sha-256'; CREATE ROLE rotating LOGIN "

@@ -117,6 +117,15 @@ TEST_CASE("each has a server connection of its own, shown, counted, bounded, and
     CHECK(first_value(again.ask(msg::query("IDENTIFY_SYSTEM"))) != "");
 }
 
+TEST_CASE("a pool full of idle server connections has room for a replication connection") {
+    Proxy p(Cluster::shared(),
+            {{{"pool", "{min_size: 0, max_size: 1}"}, {"workers", "1"}}, {}, {}, 0});
+    auto ordinary = RawClient::login(p.port(), "postgres");
+    CHECK(first_value(ordinary.ask(msg::query("SELECT 1"))) == "1");
+    auto c = RawClient::login(p.port(), "postgres", "app", {{"replication", "true"}});
+    CHECK(first_value(c.ask(msg::query("IDENTIFY_SYSTEM"))) != "");
+}
+
 TEST_CASE("rules of pg_hba.conf for replication count for physical replication alone") {
     Proxy p(
         Cluster::shared(),
