@@ -192,8 +192,11 @@ void Pool::on_drained(ServerConnection& server) {
 
 void Pool::give_or_idle(ServerConnection& server) {
     const auto now = this->now();
-    if (!reusable(server) || (server.retire_at != 0 && now >= server.retire_at) ||
-        host_.draining() || (now < vacated_until_ && waiters_.empty())) {
+    // Who is in a transaction while the proxy shuts down may finish it.
+    const bool drained =
+        host_.draining() && waiters_.empty() && shared_->waiting_workers.load() == 0;
+    if (!reusable(server) || (server.retire_at != 0 && now >= server.retire_at) || drained ||
+        (now < vacated_until_ && waiters_.empty())) {
         remove(server, "its lifetime is over, or its settings are no longer current");
         open_if_needed();
         return;

@@ -100,7 +100,7 @@ std::size_t Pool::soon_clean() {
 
 void Pool::open_if_needed() {
     const auto now = this->now();
-    if (waiters_.empty() || now < retry_at_ || now < refused_until_ || host_.draining()) return;
+    if (waiters_.empty() || now < retry_at_ || now < refused_until_) return;
     const auto cleaned = soon_clean();
     while (starting_.size() + cleaned < waiters_.size()) {
         // After a failure one connection tries while the others wait for what it finds.
@@ -248,6 +248,7 @@ void Pool::keep_warm(base::Nanos now) {
 void Pool::tick(base::Nanos now) {
     expire_waiters(now);
     expire_servers(now);
+    if (host_.draining()) close_idle("the proxy is shutting down");
     if (!waiters_.empty() && now < refused_until_)
         fail_waiters(refusal_);
     else if (!waiters_.empty())

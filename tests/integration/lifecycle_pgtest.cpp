@@ -147,6 +147,36 @@ TEST_CASE(
     CHECK(eventually([] { return cluster().backends() == 0; }));
 }
 
+TEST_CASE("SIGTERM: a transaction that waits for its server connection gets one, and may finish") {
+    Proxy p(cluster(), options({{"pool", "{min_size: 0, max_size: 1, wait_timeout: 2s}"},
+                                {"timeouts", "{shutdown: 10s}"}}));
+    const auto draining = [&] { return p.http("/readyz").starts_with("HTTP/1.1 503"); };
+    auto begun = RawClient::login(p.port());
+    SUBCASE("that was not opened yet") {
+        CHECK(ready_status(begun.ask(msg::query("BEGIN"))) == 'T');
+        p.terminate();
+        REQUIRE(eventually(draining));
+        CHECK(ask(begun, "SELECT 'begun'") == "begun");
+    }
+    SUBCASE("that others had") {
+        std::vector<RawClient> waiting;
+        begun.ask(msg::query("BEGIN; SELECT 1"));
+        for (int i = 0; i < 4; ++i) {
+            waiting.push_back(RawClient::login(p.port()));
+            waiting.back().send(msg::query("SELECT 'waited'"));
+        }
+        sleep_for(Seconds(0.1));
+        p.terminate();
+        REQUIRE(eventually(draining));
+        CHECK(ask(begun, "SELECT 'begun'") == "begun");
+        begun.ask(msg::query("COMMIT"));
+        for (auto& c : waiting) CHECK(first_value(c.read_until('Z')) == "waited");
+    }
+    begun.send(msg::query("COMMIT"));
+    CHECK(p.wait(Seconds(5)) == 0);
+    CHECK(eventually([] { return cluster().backends() == 0; }));
+}
+
 TEST_CASE("what has not finished when the shutdown's time is over is told 57P01") {
     Proxy p(cluster(), options({{"timeouts", "{shutdown: 500ms}"}}));
     auto busy = RawClient::login(p.port());
