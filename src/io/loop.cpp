@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <stdexcept>
+#include <utility>
 
 namespace pgweir::io {
 
@@ -120,14 +121,12 @@ void Loop::run_tasks() noexcept {
 }
 
 void Loop::end_turn() noexcept {
-    while (!deferred_.empty()) {
-        const auto tasks = std::move(deferred_);
-        deferred_.clear();
-        for (const auto& t : tasks) t();
-    }
-    while (!graveyard_.empty()) {
-        const auto dead = std::move(graveyard_);
-        graveyard_.clear();
+    while (!deferred_.empty() || !graveyard_.empty()) {  // who is buried may leave tasks, too
+        if (deferred_.empty()) {
+            const auto dead = std::exchange(graveyard_, {});
+            continue;
+        }
+        for (const auto& t : std::exchange(deferred_, {})) t();
     }
     for (auto* w : retired_) delete w;
     retired_.clear();

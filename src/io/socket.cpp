@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -31,6 +32,15 @@ ssize_t plain_sendmsg(int fd, const msghdr& message) noexcept {
 IoResult from_errno() noexcept {
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return {IoState::blocked, 0};
     return {IoState::failed, 0};
+}
+
+/// Of what TLS has taken off the descriptor already the kernel tells nobody. When the turn ends,
+/// the watch is still there, but perhaps watches for other things, or for nobody.
+void tell_of_rest(Loop& loop, const Watch* watch) {
+    loop.at_end_of_turn([watch] {
+        if (watch->watcher != nullptr && (watch->events & EPOLLIN) != 0)
+            watch->watcher->on_ready(true, false);
+    });
 }
 }  // namespace
 
@@ -174,6 +184,7 @@ void Socket::set_reading(bool on) noexcept {
     if (reading_ == on) return;
     reading_ = on;
     rewatch();
+    if (on && watch_ != nullptr && may_have_more()) tell_of_rest(*loop_, watch_);
 }
 
 void Socket::want_write(bool on) noexcept {
@@ -192,7 +203,9 @@ void Socket::forget() noexcept {
 bool Socket::resume(Loop& loop, Watcher* watcher) {
     loop_ = &loop;
     watch_ = loop.watch(fd_, watcher, reading_, want_write_);
-    return watch_ != nullptr;
+    if (watch_ == nullptr) return false;
+    if (reading_ && may_have_more()) tell_of_rest(loop, watch_);
+    return true;
 }
 
 void Socket::start_tls(std::unique_ptr<TlsStream> tls) noexcept { tls_ = std::move(tls); }

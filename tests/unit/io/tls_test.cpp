@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 
+#include "pgweir/io/socket.hpp"
 #include "tls_peers.hpp"
 
 using namespace pgweir;
@@ -50,6 +51,87 @@ TEST_CASE("records read ahead are announced, because the descriptor will not tel
         ++got;
     }
     CHECK(got == 3);
+}
+
+namespace {
+
+/// Reads one record and no more, until it is told to read on. Both records its peer has written
+/// have left the descriptor then.
+struct Hesitant final : io::Watcher {
+    Hesitant() {
+        REQUIRE(p.handshake());
+        p.client->write("one", 3);
+        p.client->write("two", 3);
+        socket.open(loop, std::exchange(p.fd[0], -1), this, true, false);
+        socket.start_tls(std::move(p.server));
+    }
+    void on_ready(bool, bool) noexcept override {
+        char block[64];
+        const auto r = socket.read(block);
+        if (r.state == io::IoState::ok) got.append(block, r.bytes);
+        socket.set_reading(false);
+        if (after_first) loop.post(std::exchange(after_first, nullptr));
+    }
+    /// Until nothing more comes.
+    void run() {
+        int ticks = 0;
+        const io::Ticker end(loop, 20 * base::kMillisecond, [&] {
+            if (++ticks == 2) loop.stop();
+        });
+        loop.run();
+    }
+
+    io::Loop loop;
+    Pair p{server_context(), verifying("db.example.com")};
+    io::Socket socket;
+    std::string got;
+    std::function<void()> after_first;
+};
+
+}  // namespace
+
+TEST_CASE("what TLS has read ahead is told of when reading goes on, on whatever loop") {
+    Hesitant reader;
+    SUBCASE("the same") {
+        reader.after_first = [&] { reader.socket.set_reading(true); };
+        reader.run();
+        CHECK(reader.got == "onetwo");
+    }
+    SUBCASE("another") {
+        reader.run();
+        CHECK(reader.got == "one");
+        reader.socket.set_reading(true);
+        reader.socket.forget();
+        io::Loop other;
+        other.post([&] { CHECK(reader.socket.resume(other, &reader)); });
+        int ticks = 0;
+        const io::Ticker end(other, 20 * base::kMillisecond, [&] {
+            if (++ticks == 2) other.stop();
+        });
+        other.run();
+        CHECK(reader.got == "onetwo");
+        reader.socket.close();
+    }
+}
+
+TEST_CASE("what TLS has read ahead is not told of where reading has ended again in that turn") {
+    Hesitant reader;
+    SUBCASE("for a while") {
+        reader.after_first = [&] {
+            reader.socket.set_reading(true);
+            reader.socket.set_reading(false);
+        };
+        reader.run();
+        reader.socket.set_reading(true);
+    }
+    SUBCASE("for good") {
+        reader.after_first = [&] {
+            reader.socket.set_reading(true);
+            reader.socket.close();
+        };
+        reader.run();
+    }
+    CHECK(reader.got == "one");
 }
 
 TEST_CASE("a full socket takes a part, and the rest from wherever it lies later") {
