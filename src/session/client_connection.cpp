@@ -138,12 +138,13 @@ void ClientConnection::read_some() {
         const auto r = socket_.read(scratch);
         if (r.state == io::IoState::blocked) return;
         if (r.state != io::IoState::ok) {
-            const bool waits =
-                r.state == io::IoState::closed && session_ && !eof_ && session_->busy();
+            // Told of where nobody asked, the end is of both ways, and is told of again and again.
+            const bool half_closed = r.state == io::IoState::closed && socket_.reading();
+            const bool waits = half_closed && session_ && !eof_ && session_->busy();
             if (waits || (session_ && session_->must_finish())) {
                 eof_ = true;
                 eof_at_ = host_.loop().now();
-                if (r.state == io::IoState::closed)
+                if (half_closed)
                     socket_.set_reading(false);
                 else
                     socket_.close();

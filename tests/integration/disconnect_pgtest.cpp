@@ -1,6 +1,9 @@
 // Clients that leave at every possible moment: no open transaction, no lock, no half request and no
 // dirty server connection stays behind. Numbers in names: the list of protocol traps.
 #include <doctest/doctest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -48,6 +51,40 @@ void leave(RawClient& c, Way way) {
         case Way::half_close: c.half_close(); break;
     }
 }
+/// Seconds of the processor that a process has used.
+double processor_time(pid_t pid) {
+    const auto stat = read_file("/proc/" + std::to_string(pid) + "/stat");
+    std::istringstream fields(stat.substr(stat.rfind(')') + 2));
+    std::string skipped;
+    for (int i = 0; i < 11; ++i) fields >> skipped;
+    double user = 0, system = 0;
+    fields >> user >> system;
+    return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
+/// Logs in over the Unix socket `path`, sends `last` when a query can be sent, and closes.
+void send_and_close(const std::string& path, const std::string& last) {
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    REQUIRE(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    const auto say = [&](const std::string& bytes) {
+        REQUIRE(send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
+                static_cast<ssize_t>(bytes.size()));
+    };
+    say(msg::startup({{"user", "app"}, {"database", "app"}}));
+    std::string greeting;
+    char block[4096];
+    while (!greeting.ends_with(std::string_view("Z\0\0\0\5I", 6))) {
+        const auto n = recv(fd, block, sizeof block, 0);
+        REQUIRE(n > 0);
+        greeting.append(block, static_cast<std::size_t>(n));
+    }
+    say(last);
+    close(fd);
+}
+
 constexpr Way kWays[] = {Way::close, Way::reset, Way::terminate, Way::half_close};
 
 }  // namespace
@@ -272,4 +309,33 @@ TEST_CASE("what was sent before Terminate is still done and answered, as Postgre
     half.read_to_end();
     CHECK(first_value(setup.ask(msg::query("SELECT count(*) FROM farewells"))) == "2");
     setup.ask(msg::query("DROP TABLE farewells"));
+}
+
+TEST_CASE("a write that outlives its client's Unix socket keeps the processor idle meanwhile" *
+          doctest::skip(Proxy::direct())) {
+    const TempDir sockets("pgweir-sock");
+    Proxy p(
+        Cluster::shared(),
+        {{{"listen", "{host: 127.0.0.1, port: {port}, unix_socket_dir: " + sockets.path() + "}"}},
+         {},
+         {},
+         0});
+    auto holder = Cluster::shared().connect("app");
+    holder.run("CREATE TABLE outlived AS SELECT 1 AS n");
+    holder.run("BEGIN; UPDATE outlived SET n = 2");
+    send_and_close(sockets.path() + "/.s.PGSQL." + std::to_string(p.port()),
+                   msg::query("UPDATE outlived SET n = n + 10") + msg::terminate());
+    const auto waits = [] {
+        return direct(
+                   "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND "
+                   "query LIKE 'UPDATE outlived%'") == "1";
+    };
+    REQUIRE(eventually(waits));
+    const auto before = processor_time(p.pid());
+    sleep_for(Seconds(1.5));
+    CHECK(processor_time(p.pid()) - before < 0.5);
+    CHECK(waits());
+    holder.run("COMMIT");
+    CHECK(eventually([] { return direct("SELECT n FROM outlived") == "12"; }));
+    CHECK(eventually([&] { return p.console("SHOW CLIENTS").rows.size() == 1; }));
 }
