@@ -384,6 +384,7 @@ void ServerConnection::run_query(ServerState state, std::string_view sql) {
     in_.clear();
     cleaning_failed_ = false;
     ready_expected_ = 1;
+    unnamed_statement = 0;  // a simple Query destroys it
     std::string message;
     wire::write_query(message, sql);
     (void)socket_.send(message);

@@ -53,6 +53,7 @@ void SettingsProbe::start() {
     wire::write_query(message, nothing);
     wire::write_query(message, wanted);
     ready_expected_ = 2;
+    server_->unnamed_statement = 0;  // a simple Query destroys it
     const iovec part{message.data(), message.size()};
     server_->send({&part, 1});
 }

@@ -383,3 +383,21 @@ TEST_CASE("a VACUUM meets no snapshot of the proxy's own that is older than it")
                            table + "'") == "t");
     }
 }
+
+TEST_CASE("a look at a server connection costs nobody the unnamed statement that is there" *
+          doctest::skip(Proxy::direct())) {
+    Proxy p(Cluster::shared(),
+            {{{"pool",
+               "{min_size: 0, max_size: 1, validation_after: 100ms, validation_query: "
+               "SELECT 1}"}},
+             {},
+             {},
+             0});
+    auto c = RawClient::login(p.port());
+    CHECK(types(c.ask(msg::parse("", "SELECT 'kept'") + msg::describe('S', "") + msg::sync())) ==
+          "1tTZ");
+    sleep_for(Seconds(0.3));
+    const auto m = c.ask(msg::bind("", "") + msg::execute() + msg::sync());
+    CHECK(error_of(m).message.empty());
+    CHECK(first_value(m) == "kept");
+}
