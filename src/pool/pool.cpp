@@ -100,6 +100,12 @@ void Pool::hand_over(ServerLink& server, ServerUser& to) noexcept {
     as_connection(server).lease_to(&to, now());
 }
 
+bool Pool::is_where_others_are(const ServerLink& server) const noexcept {
+    const auto& its = static_cast<const ServerConnection&>(server).config();
+    return its.database.host == config_->database.host &&
+           its.database.port == config_->database.port && its.dbname == config_->dbname;
+}
+
 void Pool::release(ServerLink& link, Release how) {
     auto& server = as_connection(link);
     const auto now = this->now();

@@ -563,6 +563,7 @@ void Worker::apply_config(config::ConfigPtr config) {
     for (auto& [id, client] : by_id_)
         if (client->session() != nullptr) client->session()->renew_identity();
     for (auto& [shared, p] : pools_) p->apply_config(p->shared()->config());
+    hubs.end_moved();
 }
 
 void Worker::begin_drain() {

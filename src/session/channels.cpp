@@ -227,6 +227,12 @@ void ChannelHub::on_server_gone(std::string_view why) noexcept {
     lose(why);
 }
 
+void ChannelHub::end_if_moved() {
+    if (server_ == nullptr || leaser_.is_where_others_are(*server_)) return;
+    const auto self = shared_from_this();
+    lose("the database has moved to another server");
+}
+
 void ChannelHub::lose(std::string_view why) {
     const std::string reason(why);
     if (auto* server = std::exchange(server_, nullptr); server != nullptr)
@@ -256,6 +262,13 @@ std::shared_ptr<ChannelHub> ChannelHubs::make(pool::Leaser& leaser,
     expected_.erase(key);
     hubs_[key] = hub;
     return hub;
+}
+
+void ChannelHubs::end_moved() {
+    std::vector<std::shared_ptr<ChannelHub>> all;
+    for (const auto& [key, hub] : hubs_)
+        if (auto open = hub.lock()) all.push_back(std::move(open));
+    for (const auto& hub : all) hub->end_if_moved();
 }
 
 bool ChannelHubs::expect(pool::Leaser& leaser, std::string_view encoding) {

@@ -62,6 +62,8 @@ bool Session::expects_hub() const {
 bool Session::hand_over_channels(std::vector<std::string>& found) {
     if (found.empty() || found.size() > Inspection::kMostChannels || identity_->opaque_text)
         return false;
+    // What others are to hear comes from where they notify.
+    if (!leaser_.is_where_others_are(*server_)) return false;
     if (listening_ == nullptr) listening_ = std::make_unique<Listening>(*this);
     auto& l = *listening_;
     std::erase_if(found, [&](const auto& name) { return Listening::has(l.channels, name); });

@@ -293,6 +293,35 @@ TEST_CASE("a reload that moves a database leaves nobody with answers of the serv
     for (auto& c : clients) CHECK(eventually([&] { return ask(c, read) == "before"; }));
 }
 
+TEST_CASE("a reload that moves a database tells those who listened at the server before") {
+    Cluster second;
+    const auto notify = [](const Cluster& at) { at.value("SELECT pg_notify('bell', 'ding')"); };
+    Proxy p(cluster(), options({{"workers", "1"}}));
+    auto listener = RawClient::login(p.port());
+    ask(listener, "LISTEN bell");
+    notify(cluster());
+    CHECK(listener.read().type == 'A');
+    auto late = RawClient::login(p.port());
+    late.ask(msg::query("BEGIN"));
+    late.ask(msg::query("LISTEN bell"));
+    p.reload(
+        {{"databases", "{\"*\": {host: 127.0.0.1, port: " + std::to_string(second.port()) + "}}"}});
+    CHECK(error_of(listener.read_to_end()).sqlstate == "08006");
+    // Who listens at the first from within a transaction hears the first, and nobody else does.
+    CHECK(ready_status(late.ask(msg::query("COMMIT"))) == 'I');
+    auto again = RawClient::login(p.port());
+    ask(again, "LISTEN bell");
+    auto another = RawClient::login(p.port());
+    ask(another, "LISTEN bell");
+    notify(second);
+    CHECK(again.read().type == 'A');
+    CHECK(another.read().type == 'A');
+    CHECK(!late.poll(Seconds(0.2)));
+    notify(cluster());
+    CHECK(late.read().type == 'A');
+    CHECK(!again.poll(Seconds(0.2)));
+}
+
 TEST_CASE("the cache can be switched off while a session waits for what another one fetches") {
     cluster().connect("app", "app").run("CREATE TABLE slow_one AS SELECT 1 AS n");
     Proxy p(cluster(), options({{"cache", "{exclusive_writer: true}"}}));

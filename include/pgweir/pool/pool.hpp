@@ -60,6 +60,8 @@ class Leaser {
     virtual void release(ServerLink& server, Release how) = 0;
     /// Who leases it goes on as another: a login as the session it becomes.
     virtual void hand_over(ServerLink& server, ServerUser& to) noexcept = 0;
+    /// Whether it is where new ones are opened: a reload may have moved the database since.
+    virtual bool is_where_others_are(const ServerLink&) const noexcept { return true; }
     /// Sends a cancel request for what the session on `server` is running; `settled` is let go of
     /// when it can hit nothing more.
     virtual void cancel(ServerLink& server, CancelToken settled) = 0;
@@ -108,6 +110,7 @@ class Pool final : public Leaser {
     void cancel_wait(Waiter& waiter) override;
     void release(ServerLink& server, Release how) override;
     void hand_over(ServerLink& server, ServerUser& to) noexcept override;
+    bool is_where_others_are(const ServerLink& server) const noexcept override;
     void cancel(ServerLink& server, CancelToken settled = {}) override;
     void parameter_changed(ServerLink& server, std::string_view name,
                            std::string_view value) override;

@@ -64,6 +64,8 @@ class ChannelHub final : public pool::ServerUser, public std::enable_shared_from
     void adopt(pool::ServerLink& server, pool::PinPermit permit, ChannelUser& user,
                const std::vector<std::string>& channels);
     bool open() const noexcept { return server_ != nullptr; }
+    /// Tells all its users that they are served no more, where sessions now notify elsewhere.
+    void end_if_moved();
 
     /// Listens to these for a user who still does so himself: on_joined() comes, then he notifies
     /// mark() with the payload this returns, and is served from there on.
@@ -134,6 +136,8 @@ class ChannelHubs {
     /// A session is about to listen, and may need a hub. True where another one is before it, so
     /// that it will find one and need no place for a pinned connection.
     bool expect(pool::Leaser& leaser, std::string_view encoding);
+    /// After a reload.
+    void end_moved();
     /// It may not, as there is no such place.
     void expect_none(pool::Leaser& leaser, std::string_view encoding) {
         expected_.erase({&leaser, std::string(encoding)});
