@@ -55,6 +55,14 @@ void SharedPool::set_config(PoolConfigPtr config) {
     config_ = std::move(config);
 }
 
+void SharedPool::move_to(std::shared_ptr<HostBudget> host) {
+    const std::scoped_lock lock(mutex_);
+    host_ = std::move(host);
+    credentials_.proven_at = 0;
+    parameters_.clear();
+    parameters_of_ = base::monotonic_now();
+}
+
 PinPermit PinPermit::take(const std::shared_ptr<SharedPool>& pool) {
     PinPermit permit;
     if (take_below(pool->pinned_, pool->max_pinned_)) permit.pool_ = pool;
@@ -136,21 +144,26 @@ std::optional<unsigned> SharedPool::longest_waiting(unsigned self) const noexcep
     return found;
 }
 
-bool SharedPool::take() noexcept {
-    if (!take_below(used_, max_size_.load())) return false;
-    if (host_->take()) return true;
+std::shared_ptr<HostBudget> SharedPool::take() noexcept {
+    if (!take_below(used_, max_size_.load())) return nullptr;
+    auto host = [this] {
+        const std::scoped_lock lock(mutex_);
+        return host_;
+    }();
+    if (host->take()) return host;
     used_.fetch_sub(1);
-    return false;
+    return nullptr;
 }
 
-void SharedPool::give() noexcept {
-    host_->give();
+void SharedPool::give(HostBudget& host) noexcept {
+    host.give();
     used_.fetch_sub(base::planted(base::Plant::closing_not_counted) ? 2 : 1);
 }
 
 Permit Permit::take(const std::shared_ptr<SharedPool>& pool) {
     Permit p;
-    if (pool->take()) p.pool_ = pool;
+    p.host_ = pool->take();
+    if (p.host_) p.pool_ = pool;
     return p;
 }
 

@@ -1,6 +1,8 @@
 // See directory.hpp.
 #include "pgweir/server/directory.hpp"
 
+#include <algorithm>
+
 #include "pgweir/base/log.hpp"
 #include "pgweir/io/tls.hpp"
 
@@ -23,6 +25,30 @@ io::TlsClientOptions tls_options(const config::Database& database) {
     o.key_file = t.key_file;
     o.alpn = t.negotiation == config::TlsNegotiation::direct;
     return o;
+}
+
+pool::Credentials configured(const config::Credentials& login) {
+    pool::Credentials c;
+    c.state = login.password.empty() ? pool::Credentials::State::no_password_needed
+                                     : pool::Credentials::State::password;
+    c.password = login.password;
+    return c;
+}
+
+/// As somebody else than the pool's connections.
+bool logs_in_otherwise(const config::Database& database, const pool::SharedPool& pool,
+                       bool own_login) {
+    return !own_login && !database.login.user.empty() && database.login.user != pool.key.user;
+}
+
+/// Of a pool that nobody new finds: its clients go on, and it with them.
+pool::PoolConfigPtr without_reserve(const pool::PoolConfig& config) {
+    constexpr base::Nanos kUnused = 5 * base::kSecond;
+    auto c = std::make_shared<pool::PoolConfig>(config);
+    auto& p = c->database.pool;
+    p.min_size = 0;
+    p.idle_timeout = p.idle_timeout == 0 ? kUnused : std::min(p.idle_timeout, kUnused);
+    return c;
 }
 
 }  // namespace
@@ -99,13 +125,7 @@ std::shared_ptr<pool::SharedPool> Directory::pool(const std::string& name, const
     known.pool = std::make_shared<pool::SharedPool>(pool::PoolKey{name, server_user},
                                                     make_config(*database, name, known.own_login),
                                                     host(server_name(*database)), workers_);
-    if (named) {
-        pool::Credentials c;
-        c.state = database->login.password.empty() ? pool::Credentials::State::no_password_needed
-                                                   : pool::Credentials::State::password;
-        c.password = database->login.password;
-        known.pool->set_credentials(c);
-    }
+    if (named) known.pool->set_credentials(configured(database->login));
     return known.pool;
 }
 
@@ -137,22 +157,26 @@ std::vector<std::pair<std::string, std::string>> Directory::apply(config::Config
     tls_.clear();  // certificates may have been renewed
     for (auto& [key, known] : pools_) {
         const auto* database = config_->find_database(known.pool->key.database);
-        if (database == nullptr) continue;  // its clients go on; nobody new finds it
         const auto old = known.pool->config();
+        if (database == nullptr || logs_in_otherwise(*database, *known.pool, known.own_login)) {
+            known.pool->set_config(without_reserve(*old));
+            continue;
+        }
         auto made = std::make_shared<pool::PoolConfig>(
             *make_config(*database, known.pool->key.database, known.own_login));
         const bool same_server =
             old->database.host == database->host && old->database.port == database->port &&
             old->dbname == made->dbname && old->database.tls == database->tls &&
+            old->database.login.user == made->database.login.user &&
             old->database.login.password == made->database.login.password;
         made->generation = same_server ? old->generation : ++generation_;
-        if (!same_server) moved.emplace_back(server_name(*database), made->dbname);
-        if (!made->database.login.user.empty() && !same_server) {
-            pool::Credentials c;
-            c.state = pool::Credentials::State::password;
-            c.password = made->database.login.password;
-            if (c.password.empty()) c.state = pool::Credentials::State::no_password_needed;
-            known.pool->set_credentials(c);
+        if (!same_server) {
+            moved.emplace_back(server_name(*database), made->dbname);
+            known.pool->move_to(host(server_name(*database)));
+            if (old->database.login.user != made->database.login.user)
+                known.pool->set_credentials({});
+            if (!made->database.login.user.empty())
+                known.pool->set_credentials(configured(made->database.login));
         }
         known.pool->set_config(std::move(made));
     }

@@ -22,6 +22,10 @@ constexpr std::size_t kMaxLoginMessage = 65536 + 16;
 constexpr base::Nanos kProofAge = 600 * base::kSecond;
 constexpr std::size_t kMaxName = 63;
 
+bool is_fresh(const Credentials& known, base::Nanos now) noexcept {
+    return known.proven_at != 0 && now - known.proven_at < kProofAge;
+}
+
 /// As PostgreSQL reads it: the word database, or any beginning of a boolean's names that tells
 /// them apart.
 std::optional<Replication> read_replication(std::string_view value) {
@@ -180,7 +184,7 @@ void ClientConnection::start_forward() {
         return;
     }
     const auto known = o.target.proof_pool->shared()->credentials();
-    const bool fresh = host_.loop().now() - known.proven_at < kProofAge;
+    const bool fresh = is_fresh(known, host_.loop().now());
     if (known.state == Credentials::State::no_password_needed && fresh) {
         logged_in();
         return;
@@ -297,7 +301,7 @@ void ClientConnection::on_password(std::string password) {
     const auto known = o.target.proof_pool->shared()->credentials();
     const bool same = known.state == Credentials::State::password &&
                       base::equal_constant_time(known.password, o.password);
-    const bool fresh = host_.loop().now() - known.proven_at < kProofAge;
+    const bool fresh = is_fresh(known, host_.loop().now());
     if (same && fresh) {
         logged_in();
         return;
@@ -305,7 +309,7 @@ void ClientConnection::on_password(std::string password) {
     phase_ = Phase::proving;
     if (!begin_proof({Credentials::State::password, o.password, 0})) return;
     // No place for a connection to prove it: a password that was proven once is still believed.
-    if (o.proof == nullptr && same) {
+    if (o.proof == nullptr && same && known.proven_at != 0) {
         logged_in();
         return;
     }
@@ -317,13 +321,16 @@ void ClientConnection::on_password(std::string password) {
 
 void ClientConnection::on_server_login(bool password_was_asked) {
     auto& o = *opening_;
-    auto& proof_pool = *std::exchange(o.proof, nullptr)->pool().shared();
+    auto& proof = *std::exchange(o.proof, nullptr);
+    auto& proof_pool = *proof.pool().shared();
     if (!socket_.is_open()) return;  // it has left in this turn
     Credentials c;
     c.state =
         password_was_asked ? Credentials::State::password : Credentials::State::no_password_needed;
     if (password_was_asked) c.password = o.password;
-    c.proven_at = host_.loop().now();
+    // A reload may have moved the database meanwhile.
+    if (proof.config().generation == proof_pool.config()->generation)
+        c.proven_at = host_.loop().now();
     proof_pool.set_credentials(std::move(c));
     find_target();
     logged_in();

@@ -358,6 +358,29 @@ TEST_CASE("broken SCRAM messages are refused and harm nobody (14, 15, S04)") {
     CHECK(works(p, "app", "simple"));
 }
 
+TEST_CASE("a password that was proven before a reload moved the database is proven again") {
+    const std::string hba = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+    Cluster first({{}, hba}), second({{}, hba});
+    const auto set = [](const Cluster& c, const std::string& password) {
+        c.connect().run("ALTER ROLE app PASSWORD '" + password + "'");
+    };
+    set(first, "one");
+    set(second, "two");
+    const auto at = [](const Cluster& c) {
+        return "{\"*\": {host: 127.0.0.1, port: " + std::to_string(c.port()) + "}}";
+    };
+    Proxy p(first, options({{"auth", "{method: forward}"}, {"control", ""}}));
+    const auto error = [&](const std::string& password) {
+        return connect_error(p.dsn("app", "app", "password=" + password));
+    };
+    CHECK(error("one").empty());
+    CHECK(error("one").empty());
+    p.reload({{"databases", at(second)}});
+    CHECK(p.logs("reload: done"));
+    CHECK(error("one").find("password authentication failed") != std::string::npos);
+    CHECK(error("two").empty());
+}
+
 TEST_CASE("TLS: refused politely where not configured, spoken where it is") {
     CHECK(connect_error(forwarding().dsn("app", "app", "sslmode=prefer")).empty());
     CHECK(connect_error(forwarding().dsn("app", "app", "sslmode=require")).find("SSL") !=

@@ -322,6 +322,56 @@ TEST_CASE("a reload that moves a database tells those who listened at the server
     CHECK(!again.poll(Seconds(0.2)));
 }
 
+TEST_CASE("a reload that takes a database or its login away keeps no connections of it") {
+    const auto entry = [](const std::string& name, const std::string& user) {
+        return name + ": {host: 127.0.0.1, port: " + std::to_string(cluster().port()) +
+               ", dbname: app, user: " + user + ", pool: {min_size: 2, idle_timeout: 0}}";
+    };
+    const auto databases = [](const std::string& entries) {
+        return std::map<std::string, std::string>{{"databases", "{" + entries + "}"}};
+    };
+    cluster().connect().run("CREATE ROLE leaving LOGIN");
+    Proxy p(cluster(), options(databases(entry("one", "leaving"))));
+    auto stays = RawClient::login(p.port(), "app", "one");
+    CHECK(eventually([] { return cluster().backends("leaving") == 2; }));
+    SUBCASE("the database") { p.reload(databases(entry("other", "app"))); }
+    SUBCASE("the login") { p.reload(databases(entry("one", "app"))); }
+    CHECK(p.logs("reload: done"));
+    CHECK(ask(stays, "SELECT current_user") == "leaving");
+    CHECK(eventually([] { return cluster().backends("leaving") == 0; }, Seconds(10)));
+    CHECK(ask(stays, "SELECT current_user || '!'") == "leaving!");  // who was there may stay
+    stays.close();
+    CHECK(eventually([] { return cluster().backends("leaving") == 0; }, Seconds(10)));
+    cluster().connect().run("DROP ROLE leaving");
+}
+
+TEST_CASE("the limit of a server counts the pools that a reload has moved there, and no others") {
+    Cluster second;
+    const auto at = [](const Cluster& a, const Cluster& b) {
+        const auto entry = [](const Cluster& c) {
+            return "{host: 127.0.0.1, port: " + std::to_string(c.port()) + ", dbname: app}";
+        };
+        return std::map<std::string, std::string>{
+            {"databases", "{a: " + entry(a) + ", b: " + entry(b) + "}"}};
+    };
+    auto sections = at(cluster(), second);
+    sections["limits"] = "{max_server_connections: 1}";
+    sections["pool"] = "{min_size: 0, wait_timeout: 500ms}";
+    Proxy p(cluster(), options(sections));
+    auto a = RawClient::login(p.port(), "app", "a");
+    a.ask(msg::query("BEGIN; SELECT 1"));
+    p.reload(at(second, second));
+    CHECK(p.logs("reload: done"));
+    // The connection to the first still counts there, and only there.
+    auto b = RawClient::login(p.port(), "app", "b");
+    CHECK(ready_status(b.ask(msg::query("BEGIN; SELECT 1"))) == 'T');
+    CHECK(ready_status(a.ask(msg::query("COMMIT"))) == 'I');
+    CHECK(error_of(a.ask(msg::query("SELECT 2"))).sqlstate == "53300");
+    b.ask(msg::query("COMMIT"));
+    b.close();
+    CHECK(second.backends() <= 1);
+}
+
 TEST_CASE("the cache can be switched off while a session waits for what another one fetches") {
     cluster().connect("app", "app").run("CREATE TABLE slow_one AS SELECT 1 AS n");
     Proxy p(cluster(), options({{"cache", "{exclusive_writer: true}"}}));

@@ -66,8 +66,8 @@ struct Credentials {
     enum class State : std::uint8_t { unknown, no_password_needed, password };
     State state = State::unknown;
     std::string password;
-    base::Nanos proven_at = 0;
-    std::string md5;  // the stored form, where the password itself is not known
+    base::Nanos proven_at = 0;  // 0: never, or not to the server of now
+    std::string md5;            // the stored form, where the password itself is not known
     std::optional<auth::ClientKeys> keys;  // derived from the password, for SCRAM
 };
 
@@ -81,6 +81,9 @@ class SharedPool {
 
     PoolConfigPtr config() const;
     void set_config(PoolConfigPtr config);
+    /// Before set_config(), where that names another server or other ways to it: nothing that was
+    /// proven or told before counts there. Connections opened from here on take from `host`.
+    void move_to(std::shared_ptr<HostBudget> host);
 
     std::uint32_t permits_used() const noexcept { return used_; }
     /// Connections that sessions keep to themselves, or may be about to.
@@ -128,8 +131,9 @@ class SharedPool {
   private:
     friend class Permit;
     friend class PinPermit;
-    bool take() noexcept;
-    void give() noexcept;
+    /// Of whose host a place was taken, too; null: there was none.
+    std::shared_ptr<HostBudget> take() noexcept;
+    void give(HostBudget& host) noexcept;
     /// Of this profile; under the mutex.
     std::optional<Parameters> known(std::uint64_t profile_id) const;
 
@@ -152,18 +156,20 @@ class Permit {
     Permit() = default;
     /// Empty when a limit is reached.
     static Permit take(const std::shared_ptr<SharedPool>& pool);
-    Permit(Permit&& o) noexcept : pool_(std::move(o.pool_)) {}
+    Permit(Permit&& o) noexcept : pool_(std::move(o.pool_)), host_(std::move(o.host_)) {}
     Permit& operator=(Permit&& o) noexcept {
         std::swap(pool_, o.pool_);
+        std::swap(host_, o.host_);
         return *this;
     }
     ~Permit() {
-        if (pool_) pool_->give();
+        if (pool_) pool_->give(*host_);
     }
     explicit operator bool() const noexcept { return pool_ != nullptr; }
 
   private:
     std::shared_ptr<SharedPool> pool_;
+    std::shared_ptr<HostBudget> host_;  // the pool's at that time
 };
 
 /// The right to keep a server connection for what cannot be carried, asked for before that is made.
