@@ -284,12 +284,16 @@ static void look_operator(pgw_walk* w, const A_Expr* e) {
     }
 }
 
-static void look_column(pgw_walk* w, const ColumnRef* column) {
+static void look_field_name(pgw_walk* w, const char* name) {
     static const char* const moving[] = {"ctid", "xmin", "xmax", "cmin", "cmax"};
+    for (size_t i = 0; i < lengthof(moving); i++)
+        if (strcmp(name, moving[i]) == 0) w->now->flags |= PGW_SYSTEM_COLUMN;
+}
+
+static void look_column(pgw_walk* w, const ColumnRef* column) {
     const Node* last = (const Node*)llast(column->fields);
     if (!IsA(last, String)) return;
-    for (size_t i = 0; i < lengthof(moving); i++)
-        if (strcmp(strVal(last), moving[i]) == 0) w->now->flags |= PGW_SYSTEM_COLUMN;
+    look_field_name(w, strVal(last));
     if (list_length(column->fields) > 1) {
         const Node* of = (const Node*)list_nth(column->fields, list_length(column->fields) - 2);
         pgw_fact_add(w, PGW_COLUMN, 0, IsA(of, String) ? strVal(of) : NULL, strVal(last));
@@ -317,7 +321,9 @@ static void look_indirection(pgw_walk* w, Node* node) {
     const A_Indirection* in = (const A_Indirection*)node;
     foreach (cell, in->indirection) {
         const Node* item = (const Node*)lfirst(cell);
-        if (IsA(item, String)) pgw_fact_add(w, PGW_FIELD, 0, "", strVal(item));
+        if (!IsA(item, String)) continue;
+        look_field_name(w, strVal(item));
+        pgw_fact_add(w, PGW_FIELD, 0, "", strVal(item));
     }
     children(w, node);
 }
