@@ -61,6 +61,7 @@ pgw_result pgw_open(const char* sql) {
         pg_query_free_error(parsed.error);
         return result;
     }
+    owner->walk.text = sql;
     walk_statements(&owner->walk, parsed.tree);
     result.failed = owner->walk.failed;
     result.statements = owner->walk.statements;

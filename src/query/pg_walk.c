@@ -284,6 +284,13 @@ static void look_operator(pgw_walk* w, const A_Expr* e) {
     }
 }
 
+/* From 16 on SYSTEM_USER is a value of the session, in FROM, too. No other word of newer grammars
+ * than this one becomes one: the rest are names of functions, or are no SQL to this one. */
+static void look_system_user(pgw_walk* w, const char* name, int place) {
+    const bool quoted = place >= 0 && w->text[place] != 's' && w->text[place] != 'S';
+    if (!quoted && strcmp(name, "system_user") == 0) w->now->flags |= PGW_SESSION_VALUE;
+}
+
 static void look_field_name(pgw_walk* w, const char* name) {
     static const char* const moving[] = {"ctid", "xmin", "xmax", "cmin", "cmax"};
     for (size_t i = 0; i < lengthof(moving); i++)
@@ -294,10 +301,16 @@ static void look_column(pgw_walk* w, const ColumnRef* column) {
     const Node* last = (const Node*)llast(column->fields);
     if (!IsA(last, String)) return;
     look_field_name(w, strVal(last));
+    if (list_length(column->fields) == 1) look_system_user(w, strVal(last), column->location);
     if (list_length(column->fields) > 1) {
         const Node* of = (const Node*)list_nth(column->fields, list_length(column->fields) - 2);
         pgw_fact_add(w, PGW_COLUMN, 0, IsA(of, String) ? strVal(of) : NULL, strVal(last));
     }
+}
+
+static void look_table(pgw_walk* w, const RangeVar* table) {
+    if (table->schemaname == NULL) look_system_user(w, table->relname, table->location);
+    pgw_relation(w, PGW_READ, table);
 }
 
 static void look_parameter(pgw_walk* w, const ParamRef* parameter) {
@@ -394,7 +407,7 @@ static void look(pgw_walk* w, Node* node) {
         case T_UpdateStmt: look_update(w, (UpdateStmt*)node); return;
         case T_DeleteStmt: look_delete(w, (DeleteStmt*)node); return;
         case T_MergeStmt: look_merge(w, (MergeStmt*)node); return;
-        case T_RangeVar: pgw_relation(w, PGW_READ, (RangeVar*)node); return;
+        case T_RangeVar: look_table(w, (RangeVar*)node); return;
         case T_ColumnRef: look_column(w, (ColumnRef*)node); return;
         case T_TypeName: look_type(w, (TypeName*)node, 0); return;
         case T_SQLValueFunction: w->now->flags |= PGW_SESSION_VALUE; return;

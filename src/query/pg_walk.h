@@ -49,6 +49,7 @@ typedef struct pgw_walk {
     unsigned char parameter_uses[PGW_MOST_PARAMETERS];
     pgw_scope* owned_scopes;
     const pgw_scope* scope; /* of the node being looked at */
+    const char* text;       /* what was parsed */
     pgw_statement* now;
     bool failed;
 } pgw_walk;

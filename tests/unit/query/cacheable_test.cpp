@@ -181,14 +181,29 @@ TEST_CASE("C8, C11: a read depends on all that its relation leads to") {
 }
 
 TEST_CASE("what depends on time, chance, identity, sequences or catalogs is not cached") {
-    check(NotCached::time_dependent,
-          {"SELECT now()", "SELECT * FROM t WHERE ts > now() - interval '1 hour'",
-           "SELECT CURRENT_DATE", "SELECT CURRENT_TIMESTAMP(3)", "SELECT LOCALTIME",
-           "SELECT LOCALTIMESTAMP", "SELECT CURRENT_USER", "SELECT user", "SELECT session_user",
-           "SELECT CURRENT_ROLE", "SELECT current_catalog", "SELECT current_schema",
-           "SELECT clock_timestamp()", "SELECT transaction_timestamp()", "SELECT pg_catalog.now()",
-           "SELECT age(ts) FROM t", "SELECT \"now\"()", "SELECT * FROM CURRENT_DATE",
-           "SELECT * FROM t ORDER BY CURRENT_TIME"});
+    check(NotCached::time_dependent, {"SELECT now()",
+                                      "SELECT * FROM t WHERE ts > now() - interval '1 hour'",
+                                      "SELECT CURRENT_DATE",
+                                      "SELECT CURRENT_TIMESTAMP(3)",
+                                      "SELECT LOCALTIME",
+                                      "SELECT LOCALTIMESTAMP",
+                                      "SELECT CURRENT_USER",
+                                      "SELECT user",
+                                      "SELECT session_user",
+                                      "SELECT CURRENT_ROLE",
+                                      "SELECT current_catalog",
+                                      "SELECT current_schema",
+                                      "SELECT clock_timestamp()",
+                                      "SELECT transaction_timestamp()",
+                                      "SELECT pg_catalog.now()",
+                                      "SELECT age(ts) FROM t",
+                                      "SELECT \"now\"()",
+                                      "SELECT * FROM CURRENT_DATE",
+                                      "SELECT * FROM t ORDER BY CURRENT_TIME",
+                                      "SELECT system_user",
+                                      "SELECT * FROM t WHERE a = lower(System_User)",
+                                      "SELECT 1 FROM u, t, system_user"});
+    check_reads("SELECT \"system_user\", u.system_user FROM u", {kU});
     check(NotCached::function_not_immutable,
           {"SELECT random()",
            "SELECT nextval('seq')",
