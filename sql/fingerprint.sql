@@ -14,8 +14,8 @@ WITH relation AS MATERIALIZED (
 ), part AS (
   SELECT 'relation'::pg_catalog.text AS name, pg_catalog.count(*) AS n,
          pg_catalog.sum(pg_catalog.hashtextextended(ROW(c.relname, c.relnamespace, c.relkind,
-           c.relpersistence, c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity,
-           c.relispartition, c.relreplident, c.reloptions, c.relpartbound,
+           c.relpersistence, c.relam, c.relowner, c.relacl, c.relrowsecurity,
+           c.relforcerowsecurity, c.relispartition, c.relreplident, c.reloptions, c.relpartbound,
            CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'm' THEN c.relfilenode
            END)::pg_catalog.text, c.oid::pg_catalog.int8)) AS h
   FROM pg_catalog.pg_class c

@@ -1,6 +1,7 @@
 -- Every relation a statement can name, with what decides whether reading or writing it is simple.
 -- Each flag is a hashed anti or semi join, so the cost is linear. $1 is plain_types.sql, put in as
--- text.
+-- text. What logical decoding shows of a table that is no heap is its access method's affair, and
+-- with citus a table's rows change under the names of its shards: both count as unlogged.
 WITH plain AS (
   $1
 ), cast_end AS (
@@ -22,7 +23,12 @@ WITH plain AS (
   WHERE t.typcategory OPERATOR(pg_catalog.=) 'A'
     AND r.typrelid OPERATOR(pg_catalog.<>) 0::pg_catalog.oid
 )
-SELECT c.oid, c.relnamespace, c.relname, c.relkind, c.relpersistence,
+SELECT c.oid, c.relnamespace, c.relname, c.relkind,
+       CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{r,m}'::pg_catalog."char"[])
+             AND (c.relam OPERATOR(pg_catalog.<>) 2::pg_catalog.oid
+               OR EXISTS (SELECT FROM pg_catalog.pg_extension x
+                          WHERE x.extname OPERATOR(pg_catalog.=) 'citus'))
+            THEN 'u' ELSE c.relpersistence END,
        c.relnamespace OPERATOR(pg_catalog.=) ANY (ARRAY(
          SELECT n.oid FROM pg_catalog.pg_namespace n
          WHERE n.nspname OPERATOR(pg_catalog.=) ANY

@@ -145,6 +145,38 @@ TEST_CASE("prepared statements of both kinds are filled under a stamp, and inval
     }
 }
 
+TEST_CASE(
+    "C10: tables whose changes an access method of its own may keep from the stream are out") {
+    cluster()
+        .connect("postgres", "app")
+        .run("CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler");
+    setup(
+        "CREATE TABLE am(n int) USING heap2; CREATE MATERIALIZED VIEW am_view USING heap2 AS "
+        "SELECT 1 AS n; CREATE TABLE am_parts(n int) PARTITION BY LIST (n);"
+        "CREATE TABLE am_part PARTITION OF am_parts FOR VALUES IN (1) USING heap2;"
+        "CREATE TABLE am_plain(n int)");
+    auto c = RawClient::login(proxy().port());
+    REQUIRE(becomes_cached(proxy(), c, "SELECT count(*) FROM am_plain"));
+    for (const std::string name : {"am", "am_view", "am_parts"}) {
+        const auto sql = "SELECT count(*) FROM " + name;
+        CHECK_MESSAGE(hits_of(proxy(), [&] { ask(c, sql), ask(c, sql), ask(c, sql); }) == 0, sql);
+    }
+    const auto told = [&] {
+        return rows(c.ask(msg::query("EXPLAIN CACHE SELECT count(*) FROM am_plain"))).at(1).at(1);
+    };
+    auto admin = cluster().connect("postgres", "app");
+    admin.run(
+        "SET allow_system_table_mods = on; INSERT INTO pg_extension SELECT 16383, 'citus', 10, "
+        "extnamespace, false, '1', NULL, NULL FROM pg_extension WHERE extname = 'plpgsql'");
+    ask(c, "CREATE TABLE sharded(n int)");  // so that the catalog is read now
+    CHECK(eventually([&] { return told() == "unlogged_relation"; }));
+    admin.run("SET allow_system_table_mods = on; DELETE FROM pg_extension WHERE oid = 16383");
+    ask(c, "DROP TABLE sharded");
+    REQUIRE(becomes_cached(proxy(), c, "SELECT count(*) FROM am_plain"));
+    ask(c, "ALTER TABLE am_plain SET ACCESS METHOD heap2");
+    CHECK(eventually([&] { return told() == "unlogged_relation"; }));
+}
+
 TEST_CASE("after a cut hits stop, what was missed is seen, and hits return by themselves") {
     setup("CREATE TABLE cuts(n int); INSERT INTO cuts VALUES (0)");
     auto c = RawClient::login(proxy().port());

@@ -33,7 +33,8 @@ constexpr const char* kSetUp = R"(
     CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';
     CREATE FUNCTION trig() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
     CREATE TYPE mood AS ENUM ('a'); CREATE TYPE pair AS (x int); CREATE DOMAIN dom AS int;
-    CREATE SCHEMA s; CREATE ROLE fp_role; CREATE ROLE fp_member;)";
+    CREATE SCHEMA s; CREATE ROLE fp_role; CREATE ROLE fp_member;
+    CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler;)";
 
 constexpr const char* kChanges[] = {
     "CREATE TABLE n(a int)",
@@ -48,6 +49,7 @@ constexpr const char* kChanges[] = {
     "ALTER TABLE u RENAME TO uu",
     "ALTER TABLE uu SET SCHEMA s",
     "ALTER TABLE s.uu SET UNLOGGED",
+    "ALTER TABLE s.uu SET ACCESS METHOD heap2",
     "ALTER TABLE s.uu ENABLE ROW LEVEL SECURITY",
     "CREATE POLICY p ON s.uu USING (true)",
     "ALTER POLICY p ON s.uu USING (false)",
