@@ -12,8 +12,8 @@ namespace {
 
 constexpr Oid kPgCatalog = 11;
 
-template <class Map>
-const typename Map::mapped_type* find(const Map& map, std::string_view name) {
+template <class Map, class Key>
+const typename Map::mapped_type* find(const Map& map, const Key& name) {
     const auto at = map.find(name);
     return at == map.end() ? nullptr : &at->second;
 }
@@ -25,7 +25,7 @@ bool system_schema(std::string_view schema) {
 }  // namespace
 
 Names::Names(const Catalog& catalog, const ResolveContext& context)
-    : catalog_(catalog), pg_catalog_(kPgCatalog) {
+    : catalog_(catalog), pg_catalog_(kPgCatalog), only_path_(context.scope == NameScope::path) {
     if (const Oid* oid = find(catalog.schemas, "pg_catalog")) pg_catalog_ = *oid;
     if (context.scope != NameScope::path) {
         for (const auto& [name, oid] : catalog.schemas)
@@ -54,12 +54,21 @@ bool Names::candidate(const T& item, std::string_view schema) const {
     return schema.empty() ? visible(item.schema) : item.schema == schema_oid(schema);
 }
 
+/// pg_catalog comes first unless it is on the path, and others can put relations there.
+bool Names::hidden_by_pg_catalog(std::string_view name) const {
+    if (std::find(path_.begin(), path_.end(), pg_catalog_) != path_.end()) return false;
+    const auto* relations = find(catalog_.relations, pg_catalog_);
+    return relations != nullptr && find(*relations, name) != nullptr;
+}
+
 RelationMatch Names::relation(std::string_view schema, std::string_view name) const {
     RelationMatch match;
     if (schema.starts_with("pg_temp")) return {RelationPlace::temporary, {}};
-    // Every catalog's name starts like this, and pg_catalog comes first unless it is on the path.
+    // Every catalog's name that PostgreSQL brings starts like this.
     if (system_schema(schema) || (schema.empty() && name.starts_with("pg_")))
         return {RelationPlace::system, {}};
+    if (schema.empty() && hidden_by_pg_catalog(name))
+        return {only_path_ ? RelationPlace::system : RelationPlace::unknown, {}};
     std::vector<Oid> explicit_schema;
     if (!schema.empty()) explicit_schema.push_back(schema_oid(schema));
     for (const Oid oid : schema.empty() ? path_ : explicit_schema) {

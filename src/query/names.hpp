@@ -49,6 +49,7 @@ class Names {
     bool shadowed_type(std::string_view name) const;
 
   private:
+    bool hidden_by_pg_catalog(std::string_view name) const;
     bool visible(Oid schema) const;
     Oid schema_oid(std::string_view name) const;
     template <class T>
@@ -56,6 +57,7 @@ class Names {
 
     const Catalog& catalog_;
     Oid pg_catalog_;
+    bool only_path_;
     std::vector<Oid> path_;
 };
 

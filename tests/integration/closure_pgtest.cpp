@@ -337,3 +337,25 @@ TEST_CASE("D6: what logins are given by role counts for how texts and names are 
     ask(writer, "UPDATE own_role.by_role SET v = 11");
     CHECK(ask(becomes, read) == "11");
 }
+
+TEST_CASE("D8: an unqualified name means what somebody has put into pg_catalog, if it is there") {
+    auto admin = Cluster::shared().connect("postgres", "app");
+    setup("CREATE TABLE twofold AS SELECT 'public' AS v");
+    auto c = RawClient::login(proxy().port()), writer = RawClient::login(proxy().port());
+    REQUIRE(becomes_cached(proxy(), c, "SELECT v FROM twofold"));
+    admin.run(
+        "SET allow_system_table_mods = on; CREATE TABLE pg_catalog.twofold AS SELECT 'catalog' AS "
+        "v; ALTER TABLE pg_catalog.twofold OWNER TO app");
+    setup("CREATE TABLE reread (n int)");
+    REQUIRE(becomes_cached(proxy(), c, "SELECT v FROM public.twofold"));
+    for (int i = 0; i < 3; ++i) {
+        CHECK(hits_of(proxy(), [&] { ask(c, "SELECT v FROM twofold"); }) == 0);
+        const auto value = "w" + std::to_string(i);
+        ask(writer, "UPDATE twofold SET v = '" + value + "'");
+        CHECK(ask(c, "SELECT v FROM pg_catalog.twofold") == value);
+        ask(writer, "UPDATE pg_catalog.twofold SET v = v || 'x'");
+        CHECK(ask(c, "SELECT v FROM twofold") == value + "x");
+        CHECK(ask(c, "SELECT v FROM public.twofold") == "public");
+    }
+    admin.run("SET allow_system_table_mods = on; DROP TABLE pg_catalog.twofold");
+}
