@@ -230,7 +230,7 @@ std::optional<std::string> Reader::read_identities() {
 std::optional<std::string> Reader::read_functions() {
     std::uint32_t count = 0;
     bool too_many = false;
-    auto error = each(sql::functions, [&](const Row& r) {
+    auto error = each(replaced(sql::functions, "$1", sql::plain_types), [&](const Row& r) {
         too_many = ++count > limits_.functions;
         if (!too_many) add_function(r);
         return !too_many;

@@ -137,6 +137,23 @@ TEST_CASE("D3: what data say may be today is not cached, by whatever cast it is 
     check_never_cached(texts);
 }
 
+TEST_CASE("D3: a literal that a function takes for a timetz has today's offset") {
+    auto c = login();
+    known_table(c, "d3_zone");
+    const std::vector<std::string> texts{"SELECT timetz_pl_interval('04:05', '0')",
+                                         "SELECT pg_catalog.timetz('04:05', 0)",
+                                         "SELECT timetz_eq('04:05', '04:05+01')",
+                                         "SELECT interval_pl_timetz('0', '04:05')",
+                                         "SELECT timetz '04:05'",
+                                         "SELECT '04:05'::timetz",
+                                         "SELECT cash_words('1')"};
+    for (const auto& sql : texts) CHECK_MESSAGE(!ask(c, sql).starts_with("42"), sql);
+    check_never_cached(texts);
+    for (const auto* sql : {"SELECT max('04:05'), extract(hour FROM time '04:05')",
+                            "SELECT to_tsvector('english', 'a b')"})
+        CHECK(becomes_cached(proxy(), c, sql));
+}
+
 TEST_CASE("D3: today is found where input of arrays and ranges takes marks out of the word") {
     auto c = login();
     setup("CREATE TABLE stays(days daterange); INSERT INTO stays VALUES ('[2020-01-01,)')");

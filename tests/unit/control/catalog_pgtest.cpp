@@ -358,7 +358,7 @@ TEST_CASE("functions are harmless only when all that they reach is") {
                                                                     {"set_config", "vbH"},
                                                                     {"pg_advisory_lock", "vbH"},
                                                                     {"query_to_xml", "vbWDH"},
-                                                                    {"table_to_xml", "sbWDH"},
+                                                                    {"table_to_xml", "vbWDH"},
                                                                     {"pg_sleep", "vb"}})
         CHECK(name + (" " + flags(function_of(*c, name))) == name + std::string(" ") + expected);
     CHECK(flags(relation_of(*c, "t")) == "rp");
