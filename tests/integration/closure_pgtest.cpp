@@ -359,3 +359,38 @@ TEST_CASE("D8: an unqualified name means what somebody has put into pg_catalog, 
     }
     admin.run("SET allow_system_table_mods = on; DROP TABLE pg_catalog.twofold");
 }
+
+TEST_CASE("D14: what a user's operator class compares is not cached") {
+    auto admin = Cluster::shared().connect("postgres", "app");
+    setup(
+        "CREATE TYPE rank AS ENUM ('low', 'high'); CREATE TABLE ranks (name rank, at int); INSERT "
+        "INTO ranks VALUES ('low', 1), ('high', 2); CREATE TABLE cards (r rank); INSERT INTO cards "
+        "VALUES ('low'), ('high'); CREATE TABLE texts (j text); INSERT INTO texts VALUES ('1')");
+    admin.run(
+        "CREATE FUNCTION rank_cmp(rank, rank) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT "
+        "(SELECT "
+        "at FROM public.ranks WHERE name::text = $1::text) - (SELECT at FROM public.ranks WHERE "
+        "name::text = $2::text)'; CREATE FUNCTION rank_lt(rank, rank) RETURNS bool LANGUAGE sql "
+        "IMMUTABLE AS 'SELECT public.rank_cmp($1, $2) < 0'; CREATE FUNCTION rank_eq(rank, rank) "
+        "RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT public.rank_cmp($1, $2) = 0';"
+        "CREATE OPERATOR <# (LEFTARG = rank, RIGHTARG = rank, FUNCTION = rank_lt);"
+        "CREATE OPERATOR =# (LEFTARG = rank, RIGHTARG = rank, FUNCTION = rank_eq);"
+        "CREATE OPERATOR CLASS by_rank DEFAULT FOR TYPE rank USING btree AS OPERATOR 1 <#, "
+        "OPERATOR 3 =#, FUNCTION 1 rank_cmp(rank, rank);"
+        "CREATE FUNCTION json_cmp(json, json) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 0';"
+        "CREATE OPERATOR CLASS by_json DEFAULT FOR TYPE json USING btree AS "
+        "FUNCTION 1 json_cmp(json, json)");
+    setup("CREATE TABLE with_json (j json, n int)");
+    auto c = RawClient::login(proxy().port()), writer = RawClient::login(proxy().port());
+    REQUIRE(becomes_cached(proxy(), c, "SELECT count(*) FROM texts"));
+    const std::string first = "SELECT r FROM cards ORDER BY r LIMIT 1";
+    ask(c, first);
+    CHECK(ask(c, first) == "low");
+    ask(writer, "UPDATE ranks SET at = 3 - at");
+    CHECK(ask(c, first) == "high");
+    for (const std::string sql :
+         {"SELECT DISTINCT r FROM cards", "SELECT j FROM with_json", "SELECT j::json FROM texts",
+          "SELECT row_to_json(t) FROM texts t", "SELECT array_agg(j::json) FROM texts"})
+        CHECK_MESSAGE(hits_of(proxy(), [&] { ask(c, sql), ask(c, sql), ask(c, sql); }) == 0, sql);
+    admin.run("DROP FUNCTION rank_cmp(rank, rank), json_cmp(json, json) CASCADE");
+}
