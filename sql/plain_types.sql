@@ -3,7 +3,7 @@
 -- Not money (lc_monetary), timetz (input depends on the date), reg* and aclitem (catalog),
 -- refcursor, record, pg_node_tree. Not types from or to which users made a cast, or for which a
 -- default operator class for sorting and grouping, that may depend on more than the value: an
--- expression may use these unseen; nor for which there is such a class for any type, or for one that
+-- expression may use these unseen; nor where there is such a class for any type, or for one that
 -- they are silently taken for. None at all where both ends of such a cast are built in, since
 -- any expression may have such a type.
 WITH odd_pair AS (
