@@ -219,7 +219,7 @@ bool known_extension_function(std::string_view extension, std::string_view name)
 
 Effects code_effects(std::string_view language, char volatility, std::string_view extension,
                      std::string_view name) noexcept {
-    const bool c = language == "c";
+    const bool c = language == "c" || language == "internal";
     if (c && known_extension_function(extension, name)) return {false, false};
     // What a stable one does with SQL text that it is given is not known. Extensions are made for
     // sharing server connections or not; a function of somebody's own may keep anything.

@@ -31,8 +31,12 @@ void CallGraph::mark(Node node, Effect effect) {
     marked_[static_cast<std::size_t>(effect)][node] = true;
 }
 
+void CallGraph::mark_anything(Node node) {
+    for (const auto effect : {Effect::writes, Effect::moves, Effect::may_ask}) mark(node, effect);
+}
+
 void CallGraph::mark_writer(Node node) {
-    for (const auto effect : {Effect::writes, Effect::defines, Effect::shared}) mark(node, effect);
+    for (const auto effect : {Effect::writes, Effect::any_text}) mark(node, effect);
 }
 
 query::SequenceUse CallGraph::sequences(Node node) const noexcept {

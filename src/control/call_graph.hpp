@@ -15,13 +15,14 @@ namespace pgweir::control {
 
 /// Leaves session state, writes rows, changes the catalog, may call nextval or setval, may call
 /// currval or lastval. `asks`: the last by names alone, not because it may write to any table.
-/// `shared`: changes what all databases share. `hides`: may keep state in the server process of
-/// which nothing can be asked.
+/// `shared`: changes what all databases share. `any_text`: runs SQL that is not seen here, which
+/// may do either. `hides`: may keep state in the server process of which nothing can be asked.
 enum class Effect : std::uint8_t {
     state,
     writes,
     defines,
     shared,
+    any_text,
     moves,
     may_ask,
     asks,
@@ -54,9 +55,17 @@ class CallGraph {
     void mark(Node node, Effect effect);
     /// It may write and define anything.
     void mark_writer(Node node);
+    /// What it does to rows and sequences may be whatever SQL can do.
+    void mark_anything(Node node);
     /// Spreads all marks to the callers. Linear in nodes and edges.
     void settle();
     bool has(Node node, Effect effect) const noexcept;
+    bool may_define(Node node) const noexcept {
+        return has(node, Effect::defines) || has(node, Effect::any_text);
+    }
+    bool may_define_shared(Node node) const noexcept {
+        return has(node, Effect::shared) || has(node, Effect::any_text);
+    }
     query::SequenceUse sequences(Node node) const noexcept;
     /// Any use of a type may call it, but most do not.
     query::SequenceUse ambient_sequences() const noexcept;

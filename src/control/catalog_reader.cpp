@@ -108,7 +108,6 @@ class Reader {
     std::optional<std::string> read_view_queries();
     std::optional<std::string> read_triggers();
     std::optional<std::string> read_bodies();
-    void runs_anything(Oid function, bool shared);
     void add_body(Oid function, std::string_view body, const RelationNames& relation_names);
     std::optional<std::string> read_names();
     std::optional<std::string> read_published();
@@ -273,7 +272,8 @@ void Reader::add_function(const Row& r) {
         if (language == "sql") sql_functions_.insert(f.oid);
     } else {
         effects = code_effects(language, r.letter(3), r.text(6), name);
-        if (language == "c" && r.letter(3) != 'v') trusted_code_.insert(f.oid);
+        const bool c = language == "c" || language == "internal";
+        if (c && r.letter(3) != 'v') trusted_code_.insert(f.oid);
     }
     if (effects.hides_state) graph_.mark(node, Effect::hides);
     if (effects.may_write) graph_.mark_writer(node);
@@ -431,19 +431,11 @@ std::optional<std::string> Reader::read_bodies() {
         return true;
     });
     for (const Oid f : bodies_due_) {
-        graph_.mark(graph_.function(f), Effect::state);
-        runs_anything(f, true);
+        for (const auto e : {Effect::state, Effect::any_text}) graph_.mark(graph_.function(f), e);
+        graph_.mark_anything(graph_.function(f));
+        write_sets_.unknown(f);
     }
     return error;
-}
-
-/// What it does to the database may be whatever SQL can do.
-void Reader::runs_anything(Oid function, bool shared) {
-    const Node node = graph_.function(function);
-    if (shared) graph_.mark(node, Effect::shared);
-    for (const auto effect : {Effect::writes, Effect::defines, Effect::moves, Effect::may_ask})
-        graph_.mark(node, effect);
-    write_sets_.unknown(function);
 }
 
 void Reader::add_body(Oid oid, std::string_view body, const RelationNames& relation_names) {
@@ -473,7 +465,13 @@ void Reader::add_body(Oid oid, std::string_view body, const RelationNames& relat
         }
     });
     if (facts.leaves_state || facts.runs_text) graph_.mark(function, Effect::state);
-    if (facts.runs_text || defines) runs_anything(oid, facts.runs_text || shared);
+    if (facts.runs_text) graph_.mark(function, Effect::any_text);
+    if (defines) graph_.mark(function, Effect::defines);
+    if (defines && shared) graph_.mark(function, Effect::shared);
+    if (facts.runs_text || defines) {
+        graph_.mark_anything(function);
+        write_sets_.unknown(oid);
+    }
     if (facts.writes_rows) {
         graph_.mark(function, Effect::writes);
         graph_.call(function, graph_.any_write());
@@ -505,9 +503,8 @@ void Reader::conclude() {
             const Node node = graph_.function(f.oid);
             f.session_harmless = !graph_.has(node, Effect::state) && (f.builtin || !ambient_state);
             f.may_write = graph_.has(node, Effect::writes) || (!f.builtin && ambient_writes);
-            f.may_define = f.may_write && (ambient_writes || graph_.has(node, Effect::defines));
-            f.may_define_shared =
-                f.may_write && (ambient_writes || graph_.has(node, Effect::shared));
+            f.may_define = f.may_write && (ambient_writes || graph_.may_define(node));
+            f.may_define_shared = f.may_write && graph_.may_define_shared(node);
             f.sequences = graph_.sequences(node);
             if (!f.builtin) f.sequences |= graph_.ambient_sequences();
         }
@@ -518,14 +515,12 @@ void Reader::conclude() {
         conclude_sequences(*relation);
         if (ambient_state) relation->session_harmless = false;
         if (ambient_writes && relation->kind != 'S')
-            relation->reading_may_write = relation->reading_may_define =
-                relation->reading_may_define_shared = true;
+            relation->reading_may_write = relation->reading_may_define = true;
     }
     conclude_published(relations_, parents_, published_);
     conclude_partitions(relations_, parents_);
-    catalog_->code_may_define = ambient_writes || graph_.has(graph_.any_write(), Effect::defines);
-    catalog_->code_may_define_shared =
-        ambient_writes || graph_.has(graph_.any_write(), Effect::shared);
+    catalog_->code_may_define = ambient_writes || graph_.may_define(graph_.any_write());
+    catalog_->code_may_define_shared = graph_.may_define_shared(graph_.any_write());
     catalog_->any_harmful_trigger = graph_.has(graph_.triggers(), Effect::state);
 }
 
@@ -540,8 +535,8 @@ void Reader::conclude_relation(query::Relation& relation) {
     }
     const Node reading = graph_.reading(relation.oid);
     relation.reading_may_write = graph_.has(reading, Effect::writes);
-    relation.reading_may_define = graph_.has(reading, Effect::defines);
-    relation.reading_may_define_shared = graph_.has(reading, Effect::shared);
+    relation.reading_may_define = graph_.may_define(reading);
+    relation.reading_may_define_shared = graph_.may_define_shared(reading);
     relation.session_harmless = !graph_.has(reading, Effect::state) &&
                                 !graph_.has(graph_.writing(relation.oid), Effect::state);
 }
@@ -567,6 +562,14 @@ void Reader::conclude_writes(query::Relation& relation) {
     relation.writes_unknown = !code || relation.kind == 'f' || relation.system ||
                               relation.has_rules || unknown_writes_.contains(relation.oid);
     if (code) add_unique(relation.writes_also, *code);
+    // By the words of what writing it runs; that of text it may build is not guessed.
+    const auto told = [&](Node node) {
+        relation.writing_defines |= graph_.has(node, Effect::defines);
+        relation.writing_defines_shared |= graph_.has(node, Effect::shared);
+    };
+    if (graph_.knows_relation(relation.oid)) told(graph_.writing(relation.oid));
+    if (const auto own = own_triggers_.find(relation.oid); own != own_triggers_.end())
+        for (const Node function : own->second) told(function);
 }
 
 std::optional<std::string> Reader::read_published() {

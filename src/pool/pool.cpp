@@ -342,7 +342,7 @@ void Pool::parameter_changed(ServerLink& server, std::string_view name, std::str
     if (name == "application_name") return;
     if (server.profile->find(name).data() == nullptr) {
         shared_->note_parameter(name, value);
-        server.hides_text = server.hides_text || hides_text(name, value);
+        if (hides_text(name, value)) server.hides_text.emplace_back(name);
     }
     host_.on_server_settings_changed(*shared_);
 }

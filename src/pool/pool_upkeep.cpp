@@ -121,8 +121,8 @@ void Pool::on_server_ready(ServerConnection& server) {
     server.retire_at = lifetime == 0 ? 0 : now + jittered(lifetime);
     const auto& given = server.login().parameters();
     shared_->note_login(server.opened, given);
-    server.hides_text = std::any_of(given.begin(), given.end(),
-                                    [](const auto& p) { return hides_text(p.first, p.second); });
+    for (const auto& [name, value] : given)
+        if (hides_text(name, value)) server.hides_text.push_back(name);
     cleaning_.push_back(server);
     give_or_idle(server);
     open_if_needed();

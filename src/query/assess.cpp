@@ -290,6 +290,17 @@ void Assessor::write(const pgw_fact& f) {
         may_define(std::string_view(f.name) == "pg_settings" ? Defines::database : Defines::shared);
 }
 
+namespace {
+Defines writing_defines(const std::vector<const Relation*>& written) noexcept {
+    auto most = Defines::nothing;
+    for (const auto* relation : written)
+        if (relation->writing_defines)
+            most = std::max(most,
+                            relation->writing_defines_shared ? Defines::shared : Defines::database);
+    return most;
+}
+}  // namespace
+
 void Assessor::writable(const Relation& r, const pgw_fact& f) {
     const auto link = (f.flags & PGW_FACT_CASCADE) != 0 ? Link::truncates : Link::writes;
     const auto all = closure(*catalog_, r, link, kMostWrites);
@@ -309,7 +320,7 @@ void Assessor::writable(const Relation& r, const pgw_fact& f) {
     if (unknown) sequences({});
     if (unknown) {
         writes_database();
-        may_define(code_defines(*catalog_));
+        may_define(all.empty() ? code_defines(*catalog_) : writing_defines(all));
     } else {
         verdict_.writes = std::max(verdict_.writes, Writes::relations);
     }

@@ -64,9 +64,7 @@ bool Names::hidden_by_pg_catalog(std::string_view name) const {
 RelationMatch Names::relation(std::string_view schema, std::string_view name) const {
     RelationMatch match;
     if (schema.starts_with("pg_temp")) return {RelationPlace::temporary, {}};
-    // Every catalog's name that PostgreSQL brings starts like this.
-    if (system_schema(schema) || (schema.empty() && name.starts_with("pg_")))
-        return {RelationPlace::system, {}};
+    if (system_schema(schema)) return {RelationPlace::system, {}};
     if (schema.empty() && hidden_by_pg_catalog(name))
         return {only_path_ ? RelationPlace::system : RelationPlace::unknown, {}};
     std::vector<Oid> explicit_schema;
@@ -80,6 +78,9 @@ RelationMatch Names::relation(std::string_view schema, std::string_view name) co
         match.candidates.push_back(relation);
     }
     if (!match.candidates.empty()) match.place = RelationPlace::found;
+    // Every catalog's name that PostgreSQL brings starts like this, also that of a later version.
+    else if (schema.empty() && name.starts_with("pg_"))
+        match.place = RelationPlace::system;
     return match;
 }
 

@@ -427,6 +427,7 @@ void ClientConnection::start_session(const pool::Parameters& parameters, pool::S
     auto& o = *opening_;
     session_ = std::make_unique<Session>(host_.environment(), *this, *o.target.pool, o.identity,
                                          application_name_);
+    if (server == nullptr) session_->renew_identity();  // a reload may have come in between
     session_->client_host = peer_host_;
     session_->client_port = peer_port_;
     session_->session_id = id_;

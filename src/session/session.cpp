@@ -99,7 +99,8 @@ void Session::resume_reading() noexcept {
 }
 
 void Session::consume_buffer() {
-    if (in_ == nullptr || consuming_ || ended_) return;
+    if (consuming_ || ended_) return;
+    if (in_ == nullptr) return resume_reading();
     const auto done = consume(*in_);
     turn_->server.flush();  // it may hold views into the buffer
     if (done == in_->size())

@@ -27,13 +27,31 @@ void Session::follow_logins() {
 /// What was judged while it waited for this server may have meant other tables.
 void Session::meet_logins() {
     const auto changed = identity_->context.database->logins_changed().load();
-    const bool hidden = server_->hides_text && !identity_->opaque_text;
-    if (changed == logins_seen_ && !hidden) [[likely]]
+    const bool hides = !server_->hides_text.empty();
+    if (changed == logins_seen_ && !hides) [[likely]]
         return;
+    if (changed != logins_seen_) {
+        judged_.reset();
+        pending_fills_.reset();
+        if (server_->opened >= changed) follow_logins();
+    }
+    if (hides) hide_text();
+}
+
+/// On this server texts may hide what they do, unless the client says how they are to be read.
+void Session::hide_text() {
+    const auto open = [&](const std::string& name) {
+        return identity_->profile->find(name).data() != nullptr;
+    };
+    const auto& hiding = server_->hides_text;
+    if (identity_->opaque_text || std::all_of(hiding.begin(), hiding.end(), open)) return;
     judged_.reset();
     pending_fills_.reset();
-    if (hidden) renew_identity();
-    if (server_->opened >= changed) follow_logins();
+    auto hidden = std::make_shared<Identity>(*identity_);
+    hidden->opaque_text = true;
+    hidden->not_cached = query::NotCached::unknown_setting;
+    identity_ = std::move(hidden);
+    renew_identity();  // once it has no server
 }
 
 MemoPtr Session::judge(std::string_view text, const query::TextScan& scan) {

@@ -447,7 +447,12 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
         if (front.channels && listening_ != nullptr) listening_->failed = true;
         if (front.quiet) server_->sequence_owner = pool::ServerLink::kSeveralOwners;
         if (front.remakes) note_unmade(front.statement, body);
-        if (front.label) server_->application_name = kNobodysName;
+        if (front.label) {
+            server_->application_name = kNobodysName;
+            // Meant for what the client asks, which goes on.
+            if (fields.sqlstate == wire::sqlstate::kQueryCanceled && x.expects.size() > 1)
+                leaser_.cancel(*server_, {});
+        }
         if (front.quiet || front.inspect || front.label) return Reply::swallow;
         // Our own settings were refused. The client gets the server's words in place of an answer.
         lease_failure_ = std::make_unique<pool::ServerFailure>(

@@ -404,3 +404,21 @@ TEST_CASE("D14: what a user's operator class compares is not cached") {
     setup("CREATE TABLE reread_again (n int)");
     CHECK(becomes_cached(proxy(), c, "SELECT count(*) FROM texts"));
 }
+
+TEST_CASE("what common extensions bring, and tables named like catalogs, leave the cache in use") {
+    auto admin = Cluster::shared().connect("postgres", "app");
+    admin.run("CREATE EXTENSION citext");
+    setup(
+        "CREATE TABLE beside (n int, t text); CREATE TABLE pg_search_documents (n int, content "
+        "text)");
+    auto c = RawClient::login(proxy().port()), writer = RawClient::login(proxy().port());
+    const std::string count = "SELECT count(*) FROM pg_search_documents";
+    REQUIRE(becomes_cached(proxy(), c, "SELECT count(*) FROM beside"));
+    REQUIRE(becomes_cached(proxy(), c, count));
+    for (int i = 1; i <= 3; ++i) {
+        ask(writer, "INSERT INTO pg_search_documents VALUES (1, 'a')");
+        CHECK(hits_of(proxy(), [&] { ask(c, "SELECT count(*) FROM beside"); }) == 1);
+        CHECK(ask(c, count) == std::to_string(i));
+    }
+    admin.run("DROP EXTENSION citext CASCADE");
+}

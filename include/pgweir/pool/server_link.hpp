@@ -86,7 +86,7 @@ class ServerLink {
     ProfilePtr profile = empty_profile();  // whose settings are in force
     std::string application_name;          // in force on the server
     base::Nanos opened = 0;                // before its login
-    bool hides_text = false;               // by what its login was given: see pool::hides_text
+    std::vector<std::string> hides_text;   // settings its login was given: see pool::hides_text
     std::uint64_t last_session = 0;        // that held it since it was opened or reset; 0: none
     bool notified = false;                 // its session's number is in SenderNames
     /// The session whose currval and lastval the server may have; 0: it has none.

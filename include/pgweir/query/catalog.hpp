@@ -65,6 +65,8 @@ struct Relation {
     bool reading_may_define = true;
     /// ... of what every database of the server feels: see Function::may_define_shared.
     bool reading_may_define_shared = true;
+    /// What a write to it runs says words of DDL, or of what every database feels.
+    bool writing_defines = false, writing_defines_shared = false;
     /// A view: its stored query was looked through, and everything it computes is constant but for
     /// the rows of reads_also.
     bool query_proven = false;

@@ -125,7 +125,7 @@ class ClientConnection final : public io::Watcher,
     // ClientLink
     void gather_send(std::span<const iovec> parts) override;
     std::size_t queued() const noexcept override { return socket_.queued(); }
-    void set_reading(bool on) noexcept override { socket_.set_reading(on); }
+    void set_reading(bool on) noexcept override { socket_.set_reading(on && !eof_); }
     void finish() noexcept override;
 
     void tick(base::Nanos now);

@@ -65,7 +65,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     /// The answer to Environment::find_process.
     void on_process(std::uint64_t question, std::uint32_t number, std::uint32_t process,
                     Loan loan) noexcept;
-    /// Ends the session with this report, whatever it is doing.
+    /// With this report, whatever it is doing.
     void shut_down(const wire::Report& report) noexcept;
 
     // ServerUser, Waiter
@@ -243,8 +243,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
                           logins_seen_ == identity_->context.database->logins_changed().load();
         return sure ? query::NameScope::path : query::NameScope::anywhere;
     }
-    void follow_logins();
-    void meet_logins();
+    void follow_logins(), meet_logins(), hide_text();
     MemoPtr judge(std::string_view text, const query::TextScan& scan);
     void apply_effects(const MemoEntry& memo, const query::KeyValues* values);
     query::Writes writes_now(const query::Verdict& verdict) const noexcept;

@@ -127,8 +127,10 @@ TEST_CASE("only what may run DDL has the catalog read again") {
         CHECK_MESSAGE(judged(sql).may_define, std::string(sql));
     Catalog calm = Builder().take();
     for (const bool defines : {true, false}) {
-        // As far as triggers, rules and defaults do, of which a write may reach any.
+        // As far as its own triggers, rules and defaults do, or any where it may reach any.
         calm.code_may_define = defines;
+        for (const auto* name : {"triggered", "ruled"})
+            calm.relations[kPublic].find(name)->second.writing_defines = defines;
         const ResolveContext context{.search_path = {"public"}, .catalog = &calm};
         for (const char* sql : {"INSERT INTO triggered VALUES (1)", "COPY ruled FROM STDIN",
                                 "DELETE FROM leads_to_unknown", "UPDATE wide SET a = 1"})

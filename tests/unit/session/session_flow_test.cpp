@@ -77,6 +77,17 @@ TEST_CASE(
     CHECK(types(s.server_got()) == "Q");
 }
 
+TEST_CASE("a client is read on where its long query is refused a server connection") {
+    const auto query = ask("select '" + std::string(600'000, 'x') + "'");
+    Stage s;
+    s.server().leased = true;  // by another
+    s.start().on_client_bytes(query);
+    REQUIRE_FALSE(s.client.reading);
+    s.session->on_lease_failed({"53300", "timed out", "", false});
+    CHECK(types(s.client_got()) == "EZ");
+    CHECK(s.client.reading);
+}
+
 TEST_CASE("a COPY that fails in the middle of a message gives its server connection back") {
     Stage s;
     s.start().on_client_bytes(ask("copy t from stdin"));
