@@ -3,8 +3,8 @@
 -- Not money (lc_monetary), timetz (input depends on the date), reg* and aclitem (catalog),
 -- refcursor, record, pg_node_tree. Not types from or to which users made a cast, or for which a
 -- default operator class for sorting and grouping, that may depend on more than the value: an
--- expression may use these unseen; nor where there is such a class for any type, or for one that
--- they are silently taken for. None at all where both ends of such a cast are built in, since
+-- expression may use these unseen; nor what is silently taken for another type, which may have such
+-- a class. None at all where both ends of such a cast, or what a class is for, are built in, since
 -- any expression may have such a type.
 WITH odd_pair AS (
   SELECT c.castsource AS source, c.casttarget AS target
@@ -36,20 +36,10 @@ WITH odd_pair AS (
   UNION ALL
   SELECT t.typelem FROM pg_catalog.pg_type t JOIN odd_end e ON e.oid OPERATOR(pg_catalog.=) t.oid
   WHERE t.typcategory OPERATOR(pg_catalog.=) 'A'
-), compared AS (
-  SELECT o.opcintype AS oid, t.typtype OPERATOR(pg_catalog.=) 'p' AS any_type
-  FROM pg_catalog.pg_opclass o
-  JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) o.opcintype
-  JOIN pg_catalog.pg_am m ON m.oid OPERATOR(pg_catalog.=) o.opcmethod
-  WHERE o.opcdefault AND o.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
-    AND m.amname OPERATOR(pg_catalog.=) ANY ('{btree,hash}'::pg_catalog.name[])
-  UNION ALL
-  SELECT c.castsource, false FROM pg_catalog.pg_cast c
-  WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+), taken_for AS (
+  SELECT c.castsource AS oid FROM pg_catalog.pg_cast c
+  WHERE c.oid OPERATOR(pg_catalog.>=) 16384
     AND c.castmethod OPERATOR(pg_catalog.=) 'b' AND c.castcontext OPERATOR(pg_catalog.=) 'i'
-), by_users AS (
-  SELECT t.oid FROM pg_catalog.pg_type t
-  WHERE EXISTS (SELECT FROM compared c WHERE c.any_type OR c.oid OPERATOR(pg_catalog.=) t.oid)
 ), plain AS (
   SELECT t.oid
   FROM pg_catalog.pg_type t
@@ -66,11 +56,11 @@ WITH odd_pair AS (
   SELECT t.oid FROM pg_catalog.pg_type t
   WHERE t.typtype OPERATOR(pg_catalog.=) 'e' AND t.oid NOT IN (SELECT o.oid FROM odd o)
 ), with_domains AS (
-  SELECT p.oid FROM plain p WHERE p.oid NOT IN (SELECT b.oid FROM by_users b)
+  SELECT p.oid FROM plain p WHERE p.oid NOT IN (SELECT f.oid FROM taken_for f)
   UNION ALL
   SELECT t.oid
   FROM pg_catalog.pg_type t JOIN plain p ON t.typbasetype OPERATOR(pg_catalog.=) p.oid
-  WHERE p.oid NOT IN (SELECT b.oid FROM by_users b)
+  WHERE p.oid NOT IN (SELECT f.oid FROM taken_for f)
     AND t.typtype OPERATOR(pg_catalog.=) 'd'
     AND t.oid NOT IN (SELECT k.contypid FROM pg_catalog.pg_constraint k)
     AND t.oid NOT IN (SELECT o.oid FROM odd o)
@@ -80,7 +70,7 @@ WITH odd_pair AS (
   SELECT t.oid
   FROM pg_catalog.pg_type t JOIN with_domains d ON t.typelem OPERATOR(pg_catalog.=) d.oid
   WHERE t.typcategory OPERATOR(pg_catalog.=) 'A'
-    AND t.oid NOT IN (SELECT b.oid FROM by_users b)
+    AND t.oid NOT IN (SELECT f.oid FROM taken_for f)
 )
 SELECT a.oid FROM with_arrays a
 WHERE NOT EXISTS (SELECT FROM odd_pair o WHERE o.source OPERATOR(pg_catalog.<) 16384

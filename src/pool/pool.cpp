@@ -101,9 +101,7 @@ void Pool::hand_over(ServerLink& server, ServerUser& to) noexcept {
 }
 
 bool Pool::is_where_others_are(const ServerLink& server) const noexcept {
-    const auto& its = static_cast<const ServerConnection&>(server).config();
-    return its.database.host == config_->database.host &&
-           its.database.port == config_->database.port && its.dbname == config_->dbname;
+    return same_place(static_cast<const ServerConnection&>(server).config(), *config_);
 }
 
 void Pool::release(ServerLink& link, Release how) {

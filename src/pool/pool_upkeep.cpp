@@ -87,8 +87,6 @@ ServerConnection* Pool::open_for_login(const Credentials& credentials, LoginObse
     return &server;
 }
 
-void Pool::close_for_login(ServerConnection& server) { close_own(server); }
-
 /// Not those that are long about it: what they run may take longer than anybody's patience.
 std::size_t Pool::soon_clean() {
     constexpr base::Nanos kSoon = 50 * base::kMillisecond;

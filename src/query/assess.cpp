@@ -203,8 +203,7 @@ void Assessor::fact(const pgw_fact& f, const pgw_statement& statement) {
 void Assessor::hidden_code(const Relation& r) {
     if (r.reading_may_write) {
         writes_database();
-        if (r.reading_may_define)
-            may_define(r.reading_may_define_shared ? Defines::shared : Defines::database);
+        may_define(defines_of(r.reading_may_define, r.reading_may_define_shared));
     }
     if (!r.session_harmless) leaves_state();
 }
@@ -294,9 +293,8 @@ namespace {
 Defines writing_defines(const std::vector<const Relation*>& written) noexcept {
     auto most = Defines::nothing;
     for (const auto* relation : written)
-        if (relation->writing_defines)
-            most = std::max(most,
-                            relation->writing_defines_shared ? Defines::shared : Defines::database);
+        most =
+            std::max(most, defines_of(relation->writing_defines, relation->writing_defines_shared));
     return most;
 }
 }  // namespace
@@ -377,7 +375,7 @@ void Assessor::call(const pgw_fact& f, bool planned_only) {
 
 void Assessor::calls_writer(const CallMatch& match) {
     writes_database();
-    if (match.may_define) may_define(match.may_define_shared ? Defines::shared : Defines::database);
+    may_define(defines_of(match.may_define, match.may_define_shared));
 }
 
 /// Two bodies: the server refuses it. What is temporary may be a view that calls anything.

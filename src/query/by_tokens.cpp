@@ -235,8 +235,9 @@ Verdict judge_by_tokens(std::string_view sql, const ResolveContext& context) {
     verdict.kind = reads && !suspicion.writes_word ? Kind::select : Kind::dml;
     verdict.pin = suspicion.pin;
     verdict.may_end_transaction = false;
-    verdict.may_define = suspicion.all() != Defines::nothing;
-    verdict.writes = suspicion.all() == Defines::shared ? Writes::all_databases : Writes::database;
+    const auto defines = suspicion.all();
+    verdict.may_define = defines != Defines::nothing;
+    verdict.writes = defines == Defines::shared ? Writes::all_databases : Writes::database;
     verdict.timed = true;
     return verdict;
 }

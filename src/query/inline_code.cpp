@@ -15,11 +15,6 @@ namespace {
 /// Names times schemas that they are looked for in.
 constexpr std::size_t kMostLookUps = 200'000;
 
-Defines of(bool defines, bool shared) noexcept {
-    if (!defines) return Defines::nothing;
-    return shared ? Defines::shared : Defines::database;
-}
-
 }  // namespace
 
 /// Of a table, what writing it may cause is code_defines().
@@ -27,11 +22,11 @@ Defines name_defines(const Catalog& catalog, std::string_view name) {
     auto most = Defines::nothing;
     if (const auto found = catalog.functions.find(name); found != catalog.functions.end())
         for (const Function& f : found->second)
-            most = std::max(most, of(f.may_write && f.may_define, f.may_define_shared));
+            most = std::max(most, defines_of(f.may_write && f.may_define, f.may_define_shared));
     for (const auto& [schema, relations] : catalog.relations)
         if (const auto found = relations.find(name); found != relations.end())
-            most = std::max(most, of(found->second.reading_may_define,
-                                     found->second.reading_may_define_shared));
+            most = std::max(most, defines_of(found->second.reading_may_define,
+                                             found->second.reading_may_define_shared));
     return most;
 }
 

@@ -164,11 +164,10 @@ std::vector<std::pair<std::string, std::string>> Directory::apply(config::Config
         }
         auto made = std::make_shared<pool::PoolConfig>(
             *make_config(*database, known.pool->key.database, known.own_login));
-        const bool same_server =
-            old->database.host == database->host && old->database.port == database->port &&
-            old->dbname == made->dbname && old->database.tls == database->tls &&
-            old->database.login.user == made->database.login.user &&
-            old->database.login.password == made->database.login.password;
+        const bool same_server = pool::same_place(*old, *made) &&
+                                 old->database.tls == database->tls &&
+                                 old->database.login.user == made->database.login.user &&
+                                 old->database.login.password == made->database.login.password;
         made->generation = same_server ? old->generation : ++generation_;
         if (!same_server) {
             moved.emplace_back(server_name(*database), made->dbname);

@@ -345,8 +345,7 @@ void ClientConnection::on_server_login_failed(const pool::ServerFailure& why) {
 /// The server's word on a stranger's password is nobody's but his: without him it is not heard.
 void ClientConnection::drop_proof() noexcept {
     if (!opening_) return;
-    if (auto* server = std::exchange(opening_->proof, nullptr))
-        server->pool().close_for_login(*server);
+    if (auto* server = std::exchange(opening_->proof, nullptr)) server->pool().close_own(*server);
 }
 
 void ClientConnection::logged_in() {

@@ -511,9 +511,7 @@ void Session::on_cancel_request(pool::CancelToken settled) noexcept {
                          "canceling statement due to user request", "", false});
         return;
     }
-    const bool own = exchange_ && exchange_->expects.size() == 1 &&
-                     (exchange_->expects[0].inspect || exchange_->expects[0].quiet ||
-                      exchange_->expects[0].label);
+    const bool own = exchange_ && exchange_->expects.size() == 1 && exchange_->expects[0].unheard();
     if (server_ != nullptr && exchange_ && !exchange_->expects.empty() && !preparing_ && !own)
         leaser_.cancel(*server_, std::move(settled));
 }

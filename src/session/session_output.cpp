@@ -453,7 +453,7 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
             if (fields.sqlstate == wire::sqlstate::kQueryCanceled && x.expects.size() > 1)
                 leaser_.cancel(*server_, {});
         }
-        if (front.quiet || front.inspect || front.label) return Reply::swallow;
+        if (front.unheard()) return Reply::swallow;
         // Our own settings were refused. The client gets the server's words in place of an answer.
         lease_failure_ = std::make_unique<pool::ServerFailure>(
             pool::ServerFailure{std::string(fields.sqlstate), std::string(fields.message),

@@ -159,7 +159,7 @@ TEST_CASE(
     REQUIRE(becomes_cached(proxy(), c, "SELECT count(*) FROM am_plain"));
     for (const std::string name : {"am", "am_view", "am_parts"}) {
         const auto sql = "SELECT count(*) FROM " + name;
-        CHECK_MESSAGE(hits_of(proxy(), [&] { ask(c, sql), ask(c, sql), ask(c, sql); }) == 0, sql);
+        CHECK_MESSAGE(hits_of_three(proxy(), c, sql) == 0, sql);
     }
     const auto told = [&] {
         return rows(c.ask(msg::query("EXPLAIN CACHE SELECT count(*) FROM am_plain"))).at(1).at(1);

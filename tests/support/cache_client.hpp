@@ -31,6 +31,11 @@ std::int64_t hits_of(const Proxy& proxy, F&& work) {
     return proxy.cache_counter("hits") - before;
 }
 
+/// Hits of the database while the query runs three times in a row.
+inline std::int64_t hits_of_three(const Proxy& proxy, RawClient& c, const std::string& sql) {
+    return hits_of(proxy, [&] { ask(c, sql), ask(c, sql), ask(c, sql); });
+}
+
 /// What the cache says of a query, and the end of the log: for a test that has failed.
 inline std::string told_of(const Proxy& proxy, RawClient& c, const std::string& sql) {
     std::string told;

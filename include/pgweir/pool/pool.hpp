@@ -117,12 +117,11 @@ class Pool final : public Leaser {
 
     /// Opens a connection for a login that has to be proven; null when no permit is to be had.
     ServerConnection* open_for_login(const Credentials& credentials, LoginObserver& observer);
-    /// Its client is gone: what becomes of the login is of no interest to anybody.
-    void close_for_login(ServerConnection& server);
     /// Opens one that is leased to `user` from its login on, and closed when that ends: see
     /// ServerConnection::reserve_for. Null when no permit is to be had.
     ServerConnection* open_own(ServerUser& user, LoginObserver& observer,
                                auth::Parameters parameters);
+    /// One of these two: its client is gone, and what becomes of it is of no interest to anybody.
     void close_own(ServerConnection& server);
 
     /// Time passed: timeouts, lifetimes, warm connections, retries. About ten times a second.

@@ -60,6 +60,10 @@ struct PoolConfig {
     std::uint64_t generation = 0;         // connections of an older one are not reused
 };
 using PoolConfigPtr = std::shared_ptr<const PoolConfig>;
+inline bool same_place(const PoolConfig& a, const PoolConfig& b) noexcept {
+    return a.database.host == b.database.host && a.database.port == b.database.port &&
+           a.dbname == b.dbname;
+}
 
 /// What logging in to the server has shown about this pool's user.
 struct Credentials {

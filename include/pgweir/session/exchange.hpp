@@ -64,6 +64,8 @@ struct Expect {
         return kind == Kind::parse || kind == Kind::local_parse || kind == Kind::close ||
                kind == Kind::local_close;
     }
+    /// Asked for the proxy's own purposes: the client neither hears of a failure nor cancels it.
+    bool unheard() const noexcept { return quiet || inspect || label; }
     /// Its answer ends with ReadyForQuery.
     bool brings_ready() const noexcept {
         return kind == Kind::query || kind == Kind::sync || kind == Kind::function_call;
