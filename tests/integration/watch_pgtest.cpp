@@ -55,6 +55,8 @@ void wait_staleness() { sleep_for(Seconds(0.21)); }
 /// A stored answer stays and is given again after each of `n` writes, which are none to it.
 void check_stays(const std::string& read, RawClient& c, const std::string& write, RawClient& writer,
                  int n) {
+    // What the catalog said of earlier writes may have been replaced while they were under way.
+    REQUIRE(becomes_cached(watched(), c, read));
     const auto fills = watched().cache_counter("fills");
     for (int i = 1; i <= n; ++i) {
         ask(writer, write);
