@@ -104,6 +104,11 @@ bool Pool::is_where_others_are(const ServerLink& server) const noexcept {
     return same_place(static_cast<const ServerConnection&>(server).config(), *config_);
 }
 
+void Pool::note_parameters(const ServerLink& server, std::uint64_t profile_id, Parameters told) {
+    shared_->set_parameters(static_cast<const ServerConnection&>(server).config(), profile_id,
+                            std::move(told));
+}
+
 void Pool::release(ServerLink& link, Release how) {
     auto& server = as_connection(link);
     const auto now = this->now();
@@ -308,7 +313,7 @@ std::unique_ptr<ServerConnection> Pool::take_out(ServerConnection& server) {
     const auto it = servers_.find(server.id());
     auto owned = std::move(it->second);
     if (owned->held != nullptr)
-        host_.hold_until_gone(*shared_, owned->process_id(), std::move(owned->held));
+        host_.hold_until_gone(owned->config(), owned->process_id(), std::move(owned->held));
     servers_.erase(it);
     return owned;
 }
@@ -336,13 +341,14 @@ void Pool::cancel(ServerLink& link, CancelToken settled) {
                 [this, id = server.id(), settled = std::move(settled)] { on_cancel_done(id); });
 }
 
-void Pool::parameter_changed(ServerLink& server, std::string_view name, std::string_view value) {
+void Pool::parameter_changed(ServerLink& link, std::string_view name, std::string_view value) {
     if (name == "application_name") return;
+    auto& server = as_connection(link);
     if (server.profile->find(name).data() == nullptr) {
-        shared_->note_parameter(name, value);
+        shared_->note_parameter(server.config(), name, value);
         if (hides_text(name, value)) server.hides_text.emplace_back(name);
     }
-    host_.on_server_settings_changed(*shared_);
+    host_.on_server_settings_changed(server.config());
 }
 
 void Pool::on_cancel_done(std::uint64_t server_id) {

@@ -118,7 +118,7 @@ void Pool::on_server_ready(ServerConnection& server) {
     const auto lifetime = config_->database.pool.lifetime;
     server.retire_at = lifetime == 0 ? 0 : now + jittered(lifetime);
     const auto& given = server.login().parameters();
-    shared_->note_login(server.opened, given);
+    shared_->note_login(server.config(), server.opened, given);
     for (const auto& [name, value] : given)
         if (hides_text(name, value)) server.hides_text.push_back(name);
     cleaning_.push_back(server);
@@ -129,8 +129,13 @@ void Pool::on_server_ready(ServerConnection& server) {
 void Pool::on_server_login_failed(ServerConnection& server, const ServerFailure& why,
                                   bool observed) {
     host_.counters().server_connect_failures.add(1);
+    const bool left = server.config().generation != config_->generation;
     remove(server, why.message);
     if (observed) return;  // told to the one who wanted it; says nothing about others
+    if (left) {            // nor does one where the database was before a reload
+        open_if_needed();
+        return;
+    }
     if (is_final(why)) {
         base::log_warning("pool " + base::printable(shared_->name) +
                           ": the server refused the login: " + base::printable(why.message));

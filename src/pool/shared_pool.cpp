@@ -52,15 +52,17 @@ void SharedPool::set_config(PoolConfigPtr config) {
     const std::scoped_lock lock(mutex_);
     max_size_ = config->database.pool.max_size;
     max_pinned_ = most_pinned(config->database.pool);
+    if (config->generation != config_->generation) {
+        credentials_.proven_at = 0;
+        parameters_.clear();
+        parameters_of_ = base::monotonic_now();
+    }
     config_ = std::move(config);
 }
 
 void SharedPool::move_to(std::shared_ptr<HostBudget> host) {
     const std::scoped_lock lock(mutex_);
     host_ = std::move(host);
-    credentials_.proven_at = 0;
-    parameters_.clear();
-    parameters_of_ = base::monotonic_now();
 }
 
 PinPermit PinPermit::take(const std::shared_ptr<SharedPool>& pool) {
@@ -103,8 +105,10 @@ std::optional<Parameters> SharedPool::parameters_at_login(std::uint64_t profile_
     return known(profile_id);
 }
 
-void SharedPool::set_parameters(std::uint64_t profile_id, Parameters parameters) {
+void SharedPool::set_parameters(const PoolConfig& config, std::uint64_t profile_id,
+                                Parameters parameters) {
     const std::scoped_lock lock(mutex_);
+    if (config.generation != config_->generation) return;
     for (auto& [id, p] : parameters_)
         if (id == profile_id) {
             p = std::move(parameters);
@@ -114,9 +118,10 @@ void SharedPool::set_parameters(std::uint64_t profile_id, Parameters parameters)
     parameters_.emplace_back(profile_id, std::move(parameters));
 }
 
-void SharedPool::note_login(base::Nanos opened, const Parameters& parameters) {
+void SharedPool::note_login(const PoolConfig& config, base::Nanos opened,
+                            const Parameters& parameters) {
     const std::scoped_lock lock(mutex_);
-    if (opened < parameters_of_) return;
+    if (config.generation != config_->generation || opened < parameters_of_) return;
     parameters_of_ = opened;
     for (const auto& [id, known] : parameters_)
         if (id == 0 && known == parameters) return;
@@ -124,8 +129,10 @@ void SharedPool::note_login(base::Nanos opened, const Parameters& parameters) {
     parameters_.emplace_back(0, parameters);
 }
 
-void SharedPool::note_parameter(std::string_view parameter, std::string_view value) {
+void SharedPool::note_parameter(const PoolConfig& config, std::string_view parameter,
+                                std::string_view value) {
     const std::scoped_lock lock(mutex_);
+    if (config.generation != config_->generation) return;
     std::erase_if(parameters_, [](const auto& known) { return known.first != 0; });
     for (auto& [id, known] : parameters_)
         for (auto& [n, v] : known)

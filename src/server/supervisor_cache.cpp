@@ -244,8 +244,7 @@ void Supervisor::server_settings_changed(const pool::PoolConfig& config) {
                              [](DatabaseEntry& entry) { entry.state->whole().bump(); });
 }
 
-bool Supervisor::vacate_database(const config::Database& on_server, const std::string& dbname) {
-    const auto server = Directory::server_name(on_server);
+bool Supervisor::vacate_database(const std::string& server, const std::string& dbname) {
     bool streamed = false;
     directory_.for_each_database([&](DatabaseEntry& entry) {
         if (entry.server != server || entry.dbname != dbname) return;
@@ -276,6 +275,14 @@ void Supervisor::hold_until_gone(cache::DatabaseState& database, std::uint32_t p
         control_->watch_pid(entry.target, static_cast<std::int32_t>(pid),
                             [kept] { kept->reset(); });
     });
+}
+
+void Supervisor::hold_until_gone(const pool::PoolConfig& place, std::uint32_t pid,
+                                 std::unique_ptr<pool::Held> held) {
+    cache::DatabaseState* database = nullptr;
+    directory_.with_database(Directory::server_name(place.database), place.dbname,
+                             [&](DatabaseEntry& entry) { database = entry.state; });
+    hold_until_gone(*database, pid, std::move(held));
 }
 
 }  // namespace pgweir::server

@@ -482,7 +482,7 @@ void Worker::logins_may_have_changed() {
 }
 
 bool Worker::vacate_database(const session::Identity& identity, const std::string& dbname) {
-    return supervisor_.vacate_database(identity.shared_pool->config()->database, dbname);
+    return supervisor_.vacate_database(identity.server_address, dbname);
 }
 
 bool Worker::clear_snapshots(cache::DatabaseState& database, std::uint64_t session) {
@@ -539,8 +539,8 @@ void Worker::tell_process(std::uint32_t slot, const std::string& server, bool le
     });
 }
 
-void Worker::on_server_settings_changed(const pool::SharedPool& pool) {
-    supervisor_.server_settings_changed(*pool.config());
+void Worker::on_server_settings_changed(const pool::PoolConfig& place) {
+    supervisor_.server_settings_changed(place);
 }
 
 void Worker::hold_until_gone(const session::Identity& identity, std::uint32_t server_pid,
@@ -548,10 +548,9 @@ void Worker::hold_until_gone(const session::Identity& identity, std::uint32_t se
     supervisor_.hold_until_gone(*identity.context.database, server_pid, std::move(held));
 }
 
-void Worker::hold_until_gone(const pool::SharedPool& pool, std::uint32_t server_pid,
+void Worker::hold_until_gone(const pool::PoolConfig& place, std::uint32_t server_pid,
                              std::unique_ptr<pool::Held> held) {
-    supervisor_.hold_until_gone(*supervisor_.database_state(*pool.config(), pool), server_pid,
-                                std::move(held));
+    supervisor_.hold_until_gone(place, server_pid, std::move(held));
 }
 
 void Worker::apply_config(config::ConfigPtr config) {

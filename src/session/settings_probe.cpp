@@ -98,8 +98,7 @@ void SettingsProbe::finish() {
         return;
     }
     server->profile = profile_;
-    if (profile_->id != 0 && pool_.is_where_others_are(*server))
-        pool_.shared()->set_parameters(profile_->id, parameters_);
+    if (profile_->id != 0) pool_.note_parameters(*server, profile_->id, parameters_);
     const auto done = std::move(done_);
     const auto parameters = parameters_;
     if (!keep_) pool_.release(*server, {.how = pool::Release::How::clean});

@@ -293,6 +293,62 @@ TEST_CASE("a reload that moves a database leaves nobody with answers of the serv
     for (auto& c : clients) CHECK(eventually([&] { return ask(c, read) == "before"; }));
 }
 
+namespace {
+/// A table in a database app, and one of that name in a database elsewhere of another server.
+struct TwoPlaces {
+    Cluster second;
+    std::string read;
+
+    explicit TwoPlaces(const std::string& table) : read("SELECT v FROM " + table) {
+        second.connect("postgres", "postgres").run("CREATE DATABASE elsewhere OWNER app");
+        cluster().connect("postgres", "app").run("DROP TABLE IF EXISTS " + table);
+        const auto make = "CREATE TABLE " + table + " AS SELECT 'old' AS v";
+        cluster().connect("app", "app").run(make);
+        second.connect("app", "elsewhere").run(make);
+    }
+    std::string first_at(const std::string& more = "") const { return at(cluster(), "app" + more); }
+    std::string second_at(const std::string& more = "") const {
+        return at(second, "elsewhere" + more);
+    }
+    static std::map<std::string, std::string> sections(const std::string& moves,
+                                                       const std::string& stays) {
+        return {{"databases", "{moves: " + moves + ", stays: " + stays + "}"},
+                {"cache", "{exclusive_writer: true}"},
+                {"workers", "1"}};
+    }
+
+  private:
+    static std::string at(const Cluster& c, const std::string& more) {
+        return "{host: 127.0.0.1, port: " + std::to_string(c.port()) + ", dbname: " + more + "}";
+    }
+};
+}  // namespace
+
+TEST_CASE("what is left running at a server that a database has moved from is waited for there") {
+    TwoPlaces two("left_running");
+    const auto stays = two.first_at();
+    Proxy p(cluster(), options(TwoPlaces::sections(two.first_at(), stays)));
+    auto reader = RawClient::login(p.port(), "app", "stays");
+    auto leaver = RawClient::login(p.port(), "app", "moves");
+    CHECK(eventually([&] { return ask(reader, two.read) == "old"; }));
+    sleep_for(Seconds(1));  // for the catalog
+    ask(reader, two.read);
+    leaver.ask(msg::query("BEGIN; SELECT 1"));
+    p.reload(TwoPlaces::sections(two.second_at(), stays));
+    CHECK(p.logs("reload: done"));
+    // It survives the cancel.
+    leaver.send(msg::unnamed("DO $$ BEGIN BEGIN PERFORM pg_sleep(9); EXCEPTION WHEN "
+                             "query_canceled THEN PERFORM pg_sleep(2); END; "
+                             "UPDATE left_running SET v = 'new'; END $$") +
+                msg::sync() + msg::unnamed("COMMIT") + msg::sync());
+    sleep_for(Seconds(0.3));
+    leaver.reset();
+    for (int i = 0; i < 10; ++i, sleep_for(Seconds(0.1))) CHECK(ask(reader, two.read) == "old");
+    auto direct = cluster().connect("app", "app");
+    CHECK(eventually([&] { return direct.value(two.read) == "new"; }));
+    CHECK(ask(reader, two.read) == "new");
+}
+
 TEST_CASE("a reload that moves a database tells those who listened at the server before") {
     Cluster second;
     const auto notify = [](const Cluster& at) { at.value("SELECT pg_notify('bell', 'ding')"); };

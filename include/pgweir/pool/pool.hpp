@@ -84,9 +84,10 @@ class PoolHost {
                               std::function<void(Pool&)> task) = 0;
     virtual metrics::WorkerCounters& counters() noexcept = 0;
     virtual bool draining() const noexcept = 0;
-    /// A parameter changed on a connection nobody used: the server was reconfigured.
-    virtual void on_server_settings_changed(const SharedPool& pool) = 0;
-    virtual void hold_until_gone(const SharedPool& pool, std::uint32_t server_pid,
+    /// A parameter changed on a connection nobody used: the server was reconfigured. `place` is the
+    /// connection's, here and below: a reload may have moved the pool since it was opened.
+    virtual void on_server_settings_changed(const PoolConfig& place) = 0;
+    virtual void hold_until_gone(const PoolConfig& place, std::uint32_t server_pid,
                                  std::unique_ptr<Held> held) = 0;
 
   protected:
@@ -111,6 +112,8 @@ class Pool final : public Leaser {
     void release(ServerLink& server, Release how) override;
     void hand_over(ServerLink& server, ServerUser& to) noexcept override;
     bool is_where_others_are(const ServerLink& server) const noexcept override;
+    /// What `server` tells a client with this profile.
+    void note_parameters(const ServerLink& server, std::uint64_t profile_id, Parameters told);
     void cancel(ServerLink& server, CancelToken settled = {}) override;
     void parameter_changed(ServerLink& server, std::string_view name,
                            std::string_view value) override;

@@ -84,9 +84,10 @@ class SharedPool {
     const std::string name;  // "database/user"
 
     PoolConfigPtr config() const;
+    /// Of another generation it names another server, or other ways to it: nothing that was proven
+    /// or told before counts there.
     void set_config(PoolConfigPtr config);
-    /// Before set_config(), where that names another server or other ways to it: nothing that was
-    /// proven or told before counts there. Connections opened from here on take from `host`.
+    /// Connections opened from here on take from `host`.
     void move_to(std::shared_ptr<HostBudget> host);
 
     std::uint32_t permits_used() const noexcept { return used_; }
@@ -102,13 +103,16 @@ class SharedPool {
     /// Likewise; nullopt also while no server connection was opened since the settings changed that
     /// logins are given.
     std::optional<Parameters> parameters_at_login(std::uint64_t profile_id) const;
-    void set_parameters(std::uint64_t profile_id, Parameters parameters);
+    /// What a connection made by `config` has told, here and below; nothing where that is not of
+    /// the generation of now.
+    void set_parameters(const PoolConfig& config, std::uint64_t profile_id, Parameters parameters);
     /// What a server connection opened then was given at its login: the latest is told to clients
     /// without settings, and where it is other than before, all else is unknown again.
-    void note_login(base::Nanos opened, const Parameters& parameters);
+    void note_login(const PoolConfig& config, base::Nanos opened, const Parameters& parameters);
     /// The server was reconfigured: what clients without settings are told changes, the rest is
     /// unknown.
-    void note_parameter(std::string_view parameter, std::string_view value);
+    void note_parameter(const PoolConfig& config, std::string_view parameter,
+                        std::string_view value);
 
     /// Where it is told when the settings changed that logins are given; outlives this.
     void follow_logins(const std::atomic<base::Nanos>& changed) noexcept { changed_ = &changed; }

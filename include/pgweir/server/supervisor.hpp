@@ -72,8 +72,10 @@ class Supervisor final : public admin::SnapshotSource {
     /// See session::Environment; `cleared` comes on the control thread.
     bool clear_snapshots(cache::DatabaseState& database, std::function<void()> cleared);
     /// See session::Environment.
-    bool vacate_database(const config::Database& on_server, const std::string& dbname);
+    bool vacate_database(const std::string& server, const std::string& dbname);
     void hold_until_gone(cache::DatabaseState& database, std::uint32_t pid,
+                         std::unique_ptr<pool::Held> held);
+    void hold_until_gone(const pool::PoolConfig& place, std::uint32_t pid,
                          std::unique_ptr<pool::Held> held);
     void collect(std::function<void(admin::Snapshot)> done) override;
     /// Reads the configuration again; the errors, none when it is in force now.

@@ -109,8 +109,8 @@ class Worker final : private WorkerLoop,
     unsigned worker() const noexcept override { return number_; }
     void post_to_pool(unsigned worker, const std::shared_ptr<pool::SharedPool>& shared,
                       std::function<void(pool::Pool&)> task) override;
-    void on_server_settings_changed(const pool::SharedPool& pool) override;
-    void hold_until_gone(const pool::SharedPool& pool, std::uint32_t server_pid,
+    void on_server_settings_changed(const pool::PoolConfig& place) override;
+    void hold_until_gone(const pool::PoolConfig& place, std::uint32_t server_pid,
                          std::unique_ptr<pool::Held> held) override;
 
     session::ClientConnection* client_by_id(std::uint64_t id) noexcept;
