@@ -418,15 +418,24 @@ void ClientConnection::on_settings(base::Result<pool::Parameters> parameters,
     later->probe = std::move(opening_->probe);
     auto* server = later->probe->take_server();
     host_.loop().bury(std::move(later));
+    auto& pool = *opening_->target.pool;
+    if (server != nullptr && !pool.is_where_others_are(*server)) {
+        pool.release(*server, {.how = pool::Release::How::close});
+        find_target();
+        logged_in();
+        return;
+    }
     start_session(*parameters, server);
 }
 
 /// With a server connection of its own, a session has that one's process number.
 void ClientConnection::start_session(const pool::Parameters& parameters, pool::ServerLink* server) {
     auto& o = *opening_;
+    // A reload may have come in between, and the server be where the database is since.
+    if (server != nullptr) o.identity = host_.environment().with_profile(*o.identity, o.profile);
     session_ = std::make_unique<Session>(host_.environment(), *this, *o.target.pool, o.identity,
                                          application_name_);
-    if (server == nullptr) session_->renew_identity();  // a reload may have come in between
+    if (server == nullptr) session_->renew_identity();
     session_->client_host = peer_host_;
     session_->client_port = peer_port_;
     session_->session_id = id_;

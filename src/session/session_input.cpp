@@ -37,7 +37,7 @@ std::size_t Session::take_unit(std::string_view view) {
                            std::to_string(static_cast<unsigned char>(frame.type)));
         return 0;
     }
-    follow_logins();
+    if (server_ == nullptr) follow_logins();  // else it is of that server's place
     if (frame.type == fe::kQuery && frame.status == FrameStatus::complete && !skip_until_sync_)
         return take_query(view, frame);
     if (!wire::is_client_message(frame.type) || frame.type == fe::kPassword) {

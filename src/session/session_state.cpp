@@ -312,8 +312,23 @@ void Session::carry(Inspection& found) {
     application_name_ =
         found.has_application_name ? found.application_name : start_application_name();
     if (profile->id == identity_->profile->id) return;
-    identity_ = profile->id == start().profile->id ? changed_->identity
-                                                   : env_.with_profile(start(), profile);
+    if (profile->id == start().profile->id)
+        identity_ = changed_->identity;
+    else if (leaser_.is_where_others_are(*server_))
+        identity_ = env_.with_profile(start(), profile);
+    else
+        stay_behind(profile);
+}
+
+/// Identities are made anew for where the database is now only: of a server where it was, nothing
+/// is understood under other settings.
+void Session::stay_behind(pool::ProfilePtr profile) {
+    auto there = std::make_shared<Identity>(start());
+    there->profile = std::move(profile);
+    there->opaque_text = true;
+    there->not_cached = query::NotCached::unknown_setting;
+    identity_ = std::move(there);
+    renew_identity();  // once it has no server
 }
 
 /// The server would not take this client's settings: the statement that asked for the lease fails

@@ -349,6 +349,76 @@ TEST_CASE("what is left running at a server that a database has moved from is wa
     CHECK(ask(reader, two.read) == "new");
 }
 
+TEST_CASE(
+    "who stays at the place that a database has moved from, with new settings, writes there") {
+    TwoPlaces two("set_there");
+    const auto stays = two.first_at();
+    const std::string keeps = ", pool: {mode: session}";
+    Proxy p(cluster(), options(TwoPlaces::sections(two.first_at(keeps), stays)));
+    auto reader = RawClient::login(p.port(), "app", "stays");
+    auto keeper = RawClient::login(p.port(), "app", "moves");
+    CHECK(eventually([&] { return ask(reader, two.read) == "old"; }));
+    sleep_for(Seconds(1));  // for the catalog
+    p.reload(TwoPlaces::sections(two.second_at(keeps), stays));
+    CHECK(p.logs("reload: done"));
+    auto new_one = RawClient::login(p.port(), "app", "moves");
+    for (const auto& c : {&reader, &new_one})
+        CHECK(eventually([&] { return ask(*c, two.read) == "old"; }));
+    sleep_for(Seconds(1));  // for the catalogs
+    for (const std::string value : {"1", "2"}) {
+        ask(keeper, "SET search_path = public, schema" + value);
+        for (int i = 0; i < 5; ++i) ask(reader, two.read), ask(keeper, "SELECT 1");
+        ask(keeper, "UPDATE set_there SET v = " + value);
+        CHECK(ask(reader, two.read) == value);
+    }
+}
+
+TEST_CASE("who logs in for a session of its own while its database moves is at the new place") {
+    TwoPlaces two("logs_in");
+    const auto stays = two.second_at();
+    const std::string keeps = ", pool: {mode: session, max_size: 1}";
+    std::string unread;
+    bool waits = true;
+    SUBCASE("from one that is known, while it waits for a server connection") {}
+    SUBCASE("from one that is not known, likewise") { unread = ", control: {user: nobody}"; }
+    SUBCASE("while its server connection is set up") { waits = false; }
+    Proxy p(cluster(), options(TwoPlaces::sections(two.first_at(unread + keeps), stays)));
+    auto reader = RawClient::login(p.port(), "app", "stays");
+    auto keeper = RawClient::login(p.port(), "app", "moves");
+    CHECK(eventually([&] { return ask(reader, two.read) == "old"; }));
+    sleep_for(Seconds(1));  // for the catalog
+    RawClient late(p.port());
+    const auto log_in = [&] {
+        late.send(msg::startup({{"user", "app"}, {"database", "moves"}}));
+        sleep_for(Seconds(0.3));
+    };
+    const auto move = [&] {
+        p.reload(TwoPlaces::sections(two.second_at(keeps), stays));
+        CHECK(p.logs("reload: done"));
+    };
+    const auto pid = static_cast<pid_t>(std::stol(ask(keeper, "SELECT pg_backend_pid()")));
+    if (waits) {
+        log_in();
+        move();
+        keeper.close();
+    } else {
+        keeper.close();
+        sleep_for(Seconds(0.3));
+        REQUIRE(kill(pid, SIGSTOP) == 0);
+        log_in();
+        move();
+        kill(pid, SIGCONT);
+    }
+    late.read_until('Z');
+    for (const std::string value : {"1", "2"}) {
+        for (int i = 0; i < 5; ++i) ask(reader, two.read);
+        ask(late, "UPDATE logs_in SET v = " + value);
+        CHECK(ask(reader, two.read) == value);
+        CHECK(ask(late, two.read) == value);
+    }
+    CHECK(two.second.value(two.read, "elsewhere") == "2");
+}
+
 TEST_CASE("a reload that moves a database tells those who listened at the server before") {
     Cluster second;
     const auto notify = [](const Cluster& at) { at.value("SELECT pg_notify('bell', 'ding')"); };

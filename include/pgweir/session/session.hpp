@@ -289,6 +289,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void look_for_names();
     void take_names(const Inspection& found);
     void carry(Inspection& found);
+    void stay_behind(pool::ProfilePtr profile);
     void settings_refused();
     void reapply_settings();
     void pin(query::PinReason reason);
