@@ -346,7 +346,7 @@ void ServerConnection::keep_keys() {
     auto credentials = pool_->shared()->credentials();
     if (credentials.state != Credentials::State::password || credentials.keys) return;
     credentials.keys = login_.client_keys();
-    pool_->shared()->set_credentials(std::move(credentials));
+    (void)pool_->shared()->set_proven(*config_, std::move(credentials));
 }
 
 void ServerConnection::fail_login(const ServerFailure& why) {

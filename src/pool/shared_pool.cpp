@@ -88,6 +88,13 @@ void SharedPool::set_credentials(Credentials credentials) {
     credentials_ = std::move(credentials);
 }
 
+bool SharedPool::set_proven(const PoolConfig& config, Credentials credentials) {
+    const std::scoped_lock lock(mutex_);
+    if (config.generation != config_->generation) return false;
+    credentials_ = std::move(credentials);
+    return true;
+}
+
 std::optional<Parameters> SharedPool::known(std::uint64_t profile_id) const {
     for (const auto& [id, p] : parameters_)
         if (id == profile_id) return p;

@@ -177,6 +177,10 @@ void ClientConnection::hand_on_secret() {
 void ClientConnection::start_forward() {
     auto& o = *opening_;
     waiting_for_permit_ = false;
+    if (!o.password.empty()) {
+        on_password(std::exchange(o.password, {}));
+        return;
+    }
     // Where there is no such database a password is asked for as everywhere, and is wrong: a
     // stranger learns of no name.
     if (find_target().proof_pool == nullptr) {
@@ -322,17 +326,21 @@ void ClientConnection::on_password(std::string password) {
 void ClientConnection::on_server_login(bool password_was_asked) {
     auto& o = *opening_;
     auto& proof = *std::exchange(o.proof, nullptr);
-    auto& proof_pool = *proof.pool().shared();
+    const auto proof_pool = proof.pool().shared();
     if (!socket_.is_open()) return;  // it has left in this turn
     Credentials c;
     c.state =
         password_was_asked ? Credentials::State::password : Credentials::State::no_password_needed;
     if (password_was_asked) c.password = o.password;
-    // A reload may have moved the database meanwhile.
-    if (proof.config().generation == proof_pool.config()->generation)
-        c.proven_at = host_.loop().now();
-    proof_pool.set_credentials(std::move(c));
-    find_target();
+    c.proven_at = host_.loop().now();
+    const auto* now = find_target().proof_pool;
+    const bool there = now != nullptr && now->shared() == proof_pool;
+    // What was proven where the database was before a reload proves nothing where it is.
+    if (!there || !proof_pool->set_proven(proof.config(), std::move(c))) {
+        phase_ = Phase::proving;
+        waiting_for_permit_ = true;
+        return;
+    }
     logged_in();
 }
 

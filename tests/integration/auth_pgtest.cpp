@@ -2,6 +2,8 @@
 // Numbers in names: the list of protocol traps and of security cases.
 #include <doctest/doctest.h>
 
+#include <future>
+
 #include "pgweir/base/bytes.hpp"
 #include "support/proxy.hpp"
 #include "support/raw_client.hpp"
@@ -379,6 +381,42 @@ TEST_CASE("a password that was proven before a reload moved the database is prov
     CHECK(p.logs("reload: done"));
     CHECK(error("one").find("password authentication failed") != std::string::npos);
     CHECK(error("two").empty());
+}
+
+TEST_CASE("a password whose proof a reload overtakes is proven where the database is now") {
+    const std::string hba =
+        "local all all trust\nhost all other 127.0.0.1/32 trust\n"
+        "host all all 127.0.0.1/32 scram-sha-256\n";
+    Cluster first({{}, hba}), second({{}, hba});
+    first.connect().run("ALTER ROLE app PASSWORD 'one'");
+    second.connect().run("ALTER ROLE app PASSWORD 'two'; CREATE ROLE other LOGIN");
+    const auto at = [](const Cluster& c, const std::string& more) {
+        return "{\"*\": {host: 127.0.0.1, port: " + std::to_string(c.port()) + more + "}}";
+    };
+    std::string more, size = "5";
+    SUBCASE("") {}
+    SUBCASE("with places for one") { size = "1"; }
+    SUBCASE("and others log in there") { more = ", user: other"; }
+    first.connect().run("ALTER SYSTEM SET post_auth_delay = 2");
+    first.reload();
+    Proxy p(first, options({{"auth", "{method: forward}"},
+                            {"control", ""},
+                            {"pool", "{min_size: 0, max_size: " + size + "}"},
+                            {"databases", at(first, "")}}));
+    const auto log_in = [&](const std::string& password) {
+        return connect_error(p.dsn("app", "app", "password=" + password));
+    };
+    const auto refused = [](const std::string& error) {
+        return error.find("password authentication failed") != std::string::npos;
+    };
+    auto early = std::async(std::launch::async, [&] { return log_in("one"); });
+    sleep_for(Seconds(1));
+    p.reload({{"databases", at(second, more)}});
+    CHECK(p.logs("reload: done"));
+    if (size != "1") CHECK(log_in("two").empty());
+    CHECK(refused(early.get()));
+    CHECK(refused(log_in("one")));
+    CHECK(log_in("two").empty());
 }
 
 TEST_CASE("TLS: refused politely where not configured, spoken where it is") {

@@ -97,6 +97,9 @@ class SharedPool {
 
     Credentials credentials() const;
     void set_credentials(Credentials credentials);
+    /// What a login by `config` has just proven. False, and nothing is kept, where that is not of
+    /// the generation of now.
+    bool set_proven(const PoolConfig& config, Credentials credentials);
 
     /// ParameterStatus values a client with this profile is told; nullopt: not known yet.
     std::optional<Parameters> parameters(std::uint64_t profile_id) const;
