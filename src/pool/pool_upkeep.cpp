@@ -59,7 +59,15 @@ Permit Pool::take_place(std::string_view why) {
         remove(*idle_.front(), why);
         permit = Permit::take(shared_);
     }
+    if (!permit) host_.make_room(shared_);
     return permit;
+}
+
+bool Pool::make_room_for(const SharedPool& other) {
+    auto* longest = idle_.front();
+    if (longest == nullptr || !shared_->holds_place_of(other)) return false;
+    remove(*longest, "another needs its place");
+    return true;
 }
 
 ServerConnection* Pool::open_own(ServerUser& user, LoginObserver& observer,
@@ -248,6 +256,13 @@ void Pool::keep_warm(base::Nanos now) {
     if (shared_->permits_used() < std::min(db.pool.min_size, db.pool.max_size)) open();
 }
 
+/// Whoever has waited since the last look waits for places that nobody may be using.
+void Pool::open_or_make_room() {
+    open_if_needed();
+    if (starting_.empty() && !waiters_.empty() && now() >= retry_at_ && !shared_->full())
+        host_.make_room(shared_);
+}
+
 void Pool::tick(base::Nanos now) {
     expire_waiters(now);
     expire_servers(now);
@@ -255,7 +270,7 @@ void Pool::tick(base::Nanos now) {
     if (!waiters_.empty() && now < refused_until_)
         fail_waiters(refusal_);
     else if (!waiters_.empty())
-        open_if_needed();
+        open_or_make_room();
     else
         keep_warm(now);
 }

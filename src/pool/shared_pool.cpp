@@ -65,6 +65,16 @@ void SharedPool::move_to(std::shared_ptr<HostBudget> host) {
     host_ = std::move(host);
 }
 
+bool SharedPool::holds_place_of(const SharedPool& other) const {
+    if (other.full()) return this == &other;
+    const auto host_of = [](const SharedPool& pool) {
+        const std::scoped_lock lock(pool.mutex_);
+        return pool.host_;
+    };
+    const auto host = host_of(other);
+    return host->full() && host_of(*this) == host;
+}
+
 PinPermit PinPermit::take(const std::shared_ptr<SharedPool>& pool) {
     PinPermit permit;
     if (take_below(pool->pinned_, pool->max_pinned_)) permit.pool_ = pool;

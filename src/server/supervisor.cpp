@@ -103,6 +103,17 @@ std::string Supervisor::listen() {
     return {};
 }
 
+void Supervisor::make_room(const std::shared_ptr<pool::SharedPool>& pool, unsigned asker,
+                           unsigned step) {
+    if (step == workers()) return;
+    worker((asker + step) % workers()).post([pool, asker, step](Worker& w) {
+        if (w.frees_place_of(*pool))
+            w.post_to_pool(asker, pool, [](pool::Pool& p) { p.use_room(); });
+        else
+            w.supervisor().make_room(pool, asker, step + 1);
+    });
+}
+
 void Supervisor::block_signals() {
     const auto set = handled_signals();
     pthread_sigmask(SIG_BLOCK, &set, nullptr);

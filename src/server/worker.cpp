@@ -460,6 +460,10 @@ void Worker::post_to_pool(unsigned worker, const std::shared_ptr<pool::SharedPoo
         [shared, task = std::move(task)](Worker& w) { task(w.pool(shared)); });
 }
 
+void Worker::make_room(const std::shared_ptr<pool::SharedPool>& pool) {
+    supervisor_.make_room(pool, number_);
+}
+
 metrics::SlowQuerySink* Worker::slow_log() noexcept { return supervisor_.slow_log(); }
 
 void Worker::explain(const session::Identity& identity, const std::string& application,

@@ -21,6 +21,7 @@ constexpr std::size_t kMaxLoginMessage = 65536 + 16;
 /// password still lets clients in while no new server connection has been refused.
 constexpr base::Nanos kProofAge = 600 * base::kSecond;
 constexpr std::size_t kMaxName = 63;
+constexpr unsigned kLooksForRoom = 5;
 
 bool is_fresh(const Credentials& known, base::Nanos now) noexcept {
     return known.proven_at != 0 && now - known.proven_at < kProofAge;
@@ -317,7 +318,9 @@ void ClientConnection::on_password(std::string password) {
         logged_in();
         return;
     }
-    if (o.proof == nullptr)
+    // Others have been asked to close what they do not use: it is looked again a few ticks long.
+    waiting_for_permit_ = o.proof == nullptr && ++o.looks_for_room <= kLooksForRoom;
+    if (o.proof == nullptr && !waiting_for_permit_)
         refuse(wire::sqlstate::kTooManyConnections,
                "no server connection to check the password with",
                "pool " + o.target.proof_pool->shared()->name + " is full");

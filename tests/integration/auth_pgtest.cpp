@@ -419,6 +419,21 @@ TEST_CASE("a password whose proof a reload overtakes is proven where the databas
     CHECK(log_in("two").empty());
 }
 
+TEST_CASE("a connection that nobody uses keeps no password from being proven") {
+    Cluster own({{}, "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"});
+    Proxy p(own, options({{"auth", "{method: forward}"},
+                          {"control", ""},
+                          {"workers", "4"},
+                          {"pool", "{min_size: 0, max_size: 1}"},
+                          {"databases", "{\"*\": {host: 127.0.0.1, port: " +
+                                            std::to_string(own.port()) + "}}"}}));
+    for (int i = 0; i < 12; ++i) {
+        const auto password = "another" + std::to_string(i);
+        own.connect().run("ALTER ROLE app PASSWORD '" + password + "'");
+        CHECK(connect_error(p.dsn("app", "app", "password=" + password)) == "");
+    }
+}
+
 TEST_CASE("TLS: refused politely where not configured, spoken where it is") {
     CHECK(connect_error(forwarding().dsn("app", "app", "sslmode=prefer")).empty());
     CHECK(connect_error(forwarding().dsn("app", "app", "sslmode=require")).find("SSL") !=

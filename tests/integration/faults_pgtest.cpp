@@ -299,6 +299,29 @@ TEST_CASE("max_server_connections holds over all pools of a host") {
     CHECK(cluster().backends("app") + cluster().backends("second") <= 3);
 }
 
+TEST_CASE("connections that nobody uses keep no client of another pool waiting") {
+    cluster().connect().exec("CREATE ROLE second LOGIN");
+    Proxy p(cluster(), options({{"limits", "{max_server_connections: 2}"},
+                                {"control", "{user: postgres}"},
+                                {"cache", "{enabled: false}"},
+                                {"workers", "4"},
+                                {"pool", "{min_size: 0, max_size: 5, wait_timeout: 3s}"}}));
+    std::vector<RawClient> first, others;
+    for (int i = 0; i < 4; ++i) first.push_back(RawClient::login(p.port(), "app"));
+    for (int round = 0; round < 2; ++round) {
+        for (int i = 0; i < 2; ++i)
+            CHECK(ready_status(first[i].ask(msg::query("BEGIN; SELECT 1"))) == 'T');
+        for (int i = 0; i < 2; ++i) first[i].ask(msg::query("COMMIT"));
+        CHECK(cluster().backends("app") == 2);
+        if (others.empty())
+            for (int i = 0; i < 2; ++i) others.push_back(RawClient::login(p.port(), "second"));
+        for (auto& c : others) CHECK(ready_status(c.ask(msg::query("BEGIN; SELECT 1"))) == 'T');
+        CHECK(cluster().backends("second") == 2);
+        CHECK(error_of(first[0].ask(msg::query("SELECT 1"))).sqlstate == "53300");
+        for (auto& c : others) c.ask(msg::query("COMMIT"));
+    }
+}
+
 TEST_CASE("a message over limits.max_message is refused, without memory for it (S16)") {
     Proxy p(cluster(), options({{"limits", "{max_message: 1MiB}"}}));
     auto c = login(p);

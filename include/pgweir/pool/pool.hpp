@@ -82,6 +82,9 @@ class PoolHost {
     /// Runs `task` on the thread of `worker` with its half of `pool`, made when it has none.
     virtual void post_to_pool(unsigned worker, const std::shared_ptr<SharedPool>& pool,
                               std::function<void(Pool&)> task) = 0;
+    /// `pool` needs a place: whoever has an idle connection that holds one closes it, and the
+    /// worker's half of `pool` is told.
+    virtual void make_room(const std::shared_ptr<SharedPool>& pool) = 0;
     virtual metrics::WorkerCounters& counters() noexcept = 0;
     virtual bool draining() const noexcept = 0;
     /// A parameter changed on a connection nobody used: the server was reconfigured. `place` is the
@@ -132,6 +135,10 @@ class Pool final : public Leaser {
     void apply_config(PoolConfigPtr config);
     /// Closes idle connections; others are closed when they come back.
     void close_idle(std::string_view why);
+    /// Closes the connection that has been idle for longest, where that makes room for `other`.
+    bool make_room_for(const SharedPool& other);
+    /// Room was made.
+    void use_room() { open_if_needed(); }
     /// For some seconds no connection is kept that nobody uses: the database is to be dropped.
     void vacate();
 
@@ -172,6 +179,7 @@ class Pool final : public Leaser {
     ServerConnection& add(Permit permit);
     std::size_t soon_clean();
     void open_if_needed();
+    void open_or_make_room();
     void give_or_idle(ServerConnection& server);
     ServerConnection* find_idle(std::uint32_t process);
     bool give_to_waiter(ServerConnection& server);

@@ -35,6 +35,7 @@ class HostBudget {
     void set_limit(std::uint32_t limit) noexcept { limit_ = limit; }
     std::uint32_t limit() const noexcept { return limit_; }
     std::uint32_t used() const noexcept { return used_; }
+    bool full() const noexcept { return limit_ != 0 && used_ >= limit_; }
     bool take() noexcept;
     void give() noexcept { used_.fetch_sub(1); }
 
@@ -91,6 +92,9 @@ class SharedPool {
     void move_to(std::shared_ptr<HostBudget> host);
 
     std::uint32_t permits_used() const noexcept { return used_; }
+    bool full() const noexcept { return used_ >= max_size_; }
+    /// Whether a connection of this pool less is one that `other` can open.
+    bool holds_place_of(const SharedPool& other) const;
     /// Connections that sessions keep to themselves, or may be about to.
     std::uint32_t pinned() const noexcept { return pinned_; }
     std::uint32_t max_pinned() const noexcept { return max_pinned_; }

@@ -109,6 +109,12 @@ class Worker final : private WorkerLoop,
     unsigned worker() const noexcept override { return number_; }
     void post_to_pool(unsigned worker, const std::shared_ptr<pool::SharedPool>& shared,
                       std::function<void(pool::Pool&)> task) override;
+    void make_room(const std::shared_ptr<pool::SharedPool>& pool) override;
+    /// True when an idle connection was closed whose place `pool` can take.
+    bool frees_place_of(const pool::SharedPool& pool) {
+        return std::any_of(pools_.begin(), pools_.end(),
+                           [&](auto& p) { return p.second->make_room_for(pool); });
+    }
     void on_server_settings_changed(const pool::PoolConfig& place) override;
     void hold_until_gone(const pool::PoolConfig& place, std::uint32_t server_pid,
                          std::unique_ptr<pool::Held> held) override;

@@ -246,6 +246,7 @@ class ClientConnection final : public io::Watcher,
         pool::ServerConnection* proof = nullptr;
         std::string password;
         bool server_asks = false;
+        unsigned looks_for_room = 0;
         bool password_asked = false;
         bool told_accepted = false;  // AuthenticationOk has gone out
     };
