@@ -379,6 +379,11 @@ void Reader::add_link(char kind, Oid from, Oid to) {
         if (kind == 'f') relation.writes_also.push_back(to);
         return;
     }
+    if (kind == 's') {
+        for (const auto e : {Effect::defines, Effect::shared}) graph_.mark(graph_.writing(from), e);
+        unknown_writes_.insert(from);
+        return;
+    }
     const bool partition = kind == 'p';
     const Oid upper = partition ? to : from;
     const Oid lower = partition ? from : to;
@@ -440,16 +445,9 @@ std::optional<std::string> Reader::read_bodies() {
 
 void Reader::add_body(Oid oid, std::string_view body, const RelationNames& relation_names) {
     const Node function = graph_.function(oid);
-    const bool sql = sql_functions_.contains(oid);
-    bool defines = false, cascades = false, shared = false;
-    std::string previous;
+    query::DefiningWords words(*catalog_, sql_functions_.contains(oid));
     const auto facts = query::scan_body(body, [&](std::string_view name) {
-        // SELECT INTO makes a table; in PL/pgSQL it fills a variable.
-        const bool makes = sql && name == "into" && previous != "insert" && previous != "merge";
-        defines = defines || makes || query::defines_objects(name);
-        cascades = cascades || name == "cascade";
-        shared = shared || query::shared_objects(name);
-        previous = name;
+        words.add(name);
         if (const auto it = callable_.find(name); it != callable_.end()) {
             for (const Oid callee : it->second) {
                 graph_.call(function, graph_.function(callee));
@@ -466,9 +464,9 @@ void Reader::add_body(Oid oid, std::string_view body, const RelationNames& relat
     });
     if (facts.leaves_state || facts.runs_text) graph_.mark(function, Effect::state);
     if (facts.runs_text) graph_.mark(function, Effect::any_text);
-    if (defines) graph_.mark(function, Effect::defines);
-    if (defines && shared) graph_.mark(function, Effect::shared);
-    if (facts.runs_text || defines) {
+    if (words.defines) graph_.mark(function, Effect::defines);
+    if (words.defines && words.shared) graph_.mark(function, Effect::shared);
+    if (facts.runs_text || words.defines) {
         graph_.mark_anything(function);
         write_sets_.unknown(oid);
     }
@@ -477,7 +475,7 @@ void Reader::add_body(Oid oid, std::string_view body, const RelationNames& relat
         graph_.call(function, graph_.any_write());
         write_sets_.writes(oid);
         // TRUNCATE ... CASCADE: more than the words say, and more than other writes lead to.
-        if (cascades) write_sets_.unknown(oid);
+        if (words.cascades) write_sets_.unknown(oid);
     }
 }
 

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <string>
+#include <utility>
 
 namespace pgweir::query {
 
@@ -19,6 +19,8 @@ constexpr std::string_view kWrites[] = {"copy", "delete", "insert", "merge", "tr
 constexpr std::string_view kDefines[] = {"alter",    "call",    "cluster", "comment",
                                          "create",   "drop",    "grant",   "import",
                                          "reassign", "refresh", "revoke",  "security"};
+constexpr std::string_view kBeforeTarget[] = {"binary", "from",       "into",
+                                              "only",   "pg_catalog", "table"};
 /// GRANT and REVOKE may be of roles; the script of an extension may do anything.
 constexpr std::string_view kShared[] = {"database", "extension",  "grant",  "group",
                                         "owned",    "reassign",   "revoke", "role",
@@ -219,6 +221,26 @@ class Scanner {
 }  // namespace
 
 bool defines_objects(std::string_view word) noexcept { return in(kDefines, word); }
+
+bool WriteTarget::at(std::string_view word) noexcept {
+    if (in(kWrites, word)) {
+        open_ = true;
+        list_ = list_ || word == "truncate";
+        return false;
+    }
+    if (open_ && in(kBeforeTarget, word)) return false;
+    return std::exchange(open_, false) || list_;
+}
+
+void DefiningWords::add(std::string_view word) {
+    // SELECT INTO makes a table; in PL/pgSQL it fills a variable.
+    const bool makes = in_sql_ && word == "into" && previous_ != "insert" && previous_ != "merge";
+    const bool system = target_.at(word) && system_target(catalog_, word);
+    defines = defines || makes || system || defines_objects(word);
+    shared = shared || system || shared_objects(word);
+    cascades = cascades || word == "cascade";
+    previous_ = word;
+}
 
 bool shared_objects(std::string_view word) noexcept { return in(kShared, word); }
 

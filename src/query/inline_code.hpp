@@ -25,6 +25,10 @@ Defines inline_code_defines(const Catalog& catalog, std::string_view body);
 /// What the functions and views of that name may define.
 Defines name_defines(const Catalog& catalog, std::string_view name);
 
+/// What writing the users' relations of that name may, beside code_defines(): the system's tables
+/// behind a view or rule are written without being named.
+Defines written_defines(const Catalog& catalog, std::string_view name);
+
 /// What triggers, rules and defaults may, behind any write.
 inline Defines code_defines(const Catalog& catalog) noexcept {
     return defines_of(catalog.code_may_define, catalog.code_may_define_shared);

@@ -4,7 +4,9 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <functional>
 #include <thread>
+#include <utility>
 
 #include "support/cache_client.hpp"
 
@@ -223,7 +225,11 @@ TEST_CASE("a changed catalog comes into force while reads go on without a pause"
     for (auto& t : readers) t.join();
 }
 
-TEST_CASE("E3: roles that code, or what is not understood, may change count in every database") {
+namespace {
+/// A table in another database that `member` may read while it is one of the readers.
+void make_elsewhere() {
+    static bool made = false;
+    if (std::exchange(made, true)) return;
     auto admin = Cluster::shared().connect("postgres", "postgres");
     for (const char* sql : {"CREATE DATABASE elsewhere OWNER app", "CREATE ROLE readers",
                             "CREATE ROLE member LOGIN", "GRANT readers TO app WITH ADMIN OPTION"})
@@ -231,43 +237,87 @@ TEST_CASE("E3: roles that code, or what is not understood, may change count in e
     Cluster::shared()
         .connect("app", "elsewhere")
         .run("CREATE TABLE kept_secret AS SELECT 1 AS n; GRANT SELECT ON kept_secret TO readers");
-    Cluster::shared()
-        .connect("app", "app")
-        .run(
-            "CREATE TABLE revoking (n int); CREATE FUNCTION revokes() RETURNS int LANGUAGE plpgsql "
-            "AS "
-            "'BEGIN REVOKE readers FROM member; RETURN 1; END'; CREATE PROCEDURE revoke() LANGUAGE "
-            "plpgsql AS 'BEGIN PERFORM revokes(); END'; CREATE FUNCTION on_insert() RETURNS "
-            "trigger "
-            "LANGUAGE plpgsql AS 'BEGIN CALL revoke(); RETURN NULL; END'; CREATE TRIGGER t AFTER "
-            "INSERT ON revoking FOR EACH ROW EXECUTE FUNCTION on_insert()");
+    setup(
+        "CREATE TABLE revoking (n int); CREATE FUNCTION revokes() RETURNS int LANGUAGE plpgsql AS "
+        "'BEGIN REVOKE readers FROM member; RETURN 1; END'; CREATE PROCEDURE revoke() LANGUAGE "
+        "plpgsql AS 'BEGIN PERFORM revokes(); END'; CREATE FUNCTION on_insert() RETURNS trigger "
+        "LANGUAGE plpgsql AS 'BEGIN CALL revoke(); RETURN NULL; END'");
+}
+
+ProxyOptions of_both() {
     const auto server = "{host: 127.0.0.1, port: " + std::to_string(Cluster::shared().port()) + "}";
-    Proxy p(Cluster::shared(), {{{"cache", "{exclusive_writer: true, catalog_poll: 1s}"},
-                                 {"databases", "{app: " + server + ", elsewhere: " + server + "}"}},
-                                {},
-                                {},
-                                0});
-    auto boss = RawClient::login(p.port(), "app", "app");
+    return {{{"cache", "{exclusive_writer: true, catalog_poll: 1s}"},
+             {"databases", "{app: " + server + ", elsewhere: " + server + "}"}},
+            {},
+            {},
+            0};
+}
+
+/// `how` takes the reader's role away: no answer that is kept for it is given any more.
+void check_revoked(Proxy& p, RawClient& boss, const std::function<void()>& how,
+                   const std::string& what) {
     auto member = RawClient::login(p.port(), "member", "elsewhere");
     auto other = RawClient::login(p.port(), "app", "app");
+    ask(boss, "GRANT readers TO member");
+    REQUIRE(eventually([&] {
+        const auto before = p.cache_counter("hits", "elsewhere");
+        ask(member, "SELECT n FROM kept_secret");
+        return p.cache_counter("hits", "elsewhere") > before;
+    }));
+    REQUIRE(becomes_cached(p, other, "SELECT count(*) FROM revoking"));  // as is its catalog
+    how();
+    CHECK_MESSAGE(ask(member, "SELECT n FROM kept_secret").starts_with("42501"), what);
+}
+
+void check_revoked(Proxy& p, RawClient& boss, const std::string& how) {
+    check_revoked(
+        p, boss, [&] { CHECK_MESSAGE(error_of(boss.ask(msg::query(how))).sqlstate.empty(), how); },
+        how.substr(how.find_first_not_of(' ')));
+}
+}  // namespace
+
+TEST_CASE("E3: roles that code, or what is not understood, may change count in every database") {
+    make_elsewhere();
+    setup("CREATE TRIGGER t AFTER INSERT ON revoking FOR EACH ROW EXECUTE FUNCTION on_insert()");
+    Proxy p(Cluster::shared(), of_both());
+    auto boss = RawClient::login(p.port(), "app", "app");
     for (const std::string& how :
          {std::string("REVOKE readers FROM member"),
           std::string("DO $$BEGIN REVOKE readers FROM member; END$$"),
           std::string("DO $$BEGIN EXECUTE 'REVOKE readers FROM member'; END$$"),
           std::string("DO $$BEGIN PERFORM revokes(); END$$"), std::string("SELECT revokes()"),
           std::string("CALL revoke()"), std::string("INSERT INTO revoking VALUES (1)"),
-          std::string(std::size_t{70} * 1024, ' ') + "REVOKE readers FROM member"}) {
-        ask(boss, "GRANT readers TO member");
-        REQUIRE(eventually([&] {
-            const auto before = p.cache_counter("hits", "elsewhere");
-            ask(member, "SELECT n FROM kept_secret");
-            return p.cache_counter("hits", "elsewhere") > before;
-        }));
-        REQUIRE(becomes_cached(p, other, "SELECT count(*) FROM revoking"));  // as is its catalog
-        ask(boss, how);
-        CHECK_MESSAGE(ask(member, "SELECT n FROM kept_secret").starts_with("42501"),
-                      how.substr(how.find_first_not_of(' ')));
-    }
+          std::string(std::size_t{70} * 1024, ' ') + "REVOKE readers FROM member"})
+        check_revoked(p, boss, how);
+    setup("DROP TRIGGER t ON revoking");  // behind it any write may be one of roles
+}
+
+TEST_CASE("E3: code that writes the system's own tables is DDL, whatever it calls them") {
+    make_elsewhere();
+    const std::string delete_it = "DELETE FROM ONLY pg_catalog.pg_auth_members";
+    const std::string row = " WHERE pg_get_userbyid(member) = 'member'";
+    auto admin = Cluster::shared().connect("postgres", "app");
+    admin.run(
+        "CREATE FUNCTION forgets() RETURNS void LANGUAGE sql AS $$" + delete_it + row +
+        "$$; CREATE VIEW members AS SELECT * FROM pg_auth_members; CREATE VIEW over_members "
+        "AS SELECT * FROM members; CREATE TABLE ruled_by (n int); CREATE RULE r AS ON INSERT TO "
+        "ruled_by DO ALSO DELETE FROM pg_auth_members" +
+        row +
+        "; CREATE TABLE minded (n int); CREATE FUNCTION on_minded() RETURNS trigger "
+        "LANGUAGE plpgsql AS $$BEGIN DELETE FROM over_members" +
+        row +
+        "; RETURN NULL; END$$; CREATE TRIGGER t AFTER INSERT ON minded FOR EACH ROW EXECUTE "
+        "FUNCTION on_minded(); GRANT ALL ON ruled_by, minded TO PUBLIC");
+    Proxy p(Cluster::shared(), of_both());
+    auto boss = RawClient::login(p.port(), "postgres", "app");
+    for (const auto& how : std::vector<std::string>{
+             delete_it + row, "SELECT forgets()", "DO $$BEGIN " + delete_it + row + "; END$$",
+             "DO $$BEGIN PERFORM forgets(); END$$", "DELETE FROM members" + row,
+             "DELETE FROM over_members" + row,
+             "DO $$BEGIN DELETE FROM over_members" + row + "; END$$",
+             "INSERT INTO ruled_by VALUES (1)", "DO $$BEGIN INSERT INTO ruled_by VALUES (1); END$$",
+             "INSERT INTO minded VALUES (1)"})
+        check_revoked(p, boss, how);
 }
 
 TEST_CASE("D4, D8: an UPDATE of pg_settings is a SET, of its own session only") {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <string_view>
 
 namespace pgweir::query {
@@ -22,6 +23,37 @@ BodyFacts scan_body(std::string_view body, const std::function<void(std::string_
 
 /// A word that begins a statement which changes what queries mean or may read: DDL, REFRESH, GRANT.
 bool defines_objects(std::string_view word) noexcept;
+
+/// Finds where a statement that writes rows names its table: told all words of a body in turn.
+/// Behind TRUNCATE, which may have a list, every name counts.
+class WriteTarget {
+  public:
+    /// Whether the word may be such a table, or its schema.
+    bool at(std::string_view word) noexcept;
+
+  private:
+    bool open_ = false, list_ = false;
+};
+struct Catalog;
+/// Whether a write to what is so named, or is in a schema so named, may be one to the system's
+/// tables: DDL, in whatever words. A write to pg_settings sets them.
+bool system_target(const Catalog& catalog, std::string_view name);
+
+/// What the words of a function's body say of definitions, told one by one.
+class DefiningWords {
+  public:
+    DefiningWords(const Catalog& catalog, bool in_sql) : catalog_(catalog), in_sql_(in_sql) {}
+    void add(std::string_view word);
+    bool defines = false;
+    bool shared = false;  // with `defines`: of what every database of the server feels
+    bool cascades = false;
+
+  private:
+    const Catalog& catalog_;
+    bool in_sql_;
+    WriteTarget target_;
+    std::string previous_;
+};
 
 /// A word of statements that every database of the server feels: about roles, databases, settings.
 bool shared_objects(std::string_view word) noexcept;

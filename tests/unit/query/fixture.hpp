@@ -95,6 +95,9 @@ class Builder {
         defaults.session_harmless = false;
         add(kPublic, "setting_default", 122).session_harmless = false;
         add(kInformation, "tables", 115, 'v').system = true;
+        add(kPgCatalog, "pg_authid", 1260).system = true;
+        auto& over_system = add(kPublic, "over_system", 116, 'v');
+        over_system.writing_defines = over_system.writing_defines_shared = true;
         add(kPublic, "serial_one", 160).writing_sequences = {true, false, false};
         add(kPublic, "asking_default", 161).writing_sequences = {true, true, true};
         add(kPublic, "asking_view", 162, 'v').reading_sequences = {false, true, true};

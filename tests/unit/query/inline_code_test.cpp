@@ -29,6 +29,10 @@ TEST_CASE("a DO block has the catalog read again only where its code may run DDL
         CHECK(name(v->pin) == "do_block");
     }
     for (const std::string sql :
+         {"DO $$BEGIN SELECT oid INTO n FROM pg_authid; UPDATE t SET a = n; END$$",
+          "DO $$BEGIN INSERT INTO t SELECT oid FROM pg_authid; END$$"})
+        CHECK_MESSAGE(!defines(sql), sql);
+    for (const std::string sql :
          {"DO $$BEGIN CREATE TABLE n (a int); END$$", "DO $$BEGIN EXECUTE 'select 1'; END$$",
           "DO $$BEGIN alter table t add x int; END$$", "DO $$BEGIN GRANT a TO b; END$$",
           "DO $$BEGIN REFRESH MATERIALIZED VIEW m; END$$", "DO $$BEGIN CALL p(); END$$",
@@ -82,6 +86,13 @@ TEST_CASE("what may change roles, or is not known not to, counts for every datab
                                          "nonsense; DO 'x'",
                                          "SELECT pg_new_in_19()",
                                          "DELETE FROM pg_class",
+                                         "DO $$BEGIN DELETE FROM pg_authid; END$$",
+                                         "DO $$BEGIN truncate t, pg_authid; END$$",
+                                         "DO 'BEGIN DELETE FROM ONLY pg_catalog.\"pg_authid\"; "
+                                         "END'",
+                                         "DO $$BEGIN UPDATE pg_authid SET a = 1; END$$",
+                                         "DO $$BEGIN DELETE FROM information_schema.x; END$$",
+                                         "DO $$BEGIN UPDATE over_system SET a = 1; END$$",
                                          "SELECT * FROM ts_stat('select 1')",
                                          "SELECT own_granter() FROM JSON_TABLE(1)"});
     check_writes(Writes::database,
