@@ -99,17 +99,25 @@ void Session::apply_effects(const MemoEntry& memo, const query::KeyValues* value
     scope_ = std::max(scope_, v.names_after);
 }
 
-/// A temporary object that nothing is known of may pass any access on to other relations.
-Writes Session::writes_now(const query::Verdict& verdict) const noexcept {
-    switch (verdict.kind) {
+namespace {
+/// Of itself, whatever the catalog says and whatever was made in the session.
+bool cannot_write(Kind kind) noexcept {
+    switch (kind) {
         case Kind::begin:
         case Kind::commit:
         case Kind::rollback:
         case Kind::savepoint:
         case Kind::set:
-        case Kind::show: return verdict.writes;
-        default: break;
+        case Kind::show:
+        case Kind::deallocate: return true;
+        default: return false;
     }
+}
+}  // namespace
+
+/// A temporary object that nothing is known of may pass any access on to other relations.
+Writes Session::writes_now(const query::Verdict& verdict) const noexcept {
+    if (cannot_write(verdict.kind)) return verdict.writes;
     return scope_ == query::NameScope::unknown ? std::max(verdict.writes, Writes::database)
                                                : verdict.writes;
 }
@@ -120,8 +128,7 @@ void Session::collect_writes(const MemoEntry& memo, const query::KeyValues* valu
     auto& database = *identity_->context.database;
     switch (writes_now(v)) {
         case Writes::nothing:
-            if (x.believed == 0 && (v.kind == Kind::select || v.kind == Kind::dml))
-                x.believed = memo.catalog_version;
+            if (x.believed == 0 && !cannot_write(v.kind)) x.believed = memo.catalog_version;
             return;
         case Writes::relations:
             x.written.judged(database, memo.catalog_version);

@@ -539,20 +539,29 @@ TEST_CASE("what was found to write nothing is not believed once it means somethi
                                 {},
                                 {},
                                 0});
-    auto holder = RawClient::login(p.port()), waits = RawClient::login(p.port());
+    auto holder = RawClient::login(p.port());
     auto other = RawClient::login(p.port(), "postgres", "app");
-    REQUIRE(becomes_cached(p, other, "SELECT count(*) FROM turned"));
-    holder.ask(msg::query("BEGIN; SELECT 1"));
-    waits.send(msg::query("SELECT turns()"));
-    sleep_for(Seconds(0.2));
-    ask(other,
-        "CREATE OR REPLACE FUNCTION turns() RETURNS int LANGUAGE sql AS "
-        "'INSERT INTO turned VALUES (1) RETURNING n'");
-    REQUIRE(becomes_cached(p, other, "SELECT count(*) FROM turned"));
-    CHECK(ask(other, "SELECT count(*) FROM turned") == "0");
-    CHECK(ready_status(holder.ask(msg::query("COMMIT"))) == 'I');
-    CHECK(first_value(waits.read_until('Z')) == "1");
-    CHECK(ask(other, "SELECT count(*) FROM turned") == "1");
+    const auto turn = [&](const std::string& body) {
+        ask(other, "CREATE OR REPLACE FUNCTION turns() RETURNS int LANGUAGE sql AS '" + body + "'");
+        REQUIRE(becomes_cached(p, other, "SELECT count(*) FROM turned"));
+    };
+    int written = 0;
+    for (const std::string sql :
+         {"SELECT turns()", "SELECT 1; SELECT turns()", "COPY (SELECT turns()) TO STDOUT",
+          "EXPLAIN ANALYZE SELECT turns()", "DECLARE c CURSOR WITH HOLD FOR SELECT turns()"}) {
+        CAPTURE(sql);
+        turn("SELECT 1");
+        auto waits = RawClient::login(p.port());
+        holder.ask(msg::query("BEGIN; SELECT 1"));
+        waits.send(msg::query(sql));
+        sleep_for(Seconds(0.2));
+        turn("INSERT INTO turned VALUES (1) RETURNING n");
+        CHECK(ask(other, "SELECT count(*) FROM turned") == std::to_string(written));
+        CHECK(ready_status(holder.ask(msg::query("COMMIT"))) == 'I');
+        CHECK(ready_status(waits.read_until('Z')) == 'I');
+        CHECK(ask(other, "SELECT count(*) FROM turned") == std::to_string(++written));
+        waits.send(msg::terminate());
+    }
 }
 
 TEST_CASE("a client that asks for many large answers at once and does not read costs no memory") {
