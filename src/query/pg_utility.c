@@ -137,7 +137,7 @@ static void look_create_as(pgw_walk* w, const CreateTableAsStmt* s) {
                        pgw_temporary(s->into->rel) ? PGW_PIN_TEMPORARY : PGW_PIN_NONE,
                        PGW_WRITES_DATABASE});
     if (IsA(s->query, ExecuteStmt))
-        now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_PREPARE, PGW_LEAVES_STATE});
+        now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_PREPARE, PGW_LEAVES_STATE | PGW_WRITES_ALL});
     else
         pgw_walk_tree(w, s->query);
 }
@@ -388,8 +388,9 @@ void pgw_statement_look(pgw_walk* w, Node* s) {
             return;
         case T_DoStmt: look_do(w, (const DoStmt*)s); return;
         case T_ExecuteStmt:
+            /* What it runs may call what changes roles, or write the system's own tables. */
             now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_PREPARE,
-                               PGW_WRITES_DATABASE | PGW_LEAVES_STATE});
+                               PGW_WRITES_DATABASE | PGW_WRITES_ALL | PGW_LEAVES_STATE});
             return;
         case T_AlterTableStmt: look_alter_table(w, (const AlterTableStmt*)s); return;
         default: break;

@@ -1,5 +1,6 @@
 // Session: frames from the client. take_* run while no server is leased, forward_* while one is;
 // each gives the number of bytes it has dealt with, 0 when more must come first.
+#include <algorithm>
 #include <array>
 
 #include "batch_plan.hpp"
@@ -397,6 +398,17 @@ void Session::note_settings(const query::Verdict& verdict, std::string_view text
     exchange_->reset_name = name == "all" ? std::string() : std::move(name);
 }
 
+namespace {
+/// lo_open and its kin, by which drivers read and write large objects: they run no code of users.
+bool of_large_objects(std::string_view call) {
+    static constexpr std::array kTheirs{715u, 952u, 953u,  954u,  955u,  956u, 957u,
+                                        958u, 964u, 1004u, 3170u, 3171u, 3172u};
+    base::ByteReader r(call);
+    const auto function = r.u32();
+    return r.ok() && std::find(kTheirs.begin(), kTheirs.end(), function) != kTheirs.end();
+}
+}  // namespace
+
 std::size_t Session::forward_function_call(std::string_view view, const Frame& frame) {
     begin_statement(false);
     exchange_->text = "<function call>";
@@ -404,6 +416,8 @@ std::size_t Session::forward_function_call(std::string_view view, const Frame& f
         return skip_frame(view, frame);
     unknown_effects(identity_->mode == config::PoolMode::session ? query::PinReason::none
                                                                  : query::PinReason::function_call);
+    if (!of_large_objects(frame.body))
+        exchange_->written.add(identity_->context.database->everything());
     raise_fence();
     if (begin_ != nullptr) send_begin();
     exchange_->unsynced = exchange_->copy_ended = false;

@@ -327,6 +327,11 @@ bool Session::apply_bind(const Frame& frame, std::string_view name, const Statem
     if (statement == nullptr) {
         x.works.push({});
         unknown_effects(query::PinReason::none);  // a statement made by SQL PREPARE, or none
+        std::string by_sql = "EXECUTE ";
+        pool::append_identifier(by_sql, name);
+        const auto runs = sql_ != nullptr ? executed(by_sql) : nullptr;
+        if (runs == nullptr || runs->verdict->writes == query::Writes::all_databases)
+            x.written.add(identity_->context.database->everything());
         return true;
     }
     x.statement = statement;

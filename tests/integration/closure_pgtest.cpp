@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "pgweir/base/bytes.hpp"
 #include "support/cache_client.hpp"
 
 using namespace pgweir::testing;
@@ -318,6 +319,30 @@ TEST_CASE("E3: code that writes the system's own tables is DDL, whatever it call
              "INSERT INTO ruled_by VALUES (1)", "DO $$BEGIN INSERT INTO ruled_by VALUES (1); END$$",
              "INSERT INTO minded VALUES (1)"})
         check_revoked(p, boss, how);
+}
+
+TEST_CASE("E3: what SQL has prepared, or is called without a text, may change roles") {
+    make_elsewhere();
+    setup("CREATE FUNCTION revokes(n int) RETURNS int LANGUAGE sql AS 'SELECT revokes()'");
+    Proxy p(Cluster::shared(), of_both());
+    auto boss = RawClient::login(p.port(), "app", "app");
+    ask(boss, "PREPARE by_sql(int) AS SELECT revokes($1)");
+    check_revoked(p, boss, "EXECUTE by_sql(1 + 1)");
+    check_revoked(p, boss, "EXPLAIN ANALYZE EXECUTE by_sql(1)");
+    check_revoked(
+        p, boss,
+        [&] {
+            CHECK(types(boss.ask(msg::bind("", "by_sql", {"1"}) + msg::execute() + msg::sync())) ==
+                  "2DCZ");
+        },
+        "Bind");
+    // Of no formats, no arguments, its result as text.
+    std::string call(10, '\0');
+    pgweir::base::store_u32(
+        call.data(),
+        static_cast<std::uint32_t>(std::stoul(ask(boss, "SELECT 'revokes()'::regprocedure::oid"))));
+    check_revoked(
+        p, boss, [&] { CHECK(types(boss.ask(msg::frame('F', call))) == "VZ"); }, "FunctionCall");
 }
 
 TEST_CASE("D4, D8: an UPDATE of pg_settings is a SET, of its own session only") {

@@ -176,8 +176,6 @@ TEST_CASE("a write that may reach other tables counts for the whole database") {
                   "SELECT * FROM nosuch",
                   "SELECT t.own_writer FROM t",
                   "SELECT * FROM t ORDER BY own_writer()",
-                  "EXECUTE s(1)",
-                  "EXPLAIN ANALYZE EXECUTE s",
                   "CALL p()",
                   "DO $$begin end$$",
                   "SELECT * INTO n FROM t",
