@@ -114,20 +114,8 @@ class PlainInsert {
     Token now_;
 };
 
-/// By its words, and by the functions that it names.
-bool any_may_define_shared(std::string_view sql, const Catalog* catalog) {
-    if (may_define_shared(sql)) return true;
-    Lexer lexer(sql);
-    Token t = lexer.next();
-    for (; catalog != nullptr && t.kind != TokenKind::end && t.kind != TokenKind::bad;
-         t = lexer.next())
-        if (is_name(t) && name_defines(*catalog, name_of(t)) == Defines::shared) return true;
-    return false;
-}
-
-Verdict not_understood(std::string_view sql, const ResolveContext& context) {
+Verdict not_understood(const ResolveContext& context) {
     Verdict verdict;
-    if (any_may_define_shared(sql, context.catalog)) verdict.writes = Writes::all_databases;
     verdict.literal_dependent = false;
     if (context.catalog != nullptr) verdict.catalog_version = context.catalog->version;
     return verdict;
@@ -136,10 +124,11 @@ Verdict not_understood(std::string_view sql, const ResolveContext& context) {
 /// One statement's tokens, looked through for whatever might change the session.
 class Suspicion {
   public:
-    explicit Suspicion(const ResolveContext& context) : catalog_(context.catalog) {}
+    explicit Suspicion(const ResolveContext& context) : catalog_(context.catalog) {
+        if (catalog_ != nullptr) named_.emplace(*catalog_);
+    }
     PinReason pin = PinReason::none;
     bool writes_word = false;
-    Defines defines = Defines::nothing;
 
     void look(const std::string& name, bool called) {
         static constexpr std::array<std::string_view, 4> writers{"insert", "update", "delete",
@@ -152,16 +141,16 @@ class Suspicion {
         if (runs_sql_text(name) || name.starts_with("dblink")) suspect(PinReason::function);
         if (called && catalog_ != nullptr && user_function_may_change(name))
             suspect(PinReason::function);
-        if (catalog_ != nullptr) defines = std::max(defines, name_defines(*catalog_, name));
-        if (name.starts_with("pg_") && catalog_ != nullptr) system_ = true;
+        if (named_) named_->add(name);
+        system_ = system_ || name.starts_with("pg_") || name == "information_schema";
     }
     /// Triggers behind a write, and writes to the system's own tables, are named by nobody.
     Defines all() const {
-        auto most = defines;
-        if (pin != PinReason::none) most = std::max(most, Defines::database);
-        if (writes_word && catalog_ != nullptr) most = std::max(most, code_defines(*catalog_));
-        if (writes_word && system_) most = Defines::shared;
-        return most;
+        auto most = pin != PinReason::none ? Defines::database : Defines::nothing;
+        if (!named_) return most;
+        most = std::max(most, named_->used());
+        if (writes_word) most = std::max({most, named_->written(), code_defines(*catalog_)});
+        return writes_word && system_ ? Defines::shared : most;
     }
 
   private:
@@ -175,6 +164,7 @@ class Suspicion {
                            [](const Function& f) { return !f.builtin && !f.session_harmless; });
     }
     const Catalog* catalog_;
+    std::optional<NamedDefines> named_;  // with catalog_
     bool system_ = false;
 };
 
@@ -217,27 +207,29 @@ std::optional<Verdict> judge_plain_insert(std::string_view sql, const ResolveCon
 }
 
 Verdict judge_by_tokens(std::string_view sql, const ResolveContext& context) {
-    Verdict verdict = not_understood(sql, context);
+    Verdict verdict = not_understood(context);
     Suspicion suspicion(context);
     Lexer lexer(sql);
     Token token = lexer.next();
     const Token first = token;
-    if (!starts_dml_or_select(first)) return verdict;
-    while (token.kind != TokenKind::end) {
-        if (token.kind == TokenKind::bad) return verdict;
+    bool plain = starts_dml_or_select(first);
+    while (token.kind != TokenKind::end && token.kind != TokenKind::bad) {
         const Token next = lexer.next();
-        if (token.is(';') && next.kind != TokenKind::end && !next.is(';')) return verdict;
+        if (token.is(';') && next.kind != TokenKind::end && !next.is(';')) plain = false;
         if (is_name(token)) suspicion.look(name_of(token), next.is('('));
         token = next;
     }
+    plain = plain && token.kind == TokenKind::end;
+    const auto defines = suspicion.all();
+    const bool shared = defines == Defines::shared || (!plain && may_define_shared(sql));
+    verdict.writes = shared ? Writes::all_databases : Writes::database;
+    if (!plain) return verdict;
     const bool reads =
         first.is("select") || first.is("values") || first.is("table") || first.is("with");
     verdict.kind = reads && !suspicion.writes_word ? Kind::select : Kind::dml;
     verdict.pin = suspicion.pin;
     verdict.may_end_transaction = false;
-    const auto defines = suspicion.all();
     verdict.may_define = defines != Defines::nothing;
-    verdict.writes = defines == Defines::shared ? Writes::all_databases : Writes::database;
     verdict.timed = true;
     return verdict;
 }

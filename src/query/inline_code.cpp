@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <string>
-#include <unordered_set>
 
 #include "functions.hpp"
 #include "pgweir/query/body_words.hpp"
@@ -18,17 +17,22 @@ constexpr Oid kPgCatalog = 11;
 
 }  // namespace
 
-/// Of a table, what writing it may cause is code_defines().
-Defines name_defines(const Catalog& catalog, std::string_view name) {
-    auto most = Defines::nothing;
-    if (const auto found = catalog.functions.find(name); found != catalog.functions.end())
+void NamedDefines::add(std::string_view name) {
+    if (used_ == Defines::shared || !seen_.emplace(name).second) return;
+    if (seen_.size() * catalog_.relations.size() > kMostLookUps) {
+        used_ = Defines::shared;
+        return;
+    }
+    if (const auto found = catalog_.functions.find(name); found != catalog_.functions.end())
         for (const Function& f : found->second)
-            most = std::max(most, defines_of(f.may_write && f.may_define, f.may_define_shared));
-    for (const auto& [schema, relations] : catalog.relations)
-        if (const auto found = relations.find(name); found != relations.end())
-            most = std::max(most, defines_of(found->second.reading_may_define,
-                                             found->second.reading_may_define_shared));
-    return most;
+            used_ = std::max(used_, defines_of(f.may_write && f.may_define, f.may_define_shared));
+    for (const auto& [schema, relations] : catalog_.relations) {
+        const auto found = relations.find(name);
+        if (found == relations.end()) continue;
+        const Relation& r = found->second;
+        used_ = std::max(used_, defines_of(r.reading_may_define, r.reading_may_define_shared));
+        written_ = std::max(written_, defines_of(r.writing_defines, r.writing_defines_shared));
+    }
 }
 
 bool system_target(const Catalog& catalog, std::string_view name) {
@@ -38,33 +42,22 @@ bool system_target(const Catalog& catalog, std::string_view name) {
            name != "pg_settings";
 }
 
-Defines written_defines(const Catalog& catalog, std::string_view name) {
-    auto most = Defines::nothing;
-    for (const auto& [schema, relations] : catalog.relations)
-        if (const auto found = relations.find(name); found != relations.end())
-            most = std::max(most, defines_of(found->second.writing_defines,
-                                             found->second.writing_defines_shared));
-    return most;
-}
-
 Defines inline_code_defines(const Catalog& catalog, std::string_view body) {
     auto most = body.empty() ? Defines::shared : code_defines(catalog);
     if (most == Defines::shared) return most;
-    std::unordered_set<std::string> seen;
+    NamedDefines named(catalog);
     bool shared_word = false;
-    auto written = Defines::nothing;
     WriteTarget target;
     const auto facts = scan_body(body, [&](std::string_view name) {
-        if (target.at(name) && system_target(catalog, name)) most = Defines::shared;
-        if (most == Defines::shared || !seen.emplace(name).second) return;
+        const bool system = target.at(name) && system_target(catalog, name);
+        if (system || name.starts_with("pg_temp") || runs_sql_text(name)) most = Defines::shared;
+        if (most == Defines::shared) return;
         shared_word = shared_word || shared_objects(name);
-        const bool unknown = name.starts_with("pg_temp") || runs_sql_text(name) ||
-                             seen.size() * catalog.relations.size() > kMostLookUps;
         if (defines_objects(name)) most = std::max(most, Defines::database);
-        most = std::max(most, unknown ? Defines::shared : name_defines(catalog, name));
-        written = std::max(written, written_defines(catalog, name));
+        named.add(name);
     });
-    if (facts.writes_rows) most = std::max(most, written);
+    most = std::max(most, named.used());
+    if (facts.writes_rows) most = std::max(most, named.written());
     const bool shared = facts.runs_text || (shared_word && most != Defines::nothing);
     return shared ? Defines::shared : most;
 }

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <unordered_set>
 
 #include "pgweir/query/catalog.hpp"
 
@@ -22,12 +24,23 @@ inline Defines defines_of(bool defines, bool shared) noexcept {
 /// name, in whatever schema, since the code may set another search_path.
 Defines inline_code_defines(const Catalog& catalog, std::string_view body);
 
-/// What the functions and views of that name may define.
-Defines name_defines(const Catalog& catalog, std::string_view name);
+/// What objects of the names that a text holds may define, each looked up once in all schemas and
+/// in bounded time: behind too many names it is anything.
+class NamedDefines {
+  public:
+    explicit NamedDefines(const Catalog& catalog) : catalog_(catalog) {}
+    void add(std::string_view name);
+    /// By being called or read.
+    Defines used() const noexcept { return used_; }
+    /// By being written, beside code_defines(): the system's tables behind a view or rule are
+    /// written without being named.
+    Defines written() const noexcept { return written_; }
 
-/// What writing the users' relations of that name may, beside code_defines(): the system's tables
-/// behind a view or rule are written without being named.
-Defines written_defines(const Catalog& catalog, std::string_view name);
+  private:
+    const Catalog& catalog_;
+    std::unordered_set<std::string> seen_;
+    Defines used_ = Defines::nothing, written_ = Defines::nothing;
+};
 
 /// What triggers, rules and defaults may, behind any write.
 inline Defines code_defines(const Catalog& catalog) noexcept {

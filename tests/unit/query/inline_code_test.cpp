@@ -80,6 +80,8 @@ TEST_CASE("what may change roles, or is not known not to, counts for every datab
                                          "DO LANGUAGE plperl 'x'",
                                          "REVOKE INHERIT OPTION FOR a FROM b",
                                          "nonsense; drop ROLE a",
+                                         "nonsense; DELETE FROM pg_authid",
+                                         "nonsense; SELECT own_granter()",
                                          "EXECUTE s(1)",
                                          "EXPLAIN ANALYZE EXECUTE s",
                                          "CREATE TABLE n AS EXECUTE s",

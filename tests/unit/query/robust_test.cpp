@@ -213,6 +213,22 @@ TEST_CASE("a statement too long to parse is judged by its tokens") {
     CHECK(judged("WITH x AS (DELETE FROM t RETURNING *) SELECT a IN " + list).kind == Kind::dml);
 }
 
+TEST_CASE("the names of a long text are looked up once each, and no more of them than is cheap") {
+    Catalog many = Builder().take();
+    for (Oid schema = 100'000; schema < 102'000; ++schema) many.relations[schema];
+    std::string list = "SELECT 1";
+    for (int i = 0; i < 20'000; ++i) list += ", same_" + std::to_string(i % 50);
+    const ResolveContext context{.search_path = {"public"}, .catalog = &many};
+    CHECK(judge(list + " FROM t", context)->writes == Writes::database);
+    CHECK(judge(list + "; SELECT 1", context)->writes == Writes::database);
+    for (int i = 0; i < 100'000; ++i) list += ", n" + std::to_string(i);
+    for (const auto* end : {" FROM t", "; SELECT 1"}) {
+        const auto from = std::clock();
+        CHECK(judge(list + end, context)->writes == Writes::all_databases);
+        CHECK(static_cast<double>(std::clock() - from) / CLOCKS_PER_SEC < 2);
+    }
+}
+
 TEST_CASE("grammar newer than the parser is judged by its tokens") {
     for (const auto* sql : {"SELECT JSON_OBJECT('a': 1)", "SELECT a IS JSON FROM t",
                             "SELECT * FROM (SELECT 1)", "SELECT a AT LOCAL FROM t",
