@@ -220,6 +220,8 @@ class Scanner {
 
 }  // namespace
 
+bool writes_rows(std::string_view word) noexcept { return in(kWrites, word); }
+
 bool defines_objects(std::string_view word) noexcept { return in(kDefines, word); }
 
 bool WriteTarget::at(std::string_view word) noexcept {
@@ -244,15 +246,40 @@ void DefiningWords::add(std::string_view word) {
 
 bool shared_objects(std::string_view word) noexcept { return in(kShared, word); }
 
+namespace {
+/// Of words in a row: whether they may be a statement that every database feels, or run one.
+class SharedWords {
+  public:
+    /// True where what has been read is enough to say so.
+    bool add(std::string_view word) noexcept {
+        // ON CONFLICT DO UPDATE, as long as only white space is between.
+        if (std::exchange(after_do_, false) && !in(kAfterDo, word)) return true;
+        after_do_ = word == "do";
+        if (!after_do_ && in(kRunsCode, word)) return true;
+        verb_ = verb_ || in(kDefines, word);
+        object_ = object_ || in(kShared, word);
+        return verb_ && object_;
+    }
+    bool between(char c) const noexcept {
+        return after_do_ && c != ' ' && c != '\t' && c != '\n' && c != '\r';
+    }
+
+  private:
+    bool verb_ = false, object_ = false, after_do_ = false;
+};
+}  // namespace
+
 bool may_define_shared(std::string_view text) {
+    SharedWords words;
     std::string word;
     for (std::size_t i = 0; i <= text.size(); ++i) {
-        if (i < text.size() && in_word(text[i])) {
-            const char c = text[i];
+        const char c = i < text.size() ? text[i] : ';';
+        if (in_word(c)) {
             word.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
             continue;
         }
-        if (in(kShared, word) || in(kRunsCode, word)) return true;
+        if (!word.empty() && words.add(word)) return true;
+        if (words.between(c)) return true;
         word.clear();
     }
     return false;

@@ -32,8 +32,7 @@ class NamedDefines {
     void add(std::string_view name);
     /// By being called or read.
     Defines used() const noexcept { return used_; }
-    /// By being written, beside code_defines(): the system's tables behind a view or rule are
-    /// written without being named.
+    /// By being written, with all that this leads to, as far as words of triggers and rules say.
     Defines written() const noexcept { return written_; }
 
   private:

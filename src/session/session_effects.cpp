@@ -67,7 +67,8 @@ MemoPtr Session::judge(std::string_view text, const query::TextScan& scan) {
     };
     static const auto here = nothing_known(Writes::database);
     static const auto anywhere = nothing_known(Writes::all_databases);
-    return query::may_define_shared(text) ? anywhere : here;
+    const auto catalog = identity_->context.database->last_catalog();
+    return query::may_define_shared(text, catalog.get()) ? anywhere : here;
 }
 
 /// `values`: of this execution; null: not known.

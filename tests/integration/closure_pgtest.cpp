@@ -254,17 +254,19 @@ ProxyOptions of_both() {
             0};
 }
 
+bool hits_elsewhere(Proxy& p, RawClient& reader) {
+    const auto before = p.cache_counter("hits", "elsewhere");
+    ask(reader, "SELECT n FROM kept_secret");
+    return p.cache_counter("hits", "elsewhere") > before;
+}
+
 /// `how` takes the reader's role away: no answer that is kept for it is given any more.
 void check_revoked(Proxy& p, RawClient& boss, const std::function<void()>& how,
                    const std::string& what) {
     auto member = RawClient::login(p.port(), "member", "elsewhere");
     auto other = RawClient::login(p.port(), "app", "app");
     ask(boss, "GRANT readers TO member");
-    REQUIRE(eventually([&] {
-        const auto before = p.cache_counter("hits", "elsewhere");
-        ask(member, "SELECT n FROM kept_secret");
-        return p.cache_counter("hits", "elsewhere") > before;
-    }));
+    REQUIRE(eventually([&] { return hits_elsewhere(p, member); }));
     REQUIRE(becomes_cached(p, other, "SELECT count(*) FROM revoking"));  // as is its catalog
     how();
     CHECK_MESSAGE(ask(member, "SELECT n FROM kept_secret").starts_with("42501"), what);
@@ -343,6 +345,24 @@ TEST_CASE("E3: what SQL has prepared, or is called without a text, may change ro
         static_cast<std::uint32_t>(std::stoul(ask(boss, "SELECT 'revokes()'::regprocedure::oid"))));
     check_revoked(
         p, boss, [&] { CHECK(types(boss.ask(msg::frame('F', call))) == "VZ"); }, "FunctionCall");
+}
+
+TEST_CASE("E3: of a text that may hide what it does, what it names and how decides") {
+    make_elsewhere();
+    Proxy p(Cluster::shared(), of_both());
+    auto boss = RawClient::login(p.port(), "app", "app", {{"standard_conforming_strings", "off"}});
+    for (const std::string how :
+         {"SELECT 'a\\'', revokes() --'", "DO 'BEGIN PERFORM revokes(); END'", "CALL revoke()",
+          "REVOKE readers FROM member"})
+        check_revoked(p, boss, how);
+    auto reader = RawClient::login(p.port(), "app", "elsewhere");
+    for (const std::string how :
+         {"SELECT n, count(*) FROM revoking GROUP BY n", "SELECT user FROM revoking",
+          "INSERT INTO revoking VALUES (1) ON CONFLICT DO NOTHING"}) {
+        REQUIRE(eventually([&] { return hits_elsewhere(p, reader); }));
+        CHECK(error_of(boss.ask(msg::query(how))).sqlstate.empty());
+        CHECK_MESSAGE(hits_elsewhere(p, reader), how);
+    }
 }
 
 TEST_CASE("D4, D8: an UPDATE of pg_settings is a SET, of its own session only") {

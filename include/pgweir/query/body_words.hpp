@@ -21,6 +21,9 @@ struct BodyFacts {
 /// ones too.
 BodyFacts scan_body(std::string_view body, const std::function<void(std::string_view)>& name);
 
+/// A word that begins a statement which changes rows.
+bool writes_rows(std::string_view word) noexcept;
+
 /// A word that begins a statement which changes what queries mean or may read: DDL, REFRESH, GRANT.
 bool defines_objects(std::string_view word) noexcept;
 
@@ -60,5 +63,8 @@ bool shared_objects(std::string_view word) noexcept;
 /// Whether a text of which nothing else is known may be such a statement, or run one: by its words,
 /// wherever they stand.
 bool may_define_shared(std::string_view text);
+/// The same of a text of which it is not known either what of it is a string or comment: also by
+/// what its words name in the catalog, which may be null.
+bool may_define_shared(std::string_view text, const Catalog* catalog);
 
 }  // namespace pgweir::query

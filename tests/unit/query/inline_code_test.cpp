@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "fixture.hpp"
+#include "pgweir/query/body_words.hpp"
 
 using namespace pgweir::query;
 using namespace pgweir::query::fixture;
@@ -100,10 +101,44 @@ TEST_CASE("what may change roles, or is not known not to, counts for every datab
                                          "DO $$BEGIN UPDATE over_system SET a = 1; END$$",
                                          "SELECT * FROM ts_stat('select 1')",
                                          "SELECT own_granter() FROM JSON_TABLE(1)"});
-    check_writes(Writes::database,
-                 {"DO $$BEGIN DROP TABLE t; END$$", "nonsense", "CALL p()",
-                  "SELECT own_writer() FROM JSON_TABLE(1)", "UPDATE pg_settings SET setting = '0'",
-                  "DO $$BEGIN PERFORM own_writer(); END$$"});
+    check_writes(
+        Writes::database,
+        {"DO $$BEGIN DROP TABLE t; END$$", "nonsense", "CALL p()",
+         "nonsense; SELECT 1 GROUP BY user", "SELECT own_writer() FROM JSON_TABLE(1)",
+         "UPDATE pg_settings SET setting = '0'", "DO $$BEGIN PERFORM own_writer(); END$$"});
     CHECK(judge("SELECT own_writer()", {})->writes == Writes::database);
     CHECK(judge("DO 'BEGIN REVOKE a FROM b; END'", {})->writes == Writes::all_databases);
+}
+
+TEST_CASE(
+    "a text of which only the words are known may change roles by them, and by what they name") {
+    Catalog odd = Builder().take();
+    const auto shared = [&](std::string_view text) { return may_define_shared(text, &odd); };
+    for (const auto* text :
+         {"SELECT 'a\\'', own_granter() --'", "select OWN_GRANTER()", "Alter User x", "DO 'x'",
+          "CREATE/**/ROLE x", "x; revoke a from b", "'; drop owned by a", "do/**/update",
+          "EXECUTE x", "ON CONFLICT DO", "CALL p()", "DELETE FROM pg_authid",
+          "UPDATE over_system SET a = 1", "SELECT query_to_xml('x')", "SELECT pg_temp.f()",
+          "SELECT U&\"x\"()", "DELETE FROM information_schema.x"})
+        CHECK_MESSAGE(shared(text), std::string(text));
+    const std::string quoted = "SELECT \"a\", 'b' FROM \"Odd Name\" GROUP BY \"a\"";
+    const auto harmless = {"SELECT count(*) FROM t GROUP BY a",
+                           "SELECT user, current_user FROM t",
+                           "INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING",
+                           "INSERT INTO t VALUES (1) ON CONFLICT (a) DO\nUPDATE SET a = 1",
+                           "SELECT oid FROM pg_authid",
+                           "SELECT own_writer()",
+                           "CREATE TABLE n (a int)",
+                           "ALTER TABLE t ADD a int",
+                           "SET ROLE a"};
+    for (const auto* text : harmless) CHECK_MESSAGE(!shared(text), std::string(text));
+    CHECK(!shared(quoted));
+    odd.functions["own granter"] = odd.functions["own_granter"];
+    CHECK(shared(quoted));
+    for (const auto* text : harmless) CHECK_MESSAGE(!shared(text), std::string(text));
+    odd.code_may_define_shared = true;
+    CHECK(shared("UPDATE wide SET a = 1"));
+    CHECK(!shared("UPDATE t SET a = 1"));
+    CHECK(!shared("SELECT * FROM wide"));
+    CHECK(!may_define_shared("SELECT own_granter()", nullptr));
 }
