@@ -108,12 +108,18 @@ void append_literal(std::string& sql, std::string_view value) {
 
 namespace {
 
-void append_set_config(std::string& sql, std::string_view name, std::string_view value) {
-    sql += "SELECT pg_catalog.set_config(";
+void append_call(std::string& sql, std::string_view name, std::string_view value) {
+    sql += "pg_catalog.set_config(";
     append_literal(sql, name);
     sql += ", ";
     append_literal(sql, value);
-    sql += ", false);";
+    sql += ", false)";
+}
+
+void append_set_config(std::string& sql, std::string_view name, std::string_view value) {
+    sql += "SELECT ";
+    append_call(sql, name, value);
+    sql += ';';
 }
 
 void append_reset(std::string& sql, std::string_view name) {
@@ -191,12 +197,21 @@ bool hides_text(std::string_view name, std::string_view value) {
     return name == "client_encoding" && ascii_inside_characters(value);
 }
 
-void append_setting_sql(std::string& sql, std::string_view name, std::string_view value) {
-    append_set_config(sql, name, value);
-}
-
 void append_application_name_sql(std::string& sql, std::string_view name) {
     append_set_config(sql, "application_name", name);
+}
+
+void append_restoring_sql(std::string& sql, const Settings& settings) {
+    std::string_view between = "SELECT ";
+    const auto add = [&](const auto& setting) {
+        sql += std::exchange(between, ", ");
+        append_call(sql, setting.first, setting.second);
+    };
+    for (const auto& setting : settings)
+        if (!is_identity(setting.first)) add(setting);
+    for (const auto name : kIdentity)
+        for (const auto& setting : settings)
+            if (setting.first == name) add(setting);
 }
 
 }  // namespace pgweir::pool

@@ -43,8 +43,8 @@ void Exchange::reset() {
     begin.reset();
     again.clear();
     skipping = begin_failed = false;
-    commit_in_flight = copy_ended = unsynced = reset_settings = false;
-    reset_name.clear();
+    commit_in_flight = copy_ended = unsynced = false;
+    lost.reset();
     taking.reset();
     takers.clear();
     parsed.clear();

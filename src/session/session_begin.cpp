@@ -224,7 +224,8 @@ void Session::begin_failed() {
     }
     x.skipping = x.expects.empty();
     // Nothing ran, so nothing is left.
-    x.suspect = x.may_leave_state = x.unpin_at_ready = x.reset_settings = false;
+    x.suspect = x.may_leave_state = x.unpin_at_ready = false;
+    x.lost.reset();
     x.suspicion = x.lasting = query::PinReason::none;
     x.may_end_transaction = x.notify_catalog = x.changes_logins = false;
 }

@@ -3,6 +3,7 @@
 // in the key is the one this statement would run under.
 #include <random>
 
+#include "own_run.hpp"
 #include "pgweir/base/log.hpp"
 #include "pgweir/base/random.hpp"
 #include "pgweir/cache/key.hpp"
@@ -338,18 +339,12 @@ void Session::send_stamp() {
         return expect({.kind = Kind::query, .swallow = true, .quiet = true, .stamp = true});
     }
     ensure_prepared(*statement, false);
-    std::string bind, execute;
-    base::append_cstring(bind, "");
-    base::append_cstring(bind, pool::prepared_name(statement->id));
-    bind.append(6, '\0');  // no formats, no parameters, results as text
-    base::append_cstring(execute, "");
-    base::append_u32(execute, 0);
     std::string message;
-    wire::write_message(message, wire::fe::kBind, bind);
-    wire::write_message(message, wire::fe::kExecute, execute);
+    write_own_run(message, pool::prepared_name(statement->id));
     turn_->server.copy(message);
     expect({.kind = Kind::bind, .swallow = true, .statement = statement->id});
     expect({.kind = Kind::execute, .swallow = true, .stamp = true});
+    expect({.kind = Kind::close, .swallow = true});
 }
 
 Session::Reply Session::take_stamp(std::string_view row) {

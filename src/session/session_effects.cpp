@@ -92,8 +92,8 @@ void Session::apply_effects(const MemoEntry& memo, const query::KeyValues* value
     if (memo.may_notify) name_sender();
     if (v.moves_sequence || v.asks_sequence) use_sequences(v);
     if (v.kind == Kind::discard_all) {
-        x.unpin_at_ready = x.reset_settings = true;
-        x.reset_name.clear();
+        x.unpin_at_ready = true;
+        x.lost = std::make_unique<pool::Settings>(start_settings());
     }
     if (v.may_end_transaction) x.may_end_transaction = true;
     collect_writes(memo, values);

@@ -8,6 +8,7 @@
 #include "pgweir/session/session.hpp"
 #include "pgweir/wire/sqlstate.hpp"
 #include "processes.hpp"
+#include "resets.hpp"
 #include "turn.hpp"
 
 namespace pgweir::session {
@@ -292,8 +293,9 @@ std::size_t Session::forward_execute(std::string_view view, const Frame& frame) 
     const auto portal = base::ByteReader(frame.body).cstring();
     const bool bound_here = portal.empty() && x.bound && x.bound_unnamed;
     x.copy_ended = x.bound = false;
+    StatementPtr taker;
     if (!x.takers.empty()) [[unlikely]]
-        begin_taking(portal);
+        taker = begin_taking(portal);
     if (!bound_here && tx_ != wire::TxStatus::idle) {  // what was bound some time ago may commit
         x.may_end_transaction = true;
         raise_fence();
@@ -303,6 +305,8 @@ std::size_t Session::forward_execute(std::string_view view, const Frame& frame) 
     if (x.taking) {
         x.expects.back().takes = true;
         turn_->server.copy(std::string_view("H\0\0\0\4", 5));  // its answer is waited for
+    } else if (taker != nullptr) {
+        restore_in_batch(find_resets(taker->text, start_settings()).lost);
     }
     return frame.size;
 }
@@ -348,54 +352,6 @@ std::size_t Session::forward_sync(std::string_view view, const Frame& frame) {
     looked_up_ = false;
     expect({.kind = Expect::Kind::sync, .behind_copy = exchange_->copy_ended});
     return forward_whole(view, frame);
-}
-
-namespace {
-
-/// The setting that a text in lower case resets, in any of the ways there are (RESET, SET TO
-/// DEFAULT, SET TIME ZONE LOCAL): "all" for all, empty for none.
-std::string name_reset(std::string_view lower) {
-    constexpr std::string_view kBetween = " \t\r\n;=";
-    std::array<std::string_view, 5> words;
-    std::size_t count = 0;
-    for (std::size_t at = 0; count < words.size(); ++count) {
-        at = lower.find_first_not_of(kBetween, at);
-        if (at == std::string_view::npos) break;
-        const auto end = std::min(lower.find_first_of(kBetween, at), lower.size());
-        words[count] = lower.substr(at, end - at);
-        at = end;
-    }
-    const auto zone = [&](std::size_t i) { return words[i] == "time" && words[i + 1] == "zone"; };
-    const std::size_t i = words[1] == "session" ? 2 : 1;
-    if (words[0] == "set" && zone(i))
-        return words[i + 2] == "default" || words[i + 2] == "local" ? "timezone" : "";
-    const bool to_default =
-        words[i + 1] == "default" || (words[i + 1] == "to" && words[i + 2] == "default");
-    if (words[0] != "reset" && (words[0] != "set" || !to_default)) return {};
-    if (words[0] == "reset" && zone(1)) return "timezone";
-    auto name = words[0] == "reset" ? words[1] : words[i];
-    if (name.size() > 1 && name.front() == '"') name = name.substr(1, name.size() - 2);
-    return std::string(name);
-}
-
-}  // namespace
-
-/// RESET goes back to what this client began with; its own statement_timeout beats the proxy's.
-void Session::note_settings(const query::Verdict& verdict, std::string_view text) {
-    const bool several = verdict.kind == query::Kind::several;
-    std::string lower(text.substr(0, 4096));
-    for (auto& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    if (several) {
-        if (lower.find("reset all") != std::string::npos ||
-            lower.find("discard all") != std::string::npos)
-            exchange_->reset_settings = true;
-        return;
-    }
-    if (lower.find("statement_timeout") != std::string::npos) own_timeout_ = true;
-    auto name = name_reset(lower);
-    if (name.empty()) return;
-    exchange_->reset_settings = true;
-    exchange_->reset_name = name == "all" ? std::string() : std::move(name);
 }
 
 namespace {
@@ -477,8 +433,9 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     begin_statement(false);
     if (alone || x.text.empty()) x.text.assign(text.substr(0, kLoggedText));
     if (may_pin(*memo->verdict) && refuse_pin()) return frame.size;
-    if (memo->verdict->kind == query::Kind::set || memo->verdict->kind == query::Kind::several)
-        note_settings(*memo->verdict, text);
+    if ((memo->verdict->kind == query::Kind::set || memo->verdict->kind == query::Kind::several) &&
+        !note_settings(text))
+        return frame.size;
     if (memo->may_name_statement) prepare_for_sql(text);
     if (listening_ != nullptr) heed_channels(*memo->verdict, text);
     if (sent_text.data() == text.data())

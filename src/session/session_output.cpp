@@ -55,7 +55,7 @@ void Session::on_server_bytes(std::string_view bytes) noexcept {
     if (ended_ || server_ == nullptr) return;
     const TurnScope scope(*this);
     if (!exchange_) exchange_ = env_.exchanges.take();
-    const bool held = exchange_->begin || exchange_->taking || exchange_->in_doubt;
+    const bool held = exchange_->begin || held_back();
     if (exchange_->first_byte == 0) exchange_->first_byte = env_.now();
     exchange_->bytes += bytes.size();
     Run run{turn_->client, bytes};
@@ -113,7 +113,8 @@ void Session::on_server_bytes(std::string_view bytes) noexcept {
     if (ended_) return;
     run.emit();
     if (client_.queued() > kHighWater && server_ != nullptr) server_->set_reading(false);
-    if (server_ != nullptr && held && !exchange_->begin && !exchange_->taking) {
+    // In doubt it may be since an answer among these, and they may have brought what it waits for.
+    if (server_ != nullptr && (held || exchange_->in_doubt)) {
         exchange_->in_doubt = false;
         consume_buffer();
     }
@@ -202,8 +203,7 @@ bool Session::whole_answer(Run& run) {
     if (rest.size() != kReadySize || rest[0] != be::kReadyForQuery ||
         base::load_u32(rest.data() + 1) != kReadySize - 1)
         return false;
-    if (x.expects.size() != 1 || x.reset_settings || x.begin_failed || x.taking ||
-        listening_ != nullptr)
+    if (x.expects.size() != 1 || x.lost || x.begin_failed || x.taking || listening_ != nullptr)
         return false;
     const auto& front = x.expects.front();
     if (front.swallow || front.again || (front.kind != Kind::query && front.kind != Kind::sync))
@@ -401,6 +401,7 @@ Session::Reply Session::completion(std::string_view whole, char type) {
     if (front.kind == Kind::execute) {
         x.expects.pop();
         if (front.takes) end_taking();
+        if (front.takes && x.lost && x.unsynced) restore_in_batch(*std::exchange(x.lost, nullptr));
         if (front.begin) x.begin.reset();
         finish_execute(front.work);
     }
@@ -471,8 +472,9 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
     }
     if (stale_plan(fields)) return Reply::swallow;
     // What was to be reset may have been, or will be: DISCARD ALL commits by itself.
-    if (x.unpin_at_ready || x.reset_settings) x.suspect = true;
-    x.unpin_at_ready = x.reset_settings = false;
+    if (x.unpin_at_ready || x.lost) x.suspect = true;
+    x.unpin_at_ready = false;
+    x.lost.reset();
     if (front.brings_ready()) return tell_error(run, own);
     skip_batch();
     // Its Sync has not come yet: what comes before that is skipped, too.
@@ -585,7 +587,7 @@ void Session::ready(wire::TxStatus status) {
     settle_at_ready(before);
     if (tx_ == wire::TxStatus::idle) counters_.xact_count.add(1);
     finish_statement(now);
-    if (x.reset_settings && !x.unsynced) reapply_settings();
+    if (x.lost && !x.unsynced) reapply_settings();
 }
 
 }  // namespace pgweir::session

@@ -340,7 +340,7 @@ bool Session::apply_bind(const Frame& frame, std::string_view name, const Statem
     if (whole && refused_in_statement_mode(verdict))
         return fail_batch(own_error(kNoTransactions)), false;
     if (whole && may_pin(verdict) && !has_pin_place()) return fail_pin(), false;
-    if (verdict.kind == query::Kind::set) note_settings(verdict, statement->text);
+    if (verdict.kind == query::Kind::set) note_timeout(statement->text);
     if (listening_ != nullptr) heed_channels(verdict, statement->text);
     apply_bind_effects(*memo, *statement, whole && as_sent ? frame.body : std::string_view());
     const auto& slow = env_.config().slow_log;
@@ -377,21 +377,19 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
             return 0;
     }
     const auto& executed = other != nullptr ? other : statement;
-    const bool takes = memo != nullptr && (memo->verdict->kind == query::Kind::deallocate ||
-                                           memo->verdict->kind == query::Kind::discard_all);
+    const bool takes = memo != nullptr && may_take(memo->verdict->kind, statement->text);
     begin_statement(true);
     counters_.bind_count.add(1);
     note_portal(portal);
     const auto fill = next_fill();
-    if (ours && found == nullptr && whole &&
-        (name.empty() || name.starts_with(pool::kPreparedPrefix))) {
+    if (ours && found == nullptr && (name.empty() || name.starts_with(pool::kPreparedPrefix))) {
         // What stands in the server's unnamed slot, or under a name of ours, is another session's.
         fail_batch({std::string(wire::sqlstate::kInvalidSqlStatementName),
                     name.empty()
                         ? "unnamed prepared statement does not exist"
                         : "prepared statement \"" + std::string(name) + "\" does not exist",
                     ""});
-        return frame.size;
+        return skip_frame(view, frame);
     }
     const bool as_sent = executed == statement && parameters.empty();
     if (!apply_bind(frame, name, statement, std::move(memo), r.rest(), as_sent)) return frame.size;

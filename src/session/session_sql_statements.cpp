@@ -254,19 +254,21 @@ void Session::name_on_server(const std::string& name, std::string_view text,
     turn_->server.copy(message);
 }
 
-/// `statement`: of DEALLOCATE or DISCARD ALL, to which `portal` was bound; null: of neither.
+/// `statement`: of DEALLOCATE, DISCARD ALL or RESET, to which `portal` was bound; null: of none.
 void Session::note_taker(std::string_view portal, const StatementPtr& statement) {
     auto& takers = exchange_->takers;
     std::erase_if(takers, [portal](const auto& taker) { return taker.first == portal; });
     if (statement != nullptr) takers.emplace_back(portal, statement);
 }
 
-/// Before its Execute.
-void Session::begin_taking(std::string_view portal) {
+/// Before its Execute: what it takes away. Null: nothing.
+StatementPtr Session::begin_taking(std::string_view portal) {
     const auto& takers = exchange_->takers;
     const auto taker = std::find_if(takers.begin(), takers.end(),
                                     [portal](const auto& t) { return t.first == portal; });
-    if (taker != takers.end()) prepare_for_sql(taker->second->text);
+    if (taker == takers.end()) return nullptr;
+    prepare_for_sql(taker->second->text);
+    return taker->second;
 }
 
 /// It does not wait for the transaction to commit. The statement of the unnamed slot stays.

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "inspection.hpp"
+#include "own_run.hpp"
 #include "pgweir/base/bytes.hpp"
 #include "pgweir/base/log.hpp"
 #include "pgweir/base/plants.hpp"
@@ -192,26 +193,23 @@ void Session::use_sequences(const query::Verdict& verdict) {
 
 /// In the protocol the client is using: a simple Query in the middle of a batch would end it.
 void Session::forget_sequences() {
+    if (exchange_->unsynced) return run_in_batch("DISCARD SEQUENCES");
+    inject("DISCARD SEQUENCES");
+    exchange_->expects.back().quiet = true;
+}
+
+/// In the middle of the client's batch, under names of the proxy's own: what the client has without
+/// a name stays.
+void Session::run_in_batch(std::string_view sql) {
     constexpr std::string_view kName = "pgweir_0s";
-    auto& x = *exchange_;
-    if (!x.unsynced) {
-        inject("DISCARD SEQUENCES");
-        x.expects.back().quiet = true;
-        return;
-    }
     std::string m;
-    wire::write_parse(m, kName, "DISCARD SEQUENCES", {});
-    std::string body;
-    base::append_cstring(body, "");
-    base::append_cstring(body, kName);
-    body.append(6, '\0');
-    wire::write_message(m, wire::fe::kBind, body);
-    wire::write_message(m, wire::fe::kExecute, std::string_view("\0\0\0\0\0", 5));
+    wire::write_parse(m, kName, sql, {});
+    write_own_run(m, kName);
     wire::write_close(m, 'S', kName);
     turn_->server.copy(m);
     using Kind = Expect::Kind;
-    for (const auto kind : {Kind::parse, Kind::bind, Kind::execute, Kind::close})
-        x.expects.push({.kind = kind, .swallow = true});
+    for (const auto kind : {Kind::parse, Kind::bind, Kind::execute, Kind::close, Kind::close})
+        exchange_->expects.push({.kind = kind, .swallow = true});
 }
 
 void Session::inspect() {
@@ -340,26 +338,6 @@ void Session::settings_refused() {
     fail_front(*why);
 }
 
-/// After RESET the client's own settings come back, as from a server of its own.
-void Session::reapply_settings() {
-    auto& x = *exchange_;
-    x.reset_settings = false;
-    if (tx_ == wire::TxStatus::failed) return;
-    std::string sql;
-    if (x.reset_name.empty()) {
-        pool::append_settings_sql(sql, *pool::empty_profile(), *start().profile);
-        pool::append_application_name_sql(sql, start_application_name());
-    } else if (const auto value = start().profile->find(x.reset_name); value.data() != nullptr) {
-        pool::append_setting_sql(sql, x.reset_name, value);
-    } else if (x.reset_name == "application_name") {
-        pool::append_application_name_sql(sql, start_application_name());
-    }
-    x.reset_name.clear();
-    if (sql.empty()) return;
-    inject(sql);
-    x.expects.back().quiet = true;
-}
-
 /// Settings are carried, but for those that pin for good; all else that has a reason stays.
 bool Session::may_pin(const query::Verdict& verdict) const noexcept {
     if (verdict.pin == PinReason::none) [[likely]]
@@ -391,12 +369,17 @@ bool Session::refuse_pin() {
     if (has_pin_place()) return false;
     if (begin_ != nullptr) send_begin();
     fail_pin();
+    end_refused();
+    return true;
+}
+
+/// A Query or FunctionCall that was failed like a batch: ReadyForQuery comes with its Sync.
+void Session::end_refused() {
     std::string m;
     wire::write_message(m, wire::fe::kSync);
     turn_->server.copy(m);
     exchange_->unsynced = false;
     expect({.kind = Expect::Kind::sync});
-    return true;
 }
 
 void Session::pin(PinReason reason) {

@@ -80,8 +80,14 @@ TEST_CASE("the unnamed statement is never another session's (59)") {
         CHECK(first_value(run(a, "")) == "a");
         CHECK(first_value(run(b, "")) == "b");
     }
-    auto fresh = login();
-    CHECK(error_of(run(fresh, "")).sqlstate == "26000");
+    for (const std::size_t size : {1U, 2U << 20}) {  // the longer one comes in parts
+        auto fresh = login();
+        const auto m = fresh.ask(msg::bind("", "", {std::string(size, 'x')}) + msg::execute() +
+                                 kSync + msg::query("SELECT 1"));
+        CHECK(types(m) == "EZ");
+        CHECK(error_of(m).sqlstate == "26000");
+        CHECK(first_value(fresh.read_until('Z')) == "1");
+    }
 }
 
 TEST_CASE("one name means each session its own statement (51)") {

@@ -57,6 +57,20 @@ TEST_CASE("a sequence's value is found by who moved it and by nobody else, howev
     }
 }
 
+TEST_CASE("a portal without a name survives what is forgotten of another's sequences") {
+    Sequences s;
+    auto owner = s.login(), other = s.login();
+    for (int i = 0; i < 3; ++i) {
+        ask(other, "SELECT nextval('hand')");
+        const auto m = owner.ask(msg::parse("", "SELECT 42") + msg::bind("", "") +
+                                 msg::parse("b" + std::to_string(i), "SELECT currval('hand')") +
+                                 msg::bind("o", "b" + std::to_string(i)) + msg::execute() +
+                                 msg::execute("o") + msg::sync());
+        CHECK(first_value(m) == "42");
+        CHECK(error_of(m).sqlstate == "55000");
+    }
+}
+
 TEST_CASE(
     "lastval follows an INSERT in a transaction of its own, while nobody else inserts there") {
     Sequences s;

@@ -221,6 +221,67 @@ TEST_CASE("RESET goes back to what the session began with") {
     CHECK(ask(c, "SHOW DateStyle") == "German, DMY");
 }
 
+TEST_CASE("what comes behind RESET runs under what the session began with") {
+    auto c = login({{"options", "-c work_mem=31MB"}});
+    const auto by_message = [](const std::string& sql) {
+        return msg::parse("", sql) + msg::bind("", "") + msg::execute();
+    };
+    const std::string shown = "SELECT current_setting('work_mem')";
+    const auto show = msg::query(shown);
+    const auto sync = msg::sync();
+    const std::string named =
+        msg::parse("", "RESET ALL") + msg::bind("r", "") + by_message(shown) + msg::execute("r");
+    const std::vector<std::pair<std::string, std::string>> cases{
+        {msg::query("RESET ALL") + show, "31MB"},
+        {msg::query("/* x */ reset Work_Mem") + show, "31MB"},
+        {msg::query("SET work_mem TO DEFAULT") + show, "31MB"},
+        {msg::query("SET SESSION work_mem = DEFAULT") + show, "31MB"},
+        {msg::query("DISCARD ALL") + show, "31MB"},
+        {msg::query("SET work_mem = '8MB'; RESET ALL") + show, "31MB"},
+        {msg::query("RESET ALL; SET work_mem = '8MB'") + show, "8MB"},
+        {msg::query("RESET ALL; CLOSE ALL; SELECT pg_advisory_unlock_all()") + show, "31MB"},
+        {msg::query("RESET DateStyle; SELECT 1") + show, "9MB"},
+        {by_message("RESET ALL") + by_message(shown) + sync, "31MB"},
+        {by_message("RESET work_mem") + by_message(shown) + sync, "31MB"},
+        {by_message("DISCARD ALL") + by_message(shown) + sync, "31MB"},
+        {named + by_message(shown) + sync, "31MB"},
+        {by_message("RESET ALL") + by_message("SET work_mem = '8MB'") + sync + show, "8MB"},
+        {by_message("RESET ALL") + sync + by_message(shown) + sync, "31MB"},
+        {msg::query("BEGIN") + msg::query("RESET ALL") + show + msg::query("COMMIT"), "31MB"},
+    };
+    for (const auto& [bytes, wanted] : cases) {
+        INFO(bytes);
+        c.ask(msg::query("SET work_mem = '9MB'"));
+        c.send(bytes + msg::query("SELECT 'end'"));
+        std::string seen, last;
+        do {
+            for (const auto& row : rows(c.read_until('Z'))) {
+                if (!row[0].empty()) last = row[0];
+                if (row[0].ends_with("MB")) seen = row[0];
+            }
+        } while (last != "end");
+        CHECK(seen == wanted);
+        CHECK(ask(c, shown) == wanted);
+    }
+}
+
+TEST_CASE("RESET of start-up settings is refused in front of what would run without them" *
+          doctest::skip(Proxy::direct())) {
+    auto c = login({{"options", "-c work_mem=31MB"}});
+    for (const std::string sql : {"RESET ALL; SELECT current_setting('work_mem')",
+                                  "SELECT 1; SET work_mem TO DEFAULT; SELECT 2"}) {
+        const auto m = c.ask(msg::query(sql));
+        CHECK(error_of(m).sqlstate == "0A000");
+        CHECK(count_type(m, 'C') == 0);
+        CHECK(ask(c, "SHOW work_mem") == "31MB");
+    }
+    c.ask(msg::query("BEGIN"));
+    CHECK(ready_status(c.ask(msg::query("RESET ALL; SELECT 1"))) == 'E');
+    c.ask(msg::query("ROLLBACK"));
+    auto plain = login();
+    CHECK(first_value(plain.ask(msg::query("RESET ALL; SELECT 1"))) == "1");
+}
+
 TEST_CASE("DISCARD ALL in a batch that fails behind it leaves nobody another's settings" *
           doctest::skip(Proxy::direct())) {
     Proxy one(Cluster::shared(), {{{"pool", "{min_size: 0, max_size: 1}"}}, {}, {}, 0});

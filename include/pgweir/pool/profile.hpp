@@ -39,7 +39,8 @@ void append_identifier(std::string& sql, std::string_view name);
 /// Whether under this setting the server may read a text otherwise than the judgement does, so that
 /// a text could hide what it does: a backslash in a plain string, or half of a character.
 bool hides_text(std::string_view name, std::string_view value);
-void append_setting_sql(std::string& sql, std::string_view name, std::string_view value);
 void append_application_name_sql(std::string& sql, std::string_view name);
+/// One SELECT that gives all of `settings`, the identity last; nothing when there is none.
+void append_restoring_sql(std::string& sql, const Settings& settings);
 
 }  // namespace pgweir::pool

@@ -87,6 +87,13 @@ struct ClosedName {
     bool parsed_here = false;  // its Parse was not answered yet
 };
 
+/// What a session has prepared by SQL, and what of it could not be made again on the server at
+/// hand, with PostgreSQL's own words for it.
+struct SqlPrepared {
+    pool::SqlStatementsPtr all;
+    std::vector<std::pair<std::string, std::string>> failed;  // name, body of ErrorResponse
+};
+
 /// What DEALLOCATE and DISCARD ALL are about to take away: the server's command tags say what they
 /// have. Until the statement has been answered nothing is sent behind it, so that all agree on what
 /// is there.
@@ -267,9 +274,8 @@ struct Exchange {
     bool sends_again = false;       // it has, and comes next
     bool in_doubt = false;          // what comes next waits for what a name stands for
     bool begin_failed = false;      // ... and refused: the client's transaction has failed
-    bool reset_settings = false;    // RESET went by: the client's own settings come back
-    std::string reset_name;         // the one that was reset; empty: all
-    std::unique_ptr<Taking> taking;                            // by what was sent last
+    std::unique_ptr<pool::Settings> lost;  // by RESET: those the client began with come back
+    std::unique_ptr<Taking> taking;        // by what was sent last
     std::vector<std::pair<std::string, StatementPtr>> takers;  // portals that will, when executed
     std::vector<ParsedName> parsed;  // names given by Parses that are not answered yet
     std::vector<ClosedName> closed;  // by Closes that are not answered yet

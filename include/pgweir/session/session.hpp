@@ -173,7 +173,6 @@ class Session final : public pool::ServerUser, public pool::Waiter {
         exchange_->expects.push(e);
         if (e.brings_ready()) ++exchange_->ready_expected;
     }
-    void note_settings(const query::Verdict& verdict, std::string_view text);
     void begin_statement(bool extended);
     bool waits_for_clear_way(const query::Verdict& verdict);
     bool refused_in_statement_mode(const query::Verdict& verdict) const noexcept;
@@ -227,12 +226,12 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void send_begin();
     void begin_failed();
     /// What comes behind the first statement waits until its BEGIN has succeeded, and behind what
-    /// takes prepared statements away until that is answered.
+    /// takes prepared statements or settings away until that is answered.
     bool held_back() const noexcept {
         if (!exchange_) return false;
         const auto& x = *exchange_;
         return x.taking || x.sends_again || x.in_doubt ||
-               ((x.begin || x.begin_failed) && !x.unsynced && client_left_ == 0);
+               ((x.begin || x.begin_failed || x.lost) && !x.unsynced && client_left_ == 0);
     }
 
     // session_effects.cpp: what statements do beyond their answer
@@ -284,29 +283,28 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void inspect();
     void meet_server();
     void use_sequences(const query::Verdict& verdict);
-    void forget_sequences();
+    void forget_sequences(), run_in_batch(std::string_view sql);
     bool conclude();
     void look_for_names();
     void take_names(const Inspection& found);
     void carry(Inspection& found);
     void stay_behind(pool::ProfilePtr profile);
     void settings_refused();
-    void reapply_settings();
     void pin(query::PinReason reason);
     bool may_pin(const query::Verdict& verdict) const noexcept;
-    bool has_pin_place();
-    void fail_pin();
-    bool refuse_pin();
+    bool has_pin_place(), refuse_pin();
+    void fail_pin(), end_refused();
     void unpin() noexcept;
     const Identity& start() const noexcept;
     const std::string& start_application_name() const noexcept;
 
+    // session_resets.cpp: what RESET takes away comes back
+    pool::Settings start_settings() const;
+    bool note_settings(std::string_view text), may_take(query::Kind, std::string_view text) const;
+    void note_timeout(std::string_view text), restore_in_batch(const pool::Settings&settings);
+    void reapply_settings();
+
     // session_sql_statements.cpp: what SQL's PREPARE has made, carried
-    /// Statements that could not be made again here, with PostgreSQL's own words for it.
-    struct SqlPrepared {
-        pool::SqlStatementsPtr all;
-        std::vector<std::pair<std::string, std::string>> failed;  // name, body of ErrorResponse
-    };
     bool has_its_statements() const noexcept {
         return server_->sql_statements == (sql_ ? sql_->all : nullptr);
     }
@@ -315,9 +313,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
                         const std::vector<std::uint32_t>& types);
     void name_taken(const std::vector<std::string>& executed);
     void note_taker(std::string_view portal, const StatementPtr& statement);
-    void begin_taking(std::string_view portal);
-    void note_taken(std::string_view tag);
-    void end_taking();
+    StatementPtr begin_taking(std::string_view portal);
+    void note_taken(std::string_view tag), end_taking();
     MemoPtr portable(std::string_view text);
     MemoPtr executed(std::string_view text);
     void apply_query_effects(const MemoEntry& memo, std::string_view text);

@@ -140,6 +140,39 @@ TEST_CASE("a server connection that owes answers still is closed when its settin
     CHECK(s.pool.releases.back().how == How::close);
 }
 
+TEST_CASE("doubts that arise among the answers that settle them hold nobody up") {
+    for (const bool together : {false, true}) {
+        CAPTURE(together);
+        Stage s;
+        s.start().on_client_bytes(ask("prepare p as select 1"));
+        s.reply(complete("PREPARE") + ready());
+        std::string named;
+        const std::string_view row[] = {"p", "prepare p as select 1", "t"};
+        wire::write_data_row(named, row);
+        s.reply(named + looked());
+        s.session->on_client_bytes(parse("x", "select 7") + end_batch());
+        s.reply(message('1') + ready());
+        s.session->on_client_bytes(close('S', "x") + end_batch());
+        s.reply(ready());
+        REQUIRE_FALSE(s.server().leased);
+        s.server().sql_statements = std::make_shared<pool::SqlStatements>(
+            pool::SqlStatements{{"other", "prepare other as select 2"}});
+        s.server_got();
+        s.client_got();
+        s.session->on_client_bytes(parse("", "update t set n = 1") + bind("", "") + execute() +
+                                   parse("y", "select 7") + bind("", "y") + execute() +
+                                   end_batch());
+        REQUIRE(types(s.server_got()) == "QQ");
+        if (together) {
+            s.reply(complete("DEALLOCATE") + ready() + complete("PREPARE") + ready());
+        } else {
+            s.reply(complete("DEALLOCATE") + ready());
+            s.reply(complete("PREPARE") + ready());
+        }
+        CHECK(types(s.server_got()) == "PBEBES");
+    }
+}
+
 TEST_CASE("an application_name that cannot be set is in nobody's way") {
     Stage s;
     s.server().application_name = "another's";
