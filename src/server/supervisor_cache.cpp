@@ -96,10 +96,15 @@ void Supervisor::reload_catalog(cache::DatabaseState& database) {
     });
 }
 
-/// Those that could not be read because a commit that may change them was in flight.
+/// Those that could not be read because a commit that may change them was in flight, and those that
+/// are out of force without anybody having asked for another: what a statement of another database,
+/// or one whose client has left, might have changed, it may have left as it was.
 void Supervisor::retry_catalogs() {
     directory_.for_each_database([this](DatabaseEntry& entry) {
-        if (entry.target != 0 && entry.reload_again) begin_reading(entry);
+        if (entry.target == 0) return;
+        const bool forgotten =
+            !entry.reading && entry.reason.empty() && entry.state->catalog_version() == 0;
+        if (entry.reload_again || forgotten) begin_reading(entry);
     });
 }
 

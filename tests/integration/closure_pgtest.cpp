@@ -517,3 +517,19 @@ TEST_CASE("what common extensions bring, and tables named like catalogs, leave t
     }
     admin.run("DROP EXTENSION citext CASCADE");
 }
+
+TEST_CASE("what might have changed every database, and has not, ends caching in none of them") {
+    const std::string name = "SELECT sum(v) FROM elsewhere";
+    auto other = RawClient::login(proxy().port(), "postgres", "postgres");
+    ask(other, "CREATE TABLE elsewhere AS SELECT 1 AS v");
+    const auto hits = [&] {
+        const auto before = proxy().cache_counter("hits", "postgres");
+        ask(other, name), ask(other, name), ask(other, name);
+        return proxy().cache_counter("hits", "postgres") > before;
+    };
+    REQUIRE(eventually(hits, Seconds(10)));
+    auto admin = RawClient::login(proxy().port(), "postgres");
+    admin.ask(msg::query("BEGIN; ALTER ROLE app CONNECTION LIMIT 7; ROLLBACK"));
+    CHECK(eventually(hits, Seconds(10)));
+    ask(other, "DROP TABLE elsewhere");
+}
