@@ -486,7 +486,12 @@ void ClientConnection::start_replication() {
     auth::Parameters parameters(o.profile->settings.begin(), o.profile->settings.end());
     parameters.emplace_back("replication", o.replication_word);
     if (!application_name_.empty()) parameters.emplace_back("application_name", application_name_);
-    relay_ = std::make_unique<ReplicationRelay>(*this, *o.target.pool, o.replication);
+    std::unique_ptr<WalsenderWrites> writes;
+    if (o.replication == Replication::logical)
+        writes = std::make_unique<WalsenderWrites>(
+            host_.environment(), host_.identity(database_, user_, *o.target.pool, o.profile), id_);
+    relay_ =
+        std::make_unique<ReplicationRelay>(*this, *o.target.pool, o.replication, std::move(writes));
     if (relay_->open(std::move(parameters),
                      [this](const pool::ServerFailure* why) { on_replication(why); }))
         return;

@@ -2,8 +2,7 @@
 // logins and rules of other clients. PostgreSQL's own programs are the clients.
 #include <doctest/doctest.h>
 
-#include "support/proxy.hpp"
-#include "support/raw_client.hpp"
+#include "support/cache_client.hpp"
 #include "support/run.hpp"
 
 using namespace pgweir::testing;
@@ -33,7 +32,110 @@ std::string walsenders() {
         "'walsender' AND application_name <> 'pgweir stream'");
 }
 
+Proxy& caching() {
+    static Proxy p(Cluster::shared(),
+                   {{{"cache", "{exclusive_writer: true}"}, {"pool", "{min_size: 0, max_size: 6}"}},
+                    {},
+                    {},
+                    0});
+    return p;
+}
+RawClient logical() {
+    return RawClient::login(caching().port(), "postgres", "app", {{"replication", "database"}});
+}
+
+/// A table of one row, and a query for it that the cache answers.
+struct Cached {
+    explicit Cached(const std::string& table) : sum("SELECT sum(v) FROM " + table) {
+        ask(reader, "CREATE TABLE " + table + " AS SELECT 1 AS n, 0 AS v");
+        check();
+    }
+    void check() { REQUIRE(becomes_cached(caching(), reader, sum)); }
+    RawClient reader = RawClient::login(caching().port());
+    RawClient direct = RawClient::login(Cluster::shared().port());
+    std::string sum;
+};
+
 }  // namespace
+
+TEST_CASE("F9: what a walsender is given to execute is seen by who reads from the cache") {
+    Cached t("by_walsender");
+    auto writer = logical();
+    for (const std::string sql :
+         {"UPDATE by_walsender SET v = v + 1",
+          "/* IDENTIFY_SYSTEM */ UPDATE by_walsender SET v = 2", "; UPDATE by_walsender SET v = 3",
+          "BEGIN; UPDATE by_walsender SET v = 4; COMMIT",
+          "ALTER TABLE by_walsender ALTER v TYPE numeric(9, 1)",
+          "DO 'BEGIN EXECUTE ''TRUNCATE by_walsender''; END'",
+          "INSERT INTO by_walsender VALUES (1, 6)"}) {
+        t.check();
+        const auto error = error_of(writer.ask(msg::query(sql)));
+        CHECK_MESSAGE(error.sqlstate.empty(), error.message);
+        CHECK_MESSAGE(ask(t.reader, t.sum) == ask(t.direct, t.sum), sql);
+    }
+    t.check();
+    writer.send_pieces(msg::query("UPDATE by_walsender SET v = 7") + msg::query("SHOW work_mem"),
+                       1);
+    writer.read_until('Z');
+    CHECK(ask(t.reader, t.sum) == "7.0");
+    writer.read_until('Z');
+    writer.ask(msg::query("BEGIN"));
+    writer.ask(msg::query("UPDATE by_walsender SET v = 8"));
+    t.check();
+    CHECK(ask(t.reader, t.sum) == "7.0");
+    writer.ask(msg::query("COMMIT"));
+    CHECK(ask(t.reader, t.sum) == "8.0");
+    t.check();
+}
+
+TEST_CASE("F9, A8: what a walsender still executes when its client has left is seen") {
+    Cached t("left_walsender");
+    for (int round = 1; round <= 2; ++round) {
+        t.check();
+        const auto before = ask(t.reader, t.sum);
+        auto writer = logical();
+        writer.send(msg::query("SELECT pg_sleep(1); UPDATE left_walsender SET v = v + 1; SELECT "
+                               "pg_sleep(0.3)") +
+                    (round == 1 ? "" : msg::terminate()));
+        CHECK(ask(t.reader, t.sum) == before);
+        writer.close();
+        CHECK(ask(t.reader, t.sum) == before);
+        CHECK(eventually([&] { return ask(t.direct, t.sum) != before; }));
+        CHECK(ask(t.reader, t.sum) == ask(t.direct, t.sum));
+    }
+    t.check();
+}
+
+TEST_CASE("commands of replication leave what is cached as it is") {
+    Cached t("beside_walsender");
+    auto c = logical();
+    const auto hits = [&](const std::string& bytes) {
+        return hits_of(caching(), [&] {
+            CHECK(error_of(c.ask(bytes)).sqlstate.empty());
+            ask(t.reader, t.sum);
+        });
+    };
+    CHECK(hits(msg::query("IDENTIFY_SYSTEM")) == 1);
+    CHECK(hits(msg::query(" show work_mem;")) == 1);
+    CHECK(hits(msg::query("CREATE_REPLICATION_SLOT beside TEMPORARY LOGICAL test_decoding")) == 1);
+    c.send_pieces(msg::query("START_REPLICATION SLOT beside LOGICAL 0/0"), 7);
+    c.read_until('W');
+    CHECK(hits_of(caching(), [&] { ask(t.reader, t.sum); }) == 1);
+    ask(t.direct, "UPDATE beside_walsender SET v = 1");
+    c.read_until('d');
+    c.ask(msg::copy_done());
+    CHECK(hits(msg::query("DROP_REPLICATION_SLOT beside")) == 1);
+}
+
+TEST_CASE("a walsender takes neither statements of the extended protocol nor function calls") {
+    auto c = logical();
+    CHECK(error_of(c.ask(msg::unnamed("SELECT 1") + msg::sync())).sqlstate == "08P01");
+    CHECK(error_of(c.ask(msg::frame('F', std::string(10, '\0')))).sqlstate == "08P01");
+    CHECK(error_of(c.ask(msg::query("SHOW work_mem; SELECT 1"))).sqlstate == "42601");
+    auto physical =
+        RawClient::login(caching().port(), "postgres", "app", {{"replication", "true"}});
+    CHECK(error_of(physical.ask(msg::query("SELECT 1"))).sqlstate == "0A000");
+}
 
 TEST_CASE(
     "IDENTIFY_SYSTEM, SHOW and SQL are answered by a walsender with the client's settings (95)") {
