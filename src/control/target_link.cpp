@@ -108,6 +108,17 @@ std::optional<std::string> TargetLink::read_watches() {
     return std::nullopt;
 }
 
+/// Only PostgreSQL 17 and later have any.
+std::optional<std::string> TargetLink::read_login_triggers() {
+    const auto any = connection_->value(
+        "SELECT pg_catalog.count(*) OPERATOR(pg_catalog.>) 0 FROM pg_catalog.pg_event_trigger e "
+        "WHERE e.evtevent OPERATOR(pg_catalog.=) 'login' "
+        "AND e.evtenabled OPERATOR(pg_catalog.<>) 'D'");
+    if (!any) return any.error();
+    logins_run_code_ = *any == "t";
+    return std::nullopt;
+}
+
 void TargetLink::refresh(bool force) {
     const auto began = base::monotonic_now();
     const auto covering = requests_->load(std::memory_order_acquire);
@@ -125,6 +136,7 @@ void TargetLink::refresh(bool force) {
         auto catalog =
             read_catalog(*connection_, ++*context_.last_version, {}, publication, &fingerprint);
         if (!catalog) return lose(catalog.error());
+        if (auto error = read_login_triggers()) return lose(*error);
         catalog_ = *std::move(catalog);
         unread_ = false;
         fingerprint_ = std::move(fingerprint);
@@ -195,7 +207,8 @@ void TargetLink::rest() {
 
 void TargetLink::publish(const std::string& reason) {
     reason_ = reason;
-    (*context_.on_catalog)({id_, catalog_, reason, facts_, tells_ddl_, tells_writes_, covers_});
+    (*context_.on_catalog)(
+        {id_, catalog_, reason, facts_, tells_ddl_, tells_writes_, logins_run_code_, covers_});
 }
 
 }  // namespace pgweir::control

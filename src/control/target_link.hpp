@@ -59,6 +59,7 @@ class TargetLink {
     void publish(const std::string& reason);
     std::optional<std::string> read_facts();
     std::optional<std::string> read_watches();
+    std::optional<std::string> read_login_triggers();
 
     TargetId id_;
     Target target_;
@@ -69,6 +70,7 @@ class TargetLink {
     std::string fingerprint_, publication_;  // what the catalog was read with
     query::CatalogPtr catalog_;
     bool tells_ddl_ = false, tells_writes_ = false;  // read before the catalog
+    bool logins_run_code_ = false;                   // read after it: none is missed
     std::string reason_;                             // of the last event without a catalog
     ServerFacts facts_;
     std::uint64_t covers_ = 0;

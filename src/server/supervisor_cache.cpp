@@ -123,6 +123,7 @@ void Supervisor::on_catalog(const control::CatalogEvent& event) {
         entry.facts = event.facts;
         entry.tells_ddl = event.tells_ddl;
         entry.tells_writes = event.tells_writes;
+        entry.logins_run_code = event.logins_run_code;
         if (!event.catalog) {
             entry.state->set_catalog(nullptr);
             entry.reading.reset();
@@ -225,8 +226,14 @@ cache::Rung Supervisor::choose_rung(DatabaseEntry& entry, const config::Config& 
         return cache::Rung::off;
     }
     if (streams) return stream_rung(entry, config, reason);
-    if (c.exclusive_writer && (automatic || c.consistency == Consistency::in_band))
-        return cache::Rung::in_band;
+    const bool in_band = c.exclusive_writer && (automatic || c.consistency == Consistency::in_band);
+    if (in_band && entry.logins_run_code) {
+        reason =
+            "an event trigger on login may write whenever anybody connects: drop it, or set "
+            "cache.consistency: bounded, so that a change stream tells of it";
+        return cache::Rung::off;
+    }
+    if (in_band) return cache::Rung::in_band;
     reason = "cache.consistency asks for what cannot be given";
     return cache::Rung::off;
 }

@@ -533,3 +533,35 @@ TEST_CASE("what might have changed every database, and has not, ends caching in 
     CHECK(eventually(hits, Seconds(10)));
     ask(other, "DROP TABLE elsewhere");
 }
+
+TEST_CASE("where logins run code that may write, nothing is cached unless a stream tells of it") {
+    // No server before 17 has such triggers: this one only looks like it.
+    auto admin = Cluster::shared().connect("postgres", "app");
+    setup("CREATE TABLE logged AS SELECT 0 AS v");
+    auto c = RawClient::login(proxy().port());
+    REQUIRE(becomes_cached(proxy(), c, "SELECT v FROM logged"));
+    const auto guarantee = [&](const std::string& rung) {
+        return eventually(
+            [&] {
+                const auto shown = proxy().console("SHOW CACHE GUARANTEE");
+                for (std::size_t i = 0; i < shown.rows.size(); ++i)
+                    if (shown.at(i, "database") == "app") return shown.at(i, "guarantee") == rung;
+                return false;
+            },
+            Seconds(15));
+    };
+    admin.run(
+        "CREATE FUNCTION at_login() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN UPDATE logged "
+        "SET v = v + 1; END'; CREATE EVENT TRIGGER at_login ON ddl_command_start EXECUTE FUNCTION "
+        "at_login(); SET allow_system_table_mods = on; UPDATE pg_event_trigger SET evtevent = "
+        "'login' WHERE evtname = 'at_login'");
+    CHECK(guarantee("off"));
+    CHECK(hits_of_three(proxy(), c, "SELECT v FROM logged") == 0);
+    admin.run("ALTER EVENT TRIGGER at_login DISABLE");
+    CHECK(guarantee("in_band"));
+    admin.run("ALTER EVENT TRIGGER at_login ENABLE");
+    CHECK(guarantee("off"));
+    admin.run("DROP EVENT TRIGGER at_login");
+    CHECK(guarantee("in_band"));
+    CHECK(becomes_cached(proxy(), c, "SELECT v FROM logged"));
+}

@@ -33,11 +33,12 @@ struct ServerFacts {
 
 struct CatalogEvent {
     TargetId target = 0;
-    query::CatalogPtr catalog;  // null: nothing is known of this database now
-    std::string reason;         // why, when null; one line, fit for the log
-    ServerFacts facts;          // of the last connection; zeros before the first
-    bool tells_ddl = false;     // sql/watch_ddl.sql is installed: the change stream tells of DDL
-    bool tells_writes = false;  // sql/watch_writes.sql is: triggers tell of writes
+    query::CatalogPtr catalog;     // null: nothing is known of this database now
+    std::string reason;            // why, when null; one line, fit for the log
+    ServerFacts facts;             // of the last connection; zeros before the first
+    bool tells_ddl = false;        // sql/watch_ddl.sql is installed: the change stream tells of DDL
+    bool tells_writes = false;     // sql/watch_writes.sql is: triggers tell of writes
+    bool logins_run_code = false;  // event triggers on login: a new connection may write
     /// All request_reload() of this target that returned a number up to this one are answered: the
     /// catalog was read in a snapshot taken after they were made.
     std::uint64_t covers = 0;

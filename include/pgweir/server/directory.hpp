@@ -34,10 +34,11 @@ struct DatabaseEntry {
     control::ServerFacts facts;      // of the last control connection
     control::StreamId stream = 0;    // 0: none is wanted, or none can be had
     bool stream_live = false;
-    bool tells_ddl = false;     // the stream, as of the last catalog
-    bool tells_writes = false;  // triggers, likewise
-    bool by_notices = false;    // `stream` is of that kind
-    std::string stream_reason;  // why not
+    bool tells_ddl = false;        // the stream, as of the last catalog
+    bool tells_writes = false;     // triggers, likewise
+    bool logins_run_code = false;  // event triggers, likewise
+    bool by_notices = false;       // `stream` is of that kind
+    std::string stream_reason;     // why not
 };
 
 class Directory {
