@@ -63,20 +63,21 @@ bool Session::doubt(std::string_view name) {
     return (id != 0 || closed_id != 0) && doubt(id, closed_id);
 }
 
-/// The first of a batch cannot be skipped.
-void Session::note_unnamed(std::uint64_t parsed) {
+/// The first of a batch cannot be skipped. Whether it was noted.
+bool Session::note_unnamed(std::uint64_t parsed) {
     auto& x = *exchange_;
-    if (!x.expects.empty() && !x.expects.back().brings_ready()) [[unlikely]]
-        x.parsed.push_back({parsed, "", unnamed_});
     server_->unnamed_statement = parsed;
+    if (x.expects.empty() || x.expects.back().brings_ready()) [[likely]]
+        return false;
+    x.parsed.push_back({parsed, "", unnamed_});
+    return true;
 }
 
 /// To be forgotten already, or as good as.
 void Session::note_closed(std::string_view name, const StatementPtr& statement) {
-    const auto& expects = exchange_->expects;
-    const bool parsed_here = std::any_of(expects.begin(), expects.end(), [&](const Expect& e) {
-        return (e.kind == Kind::parse || e.kind == Kind::local_parse) &&
-               e.statement == statement->id;
+    const auto& parsed = exchange_->parsed;
+    const bool parsed_here = std::any_of(parsed.begin(), parsed.end(), [&](const ParsedName& p) {
+        return p.statement == statement->id && p.name == name;
     });
     exchange_->closed.push_back({std::string(name), statement, parsed_here});
 }
@@ -88,6 +89,12 @@ void Session::confirm_name(std::uint64_t statement) {
     const auto it = std::find_if(parsed.begin(), parsed.end(),
                                  [&](const ParsedName& p) { return p.statement == statement; });
     if (it == parsed.end()) return;
+    for (auto& c : exchange_->closed)  // the one behind it, should that be skipped
+        if (c.parsed_here && c.name == it->name && c.statement != nullptr &&
+            c.statement->id == statement) {
+            c.parsed_here = false;
+            break;
+        }
     const auto* named = it->name.empty() ? nullptr : statements_.find(it->name);
     // Not what may rest on temporary objects or on definitions that are not committed.
     const bool for_all = pin_ == query::PinReason::none && !exchange_->notify_catalog;
@@ -101,7 +108,7 @@ void Session::confirm_name(std::uint64_t statement) {
 void Session::take_back_unnamed(const Expect& e, bool refused, bool last) {
     auto& parsed = exchange_->parsed;
     const auto it = std::find_if(parsed.begin(), parsed.end(), [&](const ParsedName& p) {
-        return p.name.empty() && p.statement == e.statement;
+        return e.noted && p.name.empty() && p.statement == e.statement;
     });
     StatementPtr before;
     if (it != parsed.end()) {
@@ -130,8 +137,7 @@ void Session::take_back_names(const Expect& e, bool refused) {
     if (e.swallow) return;
     take_back_unnamed(e, refused, last);
     auto& parsed = exchange_->parsed;
-    // Names are taken back from the front of the queue on, so the oldest of this batch is first,
-    // but one that was answered already has left `parsed`.
+    // Names are taken back from the front of the queue on, and what was answered has left `parsed`.
     const auto it = std::find_if(parsed.begin(), parsed.end(), [&](const ParsedName& p) {
         return p.statement == e.statement && !p.name.empty();
     });

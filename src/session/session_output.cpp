@@ -143,7 +143,7 @@ Session::Usual Session::take_usual(char type, const Expect& due) {
         case be::kParameterDescription:
             return due.kind == Kind::describe_statement ? Usual::more : Usual::no;
         case be::kParseComplete:
-            if (due.kind == Kind::parse && !x.parsed.empty()) confirm_name(due.statement);
+            if (due.kind == Kind::parse && due.noted) confirm_name(due.statement);
             return only(Kind::parse);
         case be::kBindComplete: return only(Kind::bind);
         default: return Usual::no;
@@ -377,7 +377,7 @@ Session::Reply Session::answer(Run&, Kind kind, std::string_view whole) {
     }
     if (!front.swallow) tee(whole);
     x.expects.pop();
-    if (kind == Kind::parse && !front.swallow) confirm_name(front.statement);
+    if (kind == Kind::parse && front.noted) confirm_name(front.statement);
     if (kind == Kind::close && !front.swallow && front.statement != 0)
         x.closed.erase(x.closed.begin());
     return front.swallow ? Reply::swallow : Reply::forward;

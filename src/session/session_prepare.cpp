@@ -147,24 +147,26 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
     if (raw) {
         auto s = StatementTable::make(parse.text, parse.raw_types);
         const auto id = s->id;
+        bool noted = false;
         if (parse.name.empty()) {
-            note_unnamed(id);
+            noted = note_unnamed(id);
             unnamed_ = std::move(s);
         } else if (full()) {
             statements_.erase(parse.name);  // its effects are not known then
         } else {
+            noted = true;
             exchange_->parsed.push_back({id, std::string(parse.name), {}});
             statements_.set(parse.name, std::move(s));
         }
-        expect({.kind = Kind::parse, .statement = id});
+        expect({.kind = Kind::parse, .noted = noted, .statement = id});
         return forward_whole(view, frame);
     }
     if (parse.name.empty()) {
         auto s = unnamed_for(parse.text, parse.raw_types);
-        note_unnamed(s->id);
+        const bool noted = note_unnamed(s->id);
         replace_unnamed(std::move(s));
         counters_.server_parse_count.add(1);
-        expect({.kind = Kind::parse, .statement = unnamed_->id});
+        expect({.kind = Kind::parse, .noted = noted, .statement = unnamed_->id});
         return forward_whole(view, frame);
     }
     if (auto error = why_not_named(parse.name, *statement)) {
@@ -177,7 +179,7 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
     // In a failed transaction only the server can say which statement may be parsed, but for what
     // ends it.
     if (there && (tx_ != wire::TxStatus::failed || ends_transaction(kind_of(*statement)))) {
-        expect({.kind = Kind::local_parse, .statement = statement->id});
+        expect({.kind = Kind::local_parse, .noted = true, .statement = statement->id});
         if (exchange_->expects.size() == 1) answer_local_front();
         return frame.size;
     }
@@ -186,7 +188,7 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
         server_->prepared.insert(statement->id);
     }
     counters_.server_parse_count.add(1);
-    expect({.kind = Kind::parse, .kept = there, .statement = statement->id});
+    expect({.kind = Kind::parse, .kept = there, .noted = true, .statement = statement->id});
     forward_renamed(frame, 0, parse.name.size(), pool::prepared_name(statement->id));
     return frame.size;
 }
@@ -206,15 +208,16 @@ std::size_t Session::forward_long_parse(std::string_view view, const Frame& fram
     begin_statement(true);
     unknown_effects(query::PinReason::statement_too_large);
     std::uint64_t id = 0;
+    bool noted = false;
     if (name.empty()) {
         auto s = StatementTable::make_unseen();
         id = s->id;
-        note_unnamed(id);
+        noted = note_unnamed(id);
         unnamed_ = std::move(s);
     } else {
         statements_.erase(name);
     }
-    expect({.kind = Kind::parse, .statement = id});
+    expect({.kind = Kind::parse, .noted = noted, .statement = id});
     return stream_frame(view, frame);
 }
 
@@ -512,7 +515,7 @@ void Session::answer_local_front() {
     while (!x.expects.empty()) {
         const auto kind = x.expects.front().kind;
         if (kind == Kind::local_parse) {
-            confirm_name(x.expects.front().statement);
+            if (x.expects.front().noted) confirm_name(x.expects.front().statement);
             turn_->client.copy(std::string_view("1\0\0\0\4", 5));
         } else if (kind == Kind::local_close) {
             turn_->client.copy(std::string_view("3\0\0\0\4", 5));

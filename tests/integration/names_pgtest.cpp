@@ -96,6 +96,24 @@ TEST_CASE("a Close that is skipped behind an error takes no statement away") {
     }
 }
 
+TEST_CASE("a name that is parsed, closed and parsed again past an error stands for the first") {
+    setup("CREATE TABLE parsed_again (id int PRIMARY KEY)");
+    setup("INSERT INTO parsed_again VALUES (1)");
+    const auto insert = msg::parse("a", "INSERT INTO parsed_again VALUES ($1)");
+    const auto put = [](const std::string& id) {
+        return msg::bind("", "a", {id}) + msg::execute();
+    };
+    for (const std::string database : {"app", "exact"}) {
+        auto c = login(database);
+        const auto m = c.ask(insert + put("1") + msg::close('S', "a") + insert + put("2") + kSync);
+        CHECK(types(m) == "12EZ");
+        CHECK(error_of(m).sqlstate == "23505");
+        CHECK(types(c.ask(put(database == "app" ? "3" : "4") + kSync)) == "2CZ");
+    }
+    auto c = login();
+    CHECK(ask(c, "SELECT sum(id) FROM parsed_again") == "8");
+}
+
 TEST_CASE("what had to make room for another and was kept by an error is still there") {
     auto c = login();
     for (const std::string name : {"o", "a", "b", "c"})
@@ -155,6 +173,7 @@ namespace {
 
 std::vector<std::string> pipelines() {
     const std::string failing = msg::bind("", "absent");
+    const std::string wrong = msg::bind("", "", {"1"});  // of a statement without parameters
     const auto parse = [](const std::string& name, const std::string& value) {
         return msg::parse(name, "SELECT '" + value + "'");
     };
@@ -196,6 +215,17 @@ std::vector<std::string> pipelines() {
         parse("a", "1") + parse("b", "2") + parse("c", "3") + failing + run("s") + kSync +
             run("s") + kSync + run("a") + kSync,
         run("s") + kFailing + parse("a", "1") + kSync + parse("a", "2") + kSync + run("a") + kSync,
+        parse("t", "A") + wrong + close("t") + parse("t", "A") + kSync + run("t") + kSync,
+        parse("t", "B") + close("t") + parse("t", "B") + wrong + close("t") + parse("t", "B") +
+            close("t") + kSync + run("t") + kSync,
+        parse("t", "C") + close("t") + wrong + parse("t", "C") + kSync + run("t") + kSync,
+        wrong + parse("t", "D") + close("t") + parse("t", "D") + kSync + run("t") + kSync,
+        run("s") + parse("t", "old") + wrong + close("s") + parse("s", "old") + kSync + run("s") +
+            kSync,
+        parse("", "G") + wrong + close("") + parse("", "G") + kSync + run("") + kSync,
+        parse("", "E") + wrong + parse("", "E") + kSync + run("") + kSync,
+        parse("", "F") + run("") + wrong + parse("", "F") + parse("", "F") + kSync + run("") +
+            kSync,
     };
 }
 

@@ -54,6 +54,7 @@ struct Expect {
     bool remakes = false;      // PREPARE of the statement that `statement` says, once more
     bool takes = false;        // what Exchange::taking says
     bool kept = false;         // parse: the server has the statement whatever becomes of it
+    bool noted = false;        // parse, local_parse: what it gave is in Exchange::parsed
     bool own_error = false;    // sent to make the server fail; `statement` is the index in errors
     std::uint16_t fill = 0;    // which of Exchange::fills collects the answer, from 1; 0: none
     std::uint64_t statement = 0;
@@ -72,8 +73,8 @@ struct Expect {
     }
 };
 
-/// A name a Parse gave, taken back when the server refuses or skips it. Of the unnamed statement
-/// only where it may be skipped: then the one before is the one again.
+/// A name a Parse gave, taken back when the server refuses or skips it, in the order of the Parses.
+/// Of the unnamed statement only where it may be skipped: then the one before is the one again.
 struct ParsedName {
     std::uint64_t statement = 0;
     std::string name;
@@ -84,7 +85,7 @@ struct ParsedName {
 struct ClosedName {
     std::string name;
     StatementPtr statement;    // null: there is nothing to be given back
-    bool parsed_here = false;  // its Parse was not answered yet
+    bool parsed_here = false;  // its Parse is not answered yet
 };
 
 /// What a session has prepared by SQL, and what of it could not be made again on the server at

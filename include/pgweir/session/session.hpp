@@ -524,7 +524,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void take_back_names(const Expect& e, bool refused);
     void take_back_unnamed(const Expect& e, bool refused, bool last);
     void note_closed(std::string_view name, const StatementPtr& statement);
-    void note_unnamed(std::uint64_t parsed);
+    bool note_unnamed(std::uint64_t parsed);
     void confirm_name(std::uint64_t statement);
     bool parse_is_due(std::uint64_t statement) const noexcept;
     const StatementPtr* statement_now(std::string_view name);
