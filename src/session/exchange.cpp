@@ -43,7 +43,7 @@ void Exchange::reset() {
     begin.reset();
     again.clear();
     skipping = begin_failed = false;
-    commit_in_flight = copy_ended = unsynced = false;
+    commit_in_flight = copy_ended = unsynced = executed = false;
     lost.reset();
     taking.reset();
     takers.clear();

@@ -293,6 +293,7 @@ std::size_t Session::forward_execute(std::string_view view, const Frame& frame) 
     const auto portal = base::ByteReader(frame.body).cstring();
     const bool bound_here = portal.empty() && x.bound && x.bound_unnamed;
     x.copy_ended = x.bound = false;
+    x.executed = true;
     StatementPtr taker;
     if (!x.takers.empty()) [[unlikely]]
         taker = begin_taking(portal);
@@ -345,7 +346,7 @@ std::size_t Session::forward_sync(std::string_view view, const Frame& frame) {
     if (frame.status != FrameStatus::complete) return 0;
     begin_statement(true);
     raise_fence();
-    exchange_->unsynced = false;
+    exchange_->unsynced = exchange_->executed = false;
     exchange_->current_fill = 0;
     pending_fills_.reset();
     next_unnamed_.reset();
@@ -376,7 +377,7 @@ std::size_t Session::forward_function_call(std::string_view view, const Frame& f
         exchange_->written.add(identity_->context.database->everything());
     raise_fence();
     if (begin_ != nullptr) send_begin();
-    exchange_->unsynced = exchange_->copy_ended = false;
+    exchange_->unsynced = exchange_->executed = exchange_->copy_ended = false;
     expect({.kind = Expect::Kind::function_call});
     return stream_frame(view, frame);
 }
@@ -384,7 +385,7 @@ std::size_t Session::forward_function_call(std::string_view view, const Frame& f
 /// Too long to be looked at.
 std::size_t Session::stream_query(std::string_view view, const Frame& frame) {
     if (frame.size <= env_.config().limits.statement_buffer) return 0;
-    exchange_->unsynced = exchange_->copy_ended = false;
+    exchange_->unsynced = exchange_->executed = exchange_->copy_ended = false;
     begin_statement(false);
     exchange_->text.assign(frame.body.substr(0, kLoggedText));
     if (identity_->mode != config::PoolMode::session && refuse_pin())
@@ -426,7 +427,7 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     if (memo->may_name_processes && identity_->mode != config::PoolMode::session &&
         !name_processes(sent_text, with_processes))
         return 0;
-    x.unsynced = x.copy_ended = false;
+    x.unsynced = x.executed = x.copy_ended = false;
 #ifdef PGWEIR_PLANTS
     if (alone && plant_in_transaction(text, memo)) return frame.size;
 #endif

@@ -22,6 +22,13 @@ constexpr std::string_view kNoSuchStatement = "pgweir_0";
 bool ends_transaction(query::Kind kind) noexcept {
     return kind == query::Kind::commit || kind == query::Kind::rollback;
 }
+
+/// Whether the transaction has failed for the message to be sent next. Behind an Execute of its
+/// batch it has not: only what leaves a failed transaction is executed there, and behind an error
+/// the server reads nothing.
+bool failed_by_then(wire::TxStatus tx, const Exchange& x) noexcept {
+    return tx == wire::TxStatus::failed && !x.executed;
+}
 }  // namespace
 
 /// Statements are shared by sessions of the same settings, until definitions change.
@@ -112,7 +119,7 @@ bool Session::doubt_parse(std::string_view name, const StatementPtr& statement) 
 /// What stands against it that the server cannot know.
 std::optional<OwnError> Session::why_not_named(std::string_view name, const Statement& statement) {
     if (has_statement(name)) {
-        if (tx_ == wire::TxStatus::failed && !ends_transaction(kind_of(statement)))
+        if (failed_by_then(tx_, *exchange_) && !ends_transaction(kind_of(statement)))
             return own_error(kAborted);
         return OwnError{std::string(wire::sqlstate::kDuplicatePreparedStatement),
                         "prepared statement \"" + std::string(name) + "\" already exists", ""};
@@ -178,7 +185,7 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
     const bool there = server_->prepared.touch(statement->id);
     // In a failed transaction only the server can say which statement may be parsed, but for what
     // ends it.
-    if (there && (tx_ != wire::TxStatus::failed || ends_transaction(kind_of(*statement)))) {
+    if (there && (!failed_by_then(tx_, *exchange_) || ends_transaction(kind_of(*statement)))) {
         expect({.kind = Kind::local_parse, .noted = true, .statement = statement->id});
         if (exchange_->expects.size() == 1) answer_local_front();
         return frame.size;

@@ -169,6 +169,40 @@ TEST_CASE("a statement too long to be looked at takes its name, and its writes a
         }
 }
 
+TEST_CASE("behind what leaves a failed transaction, in its batch, names are as outside of one") {
+    auto c = login();
+    const auto parse = msg::parse("a", "SELECT 'left'");
+    REQUIRE(types(c.ask(parse + run("a") + kSync)) == "12DCZ");
+    const auto fail = [&] {
+        ask(c, "BEGIN"), ask(c, "SAVEPOINT s");
+        CHECK(ask(c, "SELECT 1 / 0").starts_with("22012"));
+    };
+    for (const std::string end : {"ROLLBACK", "COMMIT", "ROLLBACK TO s", "ROLLBACK AND CHAIN"}) {
+        CAPTURE(end);
+        fail();
+        const auto error = error_of(c.ask(msg::unnamed(end) + parse + kSync));
+        CHECK(error.sqlstate == "42P05");
+        CHECK(error.message == "prepared statement \"a\" already exists");
+        ask(c, "ROLLBACK"), fail();
+        CHECK(types(c.ask(msg::unnamed(end) + msg::close('S', "a") + parse + run("a") + kSync)) ==
+              "12nC312DCZ");
+        ask(c, "ROLLBACK"), fail();
+        // As it comes: the end has been answered, but for its ReadyForQuery.
+        c.send(msg::unnamed(end) + msg::flush());
+        c.read_until('C');
+        c.send(msg::close('S', "a") + parse + run("a") + kSync);
+        CHECK(types(c.read_until('Z')) == "312DCZ");
+        ask(c, "ROLLBACK"), fail();
+        // Not behind what does not, nor in the next batch.
+        CHECK(state(c, msg::parse("", end) + msg::bind("", "") + parse + kSync) == "25P02");
+        CHECK(state(c, msg::unnamed("ROLLBACK TO absent") + parse + kSync) == "3B001");
+        CHECK(state(c, parse + kSync) == "25P02");
+        CHECK(state(c, msg::close('S', "a") + parse + kSync) == "25P02");
+        ask(c, "ROLLBACK");
+        c.ask(parse + kSync);
+    }
+}
+
 namespace {
 
 std::vector<std::string> pipelines() {

@@ -268,6 +268,7 @@ struct Exchange {
     bool commit_in_flight = false;  // what was sent may have committed something
     bool copy_ended = false;        // CopyDone or CopyFail was sent since the last Execute
     bool unsynced = false;          // extended messages were sent, and no Sync behind them
+    bool executed = false;          // ... with an Execute among them
     bool skipping = false;          // the server skips what the client sends, up to its Sync
     pool::PinPermit pin_permit;     // what runs or has run here may keep the server connection
     StatementPtr begin;             // BEGIN was sent ahead of the client's first statement
