@@ -41,11 +41,18 @@ struct Session::BatchLookup {
     BatchLookup(const BatchLookup&) = delete;
     BatchLookup& operator=(const BatchLookup&) = delete;
 
+    /// The unnamed portal in a transaction, behind what was looked up; servers: as it was.
+    struct Portal {
+        UnnamedPortal is = UnnamedPortal::servers;
+        StatementPtr statement;
+        std::string_view values;  // as in AnsweredPortal
+    };
     /// What can be answered: all, or up to the Execute in front of the first miss.
     struct Front {
         std::size_t bytes = 0, entries = 0, named = 0;
         unsigned parses = 0, at = 0;
         StatementPtr unnamed;  // parsed last in it
+        Portal portal;
     };
 
     /// Parsed in this batch, or the session's.
@@ -99,11 +106,18 @@ struct Session::BatchLookup {
     /// What goes before `bytes` of the batch can be answered; what follows need not.
     void mark(std::size_t bytes) {
         if (misses || begin || fresh != Fresh::yes || open()) return;
-        front = {bytes, entries.size(), named.size(), parses, at, unnamed};
+        front = {bytes, entries.size(), named.size(), parses, at, unnamed, portal};
     }
     /// All that was looked up, which is so long, can be.
     void mark_whole(std::size_t bytes) {
-        front = {bytes, entries.size(), named.size(), parses, at, std::move(unnamed)};
+        front = {bytes, entries.size(),     named.size(),     parses,
+                 at,    std::move(unnamed), std::move(portal)};
+    }
+    void keep_portal() {
+        const auto* const end = bind.result_formats.data() + bind.result_formats.size();
+        const auto* const start = bind.parameters.data();
+        portal = {
+            UnnamedPortal::answered, *statement, {start, static_cast<std::size_t>(end - start)}};
     }
 
     std::vector<cache::EntryPtr>& entries;  // one for each portal, in order; empty: a miss
@@ -126,6 +140,7 @@ struct Session::BatchLookup {
     bool alone = false;    // one portal only
     bool tainted = false;  // what follows may be answered under other settings
     bool plain = true;     // no portal does more than read or write rows, for all that is known
+    Portal portal;
     Front front;
     MemoPtr begin;  // the first portal is this BEGIN, which is kept back
     StatementPtr begin_statement;
@@ -254,6 +269,11 @@ std::size_t Session::answer_front(BatchLookup& lookup, std::string_view batch) {
     for (std::size_t i = 0; i < front.entries; ++i) saw(*lookup.entries[i]);
     for (const auto& entry : lookup.descriptions) saw(*entry);
     const auto begun = lookup.begin ? step_here(*lookup.begin, lookup.begin_statement->text) : "";
+    if (lookup.begin) portal_ = UnnamedPortal::servers;  // as send_begin() binds it
+    if (front.portal.is == UnnamedPortal::answered)
+        keep_portal(front.portal.statement, front.portal.values);
+    else if (front.portal.is == UnnamedPortal::none)
+        portal_ = UnnamedPortal::none;
     write_batch_hit(lookup, batch.substr(0, front.bytes), begun);
     if (whole) count_hit();
     if (pending_fills_)
@@ -290,6 +310,7 @@ bool Session::look_up_batch(BatchLookup& lookup, std::string_view batch) {
                 break;
             case fe::kClose:
                 if (of_statement(frame.body) && !look_up_close(lookup, frame.body)) return false;
+                if (frame.body == std::string_view("P", 2)) lookup.portal = {UnnamedPortal::none};
                 break;
             case fe::kExecute: {
                 base::ByteReader r(frame.body);
@@ -343,7 +364,8 @@ bool Session::look_up_begin(BatchLookup& lookup, const MemoPtr& memo) {
         tx_ != wire::TxStatus::idle)
         return false;
     if (!identity_->lazy_begin || server_ != nullptr || !begins_reads(v)) return false;
-    if (!without_parameters(lookup.bind)) return false;
+    // As in step_statement().
+    if (!without_parameters(lookup.bind) || !lookup.bind.portal.empty()) return false;
     lookup.begin = memo;
     lookup.begin_statement = *lookup.statement;
     return true;
@@ -399,6 +421,7 @@ void Session::look_up_portal(BatchLookup& lookup) {
     const auto kind = memo->verdict->kind;
     lookup.plain = lookup.plain && (kind == query::Kind::select || kind == query::Kind::dml);
     if (look_up_begin(lookup, memo)) return;
+    if (lookup.begin || tx_ != wire::TxStatus::idle) lookup.keep_portal();
     if (env_.queries.on()) env_.batch_works.push_back({memo, *lookup.statement});
     const auto question = parts.question();
     const bool idle = does_not_pay(*env_.result_cache(), *memo, question);

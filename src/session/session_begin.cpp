@@ -2,7 +2,8 @@
 // server, so a client that thinks between BEGIN and its first statement, or never sends one, holds
 // nothing. Invariant: while begin_ is kept no server of this session is in a transaction, and tx_
 // is what the client was told; what goes to a server behind it runs inside the transaction or not
-// at all. Thread: the worker's.
+// at all. And the unnamed portal of what such a transaction was answered here. Thread: the
+// worker's.
 #include "batch_plan.hpp"
 #include "pgweir/base/bytes.hpp"
 #include "pgweir/query/tokens.hpp"
@@ -60,6 +61,7 @@ std::string_view Session::step_here(const MemoEntry& memo, std::string_view text
     counters_.xact_count.add(1);
     begin_.reset();
     tx_ = TxStatus::idle;
+    forget_portal();
     return commits ? "COMMIT" : "ROLLBACK";
 }
 
@@ -77,6 +79,8 @@ bool Session::answer_step(std::string_view text, const MemoEntry& memo) {
     }
     wire::write_ready(out, tx_);
     turn_->client.copy(out);
+    unnamed_.reset();  // as to any Query
+    portal_ = UnnamedPortal::none;
     return true;
 }
 
@@ -125,6 +129,8 @@ StatementPtr Session::step_statement(std::string_view batch, std::string_view& n
         } else if (frame.type == fe::kBind) {
             BindView bind;
             if (!parse_bind(frame.body, bind) || !without_parameters(bind)) return nullptr;
+            // The portal of a BEGIN stays in its transaction, and send_begin() makes the unnamed.
+            if (begin_ == nullptr && !bind.portal.empty()) return nullptr;
             if (parsed) return bind.statement == new_name ? parsed : nullptr;
             const auto* found = find_statement(bind.statement);
             return found != nullptr ? *found : nullptr;
@@ -159,6 +165,7 @@ bool Session::answer_step_batch(const BatchPlan& plan, std::string_view batch) {
             statements_.set(new_name, statement);
     }
     counters_.bind_count.add(1);
+    portal_ = plan.closes_portal > 0 ? UnnamedPortal::none : UnnamedPortal::servers;
     answer_each(batch, tag);
     return true;
 }
@@ -204,6 +211,44 @@ void Session::send_begin() {
     x.expects.push(
         {.kind = Expected::bind, .swallow = true, .begin = true, .statement = x.begin->id});
     x.expects.push({.kind = Expected::execute, .swallow = true, .begin = true});
+}
+
+/// The client's unnamed portal was bound and run to its end here.
+void Session::keep_portal(const StatementPtr& statement, std::string_view values) {
+    if (!answered_portal_) answered_portal_ = std::make_unique<AnsweredPortal>();
+    answered_portal_->statement = statement;
+    answered_portal_->values = values;
+    portal_ = UnnamedPortal::answered;
+}
+
+void Session::forget_portal() noexcept {
+    answered_portal_.reset();
+    portal_ = UnnamedPortal::none;
+}
+
+/// The unnamed portal is named without having been bound by what was sent before: it becomes the
+/// client's, which has been run, or goes.
+void Session::restore_portal() {
+    const bool answered = std::exchange(portal_, UnnamedPortal::servers) == UnnamedPortal::answered;
+    auto& x = *exchange_;
+    std::string m;
+    if (!answered) {
+        wire::write_close(m, 'P', "");
+        x.expects.push({.kind = Expect::Kind::close, .swallow = true});
+        return turn_->server.copy(m);
+    }
+    const auto& statement = *answered_portal_->statement;
+    ensure_prepared(statement, !statement.interned);
+    std::string body;
+    base::append_cstring(body, "");
+    base::append_cstring(body,
+                         statement.interned ? pool::prepared_name(statement.id) : std::string());
+    body += answered_portal_->values;
+    wire::write_message(m, fe::kBind, body);
+    wire::write_message(m, fe::kExecute, std::string_view("\0\0\0\0\0", 5));
+    turn_->server.copy(m);
+    x.expects.push({.kind = Expect::Kind::bind, .swallow = true});
+    x.expects.push({.kind = Expect::Kind::execute, .swallow = true});
 }
 
 /// The server's words are the answer to the client's first statement, and its transaction has

@@ -198,6 +198,7 @@ void Session::send_answer(const cache::Entry& entry, std::string_view lead, bool
 void Session::give_answer(const cache::Entry& entry, const MemoEntry& memo, std::string_view text) {
     send_answer(entry, {}, true);
     saw(entry);
+    portal_ = UnnamedPortal::none;
     unnamed_.reset();
     last_ = Last::hit;
     count_hit();

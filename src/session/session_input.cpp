@@ -291,6 +291,8 @@ std::size_t Session::forward_execute(std::string_view view, const Frame& frame) 
     if (frame.status != FrameStatus::complete) return 0;
     auto& x = *exchange_;
     const auto portal = base::ByteReader(frame.body).cstring();
+    if (portal.empty() && portal_ != UnnamedPortal::servers) [[unlikely]]
+        restore_portal();
     const bool bound_here = portal.empty() && x.bound && x.bound_unnamed;
     x.copy_ended = x.bound = false;
     x.executed = true;
@@ -394,6 +396,7 @@ std::size_t Session::stream_query(std::string_view view, const Frame& frame) {
     raise_fence();
     if (begin_ != nullptr) send_begin();
     expect({.kind = Expect::Kind::query});
+    portal_ = UnnamedPortal::servers;
     unnamed_.reset();
     server_->unnamed_statement = 0;
     return stream_frame(view, frame);
@@ -449,7 +452,8 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     if (base::planted(base::Plant::fill_in_transaction) && x.fills.size() == 1) fill = 1;
     pending_fills_.reset();
     if (begin_ != nullptr) send_begin();
-    unnamed_.reset();  // a simple Query destroys the unnamed statement
+    portal_ = UnnamedPortal::servers;
+    unnamed_.reset();  // a simple Query destroys the unnamed statement, and the portal
     server_->unnamed_statement = 0;
     expect({.kind = Expect::Kind::query,
             .fill = fill,

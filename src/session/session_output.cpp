@@ -585,7 +585,10 @@ void Session::ready(wire::TxStatus status) {
         x.stamp.reset();
     }
     settle_at_ready(before);
-    if (tx_ == wire::TxStatus::idle) counters_.xact_count.add(1);
+    if (tx_ == wire::TxStatus::idle) {
+        counters_.xact_count.add(1);
+        if (answered_portal_) forget_portal();
+    }
     finish_statement(now);
     if (x.lost && !x.unsynced) reapply_settings();
 }

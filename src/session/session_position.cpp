@@ -117,6 +117,7 @@ bool Session::takes_position_batch(const BatchPlan& plan, std::string_view batch
     counters_.client_parse_count.add(1);
     counters_.bind_count.add(1);
     unnamed_ = unnamed_for(parse.text, parse.raw_types);
+    portal_ = UnnamedPortal::none;
     answer_each(batch, "SET");
     return true;
 }

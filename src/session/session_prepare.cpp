@@ -326,6 +326,7 @@ void Session::apply_bind_effects(const MemoEntry& memo, const Statement& stateme
 void Session::note_portal(std::string_view name) noexcept {
     exchange_->bound = true;
     exchange_->bound_unnamed = name.empty();
+    if (name.empty()) portal_ = UnnamedPortal::servers;
     exchange_->acted = exchange_->acted || !name.empty();
 }
 
@@ -457,6 +458,8 @@ std::size_t Session::forward_describe(std::string_view view, const Frame& frame)
     }
     const bool statement = kind == 'S';
     if (statement && doubt(name)) return 0;
+    if (!statement && name.empty() && portal_ != UnnamedPortal::servers) [[unlikely]]
+        restore_portal();
     begin_statement(true);
     const auto fill = statement ? next_fill() : exchange_->current_fill;
     const auto* found = statement ? statement_here(name) : nullptr;
@@ -507,6 +510,7 @@ std::size_t Session::forward_close(std::string_view view, const Frame& frame) {
             return frame.size;
         }
     }
+    if (kind == 'P' && name.empty()) portal_ = UnnamedPortal::servers;
     expect({.kind = Kind::close, .statement = id});
     if (kind == 'S' && has_sql_statement(name)) exchange_->suspect = true;
     if (kind == 'S' && identity_->mode != config::PoolMode::session &&

@@ -251,6 +251,90 @@ TEST_CASE("B11: a portal of a transaction is the last one that was bound, whoeve
     }
 }
 
+namespace {
+
+/// What comes between BEGIN and the use of a portal that is not bound anew.
+std::vector<std::vector<std::string>> before_use(const std::string& hit, const std::string& other) {
+    const auto named = msg::bind("", "s", {"3"}) + msg::describe('P', "") + msg::execute();
+    const auto reparsed = msg::parse("", "SELECT 'other'") + msg::sync();
+    const auto savepoint = msg::unnamed("SAVEPOINT x") + msg::sync();
+    const auto on_server = msg::unnamed("SELECT 'uncached', random() < 2") + msg::sync();
+    const auto batch = msg::unnamed(hit) + msg::sync();
+    return {{},
+            {batch},
+            {msg::unnamed(hit, {}) + named + msg::sync()},
+            {named + msg::sync(),
+             msg::close('S', "s") + msg::parse("s", "SELECT $1::int") + msg::sync()},
+            {batch, msg::query(other)},
+            {batch, reparsed},
+            {batch, msg::describe('S', "s") + msg::sync()},
+            {msg::unnamed(hit) + msg::close('P', "") + msg::sync()},
+            {on_server, batch},
+            {on_server, msg::query(other)},
+            {on_server, named + msg::sync(), batch},
+            {batch, on_server},
+            {batch, savepoint},
+            {batch, msg::query("SELECT 1 / (n - 1) FROM reused")}};
+}
+
+}  // namespace
+
+TEST_CASE("B11: the unnamed portal stays what it is, whether it was answered here or by a server") {
+    setup("CREATE TABLE reused AS SELECT n, n * 10 AS v FROM generate_series(1, 20) n");
+    auto c = login(), direct = RawClient::login(Cluster::shared().port());
+    const std::string sum = "SELECT sum(v) FROM reused", one = "SELECT v FROM reused WHERE n = 1";
+    const auto parse = msg::parse("s", "SELECT v AS third FROM reused WHERE n = $1");
+    const auto sync = msg::sync();
+    const auto named = msg::bind("", "s", {"3"}) + msg::describe('P', "") + msg::execute() + sync;
+    REQUIRE(becomes_cached(proxy(), c, sum));
+    REQUIRE(becomes_cached(proxy(), c, one));
+    c.ask(parse + sync);
+    for (int i = 0; i < 3; ++i) c.ask(msg::unnamed(sum) + sync), c.ask(named);
+    const auto describe = msg::describe('P', "");
+    std::int64_t hits = 0;
+    for (const auto& begin : {msg::query("BEGIN"), msg::unnamed("BEGIN") + sync,
+                              msg::unnamed("BEGIN") + msg::unnamed(one) + sync})
+        for (const auto& between : before_use(sum, one))
+            for (const auto& use :
+                 {describe + msg::execute() + sync, msg::execute() + sync, describe + sync,
+                  msg::parse("", "SELECT 1") + describe + msg::execute() + sync,
+                  msg::close('P', "") + describe + sync}) {
+                c.ask(msg::close('S', "s") + parse + sync);
+                direct.ask(msg::close('S', "s") + parse + sync);
+                std::vector<std::string> whole = {begin};
+                whole.insert(whole.end(), between.begin(), between.end());
+                whole.insert(whole.end(), {use, named, msg::query("ROLLBACK")});
+                int at = 0;
+                hits += hits_of(proxy(), [&] {
+                    for (const auto& bytes : whole) {
+                        const auto ours = c.ask(bytes), theirs = direct.ask(bytes);
+                        CHECK_MESSAGE(ours == theirs, at, " of ", whole.size(), ": ", types(ours),
+                                      " ", types(theirs), " ", error_of(ours).message);
+                        ++at;
+                    }
+                });
+            }
+    CHECK(hits > 300);
+}
+
+TEST_CASE("B13: the portal of a BEGIN, if it has a name, is there until the transaction ends") {
+    setup("CREATE TABLE begun AS SELECT 1 AS n");
+    auto c = login(), direct = RawClient::login(Cluster::shared().port());
+    const std::string read = "SELECT n FROM begun";
+    REQUIRE(becomes_cached(proxy(), c, read));
+    const auto as_p = [](const std::string& sql) {
+        return msg::parse("", sql) + msg::bind("p", "") + msg::execute("p");
+    };
+    const auto sync = msg::sync();
+    for (const auto& begin : {as_p("BEGIN") + sync, as_p("BEGIN") + msg::unnamed(read) + sync})
+        for (const auto& use : {as_p("COMMIT") + sync, msg::describe('P', "p") + sync})
+            for (const auto& bytes :
+                 {begin, use, msg::query("SELECT n + 1 FROM begun"), msg::query("ROLLBACK")}) {
+                const auto ours = c.ask(bytes), theirs = direct.ask(bytes);
+                CHECK_MESSAGE(ours == theirs, types(ours), " ", types(theirs));
+            }
+}
+
 TEST_CASE("B6: a BEGIN behind one that has asked for a snapshot does not take it away") {
     setup("CREATE TABLE before AS SELECT 1 AS v; CREATE TABLE after AS SELECT 1 AS v");
     const auto& roomy = several_servers();

@@ -95,6 +95,14 @@ struct SqlPrepared {
     std::vector<std::pair<std::string, std::string>> failed;  // name, body of ErrorResponse
 };
 
+/// What stands behind the unnamed portal of a transaction: what the server has there, nothing, or
+/// what was answered without it, of which the server may have another one there.
+enum class UnnamedPortal : std::uint8_t { servers, none, answered };
+struct AnsweredPortal {
+    StatementPtr statement;
+    std::string values;  // its Bind's body behind the names
+};
+
 /// What DEALLOCATE and DISCARD ALL are about to take away: the server's command tags say what they
 /// have. Until the statement has been answered nothing is sent behind it, so that all agree on what
 /// is there.

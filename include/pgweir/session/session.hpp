@@ -136,8 +136,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void hold_up() noexcept;
     void resume_reading() noexcept;
     bool want_server();
-    void begin_lease();
-    void match_settings();
+    void begin_lease(), match_settings();
     void inject(std::string_view sql);
     void maybe_release();
     pool::ServerLink* let_go_of_server();
@@ -146,9 +145,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::size_t fail_unit(std::string_view view, const pool::ServerFailure& why);
     void fatal(const wire::Report& report);
     void protocol_error(std::string_view what);
-    void end();
-    void leave_server();
-    void hold_fences();
+    void end(), leave_server(), hold_fences();
     std::size_t send_error_and_ready(const wire::Frame& frame, const wire::Report& report);
     std::size_t take_terminate(std::string_view view);
     std::size_t skip_frame(std::string_view view, const wire::Frame& frame);
@@ -223,8 +220,9 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     StatementPtr step_statement(std::string_view batch, std::string_view& new_name);
     bool answer_step_batch(const BatchPlan& plan, std::string_view batch);
     void answer_each(std::string_view batch, std::string_view tag);
-    void send_begin();
-    void begin_failed();
+    void send_begin(), begin_failed();
+    void keep_portal(const StatementPtr& statement, std::string_view values);
+    void restore_portal(), forget_portal() noexcept;
     /// What comes behind the first statement waits until its BEGIN has succeeded, and behind what
     /// takes prepared statements or settings away until that is answered.
     bool held_back() const noexcept {
@@ -547,6 +545,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     StatementPtr unnamed_;
     StatementPtr begin_;        // kept back until a statement needs a server
     bool begin_reads_ = false;  // the cache may answer behind it, or behind the last that was sent
+    UnnamedPortal portal_ = UnnamedPortal::servers;
+    std::unique_ptr<AnsweredPortal> answered_portal_;  // where portal_ says that there is one
     MemoPtr judged_;  // of the Query at the front of the input, while it waits for a server
     StatementPtr next_unnamed_;  // made while its batch was looked at, before its Parse is sent
     std::unique_ptr<PendingFills> pending_fills_;
@@ -576,9 +576,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool looked_up_ = false;        // what is left of a batch whose front was answered here
     std::uint32_t retry_size_ = 0;  // of the batch at the front of the input, while it waits
     bool held_up_ = false;          // the client is not read
-    bool ended_ = false;
-    bool waiting_ = false;
-    bool consuming_ = false;
+    bool ended_ = false, waiting_ = false, consuming_ = false;
     bool awaiting_ = false;   // a hit waits for the change stream
     bool clearing_ = false;   // not a hit, but a VACUUM: for the proxy's snapshots to be over
     bool waited_ = false;     // ... has waited long enough
