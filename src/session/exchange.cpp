@@ -8,14 +8,24 @@ namespace pgweir::session {
 namespace {
 /// A text longer than this is not kept for the next statement.
 constexpr std::size_t kKeptText = 4096;
+/// What a long pipeline took is not kept, either.
+constexpr std::size_t kKeptItems = 1024;
+
+template <class Queue>
+void empty(Queue& queue) {
+    if (queue.capacity() > kKeptItems)
+        queue = {};
+    else
+        queue.clear();
+}
 }  // namespace
 
 Exchange::Exchange() = default;
 Exchange::~Exchange() = default;
 
 void Exchange::reset() {
-    expects.clear();
-    ready_expected = 0;
+    empty(expects);
+    ready_expected = batch = ended = 0;
     if (text.capacity() > kKeptText) text = {};
     text.clear();
     statement.reset();
@@ -24,12 +34,12 @@ void Exchange::reset() {
     rows = rows_before = bytes = 0;
     sqlstate.clear();
     cache_word = {};
-    fences.clear();
+    empty(fences);
     written.settle();
-    believed = 0;
+    believed.clear();
     tx_started = idle_since = 0;
     tx_statements = 0;
-    works.clear();
+    empty(works);
     work = parts = 0;
     part_started = 0;
     part_rows = part_bytes = 0;
@@ -47,11 +57,13 @@ void Exchange::reset() {
     lost.reset();
     taking.reset();
     takers.clear();
-    parsed.clear();
-    closed.clear();
+    empty(parsed);
+    empty(closed);
     errors.clear();
     loans.clear();
-    may_end_transaction = notify_catalog = changes_logins = false;
+    may_end_transaction = false;
+    defines.clear();
+    changes_logins.clear();
     fills.clear();
     stamp.reset();
     current_fill = 0;

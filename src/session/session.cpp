@@ -22,7 +22,7 @@ constexpr std::size_t kInputBound = std::size_t{256} * 1024;
 constexpr base::Nanos kTerminatedGrace = base::kSecond;
 
 struct HeldFences final : pool::Held {
-    std::vector<cache::WriteFence> fences;
+    std::vector<FenceQueue::Raised> fences;
 };
 
 }  // namespace
@@ -375,11 +375,11 @@ void Session::leave_server() {
     }
     if (how.how != pool::Release::How::clean && !x.written.empty()) {
         x.written.raise();  // its fate is unknown, too
-        x.fences.push_back(std::move(x.written));
+        x.fences.push(std::move(x.written), x.batch);
     }
     if (how.how != pool::Release::How::clean && !x.fences.empty()) {
         auto held = std::make_unique<HeldFences>();
-        held->fences = std::move(x.fences);
+        held->fences = x.fences.take();
         server_->held = std::move(held);
     }
     give_back(how);
@@ -480,8 +480,7 @@ void Session::hold_fences() {
     if (!exchange_ || exchange_->fences.empty()) return;
     if (base::planted(base::Plant::lost_commit_is_rollback)) return exchange_->fences.clear();
     auto held = std::make_unique<HeldFences>();
-    held->fences = std::move(exchange_->fences);
-    exchange_->fences.clear();
+    held->fences = exchange_->fences.take();
     env_.hold_until_gone(*identity_, server_->process_id(), std::move(held));
 }
 

@@ -272,7 +272,9 @@ void Session::begin_failed() {
     x.suspect = x.may_leave_state = x.unpin_at_ready = false;
     x.lost.reset();
     x.suspicion = x.lasting = query::PinReason::none;
-    x.may_end_transaction = x.notify_catalog = x.changes_logins = false;
+    x.may_end_transaction = false;
+    x.defines.clear();
+    x.changes_logins.clear();
 }
 
 }  // namespace pgweir::session

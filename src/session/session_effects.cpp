@@ -127,29 +127,34 @@ void Session::collect_writes(const MemoEntry& memo, const query::KeyValues* valu
     const auto& v = *memo.verdict;
     auto& x = *exchange_;
     auto& database = *identity_->context.database;
+    auto& written = x.writes();
     switch (writes_now(v)) {
         case Writes::nothing:
-            if (x.believed == 0 && !cannot_write(v.kind)) x.believed = memo.catalog_version;
+            if (!cannot_write(v.kind)) x.believe(memo.catalog_version);
             return;
         case Writes::relations:
-            x.written.judged(database, memo.catalog_version);
+            written.judged(database, memo.catalog_version);
+            // Where it is up already it does not ask any more.
+            if (written.raised() && memo.catalog_version != database.catalog_version())
+                written.add(database.whole());
             if (values != nullptr && !v.written_rows.empty() && write_rows(memo, *values)) break;
-            for (auto* state : memo.writes) x.written.add(*state);
+            for (auto* state : memo.writes) written.add(*state);
             break;
         case Writes::database:
         case Writes::all_databases: {
             if (!v.may_define) {
-                x.written.add_unknown(database);
+                written.add_unknown(database);
                 break;
             }
-            x.written.add_schema(database);
-            x.notify_catalog = true;
-            x.changes_logins = x.changes_logins || v.changes_logins;
+            written.add_schema(database);
+            x.note_in(x.defines);
+            if (v.changes_logins) x.note_in(x.changes_logins);
             if (!v.vacates.empty()) env_.vacate_database(*identity_, v.vacates);
-            if (v.writes == Writes::all_databases) x.written.add(database.everything());
+            if (v.writes == Writes::all_databases) written.add(database.everything());
             break;
         }
     }
+    if (written.raised()) written.note(session_id, env_.now());
     x.wrote = true;
     if (base::planted(base::Plant::invalidate_at_statement) &&
         tx_ == wire::TxStatus::in_transaction) {
@@ -167,11 +172,12 @@ void Session::unknown_effects(PinReason reason) {
     suspect_lasting(reason);
     use_sequences({});
     x.may_end_transaction = true;
-    x.written.add_schema(*identity_->context.database);
+    auto& written = x.writes();
+    written.add_schema(*identity_->context.database);
     if (reason == PinReason::statement_too_large)
-        x.written.add(identity_->context.database->everything());
+        written.add(identity_->context.database->everything());
     x.wrote = x.commit_in_flight = true;
-    x.notify_catalog = true;
+    x.note_in(x.defines);
 }
 
 void Session::raise_fence() {
@@ -183,48 +189,54 @@ void Session::raise_fence() {
     if (inside && !x.may_end_transaction) return;
     x.written.note(session_id, env_.now());
     x.written.raise();
-    x.fences.push_back(std::move(x.written));
+    x.fences.push(std::move(x.written), x.batch);
 }
 
 /// At each end of a transaction behind what changes what logins are given, unless it has failed as
 /// a whole: whoever may not say so is not to have all servers' connections opened anew.
 void Session::settle_logins(wire::TxStatus before) {
     auto& x = *exchange_;
-    if (!undone(before)) env_.logins_may_have_changed();
-    if (x.ready_expected == 0) x.changes_logins = false;
+    if (x.leave(x.changes_logins) && !undone(before)) env_.logins_may_have_changed();
+}
+
+/// What wrote nothing may have come to write something while it waited or ran.
+void Session::settle_believed() {
+    auto& x = *exchange_;
+    auto& database = *identity_->context.database;
+    const auto catalog = database.catalog_version();
+    const auto other = [catalog](const Believed& b) { return b.catalog != catalog; };
+    if (std::any_of(x.believed.begin(), x.believed.end(), other)) database.whole().bump();
+    std::erase_if(x.believed, [&x](const Believed& b) { return x.over(b.batch); });
+}
+
+/// Those of batches that are over. A client may always have others in flight.
+void Session::settle_fences() {
+    auto& x = *exchange_;
+    if (x.ready_expected > 0 || x.unsynced) return x.fences.settle(x.ended);
+    x.written = x.fences.settle_all();
+    x.wrote = x.commit_in_flight = false;
 }
 
 /// What a batch has been found to do whose Sync has not come yet is left for its own end.
 void Session::settle_at_ready(wire::TxStatus before) {
     auto& x = *exchange_;
     const auto status = tx_;
-    if (status == wire::TxStatus::idle && !x.unsynced) {
-        if (x.changes_logins) settle_logins(before);
-        settle_suspicion(before);
-        if (listening_ != nullptr) settle_channels(before);
+    if (status == wire::TxStatus::idle) {
+        settle_logins(before);
+        if (!x.unsynced) settle_suspicion(before);
+        if (listening_ != nullptr && !x.unsynced) settle_channels(before);
+        if (!x.believed.empty()) settle_believed();
+        if (x.wrote) settle_fences();
+        if (x.leave(x.defines)) env_.catalog_may_have_changed(*identity_->context.database);
     }
     x.again.clear();
     if (x.unsynced) return;
     x.may_end_transaction = false;
-    if (status != wire::TxStatus::idle || x.ready_expected > 0) return;
-    x.loans.clear();
+    if (status != wire::TxStatus::idle) return;
+    if (!x.loans.empty()) end_loans();
+    if (x.ready_expected > 0) return;
     x.errors.clear();
     x.acted = x.begun = false;
-    // What wrote nothing may have come to write something while it waited or ran.
-    auto& database = *identity_->context.database;
-    if (x.believed != 0 && std::exchange(x.believed, 0) != database.catalog_version())
-        database.whole().bump();
-    if (x.wrote) {
-        if (!x.fences.empty()) {
-            x.fences.front().settle();
-            x.written = std::move(x.fences.front());  // its memory serves the next
-        }
-        x.fences.clear();  // settles them
-        x.written.settle();
-        x.wrote = x.commit_in_flight = false;
-    }
-    if (x.notify_catalog) env_.catalog_may_have_changed(*identity_->context.database);
-    x.notify_catalog = false;
     if (x.unpin_at_ready) {
         x.unpin_at_ready = false;
         // DISCARD ALL took the client's own settings too: they are applied again for the next

@@ -376,7 +376,7 @@ std::size_t Session::forward_function_call(std::string_view view, const Frame& f
     unknown_effects(identity_->mode == config::PoolMode::session ? query::PinReason::none
                                                                  : query::PinReason::function_call);
     if (!of_large_objects(frame.body))
-        exchange_->written.add(identity_->context.database->everything());
+        exchange_->writes().add(identity_->context.database->everything());
     raise_fence();
     if (begin_ != nullptr) send_begin();
     exchange_->unsynced = exchange_->executed = exchange_->copy_ended = false;

@@ -97,7 +97,7 @@ void Session::confirm_name(std::uint64_t statement) {
         }
     const auto* named = it->name.empty() ? nullptr : statements_.find(it->name);
     // Not what may rest on temporary objects or on definitions that are not committed.
-    const bool for_all = pin_ == query::PinReason::none && !exchange_->notify_catalog;
+    const bool for_all = pin_ == query::PinReason::none && exchange_->defines.empty();
     if (named != nullptr && (*named)->id == statement && for_all)
         (*named)->note_known(identity_->context.id);
     parsed.erase(it);
@@ -197,6 +197,7 @@ void Session::skip_batch() {
         closes += front.kind == Kind::local_close || (names_one && !front.swallow);
         if (names_one && front.swallow) evicted.push_back(front.statement);
         if (front.takes) end_taking();
+        if (front.own_error) exchange_->errors.drop_to(front.statement);
         if (front.kind == Expect::Kind::execute && front.swallow && !front.begin)
             server_->sequence_owner = pool::ServerLink::kSeveralOwners;  // DISCARD SEQUENCES
         expects.pop();

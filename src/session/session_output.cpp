@@ -211,6 +211,7 @@ bool Session::whole_answer(Run& run) {
     const char status = rest[wire::kHeaderSize];
     if (status != 'I' && status != 'T' && status != 'E') return false;
     if (front.work != 0 && x.sqlstate.empty()) x.work = front.work;
+    x.ended = front.batch;
     x.expects.pop();
     --x.ready_expected;
     ready(static_cast<wire::TxStatus>(status));
@@ -470,6 +471,7 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
         begin_failed();
         return Reply::forward;
     }
+    const auto ours = front.own_error ? x.errors.take(front.statement) : OwnError();
     if (stale_plan(fields)) return Reply::swallow;
     // What was to be reset may have been, or will be: DISCARD ALL commits by itself.
     if (x.unpin_at_ready || x.lost) x.suspect = true;
@@ -484,7 +486,6 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
         return tell_error(run, in_clients_words(front, body));
     if (!front.own_error || fields.sqlstate != wire::sqlstate::kInvalidSqlStatementName)
         return tell_error(run, own);
-    const auto& ours = x.errors[front.statement];
     run.emit();
     std::string out;
     wire::write_error(out, {.sqlstate = ours.sqlstate, .message = ours.message, .hint = ours.hint});
@@ -546,6 +547,7 @@ Session::Reply Session::on_ready_for_query(Run& run, std::string_view body) {
         x.ready_expected = 0;
     }
     const bool alone = x.expects.empty();
+    x.ended = front.batch;
     ready(static_cast<wire::TxStatus>(status));
     if (std::exchange(x.begin_failed, false)) {
         tx_ = wire::TxStatus::failed;

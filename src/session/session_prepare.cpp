@@ -302,14 +302,14 @@ void Session::try_again() {
 /// Makes the server fail here, so that it skips the rest of the batch as PostgreSQL would, and has
 /// the client told `error` in place of its words.
 void Session::fail_batch(OwnError error) {
-    auto& x = *exchange_;
-    x.errors.push_back(std::move(error));
     std::string body = "S";
     base::append_cstring(body, kNoSuchStatement);
     std::string message;
     wire::write_message(message, wire::fe::kDescribe, body);
     turn_->server.copy(message);
-    expect({.kind = Kind::describe_statement, .own_error = true, .statement = x.errors.size() - 1});
+    expect({.kind = Kind::describe_statement,
+            .own_error = true,
+            .statement = exchange_->errors.push(std::move(error))});
 }
 
 /// With the values of the Bind's body, where all of it is here, since they tell rows from others.
@@ -342,7 +342,7 @@ bool Session::apply_bind(const Frame& frame, std::string_view name, const Statem
         pool::append_identifier(by_sql, name);
         const auto runs = sql_ != nullptr ? executed(by_sql) : nullptr;
         if (runs == nullptr || runs->verdict->writes == query::Writes::all_databases)
-            x.written.add(identity_->context.database->everything());
+            x.writes().add(identity_->context.database->everything());
         return true;
     }
     x.statement = statement;

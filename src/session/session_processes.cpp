@@ -107,9 +107,18 @@ std::uint32_t Session::process_of(std::uint32_t number) const noexcept {
 
 /// What was asked has been put to use; its loans last until the answer is through.
 void Session::processes_named() {
-    auto& loans = exchange_->loans;
-    for (auto& loan : question_->loans) loans.push_back(std::move(loan));
+    auto& x = *exchange_;
+    for (auto& loan : question_->loans) x.loans.emplace_back(x.batch, std::move(loan));
     question_.reset();
+}
+
+/// Of batches that have been answered.
+void Session::end_loans() {
+    auto& x = *exchange_;
+    const auto others = std::stable_partition(x.loans.begin(), x.loans.end(),
+                                              [&x](const auto& l) { return x.over(l.first); });
+    const std::vector ended(std::move_iterator(x.loans.begin()), std::move_iterator(others));
+    x.loans.erase(x.loans.begin(), others);
 }
 
 /// False: ask again once asking_ is over. Else `text` may be `replaced` now.

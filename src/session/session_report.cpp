@@ -123,7 +123,12 @@ void Session::record_query(base::Nanos now, std::uint64_t work, base::Nanos sinc
 void Session::finish_execute(std::uint64_t work) {
     auto& x = *exchange_;
     x.work = work;
-    if (!env_.queries.on() || work == 0) return;
+    if (env_.queries.on() && work != 0) record_part(work);
+    x.works.drop_before(work);
+}
+
+void Session::record_part(std::uint64_t work) {
+    auto& x = *exchange_;
     const auto now = env_.now();
     record_query(now, work, x.part_started != 0 ? x.part_started : x.started);
     ++x.parts;

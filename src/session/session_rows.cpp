@@ -63,7 +63,7 @@ bool Session::write_rows(const MemoEntry& memo, const query::KeyValues& values) 
     std::vector<cache::State*> states;
     states.reserve(numbers.size());
     for (const auto number : numbers) states.push_back(relation.row(number));
-    exchange_->written.add_rows(relation, states);
+    exchange_->writes().add_rows(relation, states);
     return true;
 }
 

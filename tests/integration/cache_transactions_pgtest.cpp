@@ -416,3 +416,94 @@ TEST_CASE("B10: what was asked of the proxy itself is not taken for what is aske
         CHECK(ask(reader, sum) == std::to_string(++value));
     }
 }
+
+namespace {
+
+/// A row of `waits` that is locked, so that whoever writes it waits, until this goes.
+struct Lock {
+    Lock() {
+        setup("CREATE TABLE IF NOT EXISTS waits AS SELECT 1 AS n, 0 AS v", several_servers());
+        holder.ask(msg::query("BEGIN; UPDATE waits SET v = v WHERE n = 1"));
+    }
+    RawClient holder = RawClient::login(Cluster::shared().port());
+};
+
+std::string batch(const std::string& sql) { return msg::unnamed(sql) + msg::sync(); }
+
+}  // namespace
+
+TEST_CASE("B10: a write that was answered is over for the cache, whatever is in flight behind it") {
+    setup("CREATE TABLE passed AS SELECT n, n * 10 AS v FROM generate_series(1, 5) n");
+    auto reader = login(several_servers()), writer = login(several_servers());
+    const std::string sum = "SELECT sum(v) FROM passed", other = "SELECT sum(v) FROM waits";
+    const std::string update = "UPDATE passed SET v = v + 1 WHERE n = 1";
+    const std::string waits = "UPDATE waits SET v = v + 1";
+    REQUIRE(becomes_cached(several_servers(), reader, sum));
+    std::optional<Lock> lock(std::in_place);
+    REQUIRE(becomes_cached(several_servers(), reader, other));
+    writer.send(batch(update) + batch(waits) + msg::unnamed(update));
+    writer.read_until('Z');
+    CHECK(becomes_cached(several_servers(), reader, sum));
+    CHECK(ask(reader, sum) == "151");
+    const auto before = ask(reader, other);
+    CHECK(hits_of_three(several_servers(), reader, other) == 0);
+    lock.reset();
+    writer.read_until('Z');
+    CHECK(ask(reader, other) == std::to_string(std::stoi(before) + 1));
+    // Half a batch is one transaction with its other half.
+    CHECK(hits_of_three(several_servers(), reader, sum) == 3);
+    CHECK(types(writer.ask(msg::sync())) == "12nCZ");
+    CHECK(ask(reader, sum) == "152");
+    CHECK(becomes_cached(several_servers(), reader, sum));
+}
+
+TEST_CASE("B10: a write in a pipeline is over once the end of its transaction was answered") {
+    setup("CREATE TABLE piped AS SELECT n, n * 10 AS v FROM generate_series(1, 5) n");
+    auto reader = login(several_servers());
+    const std::string sum = "SELECT sum(v) FROM piped";
+    const std::string update = "UPDATE piped SET v = v + 1 WHERE n = 1";
+    int value = 150;
+    for (const std::string end : {"COMMIT", "ROLLBACK", "COMMIT AND CHAIN"}) {
+        CAPTURE(end);
+        REQUIRE(becomes_cached(several_servers(), reader, sum));
+        std::optional<Lock> lock(std::in_place);
+        auto writer = login(several_servers());
+        writer.send(batch("BEGIN") + batch(update) + batch("UPDATE waits SET v = v + 1") +
+                    batch(end) + batch("SELECT 1") + batch("SELECT pg_sleep(1)"));
+        writer.read_until('Z');
+        CHECK(ready_status(writer.read_until('Z')) == 'T');
+        CHECK(hits_of_three(several_servers(), reader, sum) == 0);
+        lock.reset();
+        writer.read_until('Z');
+        writer.read_until('Z');
+        if (end != "ROLLBACK") ++value;
+        CHECK(ask(reader, sum) == std::to_string(value));
+        if (end == "COMMIT AND CHAIN") continue;  // inside the next one it is not known for sure
+        writer.read_until('Z');
+        CHECK(becomes_cached(several_servers(), reader, sum));
+        CHECK(ask(reader, sum) == std::to_string(value));
+    }
+}
+
+TEST_CASE("B10: of several ends of transactions in one batch each is heeded") {
+    setup(
+        "CREATE TABLE ends AS SELECT n, n * 10 AS v FROM generate_series(1, 5) n; "
+        "CREATE TABLE begun AS SELECT * FROM ends");
+    auto reader = login(several_servers()), c = login(several_servers());
+    const std::string sum = "SELECT sum(v) FROM ends", other = "SELECT sum(v) FROM begun";
+    const auto run = [](const std::string& sql) { return msg::unnamed(sql); };
+    for (int round = 1; round <= 2; ++round) {
+        REQUIRE(becomes_cached(several_servers(), reader, sum));
+        REQUIRE(becomes_cached(several_servers(), reader, other));
+        c.send(run("BEGIN") + run("UPDATE ends SET v = v + 1 WHERE n = 1") + run("COMMIT") +
+               run("BEGIN") + run("UPDATE begun SET v = v + 1 WHERE n = 1") + msg::sync());
+        CHECK(ready_status(c.read_until('Z')) == 'T');
+        const auto before = std::to_string(149 + round), now = std::to_string(150 + round);
+        CHECK(ask(reader, sum) == now);
+        CHECK(ask(reader, other) == before);
+        CHECK(types(c.ask(run("UPDATE ends SET v = v WHERE n = 2") + run("COMMIT") + msg::sync()))
+                  .ends_with("CZ"));
+        CHECK(ask(reader, other) == now);
+        CHECK(ask(reader, other) == now);
+    }
+}

@@ -262,6 +262,36 @@ TEST_CASE("nor does one that asks for stored answers and does not read them (88)
     }
 }
 
+TEST_CASE("a pipeline that never drains is kept in the same memory, with its Syncs or without" *
+          doctest::skip(Proxy::direct() || kSanitized)) {
+    Proxy p(Cluster::shared(), {{{"cache", "{exclusive_writer: true}"}}, {}, {}, 0});
+    auto c = RawClient::login(p.port());
+    c.ask(msg::query("DROP TABLE IF EXISTS endless; CREATE TABLE endless (n int)"));
+    // The server is what all wait for, so that it never gets to the end of them.
+    const std::string slow = "(SELECT count(random()) FROM generate_series(1, 2000))";
+    c.ask(msg::parse("w", "INSERT INTO endless SELECT 1 WHERE 1 > " + slow) +
+          msg::parse("r", "SELECT " + slow) + msg::sync());
+    const auto run = [](const char* name) { return msg::bind("", name) + msg::execute(); };
+    std::string next;
+    char last = 'Z';
+    SUBCASE("writes") { next = run("w") + msg::sync(); }
+    SUBCASE("reads") { next = run("r") + msg::sync(); }
+    SUBCASE("refused") { next = run("r") + run("") + msg::sync(); }
+    SUBCASE("without Sync") {
+        next = run("r") + msg::flush();
+        last = 'C';
+    }
+    for (int i = 0; i < 64; ++i) c.send(next);
+    std::int64_t before = 0;
+    for (int i = 0; i < 12000; ++i) {
+        if (i == 1000) before = p.resident_kib();
+        c.read_until(last);
+        c.send(next);
+    }
+    CHECK(p.resident_kib() - before < 768);
+    c.send(msg::sync());
+}
+
 TEST_CASE("thousands of comers and goers leave no file open and little memory (I6)" *
           doctest::skip(Proxy::direct())) {
     for (int i = 0; i < 50; ++i) login().ask(msg::query("SELECT 1"));

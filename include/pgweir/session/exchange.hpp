@@ -57,6 +57,7 @@ struct Expect {
     bool noted = false;        // parse, local_parse: what it gave is in Exchange::parsed
     bool own_error = false;    // sent to make the server fail; `statement` is the index in errors
     std::uint16_t fill = 0;    // which of Exchange::fills collects the answer, from 1; 0: none
+    std::uint32_t batch = 0;   // which one its ReadyForQuery ends
     std::uint64_t statement = 0;
     std::uint64_t work = 0;  // query, execute: what it runs, a number of WorkQueue
 
@@ -132,6 +133,21 @@ inline OwnError own_error(const wire::Report& report) {
     return {std::string(report.sqlstate), std::string(report.message), std::string(report.hint)};
 }
 
+/// Of a queue in a vector: what lies in front of `head` is over. Taken away once it is most of it,
+/// so what is left is moved about once.
+template <class T>
+void drop_front(std::vector<T>& items, std::size_t& head) noexcept {
+    constexpr std::size_t kMuch = 64;
+    if (head == items.size())
+        items.clear();
+    else if (head > kMuch && head > items.size() / 2)
+        items.erase(items.begin(), items.begin() + static_cast<std::ptrdiff_t>(head));
+    else
+        return;
+    head = 0;
+}
+
+/// Indices and pointers hold until something is added or taken.
 class ExpectQueue {
   public:
     bool empty() const noexcept { return head_ == items_.size(); }
@@ -141,7 +157,7 @@ class ExpectQueue {
     Expect& back() noexcept { return items_.back(); }
     Expect& operator[](std::size_t i) noexcept { return items_[head_ + i]; }
     const Expect& operator[](std::size_t i) const noexcept { return items_[head_ + i]; }
-    /// The first and, behind the last, the end; valid until something is added or taken.
+    /// The first and, behind the last, the end.
     const Expect* begin() const noexcept { return items_.data() + head_; }
     const Expect* end() const noexcept { return items_.data() + items_.size(); }
     void push(const Expect& e) {
@@ -150,14 +166,15 @@ class ExpectQueue {
     }
     void pop() noexcept {
         names_ -= front().names();
-        if (++head_ == items_.size()) clear();
+        ++head_;
+        drop_front(items_, head_);
     }
     /// `first`, from begin() to end(), is the next.
     void pop_to(const Expect* first) noexcept {
         if (names_ > 0)
             for (const auto* e = begin(); e != first; ++e) names_ -= e->names();
         head_ = static_cast<std::size_t>(first - items_.data());
-        if (head_ == items_.size()) clear();
+        drop_front(items_, head_);
     }
     /// How many of them give or take a name.
     std::size_t names() const noexcept { return names_; }
@@ -169,10 +186,90 @@ class ExpectQueue {
         items_.clear();
         head_ = names_ = 0;
     }
+    std::size_t capacity() const noexcept { return items_.capacity(); }
 
   private:
     std::vector<Expect> items_;
     std::size_t head_ = 0, names_ = 0;
+};
+
+/// Whether batch `a` was sent behind `b`. Their numbers may begin anew.
+inline bool later(std::uint32_t a, std::uint32_t b) noexcept {
+    return static_cast<std::int32_t>(a - b) > 0;
+}
+
+/// Raised for messages that may have committed, each in the batch of these.
+class FenceQueue {
+  public:
+    struct Raised {
+        cache::WriteFence fence;
+        std::uint32_t batch = 0;
+    };
+    bool empty() const noexcept { return head_ == items_.size(); }
+    void push(cache::WriteFence fence, std::uint32_t batch) {
+        items_.push_back({std::move(fence), batch});
+    }
+    /// The one that is up for this batch, which is the last; null: none.
+    cache::WriteFence* of(std::uint32_t batch) noexcept {
+        return !empty() && items_.back().batch == batch ? &items_.back().fence : nullptr;
+    }
+    /// Those up to this batch.
+    void settle(std::uint32_t last) noexcept {
+        while (!empty() && !later(items_[head_].batch, last)) items_[head_++].fence.settle();
+        drop_front(items_, head_);
+    }
+    /// All. Gives one of them, so that its memory serves the next.
+    cache::WriteFence settle_all() noexcept {
+        cache::WriteFence first;
+        if (!empty()) {
+            items_[head_].fence.settle();
+            first = std::move(items_[head_].fence);
+        }
+        clear();
+        return first;
+    }
+    void clear() noexcept {
+        items_.clear();
+        head_ = 0;
+    }
+    std::vector<Raised> take() noexcept {
+        head_ = 0;
+        return std::exchange(items_, {});
+    }
+    std::size_t capacity() const noexcept { return items_.capacity(); }
+
+  private:
+    std::vector<Raised> items_;
+    std::size_t head_ = 0;
+};
+
+/// What the client is told in place of the server's words, by numbers that count up from 0.
+class OwnErrors {
+  public:
+    std::uint64_t push(OwnError error) {
+        items_.push_back(std::move(error));
+        return base_ + items_.size() - 1;
+    }
+    /// Those before are over.
+    OwnError take(std::uint64_t number) {
+        auto error = std::move(items_[number - base_]);
+        drop_to(number);
+        return error;
+    }
+    void drop_to(std::uint64_t number) noexcept {
+        if (number < base_) return;
+        const auto n = static_cast<std::ptrdiff_t>(number - base_ + 1);
+        items_.erase(items_.begin(), items_.begin() + n);
+        base_ = number + 1;
+    }
+    void clear() noexcept {
+        items_.clear();
+        base_ = 0;
+    }
+
+  private:
+    std::vector<OwnError> items_;
+    std::uint64_t base_ = 0;
 };
 
 /// A statement that was sent and is not completed yet, for the slow log and the statistics.
@@ -204,6 +301,7 @@ class WorkQueue {
         items_.clear();
         base_ = 0;
     }
+    std::size_t capacity() const noexcept { return items_.capacity(); }
 
   private:
     static constexpr std::uint64_t kKept = 64;  // so that a pipeline is not moved for each
@@ -226,9 +324,18 @@ struct Lending {
     bool signalled = false;      // a signal may be on its way to its server process
 };
 
+/// What was found to write nothing, by a catalog.
+struct Believed {
+    std::uint64_t catalog = 0;
+    std::uint32_t batch = 0;  // the last one in which it was
+};
+
 struct Exchange {
     ExpectQueue expects;
     unsigned ready_expected = 0;  // query, sync and function_call items, the proxy's own included
+    // Batches end with a ReadyForQuery each and have numbers in the order they are sent in.
+    std::uint32_t batch = 0;  // being sent
+    std::uint32_t ended = 0;  // answered last
 
     // The statement at work, for the slow log and the statistics.
     std::string text;            // simple protocol; cut
@@ -258,11 +365,11 @@ struct Exchange {
     std::string error;                            // the server's message, where errors are logged
 
     // Effects that end with the transaction or the lease.
-    std::vector<cache::WriteFence> fences;  // raised for messages that may have committed
-    cache::WriteFence written;              // collected in this transaction, not raised yet
-    bool wrote = false;                     // something in flight may write
-    bool may_leave_state = false;           // reset the server before another session uses it
-    bool suspect = false;                   // look at what is left before it goes back
+    FenceQueue fences;
+    cache::WriteFence written;     // collected in this transaction, not raised yet
+    bool wrote = false;            // something in flight may write
+    bool may_leave_state = false;  // reset the server before another session uses it
+    bool suspect = false;          // look at what is left before it goes back
     query::PinReason suspicion = query::PinReason::none;  // why, if the look fails
     query::PinReason lasting = query::PinReason::none;    // pins once its transaction commits
     bool reset_after_look = false;                        // the look does not see everything
@@ -272,7 +379,7 @@ struct Exchange {
     bool bound = false;             // the server has a portal that has not been executed
     bool bound_unnamed = false;     // ... which is the unnamed one
     bool begun = false;             // a BEGIN was sent outside a transaction, for all that is known
-    std::uint64_t believed = 0;     // the catalog by which something was found to write nothing
+    std::vector<Believed> believed;
     bool commit_in_flight = false;  // what was sent may have committed something
     bool copy_ended = false;        // CopyDone or CopyFail was sent since the last Execute
     bool unsynced = false;          // extended messages were sent, and no Sync behind them
@@ -289,19 +396,45 @@ struct Exchange {
     std::vector<std::pair<std::string, StatementPtr>> takers;  // portals that will, when executed
     std::vector<ParsedName> parsed;  // names given by Parses that are not answered yet
     std::vector<ClosedName> closed;  // by Closes that are not answered yet
-    std::vector<OwnError> errors;    // said in place of the server's
-    std::vector<Loan> loans;         // of what is named in statements that are not answered yet
+    OwnErrors errors;
+    std::vector<std::pair<std::uint32_t, Loan>> loans;  // of what is named in a batch
     bool unpin_at_ready = false;
-    bool may_end_transaction = false;   // something since the last ReadyForQuery may commit
-    bool notify_catalog = false;        // DDL passed: the catalog must be read again
-    bool changes_logins = false;        // what new logins are given becomes something else
-    std::vector<cache::Fill> fills;     // one for each answer that is to be stored
-    std::uint16_t current_fill = 0;     // of the portal bound last
-    std::optional<cache::Stamp> stamp;  // taken before the fills' snapshots
+    bool may_end_transaction = false;           // something since the last ReadyForQuery may commit
+    std::vector<std::uint32_t> defines;         // batches with DDL: the catalog must be read again
+    std::vector<std::uint32_t> changes_logins;  // by which new logins are given something else
+    std::vector<cache::Fill> fills;             // one for each answer that is to be stored
+    std::uint16_t current_fill = 0;             // of the portal bound last
+    std::optional<cache::Stamp> stamp;          // taken before the fills' snapshots
 
     Exchange();
     ~Exchange();
     void reset();
+    void expect(const Expect& e) {
+        expects.push(e);
+        if (!e.brings_ready()) return;
+        expects.back().batch = batch++;
+        ++ready_expected;
+    }
+    bool over(std::uint32_t of) const noexcept { return !later(of, ended); }
+    /// The present batch is one of them.
+    void note_in(std::vector<std::uint32_t>& batches) {
+        if (batches.empty() || batches.back() != batch) batches.push_back(batch);
+    }
+    /// Those that are over are no longer among them. False: there were none.
+    bool leave(std::vector<std::uint32_t>& batches) const {
+        return !batches.empty() && std::erase_if(batches, [&](auto b) { return over(b); }) > 0;
+    }
+    void believe(std::uint64_t catalog) {
+        if (!believed.empty() && believed.back().catalog == catalog)
+            believed.back().batch = batch;
+        else if (catalog != 0)
+            believed.push_back({catalog, batch});
+    }
+    /// What the batch is about to do belongs to the fence that is up for it, if there is one.
+    cache::WriteFence& writes() noexcept {
+        auto* const raised = fences.of(batch);
+        return raised != nullptr ? *raised : written;
+    }
 };
 
 /// Keeps a few exchanges with their capacity for the next session that needs one.

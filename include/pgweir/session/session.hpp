@@ -166,10 +166,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::size_t stream_frame(std::string_view view, const wire::Frame& frame);
     std::size_t forward_sync(std::string_view view, const wire::Frame& frame);
     std::size_t forward_function_call(std::string_view view, const wire::Frame& frame);
-    void expect(const Expect& e) {
-        exchange_->expects.push(e);
-        if (e.brings_ready()) ++exchange_->ready_expected;
-    }
+    void expect(const Expect& e) { exchange_->expect(e); }
     void begin_statement(bool extended);
     bool waits_for_clear_way(const query::Verdict& verdict);
     bool refused_in_statement_mode(const query::Verdict& verdict) const noexcept;
@@ -248,7 +245,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void unknown_effects(query::PinReason reason);
     void raise_fence();
     bool undone(wire::TxStatus before) const noexcept;
-    void settle_logins(wire::TxStatus before);
+    void settle_logins(wire::TxStatus before), settle_believed(), settle_fences();
     void settle_at_ready(wire::TxStatus before);
     void finish_statement(base::Nanos now);
 
@@ -258,7 +255,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool write_rows(const MemoEntry& memo, const query::KeyValues& values);
 
     // session_report.cpp: statistics and the slow log
-    void finish_execute(std::uint64_t work);
+    void finish_execute(std::uint64_t work), record_part(std::uint64_t work);
     void record_query(base::Nanos now, std::uint64_t work, base::Nanos since);
     void record_here(const MemoEntry& memo, std::string_view text);
     metrics::QueryRecord* begin_record(const MemoEntry& memo, std::string_view text);
@@ -329,7 +326,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::uint32_t process_of(std::uint32_t number) const noexcept;
     bool name_processes(std::string_view& text, std::string& replaced);
     bool name_processes(StatementPtr& statement, const BindView& bind, std::string& parameters);
-    void processes_named();
+    void processes_named(), end_loans();
     void answer_borrowers() noexcept;
     void tick_processes(base::Nanos now);
     void stop_waiting_to_lend();
