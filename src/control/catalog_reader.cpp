@@ -151,13 +151,11 @@ std::optional<std::string> Reader::read_identity() {
             return true;
         }))
         return e;
-    if (may_ask) {
-        if (auto e = each(sql::system_identifier, [&](const Row& r) {
-                catalog_->system_identifier = r.text(0);
-                return true;
-            }))
-            return e;
-    }
+    const auto take = [&](const Row& r) {
+        catalog_->system_identifier = r.text(0);
+        return true;
+    };
+    if (auto e = may_ask ? each(sql::system_identifier, take) : std::nullopt) return e;
     if (catalog_->database_oid == 0 || catalog_->system_identifier.empty())
         return "the database does not say which it is";
     return each(sql::schemas, [&](const Row& r) {
@@ -462,7 +460,8 @@ void Reader::add_body(Oid oid, std::string_view body, const RelationNames& relat
             graph_.call(function, graph_.writing(it->second));
         }
     });
-    if (facts.leaves_state || facts.runs_text) graph_.mark(function, Effect::state);
+    if (facts.leaves_state || facts.runs_text || words.makes)
+        graph_.mark(function, Effect::state);
     if (facts.runs_text) graph_.mark(function, Effect::any_text);
     if (words.defines) graph_.mark(function, Effect::defines);
     if (words.defines && words.shared) graph_.mark(function, Effect::shared);

@@ -65,13 +65,20 @@ Assessor::Assessor(const ResolveContext& context) {
                 .may_define = false,
                 .not_cached = NotCached::none,
                 .literal_dependent = false};
+    const auto searches = [&](std::string_view prefix) {
+        return std::any_of(context.search_path.begin(), context.search_path.end(),
+                           [&](std::string_view schema) { return schema.starts_with(prefix); });
+    };
+    may_make_temporary_ = context.scope != NameScope::path || searches("pg_temp");
     if (context.catalog == nullptr) return;
     catalog_ = context.catalog;
     names_.emplace(*context.catalog, context);
     verdict_.catalog_version = context.catalog->version;
     any_harmful_trigger_ = context.catalog->any_harmful_trigger;
     only_path_ = context.scope == NameScope::path;
-    if (!only_path_) refuse(NotCached::unknown_setting);
+    // By their real names temporary schemas may be other sessions'.
+    if (!only_path_ || searches("pg_temp_") || searches("pg_toast_temp"))
+        refuse(NotCached::unknown_setting);
 }
 
 void Assessor::refuse(NotCached reason) {
@@ -133,6 +140,8 @@ void Assessor::add(const pgw_statement& statement, const pgw_fact* facts, RowsOf
         refuse(statements_ == 1 ? NotCached::not_a_read : NotCached::several_statements);
     flags(statement);
     pin(kPins[statement.pin]);
+    if (may_make_temporary_ && (statement.flags & PGW_MAKES_ON_PATH) != 0)
+        pin(PinReason::temporary);
     scalars_.clear();
     for (std::size_t i = 0; i < statement.facts; ++i)
         if (const auto& f = facts[statement.first_fact + i];

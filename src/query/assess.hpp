@@ -60,6 +60,7 @@ class Assessor {
     bool any_harmful_trigger_ = true;
     bool only_path_ =
         false;  // names are looked for in the search_path, nothing temporary before it
+    bool may_make_temporary_;  // what is made without naming its schema
     std::size_t statements_ = 0;
     std::size_t targets_ = 0;               // places of the text that write a relation
     RowsOf* rows_ = nullptr;                // of the statement being added

@@ -235,8 +235,8 @@ bool WriteTarget::at(std::string_view word) noexcept {
 }
 
 void DefiningWords::add(std::string_view word) {
-    // SELECT INTO makes a table; in PL/pgSQL it fills a variable.
-    const bool makes = in_sql_ && word == "into" && previous_ != "insert" && previous_ != "merge";
+    // In PL/pgSQL SELECT INTO fills a variable.
+    makes = makes || (in_sql_ && word == "into" && previous_ != "insert" && previous_ != "merge");
     const bool system = target_.at(word) && system_target(catalog_, word);
     defines = defines || makes || system || defines_objects(word);
     shared = shared || system || shared_objects(word);

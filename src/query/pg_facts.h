@@ -115,6 +115,7 @@ enum {
     PGW_ASKS_SEQUENCE = 1u << 20, /* a column's default that it makes calls currval or lastval */
     PGW_VACUUMS = 1u << 21,
     PGW_CHANGES_LOGINS = 1u << 22, /* settings that logins are given */
+    PGW_MAKES_ON_PATH = 1u << 23,  /* makes something in the schema that search_path says */
 };
 
 typedef struct {

@@ -108,7 +108,7 @@ static void look_explain(pgw_walk* w, const ExplainStmt* s) {
     w->now->kind = PGW_KIND_UTILITY;
     if (!runs) {
         w->now->pin = PGW_PIN_NONE;
-        w->now->flags &= ~(unsigned)(PGW_WRITES_DATABASE | PGW_WRITES_ALL);
+        w->now->flags &= ~(unsigned)(PGW_WRITES_DATABASE | PGW_WRITES_ALL | PGW_MAKES_ON_PATH);
         w->now->flags |= PGW_FACTS_PLANNED_ONLY;
     }
 }
@@ -132,19 +132,24 @@ static void look_truncate(pgw_walk* w, const TruncateStmt* s) {
     }
 }
 
+static void look_created(pgw_walk* w, const RangeVar* relation) {
+    now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_NONE, PGW_WRITES_DATABASE});
+    pgw_made_relation(w, relation);
+}
+
+/* Types of the temporary schema are found before those of pg_catalog. */
+static void look_created_type(pgw_walk* w, const List* names) {
+    const int count = list_length(names);
+    now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_NONE, PGW_WRITES_DATABASE});
+    pgw_made(w, count > 1 ? strVal(list_nth(names, count - 2)) : NULL, 'p');
+}
+
 static void look_create_as(pgw_walk* w, const CreateTableAsStmt* s) {
-    now_is(w, (effect){PGW_KIND_UTILITY,
-                       pgw_temporary(s->into->rel) ? PGW_PIN_TEMPORARY : PGW_PIN_NONE,
-                       PGW_WRITES_DATABASE});
+    look_created(w, s->into->rel);
     if (IsA(s->query, ExecuteStmt))
         now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_PREPARE, PGW_LEAVES_STATE | PGW_WRITES_ALL});
     else
         pgw_walk_tree(w, s->query);
-}
-
-static void look_created(pgw_walk* w, const RangeVar* relation) {
-    now_is(w, (effect){PGW_KIND_UTILITY, pgw_temporary(relation) ? PGW_PIN_TEMPORARY : PGW_PIN_NONE,
-                       PGW_WRITES_DATABASE});
 }
 
 /* Whoever makes a default of currval or lastval is going to use it. Nothing else is noted of the
@@ -299,6 +304,12 @@ static bool look_plain_ddl(pgw_walk* w, const Node* s) {
             look_created(w, ((const ViewStmt*)s)->view);
             w->now->flags |= PGW_NAMES_UNKNOWN;
             return true;
+        case T_CreateEnumStmt:
+            look_created_type(w, ((const CreateEnumStmt*)s)->typeName);
+            return true;
+        case T_CompositeTypeStmt:
+            look_created(w, ((const CompositeTypeStmt*)s)->typevar);
+            return true;
         case T_DropStmt:
         case T_CommentStmt:
         case T_GrantStmt:
@@ -306,8 +317,6 @@ static bool look_plain_ddl(pgw_walk* w, const Node* s) {
         case T_AlterOwnerStmt:
         case T_AlterDefaultPrivilegesStmt:
         case T_CreateSchemaStmt:
-        case T_CreateEnumStmt:
-        case T_CompositeTypeStmt:
         case T_CreatePolicyStmt:
         case T_AlterPolicyStmt:
         case T_CreateTrigStmt:

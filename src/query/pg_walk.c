@@ -50,10 +50,16 @@ void pgw_fact_add(pgw_walk* w, pgw_what what, unsigned flags, const char* schema
     fact->rows = 0;
 }
 
-bool pgw_temporary(const RangeVar* relation) {
-    if (relation == NULL) return false;
-    if (relation->relpersistence == 't') return true;
-    return relation->schemaname != NULL && strncmp(relation->schemaname, "pg_temp", 7) == 0;
+void pgw_made(pgw_walk* w, const char* schema, char persistence) {
+    if (persistence == 't' || (schema != NULL && strncmp(schema, "pg_temp", 7) == 0)) {
+        if (w->now->pin == PGW_PIN_NONE) w->now->pin = PGW_PIN_TEMPORARY;
+    } else if (schema == NULL) {
+        w->now->flags |= PGW_MAKES_ON_PATH;
+    }
+}
+
+void pgw_made_relation(pgw_walk* w, const RangeVar* relation) {
+    if (relation != NULL) pgw_made(w, relation->schemaname, relation->relpersistence);
 }
 
 static bool names_cte(const pgw_scope* scope, const char* name) {
@@ -121,8 +127,7 @@ static void look_select(pgw_walk* w, SelectStmt* s) {
     if (s->lockingClause != NIL) w->now->flags |= PGW_LOCKING;
     if (s->intoClause != NULL) {
         w->now->flags |= PGW_INTO | PGW_WRITES_DATABASE;
-        if (pgw_temporary(s->intoClause->rel) && w->now->pin == PGW_PIN_NONE)
-            w->now->pin = PGW_PIN_TEMPORARY;
+        pgw_made_relation(w, s->intoClause->rel);
     }
     pgw_keys_of_select(w, s);
     push_list(w, s->distinctClause, in);

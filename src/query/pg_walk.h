@@ -57,7 +57,9 @@ typedef struct pgw_walk {
 void pgw_push(pgw_walk* w, Node* node, const pgw_scope* scope);
 void pgw_fact_add(pgw_walk* w, pgw_what what, unsigned flags, const char* schema, const char* name);
 void pgw_relation(pgw_walk* w, pgw_what what, const RangeVar* relation);
-bool pgw_temporary(const RangeVar* relation);
+/* The statement makes what is named: temporary, or perhaps so by search_path alone. */
+void pgw_made(pgw_walk* w, const char* schema, char persistence);
+void pgw_made_relation(pgw_walk* w, const RangeVar* relation);
 bool pgw_grow(pgw_walk* w, void** items, size_t count, size_t* size, size_t item);
 
 /* Notes which rows of the relations in its FROM a SELECT reads. */

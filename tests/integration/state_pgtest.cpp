@@ -114,6 +114,64 @@ TEST_CASE("what a session sets it keeps, and no other session sees it, during or
     }
 }
 
+TEST_CASE("D9: what search_path or its schema's name makes temporary is its session's alone") {
+    Cluster::shared().connect("app").run(
+        "CREATE TABLE hid AS SELECT 'permanent' AS v; CREATE FUNCTION makes_hid() RETURNS void "
+        "LANGUAGE sql SET search_path = pg_temp AS 'SELECT 1 AS v INTO hid'");
+    const std::string path = "SET search_path = pg_temp, public", begin = "BEGIN", end = "COMMIT",
+                      table = "CREATE TABLE hid AS SELECT 'temporary' AS v",
+                      date = "CREATE TYPE date AS ENUM ('one')";
+    const std::vector<std::vector<std::string>> kMade{
+        {path, table},
+        {path, "SELECT 'temporary' AS v INTO hid"},
+        {path, "CREATE TABLE hid (v text)"},
+        {path, "CREATE VIEW hid AS SELECT 'temporary' AS v"},
+        {path, "CREATE SEQUENCE hid"},
+        {path, "CREATE TYPE date AS (v int)"},
+        {path, date},
+        {path, "EXPLAIN ANALYZE " + table},
+        {begin, "SET LOCAL search_path = pg_temp", table, end},
+        {begin, "SET LOCAL search_path = nosuch, \"pg_temp\"", date, end},
+        {"BEGIN; SET LOCAL search_path = pg_temp; " + table + "; COMMIT"},
+        {"SELECT set_config('search_path', 'PG_TEMP', false)", table},
+        {begin, "SELECT set_config('search_path', 'pg_temp', true)", table, end},
+        {begin, "DO $$BEGIN SET LOCAL search_path = pg_temp; END$$", table, end},
+        {"SELECT makes_hid()"},
+        {"CREATE TYPE pg_temp.date AS ENUM ('one')"},
+        {"CREATE TYPE pg_temp.date AS (n int)"},
+        {"CREATE DOMAIN pg_temp.date AS text CHECK (value = 'one')"}};
+    const auto unchanged = [](RawClient& c) {
+        CHECK(ask(c, "SELECT max(v) FROM hid") == "permanent");
+        CHECK(ask(c, "SELECT date '2020-01-02' + 1") == "2020-01-03");
+    };
+    for (const auto& statements : kMade) {
+        std::string made;
+        for (const auto& sql : statements) made += sql + "; ";
+        CAPTURE(made);
+        auto c = login(), other = login();
+        for (const auto& sql : statements) REQUIRE(ask(c, sql).size() != 5);
+        for (int i = 0; i < 3; ++i) {
+            unchanged(other);
+            auto fresh = login();
+            unchanged(fresh);
+        }
+        ask(c, "RESET search_path");
+        const auto own = ask(c, "SELECT max(v) FROM hid") + ask(c, "SELECT date '2020-01-02' + 1");
+        CHECK(own != "permanent2020-01-03");
+        c.close();
+        for (int i = 0; i < 6; ++i) {
+            auto fresh = login();
+            unchanged(fresh);
+        }
+    }
+    auto c = login({{"options", "-c search_path=\"$user\",pg_temp"}});
+    CHECK(ask(c, table).empty());
+    for (int i = 0; i < 4; ++i) {
+        auto fresh = login();
+        unchanged(fresh);
+    }
+}
+
 TEST_CASE("what is carried arrives byte by byte, however it is written (S32)") {
     Cluster::shared().connect().run(
         "CREATE TABLE bystander (n int); GRANT SELECT ON bystander TO app");

@@ -50,6 +50,7 @@ class DefiningWords {
     bool defines = false;
     bool shared = false;  // with `defines`: of what every database of the server feels
     bool cascades = false;
+    bool makes = false;  // by SELECT INTO: a table, perhaps a temporary one
 
   private:
     const Catalog& catalog_;

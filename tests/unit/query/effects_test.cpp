@@ -337,6 +337,7 @@ TEST_CASE("session state pins with its reason") {
                 {"CREATE TABLE pg_temp.x (a int)", PinReason::temporary, true},
                 {"CREATE TEMP VIEW x AS SELECT 1", PinReason::temporary, true},
                 {"CREATE TEMP SEQUENCE x", PinReason::temporary, true},
+                {"CREATE TYPE pg_temp_3.x AS ENUM ()", PinReason::temporary, true},
                 {"SELECT * INTO TEMP x FROM t", PinReason::temporary, true},
                 {"SELECT * INTO pg_temp.x FROM t", PinReason::temporary, true},
                 {"SELECT pg_advisory_lock(1)", PinReason::advisory_lock, true},
@@ -520,6 +521,25 @@ TEST_CASE("what may change the meaning of names behind it says so") {
     for (const char* sql : {"SELECT 1", "UPDATE t SET a = 1", "SET work_mem = '1MB'", "BEGIN",
                             "SELECT pg_advisory_lock(1)", "LISTEN x", "PREPARE p AS SELECT 1"})
         CHECK_MESSAGE(after(sql) == NameScope::path, sql);
+}
+
+TEST_CASE("D9: what may be made in the temporary schema pins, but where search_path excludes it") {
+    const auto pin = [](const char* sql, std::vector<std::string_view> path, NameScope scope) {
+        return judge(sql, {.search_path = path, .catalog = &catalog(), .scope = scope})->pin;
+    };
+    for (const char* sql :
+         {"CREATE TABLE x (a int)", "CREATE TABLE x AS SELECT 1", "CREATE VIEW x AS SELECT 1",
+          "SELECT 1 INTO x", "CREATE SEQUENCE x", "CREATE TYPE x AS ENUM ()",
+          "CREATE TYPE x AS (a int)", "CREATE MATERIALIZED VIEW x AS SELECT 1"}) {
+        CAPTURE(std::string(sql));
+        CHECK(pin(sql, {"public"}, NameScope::path) == PinReason::none);
+        CHECK(pin(sql, {"nosuch", "pg_temp"}, NameScope::path) == PinReason::temporary);
+        CHECK(pin(sql, {"pg_temp_3"}, NameScope::path) == PinReason::temporary);
+        CHECK(pin(sql, {"public"}, NameScope::anywhere) == PinReason::temporary);
+    }
+    CHECK(judged("SET LOCAL search_path = a; SELECT 1 INTO x").pin == PinReason::temporary);
+    CHECK(pin("CREATE TABLE public.x (a int)", {"pg_temp"}, NameScope::path) == PinReason::none);
+    CHECK(pin("EXPLAIN SELECT 1 INTO x", {"pg_temp"}, NameScope::path) == PinReason::none);
 }
 
 TEST_CASE("a verdict that looked at a literal holds for its text only") {
