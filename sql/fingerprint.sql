@@ -79,6 +79,12 @@ WITH relation AS MATERIALIZED (
   WHERE (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL)
     AND x.indrelid IN (SELECT c.oid FROM relation c)
   UNION ALL
+  SELECT 'statistics', pg_catalog.count(*),
+         pg_catalog.sum(pg_catalog.hashtextextended(x.xmin::pg_catalog.text,
+           x.oid::pg_catalog.int8))
+  FROM pg_catalog.pg_statistic_ext x
+  WHERE x.stxrelid IN (SELECT c.oid FROM relation c)
+  UNION ALL
   SELECT 'identity', pg_catalog.count(*),
          pg_catalog.sum(pg_catalog.hashtextextended(ROW(x.indisprimary, x.indisreplident,
            x.indisvalid, x.indimmediate, x.indnkeyatts, x.indkey)::pg_catalog.text,

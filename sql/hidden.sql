@@ -25,12 +25,16 @@ WITH tree AS (
   FROM pg_catalog.pg_constraint k
   WHERE k.conbin IS NOT NULL AND k.oid OPERATOR(pg_catalog.>=) 16384
   UNION ALL
-  SELECT 'd', i.indrelid,
+  SELECT 'x', i.indrelid,
          pg_catalog.concat(i.indexprs::pg_catalog.text, i.indpred::pg_catalog.text)
   FROM pg_catalog.pg_index i WHERE i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
   UNION ALL
-  SELECT 'd', p.partrelid, p.partexprs::pg_catalog.text
+  SELECT 'x', p.partrelid, p.partexprs::pg_catalog.text
   FROM pg_catalog.pg_partitioned_table p WHERE p.partexprs IS NOT NULL
+  UNION ALL
+  -- By JSON, because 13 has no such column.
+  SELECT 'x', s.stxrelid, pg_catalog.to_jsonb(s) OPERATOR(pg_catalog.->>) 'stxexprs'
+  FROM pg_catalog.pg_statistic_ext s
   UNION ALL
   SELECT 'g', g.tgrelid, g.tgqual::pg_catalog.text
   FROM pg_catalog.pg_trigger g WHERE g.tgqual IS NOT NULL

@@ -133,8 +133,7 @@ class Reader {
     RelationsByOid relations_;
     std::unordered_set<Oid> trusted_code_;  // functions in C that are not volatile
     std::unordered_set<Oid> bodies_due_;
-    std::unordered_set<Oid>
-        default_calls_;  // relations whose defaults, checks ... call users' code
+    std::unordered_set<Oid> default_calls_;  // relations whose defaults ... call users' code
     std::vector<Oid> builtin_writers_, builtin_state_, builtin_movers_, builtin_askers_;
     std::unordered_map<Oid, std::vector<Node>> own_triggers_;  // of a relation: their functions
     /// Names that matter in a body: users' functions and built-in ones with an effect.
@@ -299,6 +298,7 @@ void Reader::add_call(char kind, Oid owner, Node callee) {
             if (owner >= kFirstUserOid) graph_.call(graph_.any_write(), callee);
             break;
         case 'g': graph_.call(graph_.triggers(), callee); break;
+        case 'x': graph_.call(graph_.reading(owner), callee); [[fallthrough]];
         case 'd':
             default_calls_.insert(owner);
             graph_.call(graph_.writing(owner), callee);
@@ -317,7 +317,7 @@ std::optional<std::string> Reader::read_calls() {
         if (!graph_.knows_function(function)) return false;  // not of this snapshot
         if (kind != 't' || !trusted_code_.contains(function))
             add_call(kind, r.number(1), graph_.function(function));
-        if (kind == 'd' || kind == 'g') write_sets_.behind(r.number(1), function);
+        if (kind == 'd' || kind == 'x' || kind == 'g') write_sets_.behind(r.number(1), function);
         if (kind == 'p') write_sets_.calls(r.number(1), function);
         return ++edges_ <= kMaxEdges;
     });

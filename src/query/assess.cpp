@@ -192,12 +192,11 @@ void Assessor::flags(const pgw_statement& statement) {
 
 void Assessor::fact(const pgw_fact& f, const pgw_statement& statement) {
     const bool planned_only = (statement.flags & PGW_FACTS_PLANNED_ONLY) != 0;
-    if (planned_only && f.what != PGW_CALL) return;
     switch (f.what) {
         case PGW_READ: return read(f);
-        case PGW_WRITE: return write(f);
-        case PGW_CALL: return call(f, planned_only);
-        case PGW_SETTING: return setting(f.name);
+        case PGW_WRITE: return planned_only ? planned_write(f) : write(f);
+        case PGW_CALL: return planned_only ? planned_call(f) : call(f);
+        case PGW_SETTING: return planned_only ? void() : setting(f.name);
         case PGW_DATABASE: verdict_.vacates = f.name; return;
         case PGW_FIELD: call_as_cast("", f.name, 0); return field(f.name, true);
         case PGW_COLUMN: return column(f, statement);
@@ -352,15 +351,36 @@ CallMatch Assessor::match_call(std::string_view schema, std::string_view name) c
             .sequences = {!builtin, !builtin, false}};
 }
 
-void Assessor::call(const pgw_fact& f, bool planned_only) {
+/// Planning folds calls of what is declared immutable, estimates by what is declared stable, and
+/// looks into functions in SQL; whatever they are declared as, what they call may write.
+void Assessor::planned_call(const pgw_fact& f) {
+    const CallMatch match = match_call(f.schema, f.name);
+    if (!match.found || !match.harmless) leaves_state();
+    if (match.foreign) sequences({match.sequences.moves, match.sequences.may_ask, false});
+    if (!match.found && std::string_view(f.schema).starts_with("pg_temp"))
+        may_define(Defines::shared);
+    if (!match.found || match.may_write) calls_writer(match);
+}
+
+/// Nothing is written, but rules, defaults and what reading calls are planned.
+void Assessor::planned_write(const pgw_fact& f) {
+    if (!names_) return writes_database();
+    const RelationMatch match = names_->relation(f.schema, f.name);
+    if (match.place == RelationPlace::system) return;
+    if (match.place != RelationPlace::found) return writes_database();
+    for (const Relation* relation : match.candidates) {
+        const auto all = closure(*catalog_, *relation, Link::writes, kMostWrites);
+        if (all.empty()) writes_database();
+        for (const Relation* r : all) {
+            hidden_code(*r);
+            if (r->has_rules || r->generated_or_default_functions) writes_database();
+        }
+    }
+}
+
+void Assessor::call(const pgw_fact& f) {
     const std::string_view name = f.name;
     const CallMatch match = match_call(f.schema, name);
-    if (planned_only) {
-        // Planning folds calls of functions that are declared immutable.
-        if (!match.found || !match.harmless) leaves_state();
-        if (match.foreign) sequences({match.sequences.moves, match.sequences.may_ask, false});
-        return;
-    }
     if (!match.found) {
         const bool cast = *f.schema == '\0' &&
                           (builtin_type(name) != TypeTrust::unknown || names_->shadowed_type(name));

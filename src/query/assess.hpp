@@ -34,7 +34,9 @@ class Assessor {
     void write(const pgw_fact& fact);
     void writable(const Relation& relation, const pgw_fact& fact);
     void settle_rows();
-    void call(const pgw_fact& fact, bool planned_only);
+    void call(const pgw_fact& fact);
+    void planned_call(const pgw_fact& fact);
+    void planned_write(const pgw_fact& fact);
     CallMatch match_call(std::string_view schema, std::string_view name) const;
     void session(std::string_view function, unsigned flags, bool harmless);
     void setting(std::string_view name);

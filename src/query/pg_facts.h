@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 typedef enum {
-    PGW_READ,     /* a relation in FROM, or its like */
+    PGW_READ,     /* a relation in FROM, or its like; one whose expressions VACUUM runs */
     PGW_WRITE,    /* target of INSERT, UPDATE, DELETE, MERGE, COPY FROM, TRUNCATE */
     PGW_CALL,     /* a function, aggregate or window function */
     PGW_FIELD,    /* (expression).name: a field or a call */
@@ -106,7 +106,7 @@ enum {
     PGW_ENDS_TRANSACTION = 1u << 11,
     PGW_ISOLATION = 1u << 12,
     PGW_LITERAL_DEPENDENT = 1u << 13,
-    PGW_FACTS_PLANNED_ONLY = 1u << 14, /* plain EXPLAIN: nothing found runs */
+    PGW_FACTS_PLANNED_ONLY = 1u << 14, /* plain EXPLAIN: what is found is planned, not run */
     PGW_ENDS_STATE = 1u << 15,    /* DROP, CLOSE, UNLISTEN ...: what pins may be gone after it */
     PGW_CHAINS = 1u << 16,        /* COMMIT or ROLLBACK AND CHAIN */
     PGW_START = 1u << 17,         /* START TRANSACTION, whose command tag is another than BEGIN's */

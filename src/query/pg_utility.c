@@ -97,7 +97,7 @@ static void look_set(pgw_walk* w, const VariableSetStmt* s) {
 }
 
 static void look_explain(pgw_walk* w, const ExplainStmt* s) {
-    bool runs = false;
+    bool runs = false, known;
     ListCell* cell;
     foreach (cell, s->options) {
         const DefElem* option = (const DefElem*)lfirst(cell);
@@ -107,10 +107,23 @@ static void look_explain(pgw_walk* w, const ExplainStmt* s) {
     pgw_statement_look(w, s->query);
     w->now->kind = PGW_KIND_UTILITY;
     if (!runs) {
+        known = w->now->pin != PGW_PIN_PREPARE && (w->now->flags & PGW_UNPROVEN) == 0;
         w->now->pin = PGW_PIN_NONE;
-        w->now->flags &= ~(unsigned)(PGW_WRITES_DATABASE | PGW_WRITES_ALL | PGW_MAKES_ON_PATH);
+        w->now->flags &= ~(unsigned)PGW_MAKES_ON_PATH;
+        if (known) w->now->flags &= ~(unsigned)(PGW_WRITES_DATABASE | PGW_WRITES_ALL);
         w->now->flags |= PGW_FACTS_PLANNED_ONLY;
     }
+}
+
+/* It runs what indexes and statistics are made of, as reading a table may. Which tables there are
+ * and what is at each of them is not looked for. */
+static void look_vacuum(pgw_walk* w, const VacuumStmt* s) {
+    ListCell* cell;
+    now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_NONE,
+                       PGW_ENDS_TRANSACTION | (s->is_vacuumcmd ? PGW_VACUUMS : 0) |
+                           (s->rels == NIL ? PGW_WRITES_DATABASE : 0)});
+    foreach (cell, s->rels)
+        pgw_relation(w, PGW_READ, ((const VacuumRelation*)lfirst(cell))->relation);
 }
 
 static void look_copy(pgw_walk* w, const CopyStmt* s) {
@@ -272,10 +285,6 @@ static bool look_private(pgw_walk* w, const Node* s) {
         case T_LockStmt:
         case T_CheckPointStmt:
         case T_ConstraintsSetStmt: break;
-        case T_VacuumStmt:
-            e.flags = PGW_ENDS_TRANSACTION;
-            if (((const VacuumStmt*)s)->is_vacuumcmd) e.flags |= PGW_VACUUMS;
-            break;
         case T_LoadStmt: e.pin = PGW_PIN_LOAD; break;
         case T_PrepareStmt: e.pin = PGW_PIN_PREPARE; break;
         case T_DeallocateStmt:
@@ -387,6 +396,7 @@ void pgw_statement_look(pgw_walk* w, Node* s) {
         case T_ExplainStmt: look_explain(w, (const ExplainStmt*)s); return;
         case T_CopyStmt: look_copy(w, (const CopyStmt*)s); return;
         case T_TruncateStmt: look_truncate(w, (const TruncateStmt*)s); return;
+        case T_VacuumStmt: look_vacuum(w, (const VacuumStmt*)s); return;
         case T_CreateTableAsStmt: look_create_as(w, (const CreateTableAsStmt*)s); return;
         case T_DeclareCursorStmt: look_declare(w, (const DeclareCursorStmt*)s); return;
         case T_CallStmt:

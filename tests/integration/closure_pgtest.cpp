@@ -565,3 +565,55 @@ TEST_CASE("where logins run code that may write, nothing is cached unless a stre
     CHECK(guarantee("in_band"));
     CHECK(becomes_cached(proxy(), c, "SELECT v FROM logged"));
 }
+
+TEST_CASE(
+    "C4, C15: functions that planning or ANALYZE runs may write, whatever they are declared") {
+    setup(
+        "CREATE TABLE counted AS SELECT 0 AS n; CREATE TABLE three AS SELECT generate_series(1, 3) "
+        "AS n; CREATE FUNCTION counts(int) RETURNS int LANGUAGE plpgsql AS $$BEGIN UPDATE "
+        "public.counted SET n = n + 1; RETURN $1; END$$;"
+        "CREATE FUNCTION folded(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$BEGIN PERFORM "
+        "public.counts($1); RETURN $1; END$$;"
+        "CREATE FUNCTION estimated(int) RETURNS int LANGUAGE plpgsql STABLE AS $$DECLARE r int; "
+        "BEGIN EXECUTE 'SELECT coun' || 'ts($1)' INTO r USING $1; RETURN r; END$$;"
+        "CREATE FUNCTION inlined() RETURNS int LANGUAGE sql AS 'SELECT folded(7)';"
+        "CREATE VIEW folds AS SELECT n, folded(7) AS f FROM three;"
+        "CREATE TABLE given (n int, f int DEFAULT folded(7)); CREATE TABLE rules (n int);"
+        "CREATE RULE r AS ON INSERT TO rules DO ALSO SELECT folded(7);"
+        "CREATE TABLE ix AS TABLE three; CREATE INDEX ON ix (folded(n)); CREATE TABLE partly AS "
+        "TABLE three; CREATE INDEX ON partly (n) WHERE folded(7) = 7; CREATE TABLE st AS SELECT n, "
+        "n AS m FROM three; CREATE STATISTICS s ON (folded(n)), m FROM st; CREATE TABLE above "
+        "(n int); CREATE TABLE below (CHECK (folded(7) = 7)) INHERITS (above)");
+    auto reader = RawClient::login(proxy().port()), writer = RawClient::login(proxy().port());
+    auto direct = RawClient::login(Cluster::shared().port());
+    const std::string read = "SELECT n FROM counted";
+    writer.ask(msg::query("PREPARE folds AS SELECT folded(7)"));
+    const auto check_counts = [&](const std::vector<std::string>& asked) {
+        INFO(asked.front().substr(5));
+        REQUIRE(becomes_cached(proxy(), reader, read));
+        const auto before = ask(reader, read);
+        for (const auto& bytes : asked) CHECK(error_of(writer.ask(bytes)).message.empty());
+        const auto after = ask(reader, read);
+        CHECK(after == ask(direct, read));
+        CHECK(after != before);
+    };
+    for (const std::string sql :
+         {"SELECT n FROM partly WHERE n = 1", "SELECT n FROM above WHERE n = 1",
+          "EXPLAIN SELECT folded(7)", "EXPLAIN (VERBOSE) SELECT inlined()",
+          "EXPLAIN SELECT * FROM three WHERE n = folded(7)",
+          "EXPLAIN SELECT * FROM three WHERE n > estimated(7)", "EXPLAIN SELECT * FROM folds",
+          "EXPLAIN UPDATE three SET n = folded(7)", "EXPLAIN INSERT INTO given VALUES (1)",
+          "EXPLAIN INSERT INTO rules VALUES (1)", "EXPLAIN SELECT (7).folded",
+          "EXPLAIN EXECUTE folds", "EXPLAIN CREATE TABLE x AS SELECT folded(7)", "ANALYZE ix",
+          "ANALYZE st", "VACUUM ANALYZE ix", "VACUUM FULL ix", "ANALYZE"})
+        check_counts({msg::query(sql)});
+    const std::string folding = "EXPLAIN SELECT folded(7)";
+    check_counts({msg::unnamed(folding) + msg::sync()});
+    check_counts({msg::query("BEGIN"), msg::query(folding), msg::query("COMMIT")});
+    for (const std::string sql : {"EXPLAIN SELECT * FROM three", "EXPLAIN DELETE FROM three",
+                                  "ANALYZE three", "VACUUM three"}) {
+        REQUIRE(becomes_cached(proxy(), reader, read));
+        writer.ask(msg::query(sql));
+        CHECK_MESSAGE(hits_of(proxy(), [&] { ask(reader, read); }) == 1, sql);
+    }
+}

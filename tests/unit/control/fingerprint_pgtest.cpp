@@ -55,6 +55,7 @@ constexpr const char* kChanges[] = {
     "ALTER POLICY p ON s.uu USING (false)",
     "DROP POLICY p ON s.uu",
     "ALTER TABLE t ADD CHECK (z > 0)",
+    "CREATE STATISTICS st ON z, b FROM t",
     "ALTER TABLE t ADD FOREIGN KEY (z) REFERENCES pk ON DELETE CASCADE",
     "CREATE TRIGGER x BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION trig()",
     "ALTER TABLE t DISABLE TRIGGER x",

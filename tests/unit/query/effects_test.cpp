@@ -211,6 +211,20 @@ TEST_CASE("a write that may reach other tables counts for the whole database") {
                   "LISTEN a; DELETE FROM parent"});
 }
 
+TEST_CASE("C4: what planning and upkeep run of users' code may write") {
+    check_writes(Writes::database,
+                 {"EXPLAIN SELECT own_writer()", "EXPLAIN SELECT own_anything(a) FROM t",
+                  "EXPLAIN SELECT unknown_function()", "EXPLAIN SELECT t.own_writer FROM t",
+                  "EXPLAIN SELECT (a).own_writer FROM t", "EXPLAIN SELECT * FROM v",
+                  "EXPLAIN SELECT * FROM nosuch", "EXPLAIN DELETE FROM ruled",
+                  "EXPLAIN INSERT INTO nosuch VALUES (1)", "EXPLAIN UPDATE t SET a = own_writer()",
+                  "EXPLAIN CREATE TABLE x AS SELECT own_writer()",
+                  "EXPLAIN DECLARE c CURSOR FOR SELECT own_writer()",
+                  "EXPLAIN (COSTS off) EXECUTE s", "EXPLAIN CREATE TABLE x AS EXECUTE s", "VACUUM",
+                  "ANALYZE", "ANALYZE guarded", "VACUUM t, guarded (a)", "VACUUM FULL nosuch"});
+    check_writes(Writes::all_databases, {"EXPLAIN SELECT pg_temp.f()"});
+}
+
 TEST_CASE("roles, databases and server settings concern every database") {
     check_writes(Writes::all_databases, {"CREATE ROLE a",
                                          "CREATE USER a",
@@ -261,13 +275,13 @@ TEST_CASE("what nobody else sees writes nothing") {
                                    "MOVE c",
                                    "CLOSE c",
                                    "EXPLAIN DELETE FROM parent",
-                                   "EXPLAIN SELECT own_writer()",
+                                   "EXPLAIN SELECT own_reader() FROM t",
+                                   "EXPLAIN INSERT INTO triggered VALUES (1)",
                                    "EXPLAIN CREATE TABLE x AS SELECT 1",
-                                   "EXPLAIN EXECUTE s",
                                    "EXPLAIN ANALYZE SELECT * FROM t",
-                                   "VACUUM",
+                                   "VACUUM t",
                                    "VACUUM FULL t",
-                                   "ANALYZE t",
+                                   "ANALYZE t, u (a)",
                                    "LOCK TABLE t",
                                    "DISCARD ALL",
                                    "DISCARD PLANS",
