@@ -347,6 +347,7 @@ void Pool::parameter_changed(ServerLink& link, std::string_view name, std::strin
     if (server.profile->find(name).data() == nullptr) {
         shared_->note_parameter(server.config(), name, value);
         if (hides_text(name, value)) server.hides_text.emplace_back(name);
+        if (other_encoding(name, value)) server.other_encoding.emplace_back(name);
     }
     host_.on_server_settings_changed(server.config());
 }

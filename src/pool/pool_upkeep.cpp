@@ -127,8 +127,10 @@ void Pool::on_server_ready(ServerConnection& server) {
     server.retire_at = lifetime == 0 ? 0 : now + jittered(lifetime);
     const auto& given = server.login().parameters();
     shared_->note_login(server.config(), server.opened, given);
-    for (const auto& [name, value] : given)
+    for (const auto& [name, value] : given) {
         if (hides_text(name, value)) server.hides_text.push_back(name);
+        if (other_encoding(name, value)) server.other_encoding.push_back(name);
+    }
     cleaning_.push_back(server);
     give_or_idle(server);
     open_if_needed();

@@ -177,12 +177,17 @@ void append_settings_sql(std::string& sql, const Profile& from, const Profile& t
 }
 
 namespace {
-/// Those in which the second half of a character may look like a backslash or a quote.
-bool ascii_inside_characters(std::string_view encoding) {
+std::string plain_name(std::string_view encoding) {
     std::string name;
     for (const char c : encoding)
         if (std::isalnum(static_cast<unsigned char>(c)))
             name += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    return name;
+}
+
+/// Those in which the second half of a character may look like a backslash or a quote.
+bool ascii_inside_characters(std::string_view encoding) {
+    const std::string name = plain_name(encoding);
     constexpr std::string_view kAll[] = {
         "SJIS",    "SHIFTJIS", "SHIFTJIS2004", "BIG5",       "GBK",       "GB18030",
         "UHC",     "JOHAB",    "WIN950",       "WIN949",     "WIN936",    "WINDOWS950",
@@ -195,6 +200,14 @@ bool hides_text(std::string_view name, std::string_view value) {
     if (name == "standard_conforming_strings")
         return !value.empty() && value != "on" && value != "true" && value != "1";
     return name == "client_encoding" && ascii_inside_characters(value);
+}
+
+bool other_encoding(std::string_view name, std::string_view value) {
+    const bool client = name == "client_encoding";
+    if (!client && name != "server_encoding") return false;
+    const auto encoding = plain_name(value);
+    // What a client writes in SQL_ASCII is taken for what the server has.
+    return encoding != "UTF8" && encoding != "UNICODE" && !(client && encoding == "SQLASCII");
 }
 
 void append_application_name_sql(std::string& sql, std::string_view name) {

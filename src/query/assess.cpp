@@ -8,6 +8,7 @@
 
 #include "functions.hpp"
 #include "inline_code.hpp"
+#include "lexer.hpp"
 #include "pgweir/base/plants.hpp"
 #include "pgweir/query/body_words.hpp"
 
@@ -44,12 +45,28 @@ bool tells_time(std::string_view function) {
     return std::find(clocks.begin(), clocks.end(), function) != clocks.end();
 }
 
+bool plain_ascii(std::string_view text) {
+    return std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; });
+}
+
 void sort_unique(std::vector<Oid>& oids) {
     std::sort(oids.begin(), oids.end());
     oids.erase(std::unique(oids.begin(), oids.end()), oids.end());
 }
 
 }  // namespace
+
+bool names_in_doubt(std::string_view sql, const ResolveContext& context) {
+    const bool escapes = sql.find("&\"") != sql.npos;
+    if (!context.other_encoding || (plain_ascii(sql) && !escapes)) return false;
+    Lexer lexer(sql);
+    for (Token t = lexer.next(); t.kind != TokenKind::end; t = lexer.next()) {
+        if (t.kind == TokenKind::bad) return true;
+        const bool name = t.kind == TokenKind::word || t.kind == TokenKind::quoted;
+        if (name && !plain_ascii(t.text)) return true;
+    }
+    return false;
+}
 
 Assessor::Assessor(const ResolveContext& context) {
     verdict_ = {.kind = Kind::empty,
@@ -69,6 +86,7 @@ Assessor::Assessor(const ResolveContext& context) {
         return std::any_of(context.search_path.begin(), context.search_path.end(),
                            [&](std::string_view schema) { return schema.starts_with(prefix); });
     };
+    other_encoding_ = context.other_encoding;
     may_make_temporary_ = context.scope != NameScope::path || searches("pg_temp");
     if (context.catalog == nullptr) return;
     catalog_ = context.catalog;
@@ -410,6 +428,7 @@ void Assessor::calls_writer(const CallMatch& match) {
 /// Two bodies: the server refuses it. What is temporary may be a view that calls anything.
 void Assessor::code(std::string_view language, std::string_view body) {
     if (!language.empty() && language != "plpgsql") return may_define(Defines::shared);
+    if (other_encoding_ && !plain_ascii(body)) return may_define(Defines::shared);
     if (!names_) return may_define(may_define_shared(body) ? Defines::shared : Defines::database);
     const auto defines = inline_code_defines(*catalog_, body);
     may_define(only_path_ ? defines : std::max(defines, Defines::database));
@@ -496,6 +515,31 @@ void Assessor::type(std::string_view schema, std::string_view name, unsigned fla
     const bool from_data = trust == TypeTrust::datetime && (flags & PGW_FACT_LITERAL) == 0;
     if (trust == TypeTrust::unknown || shadowed || from_data || (flags & PGW_FACT_UNPROVEN) != 0)
         refuse(NotCached::type_not_proven);
+}
+
+void Assessor::any_name() {
+    if (targets_ > 0) {
+        leaves_state();
+        writes_database();
+        may_define(catalog_ != nullptr ? code_defines(*catalog_) : Defines::nothing);
+    }
+    if (catalog_ == nullptr) return;
+    for (const auto& [oid, relation] : catalog_->relations_by_oid) {
+        if (relation->system) continue;
+        hidden_code(*relation);
+        sequences(relation->reading_sequences);
+        if (targets_ > 0 && relation->triggers_hide_state) pin(PinReason::function);
+    }
+    for (const auto& [name, functions] : catalog_->functions) {
+        if (plain_ascii(name)) continue;
+        for (const Function& f : functions) {
+            if (!f.session_harmless) pin(PinReason::function);
+            sequences(f.sequences);
+            if (!f.may_write) continue;
+            writes_database();
+            may_define(defines_of(f.may_define, f.may_define_shared));
+        }
+    }
 }
 
 #ifdef PGWEIR_PLANTS

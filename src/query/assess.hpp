@@ -15,6 +15,9 @@
 
 namespace pgweir::query {
 
+/// Whether names of the text may be others to the server than they are here.
+bool names_in_doubt(std::string_view sql, const ResolveContext& context);
+
 class Assessor {
   public:
     explicit Assessor(const ResolveContext& context);
@@ -22,6 +25,8 @@ class Assessor {
     /// Adds one statement; more than one make the verdict one of several. `rows` may be null.
     void add(const pgw_statement& statement, const pgw_fact* facts, RowsOf* rows);
     void refuse(NotCached reason);
+    /// Behind the last one: names in what was added may mean any that is not plain ASCII.
+    void any_name();
     /// The verdict of all that was added. Call once.
     Verdict finish();
 
@@ -62,6 +67,7 @@ class Assessor {
     bool any_harmful_trigger_ = true;
     bool only_path_ =
         false;  // names are looked for in the search_path, nothing temporary before it
+    bool other_encoding_;
     bool may_make_temporary_;  // what is made without naming its schema
     std::size_t statements_ = 0;
     std::size_t targets_ = 0;               // places of the text that write a relation

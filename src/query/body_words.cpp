@@ -138,6 +138,7 @@ class Scanner {
             if (peek() == '"') {
                 ++at_;
                 if (peek() != '"') {
+                    may_be_cut(name);
                     identifier(name, true);
                     return;
                 }
@@ -145,6 +146,14 @@ class Scanner {
             name.push_back(peek());
         }
         open_ended_ = true;
+    }
+
+    /// The server cuts it at 63 bytes of its own encoding, which may be longer than UTF-8.
+    void may_be_cut(std::string_view name) {
+        constexpr std::size_t kShort = 47;
+        const bool ascii = std::all_of(name.begin(), name.end(),
+                                       [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+        open_ended_ = open_ended_ || (name.size() > kShort && !ascii);
     }
 
     void word() {

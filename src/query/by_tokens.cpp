@@ -220,7 +220,7 @@ Verdict judge_by_tokens(std::string_view sql, const ResolveContext& context) {
         token = next;
     }
     plain = plain && token.kind == TokenKind::end;
-    const auto defines = suspicion.all();
+    const auto defines = names_in_doubt(sql, context) ? Defines::shared : suspicion.all();
     const bool shared = defines == Defines::shared || (!plain && may_define_shared(sql));
     verdict.writes = shared ? Writes::all_databases : Writes::database;
     if (!plain) return verdict;

@@ -44,13 +44,17 @@ Verdict judge_parsed(const std::string& sql, const ResolveContext& context, bool
     const Parse parse(sql);
     if ((*parse).failed != 0) return judge_by_tokens(sql, context);
     Assessor assessor(context);
-    RowsOf rows(whole ? sql : std::string_view(), (*parse).keys, (*parse).parameter_uses);
+    const bool doubt = names_in_doubt(sql, context);
+    if (doubt) assessor.refuse(NotCached::client_encoding);
+    RowsOf rows(whole && !doubt ? sql : std::string_view(), (*parse).keys, (*parse).parameter_uses);
     for (std::size_t i = 0; i < (*parse).statement_count; ++i)
         assessor.add((*parse).statements[i], (*parse).facts, &rows);
+    if (doubt) assessor.any_name();
     return assessor.finish();
 }
 
 Verdict judge_long(std::string_view sql, const ResolveContext& context) {
+    if (names_in_doubt(sql, context)) return judge_by_tokens(sql, context);
     if (auto insert = judge_plain_insert(sql, context)) return *insert;
     if (const auto shorter = without_long_literals(sql);
         shorter && shorter->size() <= kLongestParsed) {

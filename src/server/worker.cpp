@@ -3,8 +3,6 @@
 
 #include <unistd.h>
 
-#include <mutex>
-
 #include "pgweir/base/log.hpp"
 #include "pgweir/server/supervisor.hpp"
 #include "pgweir/wire/sqlstate.hpp"
@@ -249,6 +247,30 @@ query::NotCached why_text_is_hidden(const pool::Profile& profile,
     return hides("standard_conforming_strings") ? query::NotCached::unknown_setting
                                                 : query::NotCached::none;
 }
+
+/// By the client's settings, else by what the server has given its latest login; so it is where
+/// that is not known.
+bool has_other_encoding(const pool::Profile& profile,
+                        const std::optional<pool::Parameters>& given) {
+    if (!given) return true;
+    return std::any_of(given->begin(), given->end(), [&](const auto& p) {
+        const auto own = profile.find(p.first);
+        return pool::other_encoding(p.first, own.data() != nullptr ? own : p.second);
+    });
+}
+
+bool plain_ascii(std::string_view text) {
+    return std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; });
+}
+
+/// Of whoever asks, and of where names are looked for.
+bool plain_names(const pool::Profile& profile, std::string_view user,
+                 const std::optional<std::vector<std::string>>& path) {
+    if (!plain_ascii(user)) return false;
+    for (const auto* name : {"session_authorization", "role"})
+        if (!plain_ascii(profile.find(name))) return false;
+    return !path || std::all_of(path->begin(), path->end(), plain_ascii);
+}
 }  // namespace
 
 session::IdentityPtr Worker::identity(const std::string& database, const std::string& user,
@@ -265,14 +287,18 @@ session::IdentityPtr Worker::identity(const std::string& database, const std::st
     const auto server = Directory::server_name(pool_config->database);
     cache::DatabaseState* state = supervisor_.database_state(*pool_config, *shared);
     shared->follow_logins(state->logins_changed());
-    const auto known_path = search_path_of(*profile, shared->key.user, *state);
+    const auto given = shared->parameters(0);
+    const bool other_encoding = has_other_encoding(*profile, given);
+    auto known_path = search_path_of(*profile, shared->key.user, *state);
+    if (other_encoding && !plain_names(*profile, shared->key.user, known_path)) known_path.reset();
     const auto path = known_path.value_or(std::vector<std::string>());
     std::string key = std::to_string(reinterpret_cast<std::uintptr_t>(shared.get())) + '\0' + user +
                       '\0' + std::to_string(profile->id) + '\0' +
                       std::to_string(pool_config->generation) + '\0' +
                       std::to_string(state->cache_id()) + std::to_string(static_cast<int>(mode));
     key += known_path ? 'k' : 'u';
-    const auto hidden = why_text_is_hidden(*profile, shared->parameters(0));
+    key += other_encoding ? 'o' : '8';
+    const auto hidden = why_text_is_hidden(*profile, given);
     key += static_cast<char>(hidden);
     for (const auto& p : path) key += '\0' + p;
     auto& slot = identities_[key];
@@ -285,7 +311,7 @@ session::IdentityPtr Worker::identity(const std::string& database, const std::st
         made->mode == config::PoolMode::transaction && pool_config->database.pool.lazy_begin;
     made->profile = std::move(profile);
     made->shared_pool = shared;
-    made->context = judge_context(*state, *made->profile, made->user, path);
+    made->context = judge_context(*state, *made->profile, made->user, path, other_encoding);
     made->cache_owner = cache::owner_number(state->cache_id(), made->user, made->profile->id);
     made->path_known = known_path.has_value();
     made->server_address = server;
@@ -303,37 +329,6 @@ session::IdentityPtr Worker::identity(const std::string& database, const std::st
 session::IdentityPtr Worker::with_profile(const session::Identity& of, pool::ProfilePtr profile) {
     // What its client has prepared rests on the mode it has logged in to.
     return identity(of.database, of.user, pool(of.shared_pool), std::move(profile), of.mode);
-}
-
-namespace {
-/// Equal contexts have one number on all workers: what one worker's servers have parsed for the
-/// like of a session, another's can.
-std::uint64_t shared_context_id(const std::string& key, Supervisor& supervisor) {
-    constexpr std::size_t kMost = 16384;
-    static std::mutex mutex;
-    static std::unordered_map<std::string, std::uint64_t> ids;
-    const std::scoped_lock lock(mutex);
-    if (ids.size() > kMost) ids.clear();
-    auto& id = ids[key];
-    if (id == 0) id = supervisor.next_context_id();
-    return id;
-}
-}  // namespace
-
-/// Verdicts depend on who asks and where names are looked for, and on no other setting: sessions
-/// that are alike in this share them.
-session::JudgeContext Worker::judge_context(cache::DatabaseState& state,
-                                            const pool::Profile& profile, const std::string& login,
-                                            const std::vector<std::string>& path) {
-    std::string user = login;
-    for (const auto* name : {"session_authorization", "role"})
-        if (const auto other = profile.find(name); !other.empty() && other != "none") user = other;
-    std::string key = std::to_string(state.cache_id()) + '\0' + user;
-    for (const auto& p : path) key += '\0' + p;
-    if (contexts_.size() > 4096) contexts_.clear();
-    auto& id = contexts_[key];
-    if (id == 0) id = shared_context_id(key, supervisor_);
-    return {id, &state, user, path};
 }
 
 namespace {

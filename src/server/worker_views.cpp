@@ -1,4 +1,6 @@
-// Worker: what SHOW and the metrics see of it, and its consoles.
+// Worker: what SHOW and the metrics see of it, its consoles, and who its verdicts are for.
+#include <mutex>
+
 #include "pgweir/io/tls.hpp"
 #include "pgweir/server/supervisor.hpp"
 #include "pgweir/server/worker.hpp"
@@ -188,6 +190,38 @@ std::unique_ptr<session::ConsolePort> Worker::open_console(ClientConnection& cli
     client.send_now(greeting);
     return std::make_unique<OwnedConsole>(client, std::make_unique<Commands>(*this, client.id()),
                                           admin);
+}
+
+namespace {
+/// Equal contexts have one number on all workers: what one worker's servers have parsed for the
+/// like of a session, another's can.
+std::uint64_t shared_context_id(const std::string& key, Supervisor& supervisor) {
+    constexpr std::size_t kMost = 16384;
+    static std::mutex mutex;
+    static std::unordered_map<std::string, std::uint64_t> ids;
+    const std::scoped_lock lock(mutex);
+    if (ids.size() > kMost) ids.clear();
+    auto& id = ids[key];
+    if (id == 0) id = supervisor.next_context_id();
+    return id;
+}
+}  // namespace
+
+/// Verdicts depend on who asks and where names are looked for, and on no other setting: sessions
+/// that are alike in this share them.
+session::JudgeContext Worker::judge_context(cache::DatabaseState& state,
+                                            const pool::Profile& profile, const std::string& login,
+                                            const std::vector<std::string>& path,
+                                            bool other_encoding) {
+    std::string user = login;
+    for (const auto* name : {"session_authorization", "role"})
+        if (const auto other = profile.find(name); !other.empty() && other != "none") user = other;
+    std::string key = std::to_string(state.cache_id()) + (other_encoding ? "o" : "") + '\0' + user;
+    for (const auto& p : path) key += '\0' + p;
+    if (contexts_.size() > 4096) contexts_.clear();
+    auto& id = contexts_[key];
+    if (id == 0) id = shared_context_id(key, supervisor_);
+    return {id, &state, user, path, other_encoding};
 }
 
 }  // namespace pgweir::server

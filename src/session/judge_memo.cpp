@@ -50,6 +50,7 @@ MemoPtr JudgeMemo::judge(const JudgeContext& context, std::string_view text,
     resolve.search_path.assign(context.search_path.begin(), context.search_path.end());
     resolve.catalog = catalog.get();
     resolve.scope = scope;
+    resolve.other_encoding = context.other_encoding;
     auto entry = std::make_shared<MemoEntry>();
     entry->verdict = query::judge(text, resolve);
     entry->catalog_version = catalog ? version : 0;

@@ -27,7 +27,7 @@ void Session::follow_logins() {
 /// What was judged while it waited for this server may have meant other tables.
 void Session::meet_logins() {
     const auto changed = identity_->context.database->logins_changed().load();
-    const bool hides = !server_->hides_text.empty();
+    const bool hides = !server_->hides_text.empty() || !server_->other_encoding.empty();
     if (changed == logins_seen_ && !hides) [[likely]]
         return;
     if (changed != logins_seen_) {
@@ -44,7 +44,11 @@ void Session::hide_text() {
         return identity_->profile->find(name).data() != nullptr;
     };
     const auto& hiding = server_->hides_text;
-    if (identity_->opaque_text || std::all_of(hiding.begin(), hiding.end(), open)) return;
+    const auto& other = server_->other_encoding;
+    const bool known =
+        identity_->context.other_encoding || std::all_of(other.begin(), other.end(), open);
+    if (identity_->opaque_text || (known && std::all_of(hiding.begin(), hiding.end(), open)))
+        return;
     judged_.reset();
     pending_fills_.reset();
     auto hidden = std::make_shared<Identity>(*identity_);

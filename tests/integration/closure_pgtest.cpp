@@ -433,6 +433,96 @@ TEST_CASE("D6: what logins are given by role counts for how texts and names are 
     CHECK(ask(becomes, read) == "11");
 }
 
+namespace {
+
+constexpr const char* kSingle = "\"\xC3\xA9\"";
+
+std::string accents(int n) {
+    std::string name = "\"";
+    for (int i = 0; i < n; ++i) name += "\xC3\xA9";
+    return name + "\"";
+}
+
+void run(RawClient& c, const std::string& sql) {
+    const auto e = error_of(c.ask(msg::query(sql)));
+    CHECK_MESSAGE(e.sqlstate.empty(), e.message, " in ", sql);
+}
+
+/// `second` is what `named` means to the server when `speaker` says it; a careless reader takes it
+/// for `first`.
+void check_names(const std::string& database, const std::string& encoding, const std::string& first,
+                 const std::string& second, const std::string& named) {
+    const auto server = "host: 127.0.0.1, port: " + std::to_string(Cluster::shared().port());
+    Proxy p(Cluster::shared(), {{{"cache", "{exclusive_writer: true}"},
+                                 {"databases", "{" + database + ": {" + server + "}}"}},
+                                {},
+                                {},
+                                0});
+    auto writer = RawClient::login(p.port(), "app", database, {{"client_encoding", "UTF8"}});
+    auto speaker = RawClient::login(p.port(), "app", database, {{"client_encoding", encoding}});
+    for (const auto& sql :
+         {std::string("CREATE TABLE ascii (id int PRIMARY KEY, v int); INSERT INTO ascii VALUES "
+                      "(1, 0); CREATE TABLE caused AS SELECT 0 AS v"),
+          "CREATE TABLE " + first + " (v int)", "CREATE TABLE " + second + " AS SELECT 0 AS v",
+          "CREATE VIEW w AS SELECT v FROM " + second,
+          "CREATE FUNCTION writes() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN UPDATE " + second +
+              " SET v = v + 1; RETURN NULL; END$$",
+          std::string("CREATE TRIGGER t AFTER UPDATE ON caused FOR EACH ROW EXECUTE FUNCTION "
+                      "writes()")})
+        run(writer, sql);
+    const auto hits = [&](RawClient& c, const std::string& sql) {
+        const auto before = p.cache_counter("hits", database);
+        ask(c, sql), ask(c, sql);
+        return p.cache_counter("hits", database) - before;
+    };
+    const auto cached = [&](RawClient& c, const std::string& sql) {
+        return eventually([&] { return hits(c, sql) > 0; }, Seconds(10));
+    };
+    const std::string view = "SELECT v FROM w", read = "SELECT v FROM " + named;
+    REQUIRE(cached(writer, view));
+    // Read by name and written by a view; the other way about; and unseen, by a trigger.
+    for (int i = 1; i < 10; i += 3) {
+        ask(speaker, read), ask(speaker, read);
+        run(writer, "UPDATE w SET v = v + 1");
+        CHECK(ask(speaker, read) == std::to_string(i));
+        CHECK(cached(writer, view));
+        run(speaker, "UPDATE " + named + " SET v = v + 1");
+        CHECK(ask(writer, view) == std::to_string(i + 1));
+        CHECK(cached(writer, view));
+        run(writer, "UPDATE caused SET v = v + 1");
+        CHECK(ask(writer, view) == std::to_string(i + 2));
+    }
+    CHECK(hits(speaker, read) == 0);
+    // Names in ASCII are what they are, and their rows, too.
+    const std::string one = "SELECT v FROM ascii WHERE id = 1 AND 'caf\xC3\xA9' <> ''";
+    CHECK(cached(speaker, one));
+    run(speaker, "UPDATE ascii SET v = 1 WHERE id = 2");
+    CHECK(hits(speaker, one) == 2);
+}
+
+}  // namespace
+
+TEST_CASE("D13: names beyond ASCII are not believed where an encoding is not UTF8") {
+    Cluster::shared()
+        .connect("postgres", "postgres")
+        .run(
+            "CREATE DATABASE latin OWNER app ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' "
+            "TEMPLATE "
+            "template0");
+    // As UTF-8 both are cut to the same name, as LATIN1 to none.
+    check_names("latin", "UTF8", accents(31), accents(40), accents(40));
+    // What is said in LATIN1 has the bytes of another name in UTF-8.
+    const std::string meant = "\"\xC3\x83\xC2\xA9\"";
+    check_names("app", "LATIN1", kSingle, meant, kSingle);
+    // In UTF-8 throughout, whichever way it is said.
+    auto setup = RawClient::login(proxy().port());
+    run(setup, "CREATE TABLE \"\xC3\xBC\" AS SELECT 1 AS v");
+    for (const auto* encoding : {"utf-8", "UNICODE", "sql_ascii"}) {
+        auto c = RawClient::login(proxy().port(), "app", "app", {{"client_encoding", encoding}});
+        CHECK(becomes_cached(proxy(), c, "SELECT v FROM \"\xC3\xBC\""));
+    }
+}
+
 TEST_CASE("D8: an unqualified name means what somebody has put into pg_catalog, if it is there") {
     auto admin = Cluster::shared().connect("postgres", "app");
     setup("CREATE TABLE twofold AS SELECT 'public' AS v");

@@ -39,6 +39,9 @@ void append_identifier(std::string& sql, std::string_view name);
 /// Whether under this setting the server may read a text otherwise than the judgement does, so that
 /// a text could hide what it does: a backslash in a plain string, or half of a character.
 bool hides_text(std::string_view name, std::string_view value);
+/// Whether names beyond ASCII may be other bytes than in UTF-8, or cut or folded by other rules: by
+/// client_encoding or server_encoding.
+bool other_encoding(std::string_view name, std::string_view value);
 void append_application_name_sql(std::string& sql, std::string_view name);
 /// One SELECT that gives all of `settings`, the identity last; nothing when there is none.
 void append_restoring_sql(std::string& sql, const Settings& settings);

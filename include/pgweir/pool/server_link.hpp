@@ -83,12 +83,13 @@ class ServerLink {
     std::uint64_t unnamed_statement =
         0;                            // number of the statement in the unnamed slot, 0: none known
     SqlStatementsPtr sql_statements;  // that are there; null: none
-    ProfilePtr profile = empty_profile();  // whose settings are in force
-    std::string application_name;          // in force on the server
-    base::Nanos opened = 0;                // before its login
-    std::vector<std::string> hides_text;   // settings its login was given: see pool::hides_text
-    std::uint64_t last_session = 0;        // that held it since it was opened or reset; 0: none
-    bool notified = false;                 // its session's number is in SenderNames
+    ProfilePtr profile = empty_profile();     // whose settings are in force
+    std::string application_name;             // in force on the server
+    base::Nanos opened = 0;                   // before its login
+    std::vector<std::string> hides_text;      // settings its login was given: see pool::hides_text
+    std::vector<std::string> other_encoding;  // likewise: see pool::other_encoding
+    std::uint64_t last_session = 0;           // that held it since it was opened or reset; 0: none
+    bool notified = false;                    // its session's number is in SenderNames
     /// The session whose currval and lastval the server may have; 0: it has none.
     std::uint64_t sequence_owner = 0;
     bool sequences_guessed = false;  // no catalog was at hand: perhaps nobody has moved any

@@ -130,7 +130,9 @@ inline constexpr std::array<ReasonInfo, static_cast<std::size_t>(NotCached::coun
         {"partitioned", "a partitioned table with a foreign or unlogged partition"},
         {"row_security", "row-level security"},
         {"special_date_input", "a literal or parameter such as 'now' or 'today'"},
-        {"client_encoding", "a client encoding in which ASCII bytes occur inside characters"},
+        {"client_encoding",
+         "a client encoding in which ASCII bytes occur inside characters, or names beyond ASCII "
+         "where the client's encoding or the server's is not UTF8"},
         {"too_large", "the result is larger than cache.max_entry"},
         {"row_limit", "Execute with a row limit"},
         {"pipelined", "earlier batches of this session are not answered yet"},

@@ -128,6 +128,9 @@ struct ResolveContext {
     std::vector<std::string_view> search_path;  // schema names in order, "$user" included as such
     const Catalog* catalog = nullptr;           // none: nothing is cacheable, writes are unknown
     NameScope scope = NameScope::path;          // beyond path: nothing is cacheable
+    /// The client's encoding, or the server's, is not UTF-8, in which the catalog was read: names
+    /// beyond ASCII may be other bytes there, cut elsewhere, and folded.
+    bool other_encoding = false;
 };
 
 /// Parses and judges. Thread: any (parser state is thread-local). Never throws; cost: microseconds

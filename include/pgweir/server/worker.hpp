@@ -134,7 +134,7 @@ class Worker final : private WorkerLoop,
     bool make_room_for_stranger();
     session::JudgeContext judge_context(cache::DatabaseState& state, const pool::Profile& profile,
                                         const std::string& login,
-                                        const std::vector<std::string>& path);
+                                        const std::vector<std::string>& path, bool other_encoding);
     /// Nothing: what logins are given has not been learnt.
     std::optional<std::vector<std::string>> search_path_of(
         const pool::Profile& profile, const std::string& user,

@@ -18,12 +18,14 @@
 
 namespace pgweir::session {
 
-/// Who asks, as far as it decides how names resolve. One per (database, role, search_path).
+/// Who asks, as far as it decides how names resolve. One per (database, role, search_path,
+/// UTF-8 or not).
 struct JudgeContext {
     std::uint64_t id = 0;  // never reused
     cache::DatabaseState* database = nullptr;
     std::string user;
     std::vector<std::string> search_path;
+    bool other_encoding = false;  // see query::ResolveContext
 };
 
 struct MemoEntry {
