@@ -415,9 +415,11 @@ void pgw_statement_look(pgw_walk* w, Node* s) {
         default: break;
     }
     if (look_cluster_wide(w, s) || look_private(w, s) || look_plain_ddl(w, s)) return;
-    const bool loads = IsA(s, CreateFunctionStmt) && loads_library((const CreateFunctionStmt*)s);
+    const bool makes = IsA(s, CreateFunctionStmt);
+    const bool loads = makes && loads_library((const CreateFunctionStmt*)s);
     now_is(w, (effect){PGW_KIND_UTILITY, loads ? PGW_PIN_LOAD : PGW_PIN_NONE,
                        PGW_WRITES_DATABASE | PGW_LEAVES_STATE | PGW_ENDS_TRANSACTION});
+    if (makes) w->now->flags |= PGW_LITERAL_DEPENDENT; /* its language may be a string */
     /* Their scripts may do anything. */
     if (IsA(s, CreateExtensionStmt) || IsA(s, AlterExtensionStmt)) w->now->flags |= PGW_WRITES_ALL;
 }

@@ -399,3 +399,28 @@ TEST_CASE("a declared parameter type may be cached only if its meaning is in its
     for (const Oid bad : {2205u, 24u, 2202u, 2206u, 1266u, 2249u, 16384u, 4294967295u, 2210u, 142u})
         CHECK_FALSE(plain_parameter_type(bad));
 }
+
+TEST_CASE("D13: a name beyond ASCII is in doubt where an encoding is not UTF8") {
+    const auto other = [](std::string_view sql) {
+        return *judge(sql,
+                      {.search_path = {"public"}, .catalog = &catalog(), .other_encoding = true});
+    };
+    for (const char* sql : {"SELECT a AS \"\xC3\xA9\" FROM t", "SELECT \xE9 FROM t",
+                            "SELECT * FROM U&\"\\00e9\"", "WITH \xE9 AS (SELECT 1) SELECT 1"}) {
+        CAPTURE(std::string(sql));
+        CHECK(other(sql).not_cached == NotCached::client_encoding);
+        CHECK(other(sql).reads.empty());
+    }
+    for (const char* sql : {"SELECT a FROM t WHERE b = '\xC3\xA9'", "SELECT a /* \xE9 */ FROM t"})
+        CHECK(other(sql).not_cached == NotCached::none);
+    for (const char* sql :
+         {"UPDATE t SET a = 1 FROM \"\xE9\"", "DELETE FROM \"\xE9\"",
+          "INSERT INTO t (\"\xE9\") VALUES (1)", "COPY t (\"\xE9\") FROM STDIN"}) {
+        CAPTURE(std::string(sql));
+        CHECK(other(sql).writes == Writes::database);
+        CHECK(other(sql).written.empty());
+    }
+    CHECK(other("UPDATE t SET a = '\xE9'").writes == Writes::relations);
+    CHECK(other("DO 'BEGIN PERFORM \"\xE9\"(); END'").writes == Writes::all_databases);
+    CHECK(judged("SELECT a AS \"\xC3\xA9\" FROM t").not_cached == NotCached::none);
+}

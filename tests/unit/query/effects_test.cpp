@@ -559,7 +559,7 @@ TEST_CASE("D9: what may be made in the temporary schema pins, but where search_p
 TEST_CASE("a verdict that looked at a literal holds for its text only") {
     for (const char* sql :
          {"SET x = 1", "SELECT set_config('a', 'b', true)", "EXPLAIN (ANALYZE 0) SELECT 1",
-          "SELECT 'today'::date", "SELECT 'a'\n'b'"}) {
+          "SELECT 'today'::date", "SELECT 'a'\n'b'", "CREATE FUNCTION f() LANGUAGE 'c' AS 'x'"}) {
         const std::string text = sql;
         CAPTURE(text);
         CHECK(judged(sql).literal_dependent);

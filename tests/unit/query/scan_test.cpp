@@ -319,7 +319,6 @@ TEST_CASE("texts of equal shape have equal verdicts unless these say otherwise (
           "nonsense # ~ @",
           "select row_number() over (order by a rows # preceding) from t",
           "listen a",
-          "create function f() returns int language sql as ~",
           "select # from t fetch first # rows only",
           "select #;",
           "execute s(#, ~)"}) {
