@@ -2,6 +2,7 @@
 #include "pgweir/session/exchange.hpp"
 
 #include "inspection.hpp"
+#include "pgweir/query/tokens.hpp"
 
 namespace pgweir::session {
 
@@ -19,6 +20,17 @@ void empty(Queue& queue) {
         queue.clear();
 }
 }  // namespace
+
+Copies copies(const query::Verdict& verdict, std::string_view text) noexcept {
+    switch (verdict.kind) {
+        case query::Kind::copy: return Copies::one;
+        case query::Kind::utility:
+        case query::Kind::several:
+        case query::Kind::unknown:
+            return query::mentions(text, "copy") ? Copies::several : Copies::none;
+        default: return Copies::none;
+    }
+}
 
 Exchange::Exchange() = default;
 Exchange::~Exchange() = default;
@@ -53,7 +65,8 @@ void Exchange::reset() {
     begin.reset();
     again.clear();
     skipping = begin_failed = false;
-    commit_in_flight = copy_ended = unsynced = executed = false;
+    commit_in_flight = copy_bound = unsynced = executed = false;
+    copy_syncs = 0;
     lost.reset();
     taking.reset();
     takers.clear();

@@ -240,7 +240,7 @@ void Session::settle_at_ready(wire::TxStatus before) {
     if (!x.loans.empty()) end_loans();
     if (x.ready_expected > 0) return;
     x.errors.clear();
-    x.acted = x.begun = false;
+    x.acted = x.begun = x.copy_bound = false;
     if (x.unpin_at_ready) {
         x.unpin_at_ready = false;
         // DISCARD ALL took the client's own settings too: they are applied again for the next

@@ -259,6 +259,8 @@ std::size_t Session::forward_frame(std::string_view view) {
     const bool known = wire::is_client_message(frame.type) && frame.type != fe::kPassword;
     if (known && frame.status == FrameStatus::header_incomplete) return 0;
     if (known && (copy_in_ || exchange_->skipping)) return forward_copy(view, frame);
+    if (known && !exchange_->expects.empty() && awaits_answers(frame.type)) [[unlikely]]
+        return 0;
     if (listening_ != nullptr && frame.type != fe::kQuery) [[unlikely]]
         show_channels(frame);
     if (begin_ != nullptr && frame.type != fe::kQuery && frame.type != fe::kFunctionCall &&
@@ -277,7 +279,7 @@ std::size_t Session::forward_frame(std::string_view view) {
         case fe::kFunctionCall: return forward_function_call(view, frame);
         case fe::kTerminate: return take_terminate(view);
         case fe::kCopyDone:
-        case fe::kCopyFail: exchange_->copy_ended = true; return stream_frame(view, frame);
+        case fe::kCopyFail: end_copy(); return stream_frame(view, frame);
         case fe::kCopyData:  // copy messages outside COPY: the server ignores them
             return stream_frame(view, frame);
         default:
@@ -294,7 +296,7 @@ std::size_t Session::forward_execute(std::string_view view, const Frame& frame) 
     if (portal.empty() && portal_ != UnnamedPortal::servers) [[unlikely]]
         restore_portal();
     const bool bound_here = portal.empty() && x.bound && x.bound_unnamed;
-    x.copy_ended = x.bound = false;
+    x.bound = false;
     x.executed = true;
     StatementPtr taker;
     if (!x.takers.empty()) [[unlikely]]
@@ -303,7 +305,10 @@ std::size_t Session::forward_execute(std::string_view view, const Frame& frame) 
         x.may_end_transaction = true;
         raise_fence();
     }
-    expect({.kind = Expect::Kind::execute, .fill = x.current_fill, .work = x.works.last()});
+    expect({.kind = Expect::Kind::execute,
+            .copies = x.copy_bound ? Copies::one : Copies::none,
+            .fill = x.current_fill,
+            .work = x.works.last()});
     forward_whole(view, frame);
     if (x.taking) {
         x.expects.back().takes = true;
@@ -335,13 +340,61 @@ std::size_t Session::forward_copy(std::string_view view, const Frame& frame) {
         return forward_sync(view, frame);
     }
     switch (frame.type) {
-        case fe::kCopyData: return stream_frame(view, frame);
         case fe::kCopyDone:
-        case fe::kCopyFail: copy_in_ = false; return stream_frame(view, frame);
+        case fe::kCopyFail: end_copy(); [[fallthrough]];
+        case fe::kCopyData: exchange_->copy_syncs = 0; return stream_frame(view, frame);
+        case fe::kFlush:  // ignored in COPY
+            return frame.status == FrameStatus::complete ? frame.size : 0;
+        case fe::kSync:  // so is this, unless COPY fails before it reads on
+            if (frame.status != FrameStatus::complete) return 0;
+            ++exchange_->copy_syncs;
+            return frame.size;
         case fe::kTerminate: return take_terminate(view);
-        default:
-            return stream_frame(view, frame);  // Flush and Sync are ignored in COPY, others end it
+        default: break;
     }
+    // COPY may have failed already: then the server would run what nobody has looked at.
+    char type[3];
+    std::snprintf(type, sizeof type, "%02X", static_cast<unsigned char>(frame.type));
+    protocol_error("unexpected message type 0x" + std::string(type) + " during COPY from stdin");
+    return 0;
+}
+
+/// CopyDone or CopyFail is sent.
+void Session::end_copy() {
+    auto& expects = exchange_->expects;
+    copy_in_ = false;
+    if (!expects.empty() && expects.back().copies == Copies::one)
+        expects.back().copies = Copies::ended;
+}
+
+/// COPY has failed without having read them, so the server answers them.
+void Session::send_kept_syncs() {
+    auto& x = *exchange_;
+    for (; x.copy_syncs > 0; --x.copy_syncs) {
+        std::string message;
+        wire::write_message(message, fe::kSync);
+        turn_->server.copy(message);
+        expect({.kind = Expect::Kind::sync});
+        x.unsynced = false;
+    }
+}
+
+/// Whether it depends on what is to be answered how the server takes a message of this type: behind
+/// what may be COPY as its data.
+bool Session::awaits_answers(char type) {
+    auto& x = *exchange_;
+    auto& last = x.expects.back();
+    switch (last.copies) {
+        case Copies::none:
+        case Copies::ended: return false;
+        case Copies::one:
+            if (type == fe::kCopyData || type == fe::kCopyDone || type == fe::kCopyFail)
+                return false;
+            break;
+        case Copies::several: break;
+    }
+    if (!std::exchange(last.flushed, true)) turn_->server.copy(std::string_view("H\0\0\0\4", 5));
+    return x.in_doubt = true;
 }
 
 std::size_t Session::forward_sync(std::string_view view, const Frame& frame) {
@@ -353,7 +406,7 @@ std::size_t Session::forward_sync(std::string_view view, const Frame& frame) {
     pending_fills_.reset();
     next_unnamed_.reset();
     looked_up_ = false;
-    expect({.kind = Expect::Kind::sync, .behind_copy = exchange_->copy_ended});
+    expect({.kind = Expect::Kind::sync});
     return forward_whole(view, frame);
 }
 
@@ -379,7 +432,7 @@ std::size_t Session::forward_function_call(std::string_view view, const Frame& f
         exchange_->writes().add(identity_->context.database->everything());
     raise_fence();
     if (begin_ != nullptr) send_begin();
-    exchange_->unsynced = exchange_->executed = exchange_->copy_ended = false;
+    exchange_->unsynced = exchange_->executed = false;
     expect({.kind = Expect::Kind::function_call});
     return stream_frame(view, frame);
 }
@@ -387,7 +440,7 @@ std::size_t Session::forward_function_call(std::string_view view, const Frame& f
 /// Too long to be looked at.
 std::size_t Session::stream_query(std::string_view view, const Frame& frame) {
     if (frame.size <= env_.config().limits.statement_buffer) return 0;
-    exchange_->unsynced = exchange_->executed = exchange_->copy_ended = false;
+    exchange_->unsynced = exchange_->executed = false;
     begin_statement(false);
     exchange_->text.assign(frame.body.substr(0, kLoggedText));
     if (identity_->mode != config::PoolMode::session && refuse_pin())
@@ -395,7 +448,7 @@ std::size_t Session::stream_query(std::string_view view, const Frame& frame) {
     unknown_effects(query::PinReason::statement_too_large);
     raise_fence();
     if (begin_ != nullptr) send_begin();
-    expect({.kind = Expect::Kind::query});
+    expect({.kind = Expect::Kind::query, .copies = Copies::several});
     portal_ = UnnamedPortal::servers;
     unnamed_.reset();
     server_->unnamed_statement = 0;
@@ -430,7 +483,7 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     if (memo->may_name_processes && identity_->mode != config::PoolMode::session &&
         !name_processes(sent_text, with_processes))
         return 0;
-    x.unsynced = x.executed = x.copy_ended = false;
+    x.unsynced = x.executed = false;
 #ifdef PGWEIR_PLANTS
     if (alone && plant_in_transaction(text, memo)) return frame.size;
 #endif
@@ -456,6 +509,7 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     unnamed_.reset();  // a simple Query destroys the unnamed statement, and the portal
     server_->unnamed_statement = 0;
     expect({.kind = Expect::Kind::query,
+            .copies = copies(*memo->verdict, text),
             .fill = fill,
             .work = x.works.push({std::move(memo), nullptr, {}})});
     x.expects.back().takes = x.taking != nullptr;

@@ -413,19 +413,18 @@ Session::Reply Session::on_copy_response(char type) {
     auto& x = *exchange_;
     for (auto& fill : x.fills) fill.mark_unfit();
     x.timed = false;
-    if (type == be::kCopyBothResponse) pin(query::PinReason::replication);
-    if (type == be::kCopyOutResponse) return Reply::forward;
-    // What ended the COPY may have been sent in the same breath as what began it.
-    copy_in_ = !x.copy_ended;
-    x.unsynced = x.expects.front().kind == Kind::execute;
-    // A Sync sent behind the Execute is read by the server in COPY mode, which ignores it.
-    if (x.expects.front().kind == Kind::execute) {
-        for (std::size_t i = x.expects.size(); i-- > 1;) {
-            if (x.expects[i].kind != Kind::sync || x.expects[i].behind_copy) continue;
-            x.expects.erase(i);
-            --x.ready_expected;
-        }
+    auto& reads = x.expects.front().copies;
+    if (type == be::kCopyOutResponse) {
+        if (reads == Copies::one) reads = Copies::none;
+        return Reply::forward;
     }
+    if (type != be::kCopyInResponse || reads == Copies::none) {
+        server_violation("the server began a COPY that nobody asked for");
+        return Reply::violation;
+    }
+    // What ended the COPY may have been sent in the same breath as what began it.
+    copy_in_ = reads != Copies::ended;
+    x.copy_syncs = 0;
     return Reply::forward;
 }
 
@@ -437,7 +436,7 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
     // Its last word is the client's to hear, whoever it answers.
     const bool last = fields.severity == "FATAL" || fields.severity == "PANIC";
     fatal_seen_ = fatal_seen_ || last;
-    copy_in_ = false;
+    if (std::exchange(copy_in_, false)) send_kept_syncs();
     if (base::planted(base::Plant::failed_statement_drops_writes)) x.written = {};
     for (auto& fill : x.fills) fill.mark_unfit(cache::Unfit::error);
     counters_.errors.add(1);

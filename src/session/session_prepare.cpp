@@ -337,6 +337,7 @@ bool Session::apply_bind(const Frame& frame, std::string_view name, const Statem
     const bool whole = frame.status == FrameStatus::complete;
     if (statement == nullptr) {
         x.works.push({});
+        x.copy_bound = true;
         unknown_effects(query::PinReason::none);  // a statement made by SQL PREPARE, or none
         std::string by_sql = "EXECUTE ";
         pool::append_identifier(by_sql, name);
@@ -352,6 +353,7 @@ bool Session::apply_bind(const Frame& frame, std::string_view name, const Statem
         return fail_batch(own_error(kNoTransactions)), false;
     if (whole && may_pin(verdict) && !has_pin_place()) return fail_pin(), false;
     if (verdict.kind == query::Kind::set) note_timeout(statement->text);
+    if (copies(verdict, statement->text) != Copies::none) x.copy_bound = true;
     if (listening_ != nullptr) heed_channels(verdict, statement->text);
     apply_bind_effects(*memo, *statement, whole && as_sent ? frame.body : std::string_view());
     const auto& slow = env_.config().slow_log;

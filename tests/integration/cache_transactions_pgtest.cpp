@@ -507,3 +507,25 @@ TEST_CASE("B10: of several ends of transactions in one batch each is heeded") {
         CHECK(ask(reader, other) == now);
     }
 }
+
+TEST_CASE("F9: a write behind a COPY that still works is seen") {
+    setup("CREATE TABLE copied (n int); CREATE TABLE beside AS SELECT 1 AS n, 'old' AS v",
+          several_servers());
+    setup(
+        "CREATE FUNCTION copied_f() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM "
+        "pg_sleep(0.4); RETURN NULL; END$$; CREATE TRIGGER g AFTER INSERT ON copied FOR EACH "
+        "STATEMENT EXECUTE FUNCTION copied_f()",
+        several_servers());
+    auto reader = login(several_servers()), writer = login(several_servers());
+    const std::string sought = "SELECT v FROM beside WHERE n = 1";
+    REQUIRE(becomes_cached(several_servers(), reader, sought));
+    writer.send(msg::query("COPY copied FROM STDIN") + msg::copy_data("1\n") + msg::copy_done() +
+                msg::query("SELECT 1"));
+    CHECK(writer.read().type == 'G');
+    CHECK(!writer.poll(Seconds(0.2)));
+    writer.send(msg::query("UPDATE beside SET v = 'new'"));
+    CHECK(types(writer.read_until('Z')) == "CZ");
+    CHECK(types(writer.read_until('Z')) == "TDCZ");
+    CHECK(types(writer.read_until('Z')) == "CZ");
+    CHECK(ask(reader, sought) == "new");
+}

@@ -33,6 +33,23 @@ class Table {
     std::string name_;
 };
 
+/// A statement trigger that sleeps, or fails: in the middle of COPY, after its last row or before
+/// it reads the first.
+void add_trigger(const std::string& table, const std::string& when, const std::string& body) {
+    Cluster::shared().connect("app").run("CREATE OR REPLACE FUNCTION " + table +
+                                         "_f() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN " +
+                                         body + "; RETURN NULL; END$$; CREATE TRIGGER g " + when +
+                                         " INSERT ON " + table +
+                                         " FOR EACH STATEMENT EXECUTE FUNCTION " + table + "_f()");
+}
+
+std::string copy_from(const std::string& table) {
+    return msg::parse("", "COPY " + table + " FROM STDIN") + msg::bind("", "") + msg::execute();
+}
+std::string run(const std::string& sql) {
+    return msg::parse("", sql) + msg::bind("", "") + msg::execute();
+}
+
 void check_served() { CHECK(first_value(login().ask(msg::query("SELECT 'served'"))) == "served"); }
 
 }  // namespace
@@ -216,4 +233,107 @@ TEST_CASE("a client that vanishes in COPY leaves no rows and a usable server con
     c.read();
     c.reset();
     check_served();
+}
+
+TEST_CASE("what is sent behind a COPY that still works waits for its own answer (29)") {
+    Table table("copy_behind");
+    add_trigger("copy_behind", "AFTER", "PERFORM pg_sleep(0.6)");
+    const auto copy = msg::query("COPY copy_behind FROM STDIN") + msg::copy_data("1\tx\n") +
+                      msg::copy_done() + msg::query("SELECT 1");
+    const std::string own = "SELECT 'own', pg_sleep(0.3)";
+    for (const auto& late : {msg::query(own), run(own) + msg::sync()}) {
+        auto c = login();
+        auto other = login();
+        c.send(copy);
+        CHECK(c.read().type == 'G');
+        CHECK(!c.poll(Seconds(0.2)));
+        c.send(late);
+        other.send(msg::query("SELECT 'other'"));
+        Messages m;
+        for (int ready = 0; ready < 3; ready += m.back().type == 'Z') m.push_back(c.read());
+        CHECK(rows(m).back().at(0) == "own");
+        CHECK(first_value(other.read_until('Z')) == "other");
+        CHECK(!c.poll(Seconds(0.05)));
+        CHECK(!other.poll(Seconds(0.05)));
+    }
+    CHECK(table.count() == "2");
+}
+
+TEST_CASE("several COPYs in one query are told from what follows them") {
+    Table table("copy_many");
+    const auto copies = msg::query("COPY copy_many FROM STDIN; COPY copy_many FROM STDIN");
+    const auto data = msg::copy_data("1\ta\n") + msg::copy_done();
+    auto c = login();
+    c.send(copies + data + data + msg::query("SELECT 'next'"));
+    CHECK(types(c.read_until('Z')) == "GCGCZ");
+    CHECK(first_value(c.read_until('Z')) == "next");
+    c.send(copies + data);
+    CHECK(types(c.read_until('G')) == "G");
+    CHECK(types(c.read_until('G')) == "CG");
+    CHECK(!c.poll(Seconds(0.05)));
+    CHECK(types(c.ask(msg::sync() + data)) == "CZ");
+    CHECK(table.count() == "4");
+    check_served();
+}
+
+TEST_CASE("a COPY in a batch may be followed by others without waiting for it (66)") {
+    Table table("copy_pipeline");
+    const auto copy = copy_from("copy_pipeline");
+    const auto data = msg::copy_data("1\ta\n") + msg::copy_done();
+    const auto next = run("SELECT 1") + msg::sync();
+    auto c = login();
+    c.send(copy + data + msg::sync() + next);
+    CHECK(types(c.read_until('Z')) == "12GCZ");
+    CHECK(types(c.read_until('Z')) == "12DCZ");
+    CHECK(types(c.ask(copy + data + next)) == "12GC12DCZ");
+    CHECK(types(c.ask(copy + msg::copy_fail("no") + next)) == "12GEZ");
+    c.send(copy + data + msg::sync() + copy + msg::copy_data("2\tb\n") + msg::sync() +
+           msg::copy_done() + msg::sync() + copy + msg::sync() + data + msg::sync() + next);
+    for (int i = 0; i < 3; ++i) CHECK(types(c.read_until('Z')) == "12GCZ");
+    CHECK(types(c.read_until('Z')) == "12DCZ");
+    c.send(copy + msg::copy_data("bad\tx\n") + msg::copy_done() + msg::sync() + next);
+    CHECK(types(c.read_until('Z')) == "12GEZ");
+    CHECK(types(c.read_until('Z')) == "12DCZ");
+    CHECK(!c.poll(Seconds(0.05)));
+    CHECK(table.count() == "5");
+    check_served();
+}
+
+TEST_CASE("the Sync of a COPY that fails before it reads is answered (66)") {
+    Table table("copy_early");
+    auto direct = Cluster::shared().connect("app");
+    direct.run("CREATE OR REPLACE VIEW copy_view AS SELECT 1 AS n");
+    add_trigger("copy_early", "BEFORE", "PERFORM pg_sleep(0.1); RAISE 'not today'");
+    const auto data = msg::copy_data("1\ta\n") + msg::copy_done() + msg::sync();
+    for (const std::string name : {"copy_view", "copy_early"}) {
+        auto c = login();
+        CHECK(types(c.ask(copy_from(name) + msg::sync())) == "12GEZ");
+        CHECK(first_value(c.ask(msg::query("SELECT 1"))) == "1");
+        CHECK(types(c.ask(copy_from(name) + data)) == "12GEZ");
+        CHECK(types(c.ask(msg::query("COPY " + name + " FROM STDIN") + msg::sync())) == "GEZ");
+        CHECK(types(c.read_until('Z')) == "Z");
+        CHECK(!c.poll(Seconds(0.05)));
+        check_served();
+    }
+    auto c = login();
+    CHECK(types(c.ask(copy_from("copy_view") + msg::sync() + msg::sync())) == "12GEZ");
+    CHECK(types(c.read_until('Z')) == "Z");
+    CHECK(types(c.ask(copy_from("copy_none") + msg::sync())) == "12EZ");
+    CHECK(types(c.ask(msg::query("COPY copy_none FROM STDIN") + msg::query("SELECT 1"))) == "EZ");
+    CHECK(first_value(c.read_until('Z')) == "1");
+    direct.run("DROP VIEW copy_view");
+}
+
+TEST_CASE("a COPY whose client leaves before it begins keeps no server connection (36)") {
+    Table table("copy_left");
+    auto locks = Cluster::shared().connect("app");
+    for (const auto& copy : {msg::query("COPY copy_left FROM STDIN"), copy_from("copy_left")}) {
+        locks.run("BEGIN; LOCK copy_left IN ACCESS EXCLUSIVE MODE");
+        auto c = login();
+        c.send(copy + msg::flush());
+        CHECK(!c.poll(Seconds(0.1)).has_value());
+        c.close();
+        locks.run("ROLLBACK");
+        check_served();
+    }
 }

@@ -25,6 +25,15 @@ namespace pgweir::session {
 
 struct Inspection;
 
+/// Whether the server may read what follows a message as the data of COPY.
+enum class Copies : std::uint8_t {
+    none,
+    one,      // COPY: up to the next CopyDone or CopyFail
+    several,  // it may be part of the text, and more than once
+    ended,    // one, and CopyDone or CopyFail was sent
+};
+Copies copies(const query::Verdict& verdict, std::string_view text) noexcept;
+
 /// One answer the server owes, or that the proxy gives itself when its turn comes.
 struct Expect {
     enum class Kind : std::uint8_t {
@@ -45,7 +54,6 @@ struct Expect {
     bool quiet = false;        // and a failure of it is nobody's business
     bool label = false;        // sets application_name and nothing else: nor is one of that
     bool tells_ready = false;  // its end is what the client waits for
-    bool behind_copy = false;  // sync: sent behind CopyDone or CopyFail, so not ignored by COPY
     bool inspect = false;      // the answer says what the session has left on the server
     bool stamp = false;        // the answer is the server's snapshot, for the fills behind it
     bool begin = false;        // of a BEGIN that was kept back
@@ -56,8 +64,10 @@ struct Expect {
     bool kept = false;         // parse: the server has the statement whatever becomes of it
     bool noted = false;        // parse, local_parse: what it gave is in Exchange::parsed
     bool own_error = false;    // sent to make the server fail; `statement` is the index in errors
-    std::uint16_t fill = 0;    // which of Exchange::fills collects the answer, from 1; 0: none
-    std::uint32_t batch = 0;   // which one its ReadyForQuery ends
+    bool flushed = false;      // Flush was sent behind it
+    Copies copies = Copies::none;  // query, execute
+    std::uint16_t fill = 0;        // which of Exchange::fills collects the answer, from 1; 0: none
+    std::uint32_t batch = 0;       // which one its ReadyForQuery ends
     std::uint64_t statement = 0;
     std::uint64_t work = 0;  // query, execute: what it runs, a number of WorkQueue
 
@@ -381,7 +391,8 @@ struct Exchange {
     bool begun = false;             // a BEGIN was sent outside a transaction, for all that is known
     std::vector<Believed> believed;
     bool commit_in_flight = false;  // what was sent may have committed something
-    bool copy_ended = false;        // CopyDone or CopyFail was sent since the last Execute
+    bool copy_bound = false;        // a portal of the transaction may be a COPY
+    unsigned copy_syncs = 0;        // kept back since the last data of the COPY
     bool unsynced = false;          // extended messages were sent, and no Sync behind them
     bool executed = false;          // ... with an Execute among them
     bool skipping = false;          // the server skips what the client sends, up to its Sync
