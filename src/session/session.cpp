@@ -373,7 +373,8 @@ void Session::leave_server() {
         const auto copies = x.expects.back().copies;
         const bool may_copy = copies == Copies::one || copies == Copies::several;
         how = {pool::Release::How::abandon, x.ready_expected,
-               copy_in_ || may_copy || client_left_ > 0 || reply_left_ > 0 || held_ != nullptr};
+               copy_in_ || x.unsynced || may_copy || client_left_ > 0 || reply_left_ > 0 ||
+                   held_ != nullptr};
     }
     if (how.how != pool::Release::How::clean && !x.written.empty()) {
         x.written.raise();  // its fate is unknown, too

@@ -380,13 +380,15 @@ void Session::send_kept_syncs() {
 }
 
 /// Whether it depends on what is to be answered how the server takes a message of this type: behind
-/// what may be COPY as its data.
+/// what may be COPY as its data, and a Query in the middle of a batch perhaps not at all.
 bool Session::awaits_answers(char type) {
     auto& x = *exchange_;
     auto& last = x.expects.back();
     switch (last.copies) {
         case Copies::none:
-        case Copies::ended: return false;
+        case Copies::ended:
+            if (!x.unsynced || (type != fe::kQuery && type != fe::kFunctionCall)) return false;
+            break;
         case Copies::one:
             if (type == fe::kCopyData || type == fe::kCopyDone || type == fe::kCopyFail)
                 return false;

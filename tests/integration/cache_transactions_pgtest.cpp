@@ -508,7 +508,8 @@ TEST_CASE("B10: of several ends of transactions in one batch each is heeded") {
     }
 }
 
-TEST_CASE("F9: a write behind a COPY that still works is seen") {
+TEST_CASE(
+    "F9: a write behind a COPY that still works is seen, and so is one behind a failed batch") {
     setup("CREATE TABLE copied (n int); CREATE TABLE beside AS SELECT 1 AS n, 'old' AS v",
           several_servers());
     setup(
@@ -528,4 +529,11 @@ TEST_CASE("F9: a write behind a COPY that still works is seen") {
     CHECK(types(writer.read_until('Z')) == "TDCZ");
     CHECK(types(writer.read_until('Z')) == "CZ");
     CHECK(ask(reader, sought) == "new");
+    REQUIRE(becomes_cached(several_servers(), reader, sought));
+    const auto update = msg::query("UPDATE beside SET v = 'newer'");
+    CHECK(types(writer.ask(msg::execute("none") + update + msg::sync())) == "EZ");
+    CHECK(ask(reader, sought) == "new");
+    CHECK(types(writer.ask(update)) == "CZ");
+    CHECK(ask(reader, sought) == "newer");
+    CHECK(becomes_cached(several_servers(), reader, sought));
 }

@@ -19,6 +19,15 @@ Proxy& proxy() {
 std::uint16_t port() { return proxy().port(); }
 RawClient login() { return RawClient::login(port()); }
 
+std::string call_now() {
+    std::string body;
+    base::append_u32(body, 1299);
+    base::append_u16(body, 0);
+    base::append_u16(body, 0);
+    base::append_u16(body, 0);
+    return msg::frame('F', body);
+}
+
 void check_alive() { CHECK(first_value(login().ask(msg::query("SELECT 'alive'"))) == "alive"); }
 
 }  // namespace
@@ -348,15 +357,36 @@ TEST_CASE("a message whose body lies about itself is refused, and harms nobody (
 
 TEST_CASE("FunctionCall is answered") {
     auto c = login();
-    std::string body;
-    base::append_u32(body, 1299);  // now()
-    base::append_u16(body, 0);
-    base::append_u16(body, 0);
-    base::append_u16(body, 0);
-    const auto m = c.ask(msg::frame('F', body));
+    const auto m = c.ask(call_now());
     CHECK(types(m) == "VZ");
     CHECK(bodies(m, 'V')[0].size() > 10);
     CHECK(first_value(c.ask(msg::query("SELECT 1"))) == "1");
+}
+
+TEST_CASE("a Query or FunctionCall behind what fails in a batch is skipped up to Sync (78)") {
+    const auto long_text = "SELECT 5 /*" + std::string(2 << 20, 'x') + "*/";
+    for (const auto& fails :
+         {msg::describe('P', "none"), msg::execute("none"), msg::bind("", "none")}) {
+        for (const auto& skipped : {msg::query("SELECT 5"), call_now(), msg::query(long_text)}) {
+            auto c = login();
+            c.send(fails + skipped);
+            CHECK(c.read().type == 'E');
+            CHECK(!c.poll(Seconds(0.05)));
+            CHECK(types(c.ask(msg::sync())) == "Z");
+            CHECK(types(c.ask(fails + skipped + msg::sync())) == "EZ");
+            CHECK(first_value(c.ask(msg::query("SELECT 1"))) == "1");
+        }
+    }
+}
+
+TEST_CASE("a Query in the middle of a batch ends it") {
+    auto c = login();
+    const auto batch = msg::unnamed("SELECT 1");
+    CHECK(types(c.ask(batch + msg::query("SELECT 2"))) == "12TDCTDCZ");
+    CHECK(types(c.ask(batch + call_now())) == "12TDCVZ");
+    c.send(batch + msg::query("SELECT 1 / 0") + batch + msg::sync());
+    CHECK(types(c.read_until('Z')) == "12TDCEZ");
+    CHECK(types(c.read_until('Z')) == "12TDCZ");
 }
 
 TEST_CASE("notices and parameter changes arrive at their place") {
