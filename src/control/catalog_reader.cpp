@@ -460,8 +460,7 @@ void Reader::add_body(Oid oid, std::string_view body, const RelationNames& relat
             graph_.call(function, graph_.writing(it->second));
         }
     });
-    if (facts.leaves_state || facts.runs_text || words.makes)
-        graph_.mark(function, Effect::state);
+    if (facts.leaves_state || facts.runs_text || words.makes) graph_.mark(function, Effect::state);
     if (facts.runs_text) graph_.mark(function, Effect::any_text);
     if (words.defines) graph_.mark(function, Effect::defines);
     if (words.defines && words.shared) graph_.mark(function, Effect::shared);

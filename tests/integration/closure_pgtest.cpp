@@ -4,11 +4,9 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
-#include <functional>
 #include <thread>
 #include <utility>
 
-#include "pgweir/base/bytes.hpp"
 #include "support/cache_client.hpp"
 
 using namespace pgweir::testing;
@@ -224,145 +222,6 @@ TEST_CASE("a changed catalog comes into force while reads go on without a pause"
     }
     over = true;
     for (auto& t : readers) t.join();
-}
-
-namespace {
-/// A table in another database that `member` may read while it is one of the readers.
-void make_elsewhere() {
-    static bool made = false;
-    if (std::exchange(made, true)) return;
-    auto admin = Cluster::shared().connect("postgres", "postgres");
-    for (const char* sql : {"CREATE DATABASE elsewhere OWNER app", "CREATE ROLE readers",
-                            "CREATE ROLE member LOGIN", "GRANT readers TO app WITH ADMIN OPTION"})
-        admin.run(sql);
-    Cluster::shared()
-        .connect("app", "elsewhere")
-        .run("CREATE TABLE kept_secret AS SELECT 1 AS n; GRANT SELECT ON kept_secret TO readers");
-    setup(
-        "CREATE TABLE revoking (n int); CREATE FUNCTION revokes() RETURNS int LANGUAGE plpgsql AS "
-        "'BEGIN REVOKE readers FROM member; RETURN 1; END'; CREATE PROCEDURE revoke() LANGUAGE "
-        "plpgsql AS 'BEGIN PERFORM revokes(); END'; CREATE FUNCTION on_insert() RETURNS trigger "
-        "LANGUAGE plpgsql AS 'BEGIN CALL revoke(); RETURN NULL; END'");
-}
-
-ProxyOptions of_both() {
-    const auto server = "{host: 127.0.0.1, port: " + std::to_string(Cluster::shared().port()) + "}";
-    return {{{"cache", "{exclusive_writer: true, catalog_poll: 1s}"},
-             {"databases", "{app: " + server + ", elsewhere: " + server + "}"}},
-            {},
-            {},
-            0};
-}
-
-bool hits_elsewhere(Proxy& p, RawClient& reader) {
-    const auto before = p.cache_counter("hits", "elsewhere");
-    ask(reader, "SELECT n FROM kept_secret");
-    return p.cache_counter("hits", "elsewhere") > before;
-}
-
-/// `how` takes the reader's role away: no answer that is kept for it is given any more.
-void check_revoked(Proxy& p, RawClient& boss, const std::function<void()>& how,
-                   const std::string& what) {
-    auto member = RawClient::login(p.port(), "member", "elsewhere");
-    auto other = RawClient::login(p.port(), "app", "app");
-    ask(boss, "GRANT readers TO member");
-    REQUIRE(eventually([&] { return hits_elsewhere(p, member); }));
-    REQUIRE(becomes_cached(p, other, "SELECT count(*) FROM revoking"));  // as is its catalog
-    how();
-    CHECK_MESSAGE(ask(member, "SELECT n FROM kept_secret").starts_with("42501"), what);
-}
-
-void check_revoked(Proxy& p, RawClient& boss, const std::string& how) {
-    check_revoked(
-        p, boss, [&] { CHECK_MESSAGE(error_of(boss.ask(msg::query(how))).sqlstate.empty(), how); },
-        how.substr(how.find_first_not_of(' ')));
-}
-}  // namespace
-
-TEST_CASE("E3: roles that code, or what is not understood, may change count in every database") {
-    make_elsewhere();
-    setup("CREATE TRIGGER t AFTER INSERT ON revoking FOR EACH ROW EXECUTE FUNCTION on_insert()");
-    Proxy p(Cluster::shared(), of_both());
-    auto boss = RawClient::login(p.port(), "app", "app");
-    for (const std::string& how :
-         {std::string("REVOKE readers FROM member"),
-          std::string("DO $$BEGIN REVOKE readers FROM member; END$$"),
-          std::string("DO $$BEGIN EXECUTE 'REVOKE readers FROM member'; END$$"),
-          std::string("DO $$BEGIN PERFORM revokes(); END$$"), std::string("SELECT revokes()"),
-          std::string("CALL revoke()"), std::string("INSERT INTO revoking VALUES (1)"),
-          std::string(std::size_t{70} * 1024, ' ') + "REVOKE readers FROM member"})
-        check_revoked(p, boss, how);
-    setup("DROP TRIGGER t ON revoking");  // behind it any write may be one of roles
-}
-
-TEST_CASE("E3: code that writes the system's own tables is DDL, whatever it calls them") {
-    make_elsewhere();
-    const std::string delete_it = "DELETE FROM ONLY pg_catalog.pg_auth_members";
-    const std::string row = " WHERE pg_get_userbyid(member) = 'member'";
-    auto admin = Cluster::shared().connect("postgres", "app");
-    admin.run(
-        "CREATE FUNCTION forgets() RETURNS void LANGUAGE sql AS $$" + delete_it + row +
-        "$$; CREATE VIEW members AS SELECT * FROM pg_auth_members; CREATE VIEW over_members "
-        "AS SELECT * FROM members; CREATE TABLE ruled_by (n int); CREATE RULE r AS ON INSERT TO "
-        "ruled_by DO ALSO DELETE FROM pg_auth_members" +
-        row +
-        "; CREATE TABLE minded (n int); CREATE FUNCTION on_minded() RETURNS trigger "
-        "LANGUAGE plpgsql AS $$BEGIN DELETE FROM over_members" +
-        row +
-        "; RETURN NULL; END$$; CREATE TRIGGER t AFTER INSERT ON minded FOR EACH ROW EXECUTE "
-        "FUNCTION on_minded(); GRANT ALL ON ruled_by, minded TO PUBLIC");
-    Proxy p(Cluster::shared(), of_both());
-    auto boss = RawClient::login(p.port(), "postgres", "app");
-    for (const auto& how : std::vector<std::string>{
-             delete_it + row, "SELECT forgets()", "DO $$BEGIN " + delete_it + row + "; END$$",
-             "DO $$BEGIN PERFORM forgets(); END$$", "DELETE FROM members" + row,
-             "DELETE FROM over_members" + row,
-             "DO $$BEGIN DELETE FROM over_members" + row + "; END$$",
-             "INSERT INTO ruled_by VALUES (1)", "DO $$BEGIN INSERT INTO ruled_by VALUES (1); END$$",
-             "INSERT INTO minded VALUES (1)"})
-        check_revoked(p, boss, how);
-}
-
-TEST_CASE("E3: what SQL has prepared, or is called without a text, may change roles") {
-    make_elsewhere();
-    setup("CREATE FUNCTION revokes(n int) RETURNS int LANGUAGE sql AS 'SELECT revokes()'");
-    Proxy p(Cluster::shared(), of_both());
-    auto boss = RawClient::login(p.port(), "app", "app");
-    ask(boss, "PREPARE by_sql(int) AS SELECT revokes($1)");
-    check_revoked(p, boss, "EXECUTE by_sql(1 + 1)");
-    check_revoked(p, boss, "EXPLAIN ANALYZE EXECUTE by_sql(1)");
-    check_revoked(
-        p, boss,
-        [&] {
-            CHECK(types(boss.ask(msg::bind("", "by_sql", {"1"}) + msg::execute() + msg::sync())) ==
-                  "2DCZ");
-        },
-        "Bind");
-    // Of no formats, no arguments, its result as text.
-    std::string call(10, '\0');
-    pgweir::base::store_u32(
-        call.data(),
-        static_cast<std::uint32_t>(std::stoul(ask(boss, "SELECT 'revokes()'::regprocedure::oid"))));
-    check_revoked(
-        p, boss, [&] { CHECK(types(boss.ask(msg::frame('F', call))) == "VZ"); }, "FunctionCall");
-}
-
-TEST_CASE("E3: of a text that may hide what it does, what it names and how decides") {
-    make_elsewhere();
-    Proxy p(Cluster::shared(), of_both());
-    auto boss = RawClient::login(p.port(), "app", "app", {{"standard_conforming_strings", "off"}});
-    for (const std::string how :
-         {"SELECT 'a\\'', revokes() --'", "DO 'BEGIN PERFORM revokes(); END'", "CALL revoke()",
-          "REVOKE readers FROM member"})
-        check_revoked(p, boss, how);
-    auto reader = RawClient::login(p.port(), "app", "elsewhere");
-    for (const std::string how :
-         {"SELECT n, count(*) FROM revoking GROUP BY n", "SELECT user FROM revoking",
-          "INSERT INTO revoking VALUES (1) ON CONFLICT DO NOTHING"}) {
-        REQUIRE(eventually([&] { return hits_elsewhere(p, reader); }));
-        CHECK(error_of(boss.ask(msg::query(how))).sqlstate.empty());
-        CHECK_MESSAGE(hits_elsewhere(p, reader), how);
-    }
 }
 
 TEST_CASE("D4, D8: an UPDATE of pg_settings is a SET, of its own session only") {
@@ -606,54 +465,6 @@ TEST_CASE("what common extensions bring, and tables named like catalogs, leave t
         CHECK(ask(c, count) == std::to_string(i));
     }
     admin.run("DROP EXTENSION citext CASCADE");
-}
-
-TEST_CASE("what might have changed every database, and has not, ends caching in none of them") {
-    const std::string name = "SELECT sum(v) FROM elsewhere";
-    auto other = RawClient::login(proxy().port(), "postgres", "postgres");
-    ask(other, "CREATE TABLE elsewhere AS SELECT 1 AS v");
-    const auto hits = [&] {
-        const auto before = proxy().cache_counter("hits", "postgres");
-        ask(other, name), ask(other, name), ask(other, name);
-        return proxy().cache_counter("hits", "postgres") > before;
-    };
-    REQUIRE(eventually(hits, Seconds(10)));
-    auto admin = RawClient::login(proxy().port(), "postgres");
-    admin.ask(msg::query("BEGIN; ALTER ROLE app CONNECTION LIMIT 7; ROLLBACK"));
-    CHECK(eventually(hits, Seconds(10)));
-    ask(other, "DROP TABLE elsewhere");
-}
-
-TEST_CASE("where logins run code that may write, nothing is cached unless a stream tells of it") {
-    // No server before 17 has such triggers: this one only looks like it.
-    auto admin = Cluster::shared().connect("postgres", "app");
-    setup("CREATE TABLE logged AS SELECT 0 AS v");
-    auto c = RawClient::login(proxy().port());
-    REQUIRE(becomes_cached(proxy(), c, "SELECT v FROM logged"));
-    const auto guarantee = [&](const std::string& rung) {
-        return eventually(
-            [&] {
-                const auto shown = proxy().console("SHOW CACHE GUARANTEE");
-                for (std::size_t i = 0; i < shown.rows.size(); ++i)
-                    if (shown.at(i, "database") == "app") return shown.at(i, "guarantee") == rung;
-                return false;
-            },
-            Seconds(15));
-    };
-    admin.run(
-        "CREATE FUNCTION at_login() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN UPDATE logged "
-        "SET v = v + 1; END'; CREATE EVENT TRIGGER at_login ON ddl_command_start EXECUTE FUNCTION "
-        "at_login(); SET allow_system_table_mods = on; UPDATE pg_event_trigger SET evtevent = "
-        "'login' WHERE evtname = 'at_login'");
-    CHECK(guarantee("off"));
-    CHECK(hits_of_three(proxy(), c, "SELECT v FROM logged") == 0);
-    admin.run("ALTER EVENT TRIGGER at_login DISABLE");
-    CHECK(guarantee("in_band"));
-    admin.run("ALTER EVENT TRIGGER at_login ENABLE");
-    CHECK(guarantee("off"));
-    admin.run("DROP EVENT TRIGGER at_login");
-    CHECK(guarantee("in_band"));
-    CHECK(becomes_cached(proxy(), c, "SELECT v FROM logged"));
 }
 
 TEST_CASE(

@@ -385,10 +385,10 @@ struct Exchange {
     bool reset_after_look = false;                        // the look does not see everything
     std::vector<std::string> custom_settings;             // that may have been set
     std::unique_ptr<Inspection> inspection;               // what was found, until it is acted on
-    bool acted = false;             // what was sent did more than read, or left a portal
-    bool bound = false;             // the server has a portal that has not been executed
-    bool bound_unnamed = false;     // ... which is the unnamed one
-    bool begun = false;             // a BEGIN was sent outside a transaction, for all that is known
+    bool acted = false;          // what was sent did more than read, or left a portal
+    bool bound = false;          // the server has a portal that has not been executed
+    bool bound_unnamed = false;  // ... which is the unnamed one
+    bool begun = false;          // a BEGIN was sent outside a transaction, for all that is known
     std::vector<Believed> believed;
     bool commit_in_flight = false;  // what was sent may have committed something
     bool copy_bound = false;        // a portal of the transaction may be a COPY

@@ -168,7 +168,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::size_t forward_function_call(std::string_view view, const wire::Frame& frame);
     void expect(const Expect& e) { exchange_->expect(e); }
     void begin_statement(bool extended), end_copy(), send_kept_syncs();
-    bool waits_for_clear_way(const query::Verdict& verdict), awaits_answers(char type);
+    bool waits_for_clear_way(const query::Verdict&verdict), awaits_answers(char type);
     bool refused_in_statement_mode(const query::Verdict& verdict) const noexcept;
 
     // session_prepare.cpp: prepared statements
