@@ -236,6 +236,20 @@ std::size_t Session::forward_frames(std::string_view view) {
     return done;
 }
 
+/// Of a batch. As long as nothing of it was sent, because more of it must come or it has to wait,
+/// the batch has not begun.
+std::size_t Session::forward_part(std::string_view view, const Frame& frame) {
+    const bool begun = std::exchange(exchange_->unsynced, true);
+    const auto n = frame.type == fe::kParse      ? forward_parse(view, frame)
+                   : frame.type == fe::kBind     ? forward_bind(view, frame)
+                   : frame.type == fe::kDescribe ? forward_describe(view, frame)
+                   : frame.type == fe::kClose    ? forward_close(view, frame)
+                                                 : forward_execute(view, frame);
+    if (n == 0 && exchange_ != nullptr) [[unlikely]]
+        exchange_->unsynced = begun;
+    return n;
+}
+
 std::size_t Session::forward_frame(std::string_view view) {
     if (client_left_ > 0) {
         const auto n = std::min<std::uint64_t>(client_left_, view.size());
@@ -261,18 +275,22 @@ std::size_t Session::forward_frame(std::string_view view) {
     if (known && (copy_in_ || exchange_->skipping)) return forward_copy(view, frame);
     if (known && !exchange_->expects.empty() && awaits_answers(frame.type)) [[unlikely]]
         return 0;
-    if (listening_ != nullptr && frame.type != fe::kQuery) [[unlikely]]
+    const bool here =
+        frame.status == FrameStatus::complete || frame.size > env_.config().limits.statement_buffer;
+    if (listening_ != nullptr && frame.type != fe::kQuery && here) [[unlikely]]
         show_channels(frame);
     if (begin_ != nullptr && frame.type != fe::kQuery && frame.type != fe::kFunctionCall &&
-        frame.type != fe::kTerminate) [[unlikely]]
+        frame.type != fe::kTerminate && here) [[unlikely]] {
         send_begin();
+        exchange_->unsynced = true;
+    }
     switch (frame.type) {
         case fe::kQuery: return forward_query(view, frame);
-        case fe::kParse: exchange_->unsynced = true; return forward_parse(view, frame);
-        case fe::kBind: exchange_->unsynced = true; return forward_bind(view, frame);
-        case fe::kDescribe: exchange_->unsynced = true; return forward_describe(view, frame);
-        case fe::kClose: exchange_->unsynced = true; return forward_close(view, frame);
-        case fe::kExecute: exchange_->unsynced = true; return forward_execute(view, frame);
+        case fe::kParse:
+        case fe::kBind:
+        case fe::kDescribe:
+        case fe::kClose:
+        case fe::kExecute: return forward_part(view, frame);
         case fe::kSync: return forward_sync(view, frame);
         case fe::kFlush:
             return frame.status == FrameStatus::complete ? forward_whole(view, frame) : 0;

@@ -537,3 +537,41 @@ TEST_CASE(
     CHECK(ask(reader, sought) == "newer");
     CHECK(becomes_cached(several_servers(), reader, sought));
 }
+
+TEST_CASE("B10: the first bytes of a batch hold up neither the cache nor a server connection") {
+    setup("CREATE TABLE cut AS SELECT n, n * 10 AS v FROM generate_series(1, 5) n");
+    auto reader = login(), other = login(), c = login();
+    const std::string sum = "SELECT sum(v) FROM cut";
+    c.ask(msg::parse("s", "SELECT 7") + msg::sync());
+    int value = 150;
+    for (const auto& cut :
+         {msg::parse("", "SELECT 7"), msg::bind("", "s"), msg::describe('S', "s"),
+          msg::close('S', "none"), msg::execute("none"), msg::query("SELECT 7")}) {
+        CAPTURE(cut[0]);
+        REQUIRE(becomes_cached(proxy(), reader, sum));
+        constexpr std::size_t kSome = 7;
+        c.send(batch("UPDATE cut SET v = v + 1 WHERE n = 1") + cut.substr(0, kSome));
+        CHECK(types(c.read_until('Z')) == "12nCZ");
+        CHECK(ask(other, "SELECT random() < 2") == "t");
+        CHECK(ask(reader, sum) == std::to_string(++value));
+        CHECK(becomes_cached(proxy(), reader, sum));
+        c.send(cut.substr(kSome));
+        if (cut[0] != 'Q') c.send(msg::sync());
+        CHECK(ready_status(c.read_until('Z')) == 'I');
+    }
+}
+
+TEST_CASE("B10: a BEGIN is kept back until what follows it is there") {
+    setup("CREATE TABLE cut_begun AS SELECT 0 AS v");
+    auto c = login(), other = login();
+    const auto update = batch("UPDATE cut_begun SET v = v + 1 RETURNING v");
+    for (std::size_t some = 1; some < update.size(); some += 3) {
+        c.send(msg::query("BEGIN") + update.substr(0, some));
+        CHECK(types(c.read_until('Z')) == "CZ");
+        if (some < msg::parse("", "UPDATE cut_begun SET v = v + 1 RETURNING v").size())
+            CHECK(ask(other, "SELECT random() < 2") == "t");
+        c.send(update.substr(some));
+        CHECK(types(c.read_until('Z')) == "12TDCZ");
+        CHECK(types(c.ask(msg::query("COMMIT"))) == "CZ");
+    }
+}

@@ -158,6 +158,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::size_t take_between(std::string_view view);
     std::size_t forward_frames(std::string_view view);
     [[gnu::always_inline]] inline std::size_t forward_frame(std::string_view view);
+    [[gnu::always_inline]] inline std::size_t forward_part(std::string_view view,
+                                                           const wire::Frame& frame);
     std::size_t stream_query(std::string_view view, const wire::Frame& frame);
     std::size_t forward_query(std::string_view view, const wire::Frame& frame);
     std::size_t forward_copy(std::string_view view, const wire::Frame& frame);
