@@ -105,6 +105,16 @@ bool Session::has_statement(std::string_view name) const noexcept {
     return statements_.find(name) != nullptr || has_sql_statement(name);
 }
 
+/// Of a name that no message has given: whether SQL, or what was too long to be looked at, may have
+/// given it. What stands in the server's unnamed slot, or under a name of ours, is another
+/// session's.
+bool Session::may_be_there(std::string_view name) const noexcept {
+    if (name.empty() || name.starts_with(pool::kPreparedPrefix)) return false;
+    const auto& x = *exchange_;
+    return x.may_leave_state || x.suspect || pin_ != query::PinReason::none ||
+           !has_its_statements() || has_sql_statement(name);
+}
+
 /// Others may have given the same statement another name. And what a name that is taken is refused
 /// with, and whether one that the server has is refused, depends on whether the transaction has
 /// failed by then.
@@ -300,7 +310,8 @@ void Session::try_again() {
 }
 
 /// Makes the server fail here, so that it skips the rest of the batch as PostgreSQL would, and has
-/// the client told `error` in place of its words.
+/// the client told `error` in place of its words; one without an SQLSTATE is the name to be told in
+/// them.
 void Session::fail_batch(OwnError error) {
     std::string body = "S";
     base::append_cstring(body, kNoSuchStatement);
@@ -395,13 +406,10 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     counters_.bind_count.add(1);
     note_portal(portal);
     const auto fill = next_fill();
-    if (ours && found == nullptr && (name.empty() || name.starts_with(pool::kPreparedPrefix))) {
-        // What stands in the server's unnamed slot, or under a name of ours, is another session's.
-        fail_batch({std::string(wire::sqlstate::kInvalidSqlStatementName),
-                    name.empty()
-                        ? "unnamed prepared statement does not exist"
-                        : "prepared statement \"" + std::string(name) + "\" does not exist",
-                    ""});
+    if (ours && found == nullptr && !may_be_there(name)) {
+        fail_batch(name.empty() ? OwnError{std::string(wire::sqlstate::kInvalidSqlStatementName),
+                                           "unnamed prepared statement does not exist", ""}
+                                : OwnError{"", std::string(name), ""});
         return skip_frame(view, frame);
     }
     const bool as_sent = executed == statement && parameters.empty();
@@ -415,8 +423,6 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     if (executed != nullptr && (ours || name.empty())) {
         ensure_prepared(*executed, name.empty());
         if (!name.empty()) server_name = ours_now = pool::prepared_name(executed->id);
-    } else if (ours && name.starts_with(pool::kPreparedPrefix)) {
-        server_name = kNoSuchStatement;
     }
     expect({.kind = Kind::bind, .fill = fill, .statement = executed != nullptr ? executed->id : 0});
     if (takes || !exchange_->takers.empty()) [[unlikely]]

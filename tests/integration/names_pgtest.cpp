@@ -313,3 +313,55 @@ TEST_CASE("in a pipeline past an error a name stands for what the server has" *
             }
         }
 }
+
+TEST_CASE("who executes what nobody has prepared writes nothing") {
+    auto reader = login(), direct = RawClient::login(Cluster::shared().port());
+    setup("DROP TABLE IF EXISTS unwritten; CREATE TABLE unwritten AS SELECT 1 AS n, 10 AS v");
+    const std::string sum = "SELECT sum(v) FROM unwritten";
+    const auto wrong = msg::bind("", "nobody's") + msg::execute() + msg::sync();
+    const auto large = msg::bind("", "nobody's", {std::string(200'000, 'x')}) + msg::sync();
+    const auto told = [](const Messages& m) {
+        const auto e = error_of(m);
+        return types(m) + ready_status(m) + e.severity + e.sqlstate + e.message;
+    };
+    for (const bool inside : {false, true}) {
+        CAPTURE(inside);
+        for (const auto& batch : {wrong, large}) {
+            auto c = login();
+            if (!Proxy::direct()) REQUIRE(becomes_cached(proxy(), reader, sum));
+            for (auto* who : {&c, &direct})
+                if (inside) who->ask(msg::query("BEGIN")), who->ask(msg::query("SELECT random()"));
+            for (int i = 0; i < 2; ++i) CHECK(told(c.ask(batch)) == told(direct.ask(batch)));
+            if (!Proxy::direct()) CHECK(hits_of_three(proxy(), reader, sum) == 3);
+            for (auto* who : {&c, &direct}) who->ask(msg::query("ROLLBACK"));
+            if (!Proxy::direct()) CHECK(hits_of_three(proxy(), reader, sum) == 3);
+        }
+    }
+}
+
+TEST_CASE("what SQL has prepared a moment ago is executed by message all the same") {
+    if (Proxy::direct()) return;
+    auto reader = login();
+    setup("DROP TABLE IF EXISTS by_sql; CREATE TABLE by_sql AS SELECT 1 AS n, 0 AS v");
+    const std::string sum = "SELECT sum(v) FROM by_sql";
+    const auto prepare = msg::query("PREPARE p AS UPDATE by_sql SET v = v + 1");
+    const auto in_code = msg::query(
+        "DO $$BEGIN EXECUTE 'PREPARE p AS UPDATE by_sql SET v = v + 1';"
+        " END$$");
+    const auto run = msg::bind("", "p") + msg::execute() + msg::sync();
+    int value = 0;
+    for (const auto& first : {prepare, msg::query("BEGIN") + prepare, in_code}) {
+        for (const bool waits : {false, true}) {
+            REQUIRE(becomes_cached(proxy(), reader, sum));
+            auto c = login();
+            c.send(first);
+            const bool begins = first.size() > prepare.size() && first != in_code;
+            for (int n = begins ? 2 : 1; waits && n > 0; --n) c.read_until('Z');
+            c.send(run);
+            for (int n = (waits ? 0 : begins ? 2 : 1); n > 0; --n) c.read_until('Z');
+            CHECK(types(c.read_until('Z')) == "2CZ");
+            if (begins) c.ask(msg::query("COMMIT"));
+            CHECK(ask(reader, sum) == std::to_string(++value));
+        }
+    }
+}

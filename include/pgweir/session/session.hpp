@@ -191,6 +191,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool ensure_prepared(const Statement& statement, bool unnamed);
     query::Kind kind_of(const Statement& statement);
     bool has_statement(std::string_view name) const noexcept;
+    bool may_be_there(std::string_view name) const noexcept;
     std::optional<OwnError> why_not_named(std::string_view name, const Statement& statement);
     bool doubt(std::string_view name);
     bool doubt(std::uint64_t statement, std::uint64_t other = 0);
