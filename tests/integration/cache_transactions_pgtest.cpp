@@ -575,3 +575,32 @@ TEST_CASE("B10: a BEGIN is kept back until what follows it is there") {
         CHECK(types(c.ask(msg::query("COMMIT"))) == "CZ");
     }
 }
+
+TEST_CASE("B10: what came to write while it waited is heeded with its own answer in a pipeline") {
+    const auto define = [](const std::string& code) {
+        return "CREATE OR REPLACE FUNCTION comes_to_write() RETURNS int LANGUAGE sql AS '" + code +
+               "'";
+    };
+    const std::string count = "SELECT count(*) FROM come";
+    auto admin = RawClient::login(proxy().port(), "postgres", "app");
+    ask(admin, "CREATE TABLE come(n int); GRANT ALL ON come TO app; " + define("SELECT 1"));
+    Proxy p(Cluster::shared(), {{{"cache", "{exclusive_writer: true}"},
+                                 {"pool", "{min_size: 0, max_size: 1, wait_timeout: 10s}"}},
+                                {},
+                                {},
+                                0});
+    auto holder = login(p), waits = login(p);
+    auto other = RawClient::login(p.port(), "postgres", "app");
+    REQUIRE(becomes_cached(p, other, count));
+    holder.ask(msg::query("BEGIN; SELECT 1"));
+    waits.send(msg::query("SELECT comes_to_write()"));
+    sleep_for(Seconds(0.2));
+    ask(other, define("INSERT INTO come VALUES (1) RETURNING n"));
+    REQUIRE(becomes_cached(p, other, count));
+    waits.send(msg::query("SELECT pg_sleep(2)"));
+    holder.ask(msg::query("COMMIT"));
+    CHECK(first_value(waits.read_until('Z')) == "1");
+    CHECK(ask(other, count) == "1");
+    waits.read_until('Z');
+    CHECK(ask(other, count) == "1");
+}

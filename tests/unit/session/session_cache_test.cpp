@@ -52,3 +52,18 @@ TEST_CASE("a hit is no older than what the server has told the client since, in 
     CHECK(s.server_got().empty());
     CHECK(s.client_got() == rows() + ready('T'));
 }
+
+TEST_CASE("a definition is told of once, when it has been answered, whatever is in flight") {
+    Streamed s;
+    s.send("select 1");
+    s.send("create table x (n int)");
+    s.send("select 2");
+    s.reply(rows() + ready('I'));
+    CHECK(s.env.catalog_notices == 0);
+    s.reply(complete("CREATE TABLE") + ready('I'));
+    CHECK(s.env.catalog_notices == 1);
+    s.send("select 3");
+    s.reply(rows() + ready('I'));
+    s.reply(rows() + ready('I'));
+    CHECK(s.env.catalog_notices == 1);
+}
