@@ -169,6 +169,13 @@ std::string Session::in_clients_words(const Expect& bind, std::string_view error
     return told.append(name).append(error.substr(end));
 }
 
+/// The server's words about the statement that no server has, as said of another.
+std::string Session::in_clients_words(std::string error, std::string_view name) {
+    const auto none = pool::prepared_name(0);
+    const auto at = error.find(none);
+    return at == error.npos ? error : error.replace(at, none.size(), name);
+}
+
 /// Of the first so many Closes in flight, which the server has skipped. What has a new owner, if
 /// only the first of them, keeps it.
 void Session::give_back_names(std::size_t count) {

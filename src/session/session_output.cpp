@@ -25,13 +25,6 @@ constexpr std::size_t kLoggedError = 4096;  // bytes of a message in the slow lo
 constexpr std::size_t kReadySize = wire::kHeaderSize + 1;
 constexpr std::string_view kNobodysName = "\1";  // as application_name: to be set anew
 
-/// The server's words about the statement that no server has, as said of another.
-std::string with_name(std::string error, std::string_view name) {
-    const auto none = pool::prepared_name(0);
-    const auto at = error.find(none);
-    return at == error.npos ? error : error.replace(at, none.size(), name);
-}
-
 bool streamable(char type) noexcept {
     return type == be::kDataRow || type == be::kCopyData || type == be::kFunctionCallResponse;
 }
@@ -492,7 +485,8 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
         return tell_error(run, in_clients_words(front, body));
     if (!front.own_error || fields.sqlstate != wire::sqlstate::kInvalidSqlStatementName)
         return tell_error(run, own);
-    if (ours.sqlstate.empty()) return tell_error(run, with_name(std::string(body), ours.message));
+    if (ours.sqlstate.empty())
+        return tell_error(run, in_clients_words(std::string(body), ours.message));
     run.emit();
     std::string out;
     wire::write_error(out, {.sqlstate = ours.sqlstate, .message = ours.message, .hint = ours.hint});

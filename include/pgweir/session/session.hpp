@@ -496,6 +496,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     Reply on_error(Run& run, std::string_view body);
     Reply tell_error(Run& run, std::string_view own);
     std::string in_clients_words(const Expect& bind, std::string_view error) const;
+    static std::string in_clients_words(std::string error, std::string_view name);
     Reply take_stamp(std::string_view row);
     Reply on_copy_response(char type);
     Reply on_own_notification(Run& run, std::string_view whole);

@@ -556,24 +556,6 @@ TEST_CASE("D9: what may be made in the temporary schema pins, but where search_p
     CHECK(pin("EXPLAIN SELECT 1 INTO x", {"pg_temp"}, NameScope::path) == PinReason::none);
 }
 
-TEST_CASE("a verdict that looked at a literal holds for its text only") {
-    for (const char* sql :
-         {"SET x = 1", "SELECT set_config('a', 'b', true)", "EXPLAIN (ANALYZE 0) SELECT 1",
-          "SELECT 'today'::date", "SELECT 'a'\n'b'", "CREATE FUNCTION f() LANGUAGE 'c' AS 'x'"}) {
-        const std::string text = sql;
-        CAPTURE(text);
-        CHECK(judged(sql).literal_dependent);
-    }
-    for (const char* sql :
-         {"SELECT 1", "INSERT INTO t VALUES ('x', 5)", "nonsense", "SELECT 'x'::regclass", "COMMIT",
-          "EXPLAIN SELECT 1", "EXPLAIN (ANALYZE) SELECT 1",
-          "CREATE TABLE x (a varchar(10) DEFAULT 'x')"}) {
-        const std::string text = sql;
-        CAPTURE(text);
-        CHECK_FALSE(judged(sql).literal_dependent);
-    }
-}
-
 TEST_CASE("settings the server does not list are named, and what may set any is opaque") {
     struct Case {
         const char* sql;
