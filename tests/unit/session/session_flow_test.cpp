@@ -206,7 +206,10 @@ TEST_CASE("a function call ends the batch in front of it, as in PostgreSQL") {
     Stage s;
     s.start().on_client_bytes(parse("", "select 1") +
                               message('F', std::string_view("\0\0\0\1\0\0\0\0\0\0", 10)));
-    s.reply(message('1') + message('V', std::string_view("\0\0\0\0", 4)) + ready());
+    CHECK(types(s.server_got()) == "PH");  // which may make the server skip it
+    s.reply(message('1'));
+    CHECK(types(s.server_got()) == "F");
+    s.reply(message('V', std::string_view("\0\0\0\0", 4)) + ready());
     CHECK(types(s.client_got()) == "1VZ");
     s.server_got();
     s.reply(looked());
