@@ -108,27 +108,16 @@ void append_literal(std::string& sql, std::string_view value) {
 
 namespace {
 
-void append_call(std::string& sql, std::string_view name, std::string_view value) {
-    sql += "pg_catalog.set_config(";
+void append_set_config(std::string& sql, std::string_view name, std::string_view value) {
+    sql += "SELECT pg_catalog.set_config(";
     append_literal(sql, name);
     sql += ", ";
     append_literal(sql, value);
-    sql += ", false)";
+    sql += ", false);";
 }
 
-void append_set_config(std::string& sql, std::string_view name, std::string_view value) {
-    sql += "SELECT ";
-    append_call(sql, name, value);
-    sql += ';';
-}
-
-void append_reset(std::string& sql, std::string_view name) {
-    // Dotted names are two identifiers.
-    sql += "RESET ";
-    if (name == "session_authorization") {
-        sql += "SESSION AUTHORIZATION;";
-        return;
-    }
+/// Dotted names are two identifiers.
+void append_name(std::string& sql, std::string_view name) {
     std::size_t start = 0;
     while (true) {
         const auto dot = name.find('.', start);
@@ -137,6 +126,14 @@ void append_reset(std::string& sql, std::string_view name) {
         sql += '.';
         start = dot + 1;
     }
+}
+
+void append_reset(std::string& sql, std::string_view name) {
+    sql += "RESET ";
+    if (name == "session_authorization")
+        sql += "SESSION AUTHORIZATION";
+    else
+        append_name(sql, name);
     sql += ';';
 }
 
@@ -214,17 +211,87 @@ void append_application_name_sql(std::string& sql, std::string_view name) {
     append_set_config(sql, "application_name", name);
 }
 
-void append_restoring_sql(std::string& sql, const Settings& settings) {
-    std::string_view between = "SELECT ";
-    const auto add = [&](const auto& setting) {
-        sql += std::exchange(between, ", ");
-        append_call(sql, setting.first, setting.second);
+namespace {
+
+/// Those whose value is a list of names, each of which SET takes as a string of its own.
+bool lists_names(std::string_view name) noexcept {
+    static constexpr std::string_view kAll[] = {
+        "local_preload_libraries",  "search_path",      "session_preload_libraries",
+        "shared_preload_libraries", "temp_tablespaces", "unix_socket_directories",
     };
-    for (const auto& setting : settings)
-        if (!is_identity(setting.first)) add(setting);
-    for (const auto name : kIdentity)
-        for (const auto& setting : settings)
-            if (setting.first == name) add(setting);
+    return std::find(std::begin(kAll), std::end(kAll), name) != std::end(kAll);
+}
+
+/// Takes the first name off a list, as SplitIdentifierString() does; false where that is not sure.
+bool take_name(std::string_view& list, std::string& name) {
+    name.clear();
+    const auto skip_space = [&] {
+        list.remove_prefix(std::min(list.find_first_not_of(" \t\n\r\f"), list.size()));
+    };
+    skip_space();
+    if (list.starts_with('"')) {
+        std::size_t at = 1;
+        for (; at < list.size() && (list[at] != '"' || list.substr(at, 2) == "\"\""); ++at) {
+            if (list[at] == '"') ++at;
+            name += list[at];
+        }
+        if (at >= list.size()) return false;
+        list.remove_prefix(at + 1);
+    } else {
+        const auto end = std::min(list.find_first_of(", \t\n\r\f"), list.size());
+        for (const char c : list.substr(0, end)) {
+            if (c == '"' || (c & 0x80) != 0) return false;
+            name += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+        }
+        list.remove_prefix(end);
+    }
+    skip_space();
+    if (name.empty() || (!list.empty() && list.front() != ',')) return false;
+    if (list.size() == 1) return false;  // nothing behind the comma
+    list.remove_prefix(std::min<std::size_t>(1, list.size()));
+    return true;
+}
+
+/// As SET takes it; empty: it cannot be said so.
+std::string set_value(std::string_view name, std::string_view value) {
+    std::string sql;
+    if (!lists_names(name)) {
+        append_literal(sql, value);
+    } else {
+        if (value.empty()) return {};
+        for (std::string item; !value.empty();) {
+            if (!take_name(value, item)) return {};
+            if (!sql.empty()) sql += ", ";
+            append_literal(sql, item);
+        }
+    }
+    return sql.find("OPERATOR") == std::string::npos ? sql : std::string();
+}
+
+std::string restoring_one(std::string_view name, std::string_view value) {
+    std::string sql;
+    const auto said = set_value(name, value);
+    if (said.empty()) {
+        append_set_config(sql, name, value);
+        sql.pop_back();
+        return sql;
+    }
+    if (name == "session_authorization") return "SET SESSION AUTHORIZATION " + said;
+    sql = "SET ";
+    append_name(sql, name);
+    return sql + " TO " + said;
+}
+
+}  // namespace
+
+std::vector<std::string> restoring_sql(const Settings& settings) {
+    std::vector<std::string> all;
+    for (const auto& [name, value] : settings)
+        if (!is_identity(name)) all.push_back(restoring_one(name, value));
+    for (const auto identity : kIdentity)
+        for (const auto& [name, value] : settings)
+            if (name == identity) all.push_back(restoring_one(name, value));
+    return all;
 }
 
 }  // namespace pgweir::pool

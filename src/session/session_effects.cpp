@@ -95,10 +95,6 @@ void Session::apply_effects(const MemoEntry& memo, const query::KeyValues* value
     }
     if (memo.may_notify) name_sender();
     if (v.moves_sequence || v.asks_sequence) use_sequences(v);
-    if (v.kind == Kind::discard_all) {
-        x.unpin_at_ready = true;
-        x.lost = std::make_unique<pool::Settings>(start_settings());
-    }
     if (v.may_end_transaction) x.may_end_transaction = true;
     collect_writes(memo, values);
     scope_ = std::max(scope_, v.names_after);
@@ -241,6 +237,7 @@ void Session::settle_at_ready(wire::TxStatus before) {
     if (x.ready_expected > 0) return;
     x.errors.clear();
     x.acted = x.begun = x.copy_bound = false;
+    x.takers.clear();  // their portals are gone
     if (x.unpin_at_ready) {
         x.unpin_at_ready = false;
         // DISCARD ALL took the client's own settings too: they are applied again for the next

@@ -331,6 +331,7 @@ std::size_t Session::forward_execute(std::string_view view, const Frame& frame) 
     if (x.taking) {
         x.expects.back().takes = true;
         turn_->server.copy(std::string_view("H\0\0\0\4", 5));  // its answer is waited for
+        if (kind_of(*taker) == query::Kind::discard_all) note_discard_all();
     } else if (taker != nullptr) {
         restore_in_batch(find_resets(taker->text, start_settings()).lost);
     }
@@ -359,7 +360,7 @@ std::size_t Session::forward_copy(std::string_view view, const Frame& frame) {
     }
     switch (frame.type) {
         case fe::kCopyDone:
-        case fe::kCopyFail: end_copy(); [[fallthrough]];
+        case fe::kCopyFail: end_copy(); return stream_frame(view, frame);
         case fe::kCopyData: exchange_->copy_syncs = 0; return stream_frame(view, frame);
         case fe::kFlush:  // ignored in COPY
             return frame.status == FrameStatus::complete ? frame.size : 0;
@@ -377,17 +378,19 @@ std::size_t Session::forward_copy(std::string_view view, const Frame& frame) {
     return 0;
 }
 
-/// CopyDone or CopyFail is sent.
+/// CopyDone or CopyFail is sent. Behind a Sync that may have to be sent yet nothing else is.
 void Session::end_copy() {
     auto& expects = exchange_->expects;
     copy_in_ = false;
-    if (!expects.empty() && expects.back().copies == Copies::one)
-        expects.back().copies = Copies::ended;
+    if (expects.empty() || expects.back().copies != Copies::one) return;
+    expects.back().copies = exchange_->copy_syncs > 0 ? Copies::several : Copies::ended;
+    expects.back().flushed = false;
 }
 
-/// COPY has failed without having read them, so the server answers them.
+/// COPY is over, if there was one, and has not read them, so the server answers them.
 void Session::send_kept_syncs() {
     auto& x = *exchange_;
+    copy_in_ = false;
     for (; x.copy_syncs > 0; --x.copy_syncs) {
         std::string message;
         wire::write_message(message, fe::kSync);
@@ -510,8 +513,8 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     begin_statement(false);
     if (alone || x.text.empty()) x.text.assign(text.substr(0, kLoggedText));
     if (may_pin(*memo->verdict) && refuse_pin()) return frame.size;
-    if ((memo->verdict->kind == query::Kind::set || memo->verdict->kind == query::Kind::several) &&
-        !note_settings(text))
+    const auto kind = memo->verdict->kind;
+    if ((kind == query::Kind::set || kind == query::Kind::several) && !note_settings(text))
         return frame.size;
     if (memo->may_name_statement) prepare_for_sql(text);
     if (listening_ != nullptr) heed_channels(*memo->verdict, text);
@@ -533,6 +536,9 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
             .fill = fill,
             .work = x.works.push({std::move(memo), nullptr, {}})});
     x.expects.back().takes = x.taking != nullptr;
+    x.expects.back().resets = x.lost != nullptr;
+    if (kind == query::Kind::discard_all) note_discard_all();
+    if (kind == query::Kind::commit || kind == query::Kind::rollback) x.takers.clear();
     if (sent_text.data() == sent.data())
         turn_->server.view(view.substr(0, frame.size));
     else

@@ -393,6 +393,7 @@ Session::Reply Session::completion(std::string_view whole, char type) {
         return Reply::violation;
     }
     tee(whole);
+    x.copy_syncs = 0;  // COPY has swallowed them
     if (type == be::kPortalSuspended) x.acted = true;
     if (type == be::kCommandComplete && !front.swallow) {
         const auto tag = whole.substr(wire::kHeaderSize);
@@ -402,7 +403,7 @@ Session::Reply Session::completion(std::string_view whole, char type) {
     if (front.kind == Kind::execute) {
         x.expects.pop();
         if (front.takes) end_taking();
-        if (front.takes && x.lost && x.unsynced) restore_in_batch(*std::exchange(x.lost, nullptr));
+        if (front.resets && x.lost) restore_in_batch(*std::exchange(x.lost, nullptr));
         if (front.begin) x.begin.reset();
         finish_execute(front.work);
     }
@@ -436,7 +437,7 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
     // Its last word is the client's to hear, whoever it answers.
     const bool last = fields.severity == "FATAL" || fields.severity == "PANIC";
     fatal_seen_ = fatal_seen_ || last;
-    if (std::exchange(copy_in_, false)) send_kept_syncs();
+    send_kept_syncs();
     if (base::planted(base::Plant::failed_statement_drops_writes)) x.written = {};
     for (auto& fill : x.fills) fill.mark_unfit(cache::Unfit::error);
     counters_.errors.add(1);
@@ -473,11 +474,11 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
     const auto ours = front.own_error ? x.errors.take(front.statement) : OwnError();
     if (stale_plan(fields)) return Reply::swallow;
     // What was to be reset may have been, or will be: DISCARD ALL commits by itself.
-    if (x.unpin_at_ready || x.lost) x.suspect = true;
-    x.unpin_at_ready = false;
-    x.lost.reset();
+    if (std::exchange(x.unpin_at_ready, false)) x.suspect = true;
+    if (front.resets && front.brings_ready()) give_up_reset();
     if (front.brings_ready()) return tell_error(run, own);
     skip_batch();
+    if (x.lost && !reset_is_due()) give_up_reset();
     // Its Sync has not come yet: what comes before that is skipped, too.
     x.skipping = x.expects.empty() && x.unsynced;
     if (front.quiet) return Reply::swallow;
@@ -592,7 +593,7 @@ void Session::ready(wire::TxStatus status) {
         if (answered_portal_) forget_portal();
     }
     finish_statement(now);
-    if (x.lost && !x.unsynced) reapply_settings();
+    if (x.lost && !reset_is_due()) reapply_settings();
 }
 
 }  // namespace pgweir::session

@@ -52,18 +52,35 @@ bool Session::may_take(query::Kind kind, std::string_view text) const {
     return kind == query::Kind::set && !find_resets(text, start_settings()).lost.empty();
 }
 
+/// What was sent last.
+void Session::note_discard_all() {
+    auto& x = *exchange_;
+    x.unpin_at_ready = x.expects.back().resets = true;
+    x.lost = std::make_unique<pool::Settings>(start_settings());
+}
+
+/// Nothing is sent behind it until it has been answered, so it is the last.
+bool Session::reset_is_due() const noexcept {
+    auto& expects = exchange_->expects;
+    return !expects.empty() && expects.back().resets;
+}
+
+/// It has failed, or was skipped; DISCARD ALL may have come half its way.
+void Session::give_up_reset() {
+    exchange_->lost.reset();
+    exchange_->suspect = true;
+}
+
 /// In a batch, behind what took them away.
 void Session::restore_in_batch(const pool::Settings& settings) {
-    std::string sql;
-    pool::append_restoring_sql(sql, settings);
-    if (!sql.empty()) run_in_batch(sql);
+    for (const auto& sql : pool::restoring_sql(settings)) run_in_batch(sql);
 }
 
 void Session::reapply_settings() {
     const auto lost = std::move(exchange_->lost);
     if (tx_ == wire::TxStatus::failed) return;
     std::string sql;
-    pool::append_restoring_sql(sql, *lost);
+    for (const auto& one : pool::restoring_sql(*lost)) sql += one + ';';
     if (sql.empty()) return;
     inject(sql);
     exchange_->expects.back().quiet = true;

@@ -203,12 +203,14 @@ void Session::forget_sequences() {
 void Session::run_in_batch(std::string_view sql) {
     constexpr std::string_view kName = "pgweir_0s";
     std::string m;
+    wire::write_close(m, 'S', kName);  // the last one may have failed
     wire::write_parse(m, kName, sql, {});
     write_own_run(m, kName);
     wire::write_close(m, 'S', kName);
     turn_->server.copy(m);
     using Kind = Expect::Kind;
-    for (const auto kind : {Kind::parse, Kind::bind, Kind::execute, Kind::close, Kind::close})
+    for (const auto kind :
+         {Kind::close, Kind::parse, Kind::bind, Kind::execute, Kind::close, Kind::close})
         exchange_->expects.push({.kind = kind, .swallow = true});
 }
 

@@ -299,6 +299,19 @@ TEST_CASE("a COPY in a batch may be followed by others without waiting for it (6
     check_served();
 }
 
+TEST_CASE("a Sync between refused data of a COPY and its end is answered (66)") {
+    auto c = login();
+    c.ask(msg::query("CREATE TABLE IF NOT EXISTS refuses (n int)"));
+    for (int i = 0; i < 5; ++i) {
+        c.send(msg::parse("", "COPY refuses FROM STDIN") + msg::bind("", "") + msg::execute() +
+               msg::copy_data("bad\n") + msg::sync() + msg::copy_done() + msg::sync() +
+               msg::parse("", "SELECT 'end'") + msg::bind("", "") + msg::execute() + msg::sync());
+        CHECK(types(c.read_until('Z')).ends_with("EZ"));
+        CHECK(types(c.read_until('Z')) == "Z");
+        CHECK(types(c.read_until('Z')) == "12DCZ");
+    }
+}
+
 TEST_CASE("the Sync of a COPY that fails before it reads is answered (66)") {
     Table table("copy_early");
     auto direct = Cluster::shared().connect("app");

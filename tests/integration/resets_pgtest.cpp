@@ -81,6 +81,73 @@ TEST_CASE("what comes behind RESET runs under what the session began with") {
     }
 }
 
+TEST_CASE("what is not reset in the end, or not run, takes nothing away") {
+    const std::string show = msg::query("SHOW work_mem"), sync = msg::sync();
+    const auto by_message = [&](const std::string& sql) { return msg::unnamed(sql) + sync; };
+    const std::string error = msg::query("SELECT 1/0");
+    struct Case {
+        std::string bytes, wanted;
+    };
+    const std::string bound = msg::parse("", "DISCARD ALL") + msg::bind("", "") + sync;
+    for (const auto& [bytes, wanted] : std::vector<Case>{
+             {error + msg::query("RESET work_mem") + show, "31MB"},
+             {error + msg::query("DISCARD ALL") + show, "31MB"},
+             {by_message("SELECT 1/0") + by_message("DISCARD ALL") + show, "31MB"},
+             {by_message("SELECT 1/0") + by_message("RESET ALL") + show, "31MB"},
+             {msg::bind("", "none") + sync + msg::query("RESET work_mem") + show, "31MB"},
+             {msg::query("BEGIN") + msg::query("SAVEPOINT a") + error +
+                  msg::query("ROLLBACK TO a") + msg::query("RESET work_mem") + show +
+                  msg::query("COMMIT"),
+              "31MB"},
+             {bound + show, "9MB"},
+             {msg::query("BEGIN") + bound + show + msg::query("COMMIT"), "9MB"},
+             {msg::query("SELECT 1") + msg::query("RESET work_mem; RESET nosuch") + show, "9MB"},
+             {msg::query("BEGIN") + msg::parse("", "RESET work_mem") + msg::bind("o", "") +
+                  msg::execute("o") + sync + msg::query("COMMIT") +
+                  msg::query("SET work_mem = '9MB'") + msg::query("BEGIN") +
+                  msg::query("DECLARE o CURSOR FOR SELECT 1") + msg::execute("o") + sync + show +
+                  msg::query("COMMIT"),
+              "9MB"},
+         }) {
+        INFO(bytes);
+        auto c = login({{"options", "-c work_mem=31MB"}});
+        c.ask(msg::query("CREATE TEMP TABLE stays (n int); SET work_mem = '9MB'"));
+        c.send(bytes + msg::query("SELECT 'end'"));
+        std::string seen, last;
+        do {
+            for (const auto& row : rows(c.read_until('Z'))) {
+                last = row[0];
+                if (row[0].ends_with("MB")) seen = row[0];
+            }
+        } while (last != "end");
+        CHECK(seen == wanted);
+        CHECK(ask(c, "SHOW work_mem") == wanted);
+    }
+}
+
+TEST_CASE("what comes back behind RESET takes no snapshot, and is said as it was given") {
+    const std::string path = R"("$user", "a ""b", Public,c)";
+    auto c = login({{"search_path", path}, {"my.tenant", "x\\y'z"}, {"application_name", "me"}});
+    auto other = login();
+    for (const std::string how : {"RESET ALL", "RESET search_path", "RESET application_name"}) {
+        INFO(how);
+        for (const bool by_message : {false, true}) {
+            c.ask(msg::query("BEGIN"));
+            c.ask(by_message ? msg::unnamed(how) + msg::sync() : msg::query(how));
+            const auto m = c.ask(msg::query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"));
+            CHECK(error_of(m).message.empty());
+            ask(other, "CREATE TABLE IF NOT EXISTS public.later (n int)");
+            ask(other, "INSERT INTO public.later VALUES (1)");
+            CHECK(ask(c, "SELECT count(*) FROM public.later") ==
+                  ask(other, "SELECT count(*) FROM public.later"));
+            CHECK(ask(c, "SELECT array_to_string(current_schemas(false), ' ')") == "public");
+            CHECK(ask(c, "SHOW my.tenant") == "x\\y'z");
+            CHECK(ask(c, "SHOW application_name") == "me");
+            c.ask(msg::query("COMMIT"));
+        }
+    }
+}
+
 TEST_CASE("RESET of start-up settings is refused in front of what would run without them" *
           doctest::skip(Proxy::direct())) {
     auto c = login({{"options", "-c work_mem=31MB"}});

@@ -43,7 +43,8 @@ bool hides_text(std::string_view name, std::string_view value);
 /// client_encoding or server_encoding.
 bool other_encoding(std::string_view name, std::string_view value);
 void append_application_name_sql(std::string& sql, std::string_view name);
-/// One SELECT that gives all of `settings`, the identity last; nothing when there is none.
-void append_restoring_sql(std::string& sql, const Settings& settings);
+/// Statements that give `settings`, one each, the identity last. They are SETs, which take no
+/// snapshot in the client's transaction, wherever a value can be said so.
+std::vector<std::string> restoring_sql(const Settings& settings);
 
 }  // namespace pgweir::pool

@@ -61,6 +61,7 @@ struct Expect {
     bool channels = false;     // of the hand-over of channels
     bool remakes = false;      // PREPARE of the statement that `statement` says, once more
     bool takes = false;        // what Exchange::taking says
+    bool resets = false;       // query, execute: takes away what Exchange::lost says
     bool kept = false;         // parse: the server has the statement whatever becomes of it
     bool noted = false;        // parse, local_parse: what it gave is in Exchange::parsed
     bool own_error = false;    // sent to make the server fail; `statement` is the index in errors

@@ -300,7 +300,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     pool::Settings start_settings() const;
     bool note_settings(std::string_view text), may_take(query::Kind, std::string_view text) const;
     void note_timeout(std::string_view text), restore_in_batch(const pool::Settings&settings);
-    void reapply_settings();
+    void note_discard_all(), give_up_reset(), reapply_settings();
+    bool reset_is_due() const noexcept;
 
     // session_sql_statements.cpp: what SQL's PREPARE has made, carried
     bool has_its_statements() const noexcept {
