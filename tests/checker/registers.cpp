@@ -128,8 +128,12 @@ std::vector<Register> registers() {
         table("mg", {{{"MERGE INTO mg USING (VALUES (%v)) s (v) ON true WHEN MATCHED THEN UPDATE "
                        "SET ver = s.v"}}}),
         table("def_t", {{{"BEGIN", "INSERT INTO late VALUES (%v)", "COMMIT"}}}),
-        table("cut_t",
-              {{{"BEGIN", "INSERT INTO slow VALUES (%v)", "COMMIT /*cut*/"}, Outcome::unknown}}),
+        // Many answers: who reads one that was stored before the commit and one stored behind it.
+        {"cut_t",
+         {"SELECT ver FROM cut_t", "SELECT max(ver) FROM cut_t", "SELECT min(ver) FROM cut_t",
+          "SELECT sum(ver) FROM cut_t", "SELECT ver + 0 FROM cut_t", "SELECT 0 + ver FROM cut_t",
+          "SELECT ver * 1 FROM cut_t", "SELECT DISTINCT ver FROM cut_t"},
+         {{{"BEGIN", "INSERT INTO slow VALUES (%v)", "COMMIT /*cut*/"}, Outcome::unknown}}},
         table("tp",
               {{{"BEGIN", "UPDATE tp SET ver = %v", "PREPARE TRANSACTION 'p%v'",
                  "SELECT pg_sleep(0.03)", "COMMIT PREPARED 'p%v'"}}},
