@@ -234,13 +234,16 @@ bool writes_rows(std::string_view word) noexcept { return in(kWrites, word); }
 bool defines_objects(std::string_view word) noexcept { return in(kDefines, word); }
 
 bool WriteTarget::at(std::string_view word) noexcept {
+    constexpr unsigned kNames = 3;
     if (in(kWrites, word)) {
-        open_ = true;
+        open_ = kNames;
         list_ = list_ || word == "truncate";
         return false;
     }
-    if (open_ && in(kBeforeTarget, word)) return false;
-    return std::exchange(open_, false) || list_;
+    if (open_ > 0 && in(kBeforeTarget, word)) return false;
+    if (open_ == 0) return list_;
+    --open_;
+    return true;
 }
 
 void DefiningWords::add(std::string_view word) {

@@ -107,6 +107,9 @@ TEST_CASE("E3: code that writes the system's own tables is DDL, whatever it call
         row +
         "; RETURN NULL; END$$; CREATE TRIGGER t AFTER INSERT ON minded FOR EACH ROW EXECUTE "
         "FUNCTION on_minded(); GRANT ALL ON ruled_by, minded TO PUBLIC");
+    const std::string by_database = "DELETE FROM app.pg_catalog.pg_auth_members" + row;
+    admin.run("CREATE FUNCTION forgets_by_database() RETURNS int LANGUAGE plpgsql AS $$BEGIN " +
+              by_database + "; RETURN 1; END$$");
     Proxy p(Cluster::shared(), of_both());
     auto boss = RawClient::login(p.port(), "postgres", "app");
     for (const auto& how : std::vector<std::string>{
@@ -115,7 +118,8 @@ TEST_CASE("E3: code that writes the system's own tables is DDL, whatever it call
              "DELETE FROM over_members" + row,
              "DO $$BEGIN DELETE FROM over_members" + row + "; END$$",
              "INSERT INTO ruled_by VALUES (1)", "DO $$BEGIN INSERT INTO ruled_by VALUES (1); END$$",
-             "INSERT INTO minded VALUES (1)"})
+             "INSERT INTO minded VALUES (1)", by_database, "DO $$BEGIN " + by_database + "; END$$",
+             "SELECT forgets_by_database()"})
         check_revoked(p, boss, how);
 }
 

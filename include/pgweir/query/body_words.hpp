@@ -31,11 +31,12 @@ bool defines_objects(std::string_view word) noexcept;
 /// Behind TRUNCATE, which may have a list, every name counts.
 class WriteTarget {
   public:
-    /// Whether the word may be such a table, or its schema.
+    /// Whether the word may be such a table, its schema or its database.
     bool at(std::string_view word) noexcept;
 
   private:
-    bool open_ = false, list_ = false;
+    unsigned open_ = 0;  // words of its name that may still come
+    bool list_ = false;
 };
 struct Catalog;
 /// Whether a write to what is so named, or is in a schema so named, may be one to the system's
