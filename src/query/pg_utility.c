@@ -54,9 +54,11 @@ static void look_transaction(pgw_walk* w, const TransactionStmt* s) {
         case TRANS_STMT_ROLLBACK_TO: w->now->kind = PGW_KIND_SAVEPOINT; return;
         default: break;
     }
-    /* What was written is not known where COMMIT PREPARED comes from another session. */
+    /* What was written, roles perhaps, is not known where COMMIT PREPARED comes from another
+     * session. */
     now_is(w, (effect){PGW_KIND_PREPARED_TX, PGW_PIN_NONE,
-                       PGW_ENDS_TRANSACTION | PGW_WRITES_DATABASE});
+                       PGW_ENDS_TRANSACTION | PGW_WRITES_DATABASE |
+                           (s->kind == TRANS_STMT_COMMIT_PREPARED ? PGW_WRITES_ALL : 0)});
 }
 
 /* SET of a setting by which texts are read, to something under which this parser may read them

@@ -41,10 +41,10 @@ void make_elsewhere() {
         "LANGUAGE plpgsql AS 'BEGIN CALL revoke(); RETURN NULL; END'");
 }
 
-ProxyOptions of_both() {
-    const auto server = "{host: 127.0.0.1, port: " + std::to_string(Cluster::shared().port()) + "}";
+ProxyOptions of_both(const Cluster& cluster = Cluster::shared(), const std::string& one = "app") {
+    const auto server = "{host: 127.0.0.1, port: " + std::to_string(cluster.port()) + "}";
     return {{{"cache", "{exclusive_writer: true, catalog_poll: 1s}"},
-             {"databases", "{app: " + server + ", elsewhere: " + server + "}"}},
+             {"databases", "{" + one + ": " + server + ", elsewhere: " + server + "}"}},
             {},
             {},
             0};
@@ -62,7 +62,7 @@ void check_revoked(Proxy& p, RawClient& boss, const std::function<void()>& how,
     auto member = RawClient::login(p.port(), "member", "elsewhere");
     auto other = RawClient::login(p.port(), "app", "app");
     ask(boss, "GRANT readers TO member");
-    REQUIRE(eventually([&] { return hits_elsewhere(p, member); }));
+    REQUIRE(eventually([&] { return hits_elsewhere(p, member); }, Seconds(20)));
     REQUIRE(becomes_cached(p, other, "SELECT count(*) FROM revoking"));  // as is its catalog
     how();
     CHECK_MESSAGE(ask(member, "SELECT n FROM kept_secret").starts_with("42501"), what);
@@ -145,6 +145,25 @@ TEST_CASE("E3: what SQL has prepared, or is called without a text, may change ro
         static_cast<std::uint32_t>(std::stoul(ask(boss, "SELECT 'revokes()'::regprocedure::oid"))));
     check_revoked(
         p, boss, [&] { CHECK(types(boss.ask(msg::frame('F', call))) == "VZ"); }, "FunctionCall");
+}
+
+TEST_CASE("E3: what was prepared may change roles when it is committed") {
+    const Cluster cluster(ClusterOptions{{"max_prepared_transactions = 5"}, {}, nullptr});
+    auto admin = cluster.connect("postgres", "postgres");
+    for (const char* sql :
+         {"CREATE DATABASE elsewhere", "CREATE ROLE readers", "CREATE ROLE member LOGIN"})
+        admin.run(sql);
+    cluster.connect("postgres", "elsewhere")
+        .run("CREATE TABLE kept_secret AS SELECT 1 AS n; GRANT SELECT ON kept_secret TO readers");
+    admin.run("GRANT readers TO member");
+    Proxy p(cluster, of_both(cluster, "postgres"));
+    auto boss = RawClient::login(p.port(), "postgres", "postgres");
+    auto member = RawClient::login(p.port(), "member", "elsewhere");
+    for (const char* sql : {"BEGIN", "REVOKE readers FROM member", "PREPARE TRANSACTION 'x'"})
+        CHECK(error_of(boss.ask(msg::query(sql))).sqlstate.empty());
+    REQUIRE(eventually([&] { return hits_elsewhere(p, member); }, Seconds(20)));
+    CHECK(error_of(boss.ask(msg::query("COMMIT PREPARED 'x'"))).sqlstate.empty());
+    CHECK(ask(member, "SELECT n FROM kept_secret").starts_with("42501"));
 }
 
 TEST_CASE("E3: of a text that may hide what it does, what it names and how decides") {

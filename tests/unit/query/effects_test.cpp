@@ -194,7 +194,7 @@ TEST_CASE("a write that may reach other tables counts for the whole database") {
                   "CLUSTER t",
                   "REINDEX TABLE t",
                   "ALTER TYPE mood ADD VALUE 'x'",
-                  "COMMIT PREPARED 'a'",
+                  "ROLLBACK PREPARED 'a'",
                   "PREPARE TRANSACTION 'a'",
                   "CREATE POLICY p ON t",
                   "SECURITY LABEL ON TABLE t IS 'x'",
@@ -248,6 +248,7 @@ TEST_CASE("roles, databases and server settings concern every database") {
                                          "ALTER DATABASE d OWNER TO a",
                                          "GRANT CONNECT ON DATABASE d TO a",
                                          "SELECT 1; CREATE ROLE a",
+                                         "COMMIT PREPARED 'a'",
                                          "ALTER GROUP g ADD USER a",
                                          "CREATE ROLE a; DROP TABLE t"});
 }
