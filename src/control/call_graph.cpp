@@ -39,6 +39,13 @@ void CallGraph::mark_writer(Node node) {
     for (const auto effect : {Effect::writes, Effect::any_text}) mark(node, effect);
 }
 
+void CallGraph::mark_unknown(query::Oid relation) {
+    for (const Node node : {reading(relation), writing(relation)}) {
+        mark_writer(node);
+        for (const auto effect : {Effect::defines, Effect::shared}) mark(node, effect);
+    }
+}
+
 query::SequenceUse CallGraph::sequences(Node node) const noexcept {
     return {has(node, Effect::moves), has(node, Effect::may_ask), has(node, Effect::asks)};
 }

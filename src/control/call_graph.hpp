@@ -55,6 +55,8 @@ class CallGraph {
     void mark(Node node, Effect effect);
     /// It may write and define anything.
     void mark_writer(Node node);
+    /// Nothing is known of what reading or writing the relation does.
+    void mark_unknown(query::Oid relation);
     /// What it does to rows and sequences may be whatever SQL can do.
     void mark_anything(Node node);
     /// Spreads all marks to the callers. Linear in nodes and edges.

@@ -21,7 +21,6 @@ namespace pgweir::control {
 namespace {
 
 using query::Oid;
-
 constexpr Oid kFirstUserOid = 16384;
 constexpr std::uint32_t kMaxEdges = 2'000'000;  // of calls.sql and relation_links.sql
 
@@ -195,6 +194,7 @@ std::optional<std::string> Reader::read_relations() {
         rel.has_triggers = rel.has_user_triggers || rel.referenced_cascade;
         rel.plain_types = r.flag(11);
         rel.tells_writes = r.flag(12);
+        if (rel.kind == 'f') graph_.mark_unknown(rel.oid);  // what a wrapper does
         auto name = rel.name;
         const auto [it, added] =
             catalog_->relations[rel.schema].try_emplace(std::move(name), std::move(rel));
@@ -522,7 +522,7 @@ void Reader::conclude() {
 
 void Reader::conclude_relation(query::Relation& relation) {
     relation.generated_or_default_functions = default_calls_.contains(relation.oid);
-    if (relation.kind == 'f') return;  // what a wrapper does is not known
+    if (relation.kind == 'f') return;
     if (!graph_.knows_relation(relation.oid)) {
         relation.reading_may_write = relation.reading_may_define =
             relation.reading_may_define_shared = false;

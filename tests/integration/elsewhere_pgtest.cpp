@@ -166,6 +166,53 @@ TEST_CASE("E3: what was prepared may change roles when it is committed") {
     CHECK(ask(member, "SELECT n FROM kept_secret").starts_with("42501"));
 }
 
+TEST_CASE("C1, C8: what a foreign table leads to counts in every database, whoever writes it") {
+    make_elsewhere();
+    auto admin = Cluster::shared().connect("postgres", "postgres");
+    admin.run("CREATE DATABASE wrapping");
+    const auto port = std::to_string(Cluster::shared().port());
+    Cluster::shared()
+        .connect("postgres", "elsewhere")
+        .run("CREATE TABLE counted (n int); GRANT SELECT ON counted TO PUBLIC");
+    Cluster::shared()
+        .connect("postgres", "wrapping")
+        .run(
+            "CREATE EXTENSION postgres_fdw; CREATE SERVER here FOREIGN DATA WRAPPER postgres_fdw "
+            "OPTIONS (host '127.0.0.1', dbname 'elsewhere', port '" +
+            port +
+            "'); CREATE USER MAPPING FOR postgres SERVER here; CREATE FOREIGN TABLE far (n int) "
+            "SERVER here OPTIONS (table_name 'counted'); CREATE TABLE near (n int); CREATE "
+            "FUNCTION onwards() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO far VALUES "
+            "(1); RETURN NULL; END'; CREATE TRIGGER t AFTER INSERT ON near FOR EACH ROW EXECUTE "
+            "FUNCTION onwards(); CREATE FUNCTION sends() RETURNS void LANGUAGE sql AS 'INSERT "
+            "INTO far VALUES (1)'; CREATE TABLE ruled (n int); CREATE RULE r AS ON INSERT TO ruled "
+            "DO ALSO INSERT INTO far VALUES (1); CREATE TABLE cut (n int) PARTITION BY LIST (n); "
+            "CREATE FOREIGN TABLE rest PARTITION OF cut DEFAULT SERVER here OPTIONS (table_name "
+            "'counted')");
+    Proxy p(Cluster::shared(), of_both(Cluster::shared(), "wrapping"));
+    auto boss = RawClient::login(p.port(), "postgres", "wrapping");
+    auto reader = RawClient::login(p.port(), "app", "elsewhere");
+    const std::string count = "SELECT count(*) FROM counted";
+    const auto hits = [&](RawClient& c, const std::string& sql, const std::string& db) {
+        return eventually(
+            [&] {
+                const auto before = p.cache_counter("hits", db);
+                ask(c, sql);
+                return p.cache_counter("hits", db) > before;
+            },
+            Seconds(20));
+    };
+    int rows = 0;
+    for (const std::string how :
+         {"INSERT INTO far VALUES (1)", "INSERT INTO near VALUES (1)", "SELECT sends()",
+          "INSERT INTO ruled VALUES (1)", "INSERT INTO cut VALUES (1)"}) {
+        REQUIRE(hits(boss, "SELECT count(*) FROM near", "wrapping"));  // with its catalog
+        REQUIRE(hits(reader, count, "elsewhere"));
+        CHECK_MESSAGE(error_of(boss.ask(msg::query(how))).sqlstate.empty(), how);
+        CHECK_MESSAGE(ask(reader, count) == std::to_string(++rows), how);
+    }
+}
+
 TEST_CASE("E3: of a text that may hide what it does, what it names and how decides") {
     make_elsewhere();
     Proxy p(Cluster::shared(), of_both());

@@ -34,6 +34,21 @@ TEST_CASE("what a trigger does, every write may do") {
     CHECK(!g.has(g.ambient(), Effect::state));
 }
 
+TEST_CASE("of a foreign table nothing is known, nor of what reads or writes it") {
+    CallGraph g;
+    const auto above = g.writing(1), view = g.reading(2), other = g.writing(3);
+    g.call(above, g.writing(9));
+    g.call(view, g.reading(9));
+    g.mark_unknown(9);
+    g.settle();
+    for (const auto n : {above, view}) {
+        CHECK(g.has(n, Effect::writes));
+        CHECK(g.has(n, Effect::defines));
+        CHECK(g.has(n, Effect::shared));
+    }
+    CHECK(!g.has(other, Effect::writes));
+}
+
 TEST_CASE("ten thousand functions that call each other in a row settle") {
     CallGraph g;
     for (std::uint32_t i = 1; i < 10'000; ++i) g.call(g.function(i), g.function(i + 1));
