@@ -315,16 +315,6 @@ void Assessor::write(const pgw_fact& f) {
         may_define(std::string_view(f.name) == "pg_settings" ? Defines::database : Defines::shared);
 }
 
-namespace {
-Defines writing_defines(const std::vector<const Relation*>& written) noexcept {
-    auto most = Defines::nothing;
-    for (const auto* relation : written)
-        most =
-            std::max(most, defines_of(relation->writing_defines, relation->writing_defines_shared));
-    return most;
-}
-}  // namespace
-
 void Assessor::writable(const Relation& r, const pgw_fact& f) {
     const auto link = (f.flags & PGW_FACT_CASCADE) != 0 ? Link::truncates : Link::writes;
     const auto all = closure(*catalog_, r, link, kMostWrites);
@@ -388,11 +378,14 @@ void Assessor::planned_write(const pgw_fact& f) {
     if (match.place != RelationPlace::found) return writes_database();
     for (const Relation* relation : match.candidates) {
         const auto all = closure(*catalog_, *relation, Link::writes, kMostWrites);
-        if (all.empty()) writes_database();
+        bool runs = all.empty();
         for (const Relation* r : all) {
             hidden_code(*r);
-            if (r->has_rules || r->generated_or_default_functions) writes_database();
+            runs = runs || r->has_rules || r->generated_or_default_functions;
         }
+        if (!runs) continue;
+        writes_database();
+        may_define(all.empty() ? code_defines(*catalog_) : writing_defines(all));
     }
 }
 

@@ -2,10 +2,12 @@
 // it. Thread: pure function.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <unordered_set>
+#include <vector>
 
 #include "pgweir/query/catalog.hpp"
 
@@ -44,6 +46,14 @@ class NamedDefines {
 /// What triggers, rules and defaults may, behind any write.
 inline Defines code_defines(const Catalog& catalog) noexcept {
     return defines_of(catalog.code_may_define, catalog.code_may_define_shared);
+}
+
+/// What writes to all of these may define.
+inline Defines writing_defines(const std::vector<const Relation*>& written) noexcept {
+    auto most = Defines::nothing;
+    for (const auto* r : written)
+        most = std::max(most, defines_of(r->writing_defines, r->writing_defines_shared));
+    return most;
 }
 
 }  // namespace pgweir::query

@@ -116,6 +116,17 @@ TEST_CASE("what may change roles, or is not known not to, counts for every datab
     CHECK(judge("DO 'BEGIN REVOKE a FROM b; END'", {})->writes == Writes::all_databases);
 }
 
+TEST_CASE("planning a write runs what rules and defaults compute, which may change roles") {
+    Catalog calm = Builder().take();
+    const ResolveContext context{.search_path = {"public"}, .catalog = &calm};
+    const auto writes = [&](const char* sql) { return judge(sql, context)->writes; };
+    auto& ruled = calm.relations[kPublic].find("ruled")->second;
+    const auto* plans = "EXPLAIN INSERT INTO ruled VALUES (1)";
+    CHECK(writes(plans) == Writes::database);
+    ruled.writing_defines = ruled.writing_defines_shared = true;
+    CHECK(writes(plans) == Writes::all_databases);
+}
+
 TEST_CASE(
     "a text of which only the words are known may change roles by them, and by what they name") {
     Catalog odd = Builder().take();
