@@ -494,6 +494,7 @@ void Reader::conclude() {
     graph_.settle();
     const bool ambient_state = graph_.has(graph_.ambient(), Effect::state);
     const bool ambient_writes = graph_.has(graph_.ambient(), Effect::writes);
+    catalog_->functions_define_shared = catalog_->ddl_defines_shared = false;
     for (auto& [name, candidates] : catalog_->functions) {
         for (auto& f : candidates) {
             const Node node = graph_.function(f.oid);
@@ -501,6 +502,7 @@ void Reader::conclude() {
             f.may_write = graph_.has(node, Effect::writes) || (!f.builtin && ambient_writes);
             f.may_define = f.may_write && (ambient_writes || graph_.may_define(node));
             f.may_define_shared = f.may_write && graph_.may_define_shared(node);
+            catalog_->functions_define_shared |= !f.builtin && f.may_define_shared;
             f.sequences = graph_.sequences(node);
             if (!f.builtin) f.sequences |= graph_.ambient_sequences();
         }
@@ -515,9 +517,11 @@ void Reader::conclude() {
     }
     conclude_published(relations_, parents_, published_);
     conclude_partitions(relations_, parents_);
-    catalog_->code_may_define = ambient_writes || graph_.may_define(graph_.any_write());
-    catalog_->code_may_define_shared = graph_.may_define_shared(graph_.any_write());
-    catalog_->any_harmful_trigger = graph_.has(graph_.triggers(), Effect::state);
+    auto& c = *catalog_;
+    c.code_may_define = ambient_writes || graph_.may_define(graph_.any_write());
+    c.code_may_define_shared = graph_.may_define_shared(graph_.any_write());
+    for (const Node f : own_triggers_[0]) c.ddl_defines_shared |= graph_.may_define_shared(f);
+    c.any_harmful_trigger = graph_.has(graph_.triggers(), Effect::state);
 }
 
 void Reader::conclude_relation(query::Relation& relation) {

@@ -138,11 +138,12 @@ void Assessor::pin(PinReason reason) {
     verdict_.may_leave_state = true;
 }
 
-/// What every database feels it writes for all of them.
+/// What every database feels it writes for all of them. Event triggers are behind all DDL.
 void Assessor::may_define(Defines what) {
     if (what == Defines::nothing) return;
     verdict_.may_define = true;
-    if (what == Defines::shared) verdict_.writes = Writes::all_databases;
+    const bool behind = catalog_ != nullptr && catalog_->ddl_defines_shared;
+    if (what == Defines::shared || behind) verdict_.writes = Writes::all_databases;
 }
 
 void Assessor::add(const pgw_statement& statement, const pgw_fact* facts, RowsOf* rows) {
@@ -189,8 +190,9 @@ void Assessor::flags(const pgw_statement& statement) {
     const auto has = [&](unsigned flag) { return (statement.flags & flag) != 0; };
     if (has(PGW_WRITES_DATABASE)) {
         writes_database();
-        verdict_.may_define = true;
+        may_define(statement_defines(catalog_, has(PGW_RUNS_CODE)));
     }
+    if (has(PGW_READS_ALL)) reads_all();
     if (has(PGW_WRITES_ALL)) verdict_.writes = Writes::all_databases;
     if (has(PGW_LEAVES_STATE)) leaves_state();
     verdict_.resets =
@@ -206,6 +208,13 @@ void Assessor::flags(const pgw_statement& statement) {
     verdict_.start_transaction = has(PGW_START);
     verdict_.chains = has(PGW_CHAINS);
     verdict_.literal_dependent = verdict_.literal_dependent || has(PGW_LITERAL_DEPENDENT);
+}
+
+/// Of tables that VACUUM and ANALYZE look for themselves, temporary ones of the session among them.
+void Assessor::reads_all() {
+    if (!only_path_) return writes_database(), may_define(statement_defines(catalog_, true));
+    for (const auto& [oid, r] : catalog_->relations_by_oid)
+        if (r->kind == 'r' || r->kind == 'm' || r->kind == 'p') hidden_code(*r);
 }
 
 void Assessor::fact(const pgw_fact& f, const pgw_statement& statement) {

@@ -32,6 +32,7 @@ class Assessor {
 
   private:
     void flags(const pgw_statement& statement);
+    void reads_all();
     void fact(const pgw_fact& fact, const pgw_statement& statement);
     void read(const pgw_fact& fact);
     void readable(const Relation& relation, const pgw_fact* fact);

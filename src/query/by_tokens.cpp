@@ -221,7 +221,12 @@ Verdict judge_by_tokens(std::string_view sql, const ResolveContext& context) {
     }
     plain = plain && token.kind == TokenKind::end;
     const auto defines = names_in_doubt(sql, context) ? Defines::shared : suspicion.all();
-    const bool shared = defines == Defines::shared || (!plain && may_define_shared(sql));
+    // Of what is neither, what it runs is not known.
+    const auto* catalog = context.catalog;
+    const bool any = catalog != nullptr &&
+                     (catalog->ddl_defines_shared || (!plain && catalog->functions_define_shared));
+    const bool shared = defines == Defines::shared || (!plain && may_define_shared(sql)) ||
+                        (any && (!plain || defines != Defines::nothing));
     verdict.writes = shared ? Writes::all_databases : Writes::database;
     if (!plain) return verdict;
     const bool reads =

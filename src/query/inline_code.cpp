@@ -91,6 +91,12 @@ bool odd_names_define_shared(const Catalog& catalog) {
     return false;
 }
 
+/// It begins a statement that may run functions which it does not name.
+bool runs_unnamed(std::string_view word) noexcept {
+    return word == "alter" || word == "analyze" || word == "cluster" || word == "refresh" ||
+           word == "reindex" || word == "vacuum";
+}
+
 }  // namespace
 
 bool may_define_shared(std::string_view text, const Catalog* catalog) {
@@ -111,7 +117,9 @@ bool may_define_shared(std::string_view text, const Catalog* catalog) {
         }
         writes = writes || writes_rows(word);
         system = system || system_target(*catalog, word);
-        runs = runs || runs_sql_text(word) || word.starts_with("pg_temp");
+        const bool ddl = defines_objects(word) && catalog->ddl_defines_shared;
+        const bool upkeep = catalog->functions_define_shared && runs_unnamed(word);
+        runs = runs || ddl || upkeep || runs_sql_text(word) || word.starts_with("pg_temp");
         named.add(word);
         named.add(std::string_view(begin, static_cast<std::size_t>(p - begin)));
     }

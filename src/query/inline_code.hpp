@@ -56,4 +56,11 @@ inline Defines writing_defines(const std::vector<const Relation*>& written) noex
     return most;
 }
 
+/// What a statement of DDL does beyond its words and event triggers. `runs_code`: that of any
+/// function, perhaps.
+inline Defines statement_defines(const Catalog* catalog, bool runs_code) noexcept {
+    const bool shared = runs_code && (catalog == nullptr || catalog->functions_define_shared);
+    return shared ? Defines::shared : Defines::database;
+}
+
 }  // namespace pgweir::query

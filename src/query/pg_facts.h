@@ -22,7 +22,8 @@ typedef enum {
     PGW_SETTING,  /* set for the session by SET or set_config; "" when it is computed */
     PGW_DATABASE, /* that the statement needs free of sessions */
     PGW_TYPE,     /* a cast or a column definition of a function in FROM */
-    PGW_CODE,     /* the body of a DO block; its schema is the language, "" the default one */
+    PGW_CODE, /* of a DO block or new function: its body; its schema is the language, "" one that
+                 is read by its words */
 } pgw_what;
 
 enum {
@@ -116,6 +117,8 @@ enum {
     PGW_VACUUMS = 1u << 21,
     PGW_CHANGES_LOGINS = 1u << 22, /* settings that logins are given */
     PGW_MAKES_ON_PATH = 1u << 23,  /* makes something in the schema that search_path says */
+    PGW_RUNS_CODE = 1u << 24, /* DDL that may run users' functions, or what follows in its place */
+    PGW_READS_ALL = 1u << 25, /* VACUUM or ANALYZE of all tables */
 };
 
 typedef struct {

@@ -117,13 +117,12 @@ static void look_explain(pgw_walk* w, const ExplainStmt* s) {
     }
 }
 
-/* It runs what indexes and statistics are made of, as reading a table may. Which tables there are
- * and what is at each of them is not looked for. */
+/* It runs what indexes and statistics are made of, as reading a table may. */
 static void look_vacuum(pgw_walk* w, const VacuumStmt* s) {
     ListCell* cell;
     now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_NONE,
                        PGW_ENDS_TRANSACTION | (s->is_vacuumcmd ? PGW_VACUUMS : 0) |
-                           (s->rels == NIL ? PGW_WRITES_DATABASE : 0)});
+                           (s->rels == NIL ? PGW_READS_ALL : 0)});
     foreach (cell, s->rels)
         pgw_relation(w, PGW_READ, ((const VacuumRelation*)lfirst(cell))->relation);
 }
@@ -196,12 +195,15 @@ static void look_element(pgw_walk* w, const Node* element) {
 static void look_create_table(pgw_walk* w, const CreateStmt* s) {
     ListCell* cell;
     look_created(w, s->relation);
+    /* Bounds are computed, and rows of a default partition looked at. */
+    if (s->partbound != NULL) w->now->flags |= PGW_RUNS_CODE;
     foreach (cell, s->tableElts) look_element(w, (const Node*)lfirst(cell));
 }
 
 static void look_alter_table(pgw_walk* w, const AlterTableStmt* s) {
     ListCell* cell;
-    now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_NONE, PGW_WRITES_DATABASE | PGW_LEAVES_STATE});
+    now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_NONE,
+                       PGW_WRITES_DATABASE | PGW_LEAVES_STATE | PGW_RUNS_CODE});
     foreach (cell, s->cmds) {
         const AlterTableCmd* command = (const AlterTableCmd*)lfirst(cell);
         if (command->subtype == AT_ColumnDefault) look_default(w, command->def);
@@ -306,14 +308,20 @@ static bool look_private(pgw_walk* w, const Node* s) {
     return true;
 }
 
-/* DDL that runs no code of users, so that nothing of it stays in the session. */
+/* It runs code of users, or has what follows in the same transaction run it unseen. */
+static bool leads_to_code(const Node* s) {
+    return IsA(s, IndexStmt) || IsA(s, CreateTrigStmt) || IsA(s, RuleStmt) ||
+           IsA(s, CreatePolicyStmt) || IsA(s, AlterPolicyStmt);
+}
+
+/* DDL that leaves nothing of users' code in the session. */
 static bool look_plain_ddl(pgw_walk* w, const Node* s) {
     switch (nodeTag(s)) {
         case T_CreateStmt: look_create_table(w, (const CreateStmt*)s); return true;
         case T_CreateSeqStmt: look_created(w, ((const CreateSeqStmt*)s)->sequence); return true;
         case T_ViewStmt: /* of temporary tables it is temporary, whatever it says */
             look_created(w, ((const ViewStmt*)s)->view);
-            w->now->flags |= PGW_NAMES_UNKNOWN;
+            w->now->flags |= PGW_NAMES_UNKNOWN | PGW_RUNS_CODE;
             return true;
         case T_CreateEnumStmt:
             look_created_type(w, ((const CreateEnumStmt*)s)->typeName);
@@ -339,6 +347,7 @@ static bool look_plain_ddl(pgw_walk* w, const Node* s) {
                        PGW_WRITES_DATABASE | (concurrently(s) ? PGW_ENDS_TRANSACTION : 0)});
     if (IsA(s, DropStmt)) w->now->flags |= PGW_ENDS_STATE;
     if (IsA(s, CreateTrigStmt) || IsA(s, RuleStmt)) w->now->flags |= PGW_NAMES_UNKNOWN;
+    if (leads_to_code(s)) w->now->flags |= PGW_RUNS_CODE;
     /* CREATE SCHEMA may create temporary tables inside, in theory. */
     if (IsA(s, CreateSchemaStmt) && ((const CreateSchemaStmt*)s)->schemaElts != NIL)
         w->now->flags |= PGW_LEAVES_STATE;
@@ -368,16 +377,23 @@ static void look_do(pgw_walk* w, const DoStmt* s) {
     pgw_fact_add(w, PGW_CODE, 0, language, body);
 }
 
-/* As LOAD does, making a function in C brings its library into the process of the server. */
-static bool loads_library(const CreateFunctionStmt* s) {
+/* What it does counts from here on: it may be called before any catalog shows it. As LOAD does,
+ * making a function in C brings its library into the process of the server. */
+static pgw_pin look_function(pgw_walk* w, const CreateFunctionStmt* s) {
+    const char* body = ""; /* which may be anything */
+    const char* language = "";
     const ListCell* cell;
     foreach (cell, s->options) {
         const DefElem* option = lfirst_node(DefElem, cell);
-        if (strcmp(option->defname, "language") == 0 && option->arg != NULL &&
-            IsA(option->arg, String))
-            return strcasecmp(strVal(option->arg), "c") == 0;
+        if (option->arg == NULL) continue;
+        if (strcmp(option->defname, "language") == 0 && IsA(option->arg, String))
+            language = strVal(option->arg);
+        if (strcmp(option->defname, "as") == 0 && IsA(option->arg, List) &&
+            IsA(linitial((const List*)option->arg), String))
+            body = strVal(linitial((const List*)option->arg));
     }
-    return false;
+    pgw_fact_add(w, PGW_CODE, 0, strcasecmp(language, "sql") == 0 ? "" : language, body);
+    return strcasecmp(language, "c") == 0 ? PGW_PIN_LOAD : PGW_PIN_NONE;
 }
 
 void pgw_statement_look(pgw_walk* w, Node* s) {
@@ -418,9 +434,10 @@ void pgw_statement_look(pgw_walk* w, Node* s) {
     }
     if (look_cluster_wide(w, s) || look_private(w, s) || look_plain_ddl(w, s)) return;
     const bool makes = IsA(s, CreateFunctionStmt);
-    const bool loads = makes && loads_library((const CreateFunctionStmt*)s);
-    now_is(w, (effect){PGW_KIND_UTILITY, loads ? PGW_PIN_LOAD : PGW_PIN_NONE,
-                       PGW_WRITES_DATABASE | PGW_LEAVES_STATE | PGW_ENDS_TRANSACTION});
+    const pgw_pin pin = makes ? look_function(w, (const CreateFunctionStmt*)s) : PGW_PIN_NONE;
+    now_is(w, (effect){PGW_KIND_UTILITY, pin,
+                       PGW_WRITES_DATABASE | PGW_LEAVES_STATE | PGW_ENDS_TRANSACTION |
+                           (makes ? 0 : PGW_RUNS_CODE)});
     if (makes) w->now->flags |= PGW_LITERAL_DEPENDENT; /* its language may be a string */
     /* Their scripts may do anything. */
     if (IsA(s, CreateExtensionStmt) || IsA(s, AlterExtensionStmt)) w->now->flags |= PGW_WRITES_ALL;

@@ -123,6 +123,16 @@ Writes Session::writes_now(const query::Verdict& verdict) const noexcept {
                                                : verdict.writes;
 }
 
+namespace {
+/// DDL judged without a catalog has the event triggers there were. Of a database that has never had
+/// one temporary tables do not count: made all the time they would keep all others without one.
+bool fires_unseen(const query::Verdict& v, const cache::DatabaseState& database) {
+    if (v.catalog_version != 0) return false;
+    const auto last = database.last_catalog();
+    return last != nullptr ? last->ddl_defines_shared : v.pin != PinReason::temporary;
+}
+}  // namespace
+
 void Session::collect_writes(const MemoEntry& memo, const query::KeyValues* values) {
     const auto& v = *memo.verdict;
     auto& x = *exchange_;
@@ -150,7 +160,8 @@ void Session::collect_writes(const MemoEntry& memo, const query::KeyValues* valu
             x.note_in(x.defines);
             if (v.changes_logins) x.note_in(x.changes_logins);
             if (!v.vacates.empty()) env_.vacate_database(*identity_, v.vacates);
-            if (v.writes == Writes::all_databases) written.add(database.everything());
+            if (v.writes == Writes::all_databases || fires_unseen(v, database))
+                written.add(database.everything());
             break;
         }
     }

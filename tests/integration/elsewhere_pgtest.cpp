@@ -147,6 +147,53 @@ TEST_CASE("E3: what SQL has prepared, or is called without a text, may change ro
         p, boss, [&] { CHECK(types(boss.ask(msg::frame('F', call))) == "VZ"); }, "FunctionCall");
 }
 
+TEST_CASE("E3: DDL, upkeep and planning run users' functions, which may change roles") {
+    make_elsewhere();
+    setup(
+        "CREATE FUNCTION revokes_too(n bigint) RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS 'BEGIN "
+        "RETURN revokes(); END'; CREATE TABLE worked AS SELECT 1 AS n; CREATE MATERIALIZED VIEW "
+        "shown AS SELECT revokes() WITH NO DATA; CREATE TABLE planned (n int); CREATE RULE r AS ON "
+        "INSERT TO planned DO ALSO SELECT revokes_too(1); CREATE DOMAIN small AS int; CREATE TABLE "
+        "of_small AS SELECT 1::small AS n; CREATE TABLE cut (n int) PARTITION BY LIST (n)");
+    Proxy p(Cluster::shared(), of_both());
+    auto boss = RawClient::login(p.port(), "app", "app");
+    for (const std::string how :
+         {"EXPLAIN INSERT INTO planned VALUES (1)", "CREATE INDEX ON worked (revokes_too(n))",
+          "REINDEX TABLE worked", "ANALYZE", "REFRESH MATERIALIZED VIEW shown",
+          "ALTER TABLE worked ADD m int DEFAULT revokes()",
+          "ALTER TABLE worked ALTER n TYPE bigint USING revokes()",
+          "CREATE TABLE one PARTITION OF cut FOR VALUES IN (revokes_too(1))",
+          "BEGIN; CREATE FUNCTION late() RETURNS int LANGUAGE plpgsql AS 'BEGIN REVOKE readers "
+          "FROM "
+          "member; RETURN 1; END'; SELECT late(); COMMIT",
+          "ALTER DOMAIN small ADD CHECK (revokes() = VALUE)"})
+        check_revoked(p, boss, how);
+    setup(
+        "DROP TABLE worked, planned, of_small, cut; DROP MATERIALIZED VIEW shown; DROP DOMAIN "
+        "small");
+}
+
+TEST_CASE("E3: event triggers may change roles behind any DDL, and behind code that runs some") {
+    make_elsewhere();
+    setup(
+        "CREATE FUNCTION makes() RETURNS int LANGUAGE plpgsql AS 'BEGIN CREATE TABLE made_too "
+        "(n int); RETURN 1; END'");
+    auto admin = Cluster::shared().connect("postgres", "app");
+    admin.run(
+        "CREATE FUNCTION on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN REVOKE readers "
+        "FROM member; END'; CREATE EVENT TRIGGER on_ddl ON ddl_command_end WHEN TAG IN "
+        "('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO') EXECUTE FUNCTION on_ddl()");
+    Proxy p(Cluster::shared(), of_both());
+    auto boss = RawClient::login(p.port(), "app", "app");
+    for (const std::string how :
+         {"CREATE TABLE made (n int)", "SELECT makes()", "SELECT 1 AS n INTO made_by_select",
+          "DO 'BEGIN CREATE TABLE made_by_code (n int); END'",
+          "CREATE TEMP TABLE made_for_now AS SELECT 1 AS n"})
+        check_revoked(p, boss, how);
+    admin.run("DROP EVENT TRIGGER on_ddl; DROP FUNCTION on_ddl()");
+    setup("DROP TABLE made, made_too, made_by_select, made_by_code; DROP FUNCTION makes()");
+}
+
 TEST_CASE("E3: what was prepared may change roles when it is committed") {
     const Cluster cluster(ClusterOptions{{"max_prepared_transactions = 5"}, {}, nullptr});
     auto admin = cluster.connect("postgres", "postgres");

@@ -172,6 +172,10 @@ struct Catalog {
     /// operators and casts) may run DDL.
     bool code_may_define = true;
     bool code_may_define_shared = true;
+    /// Some function of the users may change what every database feels; the function of some event
+    /// trigger may, disabled ones included.
+    bool functions_define_shared = true;
+    bool ddl_defines_shared = true;
     /// No cast that is not proven was made between built-in types: any expression might use it
     /// unseen.
     bool casts_proven = false;

@@ -22,6 +22,7 @@ class Builder {
         catalog_.any_harmful_trigger = true;
         catalog_.casts_proven = true;
         catalog_.code_may_define_shared = false;
+        catalog_.functions_define_shared = catalog_.ddl_defines_shared = false;
         catalog_.schemas = {{"pg_catalog", kPgCatalog},
                             {"public", kPublic},
                             {"app", kApp},

@@ -116,6 +116,76 @@ TEST_CASE("what may change roles, or is not known not to, counts for every datab
     CHECK(judge("DO 'BEGIN REVOKE a FROM b; END'", {})->writes == Writes::all_databases);
 }
 
+TEST_CASE("DDL runs functions and event triggers, which may change roles") {
+    Catalog risky = Builder().take();
+    const ResolveContext context{.search_path = {"public"}, .catalog = &risky};
+    const auto check_all = [&](bool all, std::initializer_list<const char*> texts) {
+        for (const std::string sql : texts)
+            CHECK_MESSAGE((judge(sql, context)->writes == Writes::all_databases) == all, sql);
+    };
+    const auto runs = {"ALTER TABLE t ADD b int DEFAULT own_constant()",
+                       "ALTER DOMAIN d ADD CHECK (true)",
+                       "REFRESH MATERIALIZED VIEW mv",
+                       "CREATE INDEX ON t (own_constant(a))",
+                       "REINDEX TABLE t",
+                       "CLUSTER",
+                       "CREATE TABLE p PARTITION OF parted FOR VALUES IN (own_constant())",
+                       "CREATE TRIGGER g AFTER INSERT ON t EXECUTE FUNCTION f()",
+                       "CREATE VIEW x AS SELECT own_constant()",
+                       "SELECT 1; ALTER TABLE t ADD b int"};
+    const auto runs_none = {"CREATE TABLE n (a int)", "CREATE TEMP TABLE n (a int)",
+                            "DROP TABLE t",           "CREATE TABLE n AS SELECT 1",
+                            "SELECT 1 INTO n",        "GRANT SELECT ON t TO bob",
+                            "SELECT own_writer()",    "DO $$BEGIN DROP TABLE t; END$$"};
+    check_all(false, runs);
+    check_all(false, runs_none);
+    risky.functions_define_shared = true;
+    check_all(true, runs);
+    check_all(true, {"ALTER nonsense"});
+    check_all(false, runs_none);
+    CHECK(may_define_shared("REFRESH MATERIALIZED VIEW mv", &risky));
+    risky.functions_define_shared = false;
+    risky.ddl_defines_shared = true;
+    check_all(true, runs);
+    check_all(true, runs_none);
+    CHECK(may_define_shared("CREATE TABLE n (a int)", &risky));
+    check_all(false, {"SELECT * FROM t", "UPDATE t SET a = 1", "SELECT only_rows(1)"});
+    for (const std::string sql : runs)
+        CHECK_MESSAGE(judge(sql, {})->writes == Writes::all_databases, sql);
+    CHECK(judge("CREATE TABLE n (a int)", {})->writes == Writes::database);
+}
+
+TEST_CASE("a new function may change roles before any catalog shows it") {
+    const std::string create = "CREATE FUNCTION f() RETURNS int LANGUAGE ";
+    for (const std::string sql :
+         {"plpgsql AS 'BEGIN REVOKE a FROM b; END'", "plpgsql AS 'BEGIN EXECUTE x; END'",
+          "sql AS 'SELECT own_granter()'", "'SQL' AS 'DROP ROLE a'", "c AS 'lib', 'f'",
+          "plperl AS 'x'", "sql BEGIN ATOMIC SELECT 1; END"})
+        CHECK_MESSAGE(judged(create + sql).writes == Writes::all_databases, sql);
+    for (const std::string sql :
+         {"plpgsql AS 'BEGIN UPDATE t SET a = 1; END'", "sql AS 'SELECT 1'",
+          "sql STABLE AS 'SELECT a FROM t'", "'sql' AS $$CREATE TABLE n (a int)$$"})
+        CHECK_MESSAGE(judged(create + sql).writes == Writes::database, sql);
+}
+
+TEST_CASE("upkeep of all tables runs what these have at them") {
+    Catalog calm = Builder().take();
+    const ResolveContext context{.search_path = {"public"}, .catalog = &calm};
+    const auto writes = [&](const char* sql) { return judge(sql, context)->writes; };
+    auto& guarded = calm.relations[kPublic].find("guarded")->second;
+    CHECK(writes("VACUUM") == Writes::database);
+    guarded.reading_may_write = false;
+    for (const auto* sql : {"VACUUM", "ANALYZE", "VACUUM (ANALYZE)"})
+        CHECK(writes(sql) == Writes::nothing);
+    guarded.reading_may_write = guarded.reading_may_define_shared = true;
+    CHECK(writes("ANALYZE") == Writes::all_databases);
+    CHECK(judge("VACUUM", {})->writes == Writes::all_databases);
+    auto anywhere = context;
+    anywhere.scope = NameScope::anywhere;  // behind a temporary table
+    guarded.reading_may_write = false;
+    CHECK(judge("VACUUM", anywhere)->writes == Writes::database);
+}
+
 TEST_CASE("planning a write runs what rules and defaults compute, which may change roles") {
     Catalog calm = Builder().take();
     const ResolveContext context{.search_path = {"public"}, .catalog = &calm};
