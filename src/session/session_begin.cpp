@@ -5,7 +5,6 @@
 // at all. And the unnamed portal of what such a transaction was answered here. Thread: the
 // worker's.
 #include "batch_plan.hpp"
-#include "pgweir/base/bytes.hpp"
 #include "pgweir/query/tokens.hpp"
 #include "pgweir/session/session.hpp"
 #include "pgweir/wire/sqlstate.hpp"
@@ -199,13 +198,9 @@ void Session::send_begin() {
     if (x.sent == 0) x.started = env_.now();
     const bool named = plain(x.begin->text);
     if (!ensure_prepared(*x.begin, !named)) x.expects.back().begin = true;
-    std::string body;
-    base::append_cstring(body, "");
-    base::append_cstring(body, named ? pool::prepared_name(x.begin->id) : std::string());
-    body.append(6, '\0');
     std::string m;
-    wire::write_message(m, fe::kBind, body);
-    wire::write_message(m, fe::kExecute, std::string_view("\0\0\0\0\0", 5));
+    wire::write_bind(m, "", named ? pool::prepared_name(x.begin->id) : std::string());
+    wire::write_execute(m);
     turn_->server.copy(m);
     using Expected = Expect::Kind;
     x.expects.push(
@@ -239,13 +234,9 @@ void Session::restore_portal() {
     }
     const auto& statement = *answered_portal_->statement;
     ensure_prepared(statement, !statement.interned);
-    std::string body;
-    base::append_cstring(body, "");
-    base::append_cstring(body,
-                         statement.interned ? pool::prepared_name(statement.id) : std::string());
-    body += answered_portal_->values;
-    wire::write_message(m, fe::kBind, body);
-    wire::write_message(m, fe::kExecute, std::string_view("\0\0\0\0\0", 5));
+    wire::write_bind(m, "", statement.interned ? pool::prepared_name(statement.id) : std::string(),
+                     answered_portal_->values);
+    wire::write_execute(m);
     turn_->server.copy(m);
     x.expects.push({.kind = Expect::Kind::bind, .swallow = true});
     x.expects.push({.kind = Expect::Kind::execute, .swallow = true});

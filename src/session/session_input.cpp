@@ -330,7 +330,7 @@ std::size_t Session::forward_execute(std::string_view view, const Frame& frame) 
     forward_whole(view, frame);
     if (x.taking) {
         x.expects.back().takes = true;
-        turn_->server.copy(std::string_view("H\0\0\0\4", 5));  // its answer is waited for
+        turn_->server.copy(wire::kFlush);  // its answer is waited for
         if (kind_of(*taker) == query::Kind::discard_all) note_discard_all();
     } else if (taker != nullptr) {
         restore_in_batch(find_resets(taker->text, start_settings()).lost);
@@ -416,7 +416,7 @@ bool Session::awaits_answers(char type) {
             break;
         case Copies::several: break;
     }
-    if (!std::exchange(last.flushed, true)) turn_->server.copy(std::string_view("H\0\0\0\4", 5));
+    if (!std::exchange(last.flushed, true)) turn_->server.copy(wire::kFlush);
     return x.in_doubt = true;
 }
 

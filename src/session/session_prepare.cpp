@@ -437,13 +437,10 @@ std::size_t Session::send_bind(std::string_view view, const Frame& frame, std::s
     if (!parameters.empty()) {
         BindView bind;
         parse_bind(frame.body, bind);
-        std::string body;
-        base::append_cstring(body, bind.portal);
-        base::append_cstring(body, server_name);
-        body += parameters;
-        body += frame.body.substr(bind.names_size + bind.parameters.size());
+        std::string rest(parameters);
+        rest += frame.body.substr(bind.names_size + bind.parameters.size());
         std::string message;
-        wire::write_message(message, wire::fe::kBind, body);
+        wire::write_bind(message, bind.portal, server_name, rest);
         turn_->server.copy(message);
         return frame.size;
     }

@@ -98,6 +98,20 @@ void write_parse(std::string& out, std::string_view name, std::string_view sql,
     for (const auto t : types) append_u32(out, t);
 }
 
+void write_bind(std::string& out, std::string_view portal, std::string_view statement,
+                std::string_view parameters) {
+    const MessageScope scope(out, fe::kBind);
+    append_cstring(out, portal);
+    append_cstring(out, statement);
+    out.append(parameters);
+}
+
+void write_execute(std::string& out, std::string_view portal) {
+    const MessageScope scope(out, fe::kExecute);
+    append_cstring(out, portal);
+    append_u32(out, 0);
+}
+
 void write_close(std::string& out, char kind, std::string_view name) {
     const MessageScope scope(out, fe::kClose);
     out.push_back(kind);

@@ -8,12 +8,8 @@ using namespace pgweir::testing;
 
 namespace {
 
-ProxyOptions options(const std::string& cache = "{exclusive_writer: true}") {
-    return {{{"cache", cache}, {"pool", "{min_size: 0, max_size: 4}"}}, {}, {}, 0};
-}
-
 Proxy& proxy() {
-    static Proxy p(Cluster::shared(), options());
+    static Proxy p(Cluster::shared(), caching());
     return p;
 }
 
@@ -30,11 +26,7 @@ bool becomes_cached(RawClient& c, const std::string& sql) {
     return becomes_cached(proxy(), c, sql);
 }
 
-void setup(const std::string& sql) {
-    auto c = login();
-    const auto m = c.ask(msg::query(sql));
-    REQUIRE_MESSAGE(error_of(m).sqlstate.empty(), error_of(m).message, " in ", sql);
-}
+void setup(const std::string& sql) { must_run(login(), sql); }
 
 }  // namespace
 

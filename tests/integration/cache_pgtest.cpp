@@ -12,12 +12,8 @@ using namespace pgweir::testing;
 
 namespace {
 
-ProxyOptions options(const std::string& cache = "{exclusive_writer: true}") {
-    return {{{"cache", cache}, {"pool", "{min_size: 0, max_size: 4}"}}, {}, {}, 0};
-}
-
 Proxy& proxy() {
-    static Proxy p(Cluster::shared(), options());
+    static Proxy p(Cluster::shared(), caching());
     return p;
 }
 
@@ -45,11 +41,7 @@ std::int64_t hits_of_five(RawClient& c, const std::string& sql) {
     });
 }
 
-void setup(const std::string& sql) {
-    auto c = login();
-    const auto m = c.ask(msg::query(sql));
-    REQUIRE_MESSAGE(error_of(m).sqlstate.empty(), error_of(m).message, " in ", sql);
-}
+void setup(const std::string& sql) { must_run(login(), sql); }
 
 }  // namespace
 
@@ -471,7 +463,7 @@ TEST_CASE("a table made and written to without a pause is cached all the same") 
 
 TEST_CASE("entries end with their time to live") {
     setup("CREATE TABLE ttl AS SELECT 1 AS n");
-    Proxy p(Cluster::shared(), options("{exclusive_writer: true, default_ttl: 700ms}"));
+    Proxy p(Cluster::shared(), caching("{exclusive_writer: true, default_ttl: 700ms}"));
     auto c = RawClient::login(p.port());
     const auto hit = [&] {
         const auto before = p.cache_counter("hits");
@@ -487,7 +479,7 @@ TEST_CASE("entries end with their time to live") {
 TEST_CASE("memory stays within its limit, and what is too large is not stored") {
     setup("CREATE TABLE bulk AS SELECT n, repeat('b', 10000) AS t FROM generate_series(1, 500) n");
     Proxy p(Cluster::shared(),
-            options("{exclusive_writer: true, max_size: 1MiB, max_entry: 64KiB}"));
+            caching("{exclusive_writer: true, max_size: 1MiB, max_entry: 64KiB}"));
     auto c = RawClient::login(p.port());
     CHECK(eventually(
         [&] {
@@ -507,7 +499,7 @@ TEST_CASE("memory stays within its limit, and what is too large is not stored") 
 
 TEST_CASE("without exclusive_writer and without a stream nothing is cached, and the log says so") {
     setup("CREATE TABLE unsure AS SELECT 1 AS n");
-    Proxy p(Cluster::shared(), options("{stream: {max_slots: 0}}"));
+    Proxy p(Cluster::shared(), caching("{stream: {max_slots: 0}}"));
     auto c = RawClient::login(p.port());
     CHECK(eventually([&] {
         ask(c, "SELECT n FROM unsure");
@@ -519,7 +511,7 @@ TEST_CASE("without exclusive_writer and without a stream nothing is cached, and 
 }
 
 TEST_CASE("without a control connection nothing is cached, with that reason") {
-    auto o = options();
+    auto o = caching();
     o.sections["control"] = "{user: no_such_role}";
     Proxy p(Cluster::shared(), o);
     auto c = RawClient::login(p.port());

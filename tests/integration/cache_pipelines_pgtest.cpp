@@ -10,33 +10,19 @@ using namespace pgweir::testing;
 
 namespace {
 
-/// One server connection, which a test may take away to see that nothing else is used.
 Proxy& proxy() {
-    static Proxy p(Cluster::shared(),
-                   {{{"cache", "{exclusive_writer: true}"},
-                     {"pool", "{min_size: 0, max_size: 1, wait_timeout: 500ms}"}},
-                    {},
-                    {},
-                    0});
+    static Proxy p(Cluster::shared(), caching_with_one_server());
     return p;
 }
 
 Proxy& several_servers() {
-    static Proxy p(Cluster::shared(),
-                   {{{"cache", "{exclusive_writer: true}"}, {"pool", "{min_size: 0, max_size: 4}"}},
-                    {},
-                    {},
-                    0});
+    static Proxy p(Cluster::shared(), caching());
     return p;
 }
 
 RawClient login(const Proxy& p = proxy()) { return RawClient::login(p.port(), "app", "app"); }
 
-void setup(const std::string& sql, const Proxy& p = proxy()) {
-    auto c = login(p);
-    const auto m = c.ask(msg::query(sql));
-    REQUIRE_MESSAGE(error_of(m).sqlstate.empty(), error_of(m).message, " in ", sql);
-}
+void setup(const std::string& sql, const Proxy& p = proxy()) { must_run(login(p), sql); }
 
 /// A row of `waits` that is locked, so that whoever writes it waits, until this goes.
 struct Lock {

@@ -18,11 +18,7 @@ Proxy& proxy() {
     return p;
 }
 
-void setup(const std::string& sql) {
-    auto c = RawClient::login(proxy().port());
-    const auto m = c.ask(msg::query(sql));
-    REQUIRE_MESSAGE(error_of(m).sqlstate.empty(), error_of(m).message, " in ", sql);
-}
+void setup(const std::string& sql) { must_run(RawClient::login(proxy().port()), sql); }
 
 struct Pair {
     std::string read, write;
@@ -262,11 +258,7 @@ TEST_CASE("D6: what logins are given by role counts for how texts and names are 
           "GRANT USAGE ON SCHEMA own_role, hidden TO PUBLIC; GRANT ALL ON public.by_role, "
           "own_role.by_role, hidden.by_role, paths TO PUBLIC"})
         admin.run(sql);
-    Proxy p(Cluster::shared(),
-            {{{"cache", "{exclusive_writer: true}"}, {"pool", "{min_size: 0, max_size: 4}"}},
-             {},
-             {},
-             0});
+    Proxy p(Cluster::shared(), caching());
     auto c = RawClient::login(p.port(), "app", "app");
     const std::string read = "SELECT v FROM by_role";
     REQUIRE(becomes_cached(p, c, read));

@@ -21,11 +21,7 @@ Proxy& proxy() {
 RawClient login() { return RawClient::login(proxy().port(), "app", "app"); }
 RawClient direct_login() { return RawClient::login(Cluster::shared().port()); }
 
-void setup(const std::string& sql) {
-    auto c = login();
-    const auto m = c.ask(msg::query(sql));
-    REQUIRE_MESSAGE(error_of(m).sqlstate.empty(), error_of(m).message, " in ", sql);
-}
+void setup(const std::string& sql) { must_run(login(), sql); }
 
 std::string description(const std::string& sql, const std::string& name = "",
                         const std::vector<std::uint32_t>& types = {}) {

@@ -17,11 +17,7 @@ Proxy& proxy() {
     return p;
 }
 
-void setup(const std::string& sql) {
-    auto c = RawClient::login(proxy().port());
-    const auto m = c.ask(msg::query(sql));
-    REQUIRE_MESSAGE(error_of(m).sqlstate.empty(), error_of(m).message, " in ", sql);
-}
+void setup(const std::string& sql) { must_run(RawClient::login(proxy().port()), sql); }
 
 /// A table in another database that `member` may read while it is one of the readers.
 void make_elsewhere() {

@@ -22,11 +22,7 @@ RawClient login(const std::string& user = "app") {
     return RawClient::login(proxy().port(), user, "app");
 }
 
-void setup(const std::string& sql) {
-    auto c = login();
-    const auto m = c.ask(msg::query(sql));
-    REQUIRE_MESSAGE(error_of(m).sqlstate.empty(), error_of(m).message, " in ", sql);
-}
+void setup(const std::string& sql) { must_run(login(), sql); }
 
 /// The second answer, which is a hit wherever there can be one, and PostgreSQL's.
 void check_same(RawClient& c, const std::string& bytes, const std::string& what) {

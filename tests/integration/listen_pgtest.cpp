@@ -20,11 +20,6 @@ Proxy& proxy() {
 RawClient login(const msg::Parameters& more = {}) {
     return RawClient::login(proxy().port(), "app", "app", more);
 }
-std::string ask(RawClient& c, const std::string& sql) {
-    const auto m = c.ask(msg::query(sql));
-    const auto error = error_of(m);
-    return error.sqlstate.empty() ? first_value(m) : error.sqlstate;
-}
 struct Heard {
     std::uint32_t sender = 0;
     std::string channel, payload;
@@ -65,13 +60,13 @@ TEST_CASE("more clients listen than there are server connections, and all of the
     std::vector<RawClient> clients;
     for (int i = 0; i < 20; ++i) {
         auto& c = clients.emplace_back(login());
-        REQUIRE(ask(c, i % 2 == 0 ? "LISTEN bell" : "LISTEN bell; LISTEN gong").empty());
+        REQUIRE(value_of(c, i % 2 == 0 ? "LISTEN bell" : "LISTEN bell; LISTEN gong").empty());
     }
     auto other = login();
-    CHECK(ask(other, "SELECT 1") == "1");
+    CHECK(value_of(other, "SELECT 1") == "1");
     notify("bell", "ding");
     for (auto& c : clients) CHECK(hears(c) == "bell ding");
-    ask(other, "NOTIFY gong, 'dong'");
+    value_of(other, "NOTIFY gong, 'dong'");
     for (std::size_t i = 1; i < clients.size(); i += 2) CHECK(hears(clients[i]) == "gong dong");
     for (auto& c : clients) CHECK(silent(c));
     CHECK(Cluster::shared().backends() <= 3);
@@ -129,7 +124,7 @@ TEST_CASE("a session's own notification comes before ReadyForQuery, from its own
     auto a = login();
     auto b = login();
     for (auto* c : {&a, &b}) {
-        REQUIRE(ask(*c, "LISTEN bell").empty());
+        REQUIRE(value_of(*c, "LISTEN bell").empty());
         CHECK(silent(*c));  // handed over by now
     }
     for (int i = 0; i < 3; ++i) {
@@ -146,7 +141,7 @@ TEST_CASE("a session's own notification comes before ReadyForQuery, from its own
         CHECK(heard(a.read()).sender == b.backend_pid());
     }
     auto third = login();
-    ask(third, "NOTIFY bell, 'third'");
+    value_of(third, "NOTIFY bell, 'third'");
     CHECK(heard(a.read()).sender == third.backend_pid());
 }
 
@@ -157,7 +152,7 @@ TEST_CASE("who listens is told the sender's number as its client knows it, acros
     for (std::size_t i = 0; i < 6; ++i) {
         auto& c = clients.emplace_back(RawClient::login(p.port()));
         if (i >= 4) continue;
-        REQUIRE(ask(c, "LISTEN bell").empty());
+        REQUIRE(value_of(c, "LISTEN bell").empty());
         CHECK(silent(c));
     }
     const auto each_hears = [&](std::size_t sender, const std::string& sql, auto&& check) {
@@ -181,7 +176,7 @@ TEST_CASE("who listens is told the sender's number as its client knows it, acros
 
 TEST_CASE("what other sessions have committed comes before the answer is complete") {
     auto c = login();
-    ask(c, "LISTEN bell");
+    value_of(c, "LISTEN bell");
     for (int i = 0; i < 20; ++i) {
         notify("bell", std::to_string(i));
         std::string got;
@@ -193,9 +188,9 @@ TEST_CASE("what other sessions have committed comes before the answer is complet
 
 TEST_CASE("no notification comes inside a transaction") {
     auto c = login();
-    ask(c, "LISTEN bell");
-    ask(c, "BEGIN");
-    ask(c, "SELECT 1");
+    value_of(c, "LISTEN bell");
+    value_of(c, "BEGIN");
+    value_of(c, "SELECT 1");
     notify("bell", "inside");
     for (int i = 0; i < 3; ++i) CHECK(silent(c));
     CHECK(among(c.ask(msg::query("COMMIT"))) == "bell inside,");
@@ -204,10 +199,10 @@ TEST_CASE("no notification comes inside a transaction") {
     auto m = c.ask(msg::query("COMMIT"));
     if (among(m).empty()) m.push_back(c.read());
     CHECK(among(m) == "bell nothing ran,");
-    ask(c, "BEGIN");
-    CHECK(ask(c, "SELECT 1/0") == "22012");
+    value_of(c, "BEGIN");
+    CHECK(value_of(c, "SELECT 1/0") == "22012");
     notify("bell", "failed");
-    CHECK(ask(c, "SELECT 1") == "25P02");
+    CHECK(value_of(c, "SELECT 1") == "25P02");
     CHECK(among(c.ask(msg::query("ROLLBACK"))) == "bell failed,");
     c.send(msg::query("SELECT 1") + msg::query("SELECT pg_notify('bell', 'piped')") +
            msg::query("SELECT 2"));
@@ -223,27 +218,27 @@ TEST_CASE("LISTEN and UNLISTEN count when their transaction commits") {
         notify("bell", "?");
         return !silent(c);
     };
-    ask(c, "BEGIN; LISTEN bell");
-    CHECK(ask(c, "ROLLBACK").empty());
+    value_of(c, "BEGIN; LISTEN bell");
+    CHECK(value_of(c, "ROLLBACK").empty());
     CHECK_FALSE(hears_bell());
-    CHECK(ask(c, "LISTEN bell; SELECT 1/0") == "22012");
+    CHECK(value_of(c, "LISTEN bell; SELECT 1/0") == "22012");
     CHECK_FALSE(hears_bell());
-    ask(c, "BEGIN");
-    ask(c, "SAVEPOINT s");
-    ask(c, "LISTEN gong");
-    ask(c, "ROLLBACK TO s");
-    ask(c, "LISTEN bell");
+    value_of(c, "BEGIN");
+    value_of(c, "SAVEPOINT s");
+    value_of(c, "LISTEN gong");
+    value_of(c, "ROLLBACK TO s");
+    value_of(c, "LISTEN bell");
     CHECK(among(c.ask(msg::query("NOTIFY bell, 'self'; NOTIFY gong; COMMIT"))) == "bell self,");
     CHECK(hears_bell());
     notify("gong", "");
     CHECK(silent(c));
-    ask(c, "BEGIN; UNLISTEN bell");
-    ask(c, "ROLLBACK");
+    value_of(c, "BEGIN; UNLISTEN bell");
+    value_of(c, "ROLLBACK");
     CHECK(hears_bell());
-    CHECK(ask(c, "UNLISTEN *; SELECT 1/0") == "22012");
+    CHECK(value_of(c, "UNLISTEN *; SELECT 1/0") == "22012");
     CHECK(hears_bell());
-    ask(c, "BEGIN");
-    ask(c, "UNLISTEN bell");
+    value_of(c, "BEGIN");
+    value_of(c, "UNLISTEN bell");
     notify("bell", "too late");
     CHECK(among(c.ask(msg::query("COMMIT"))).empty());
     CHECK_FALSE(hears_bell());
@@ -251,10 +246,10 @@ TEST_CASE("LISTEN and UNLISTEN count when their transaction commits") {
         INFO(std::string(end));
         c.ask(msg::unnamed("LISTEN bell") + msg::sync());
         CHECK(hears_bell());
-        CHECK(ask(c, end).empty());
+        CHECK(value_of(c, end).empty());
         CHECK_FALSE(hears_bell());
     }
-    ask(c, "LISTEN bell");
+    value_of(c, "LISTEN bell");
     c.ask(msg::unnamed("UNLISTEN \"bell\"") + msg::sync());
     CHECK_FALSE(hears_bell());
 }
@@ -262,17 +257,17 @@ TEST_CASE("LISTEN and UNLISTEN count when their transaction commits") {
 TEST_CASE("channels of any name and payloads of any length come as they are") {
     auto c = login();
     const std::string name = "We\"ird; \xc3\xa4 name";
-    ask(c, "LISTEN \"We\"\"ird; \xc3\xa4 name\"");
+    value_of(c, "LISTEN \"We\"\"ird; \xc3\xa4 name\"");
     const std::string payload(7999, 'x');
     notify(name, payload);
     CHECK(hears(c) == name + " " + payload);
     notify(name, "");
     CHECK(hears(c) == name + " ");
     auto latin = login({{"client_encoding", "LATIN1"}});
-    ask(latin, "LISTEN \"caf\xe9\"");
+    value_of(latin, "LISTEN \"caf\xe9\"");
     notify("caf\xc3\xa9", "\xc3\xa4");
     CHECK(hears(latin) == "caf\xe9 \xe4");
-    ask(c, "LISTEN \"caf\xc3\xa9\"");
+    value_of(c, "LISTEN \"caf\xc3\xa9\"");
     notify("caf\xc3\xa9", "\xc3\xb6");
     CHECK(hears(latin) == "caf\xe9 \xf6");
     CHECK(hears(c) == "caf\xc3\xa9 \xc3\xb6");
@@ -283,38 +278,38 @@ TEST_CASE("a session is shown the channels it listens to, and no others") {
     auto b = login();
     const std::string list = "SELECT string_agg(c, ' ' ORDER BY c) FROM pg_listening_channels() c";
     for (int i = 0; i < 3; ++i) {
-        ask(a, "LISTEN bell");
-        ask(a, "LISTEN gong");
-        ask(b, "LISTEN horn");
-        CHECK(ask(a, list) == "bell gong");
+        value_of(a, "LISTEN bell");
+        value_of(a, "LISTEN gong");
+        value_of(b, "LISTEN horn");
+        CHECK(value_of(a, list) == "bell gong");
         CHECK(first_value(b.ask(msg::unnamed(list) + msg::sync())) == "horn");
-        CHECK(ask(a, "BEGIN").empty());
-        CHECK(ask(a, list) == "bell gong");
-        CHECK(ask(a, "COMMIT").empty());
-        ask(a, "UNLISTEN gong");
-        CHECK(ask(a, list) == "bell");
+        CHECK(value_of(a, "BEGIN").empty());
+        CHECK(value_of(a, list) == "bell gong");
+        CHECK(value_of(a, "COMMIT").empty());
+        value_of(a, "UNLISTEN gong");
+        CHECK(value_of(a, list) == "bell");
         notify("bell", "once");
         CHECK(hears(a) == "bell once");
         CHECK(silent(a));
     }
     auto c = login();
-    CHECK(ask(c, list) == "NULL");
+    CHECK(value_of(c, list) == "NULL");
 }
 
 TEST_CASE("a session pinned for something else goes on listening, and its pin can end") {
     auto a = login();
     auto b = login();
-    ask(a, "LISTEN bell");
-    ask(b, "LISTEN bell");
-    ask(b, "CREATE TEMP TABLE kept (n int)");
-    ask(b, "LISTEN gong");
+    value_of(a, "LISTEN bell");
+    value_of(b, "LISTEN bell");
+    value_of(b, "CREATE TEMP TABLE kept (n int)");
+    value_of(b, "LISTEN gong");
     notify("bell", "1");
     notify("gong", "2");
     CHECK(hears(a) == "bell 1");
     auto got = among({b.read()});
     got += among({b.read()});
     CHECK((got == "bell 1,gong 2," || got == "gong 2,bell 1,"));
-    ask(b, "DROP TABLE kept");
+    value_of(b, "DROP TABLE kept");
     notify("bell", "3");
     CHECK(hears(b) == "bell 3");
     notify("gong", "4");
@@ -328,11 +323,11 @@ TEST_CASE("when the connection that listens is lost, each client that listened i
     auto a = login();
     auto b = login();
     auto bystander = login();
-    ask(a, "LISTEN bell");
-    ask(b, "LISTEN gong");
+    value_of(a, "LISTEN bell");
+    value_of(b, "LISTEN gong");
     CHECK(silent(a));
     CHECK(silent(b));  // handed over by now
-    CHECK(ask(bystander, "SELECT 1") == "1");
+    CHECK(value_of(bystander, "SELECT 1") == "1");
     Cluster::shared().value(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
         "application_name = 'pgweir notifications'");
@@ -341,9 +336,9 @@ TEST_CASE("when the connection that listens is lost, each client that listened i
         CHECK(error_of(end).severity == "FATAL");
         CHECK(error_of(end).sqlstate == "08006");
     }
-    CHECK(ask(bystander, "SELECT 1") == "1");
+    CHECK(value_of(bystander, "SELECT 1") == "1");
     auto again = login();
-    ask(again, "LISTEN bell");
+    value_of(again, "LISTEN bell");
     notify("bell", "back");
     CHECK(hears(again) == "bell back");
 }

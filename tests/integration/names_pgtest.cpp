@@ -25,11 +25,7 @@ RawClient login(const std::string& database = "app") {
                             Proxy::direct() ? "app" : database);
 }
 
-void setup(const std::string& sql) {
-    auto c = login();
-    const auto m = c.ask(msg::query(sql));
-    REQUIRE_MESSAGE(error_of(m).sqlstate.empty(), error_of(m).message, " in ", sql);
-}
+void setup(const std::string& sql) { must_run(login(), sql); }
 
 std::string run(const std::string& name) { return msg::bind("", name) + msg::execute(); }
 const std::string kSync = msg::sync();

@@ -32,16 +32,13 @@ std::string walsenders() {
         "'walsender' AND application_name <> 'pgweir stream'");
 }
 
-Proxy& caching() {
+Proxy& cached() {
     static Proxy p(Cluster::shared(),
-                   {{{"cache", "{exclusive_writer: true}"}, {"pool", "{min_size: 0, max_size: 6}"}},
-                    {},
-                    {},
-                    0});
+                   caching("{exclusive_writer: true}", "{min_size: 0, max_size: 6}"));
     return p;
 }
 RawClient logical() {
-    return RawClient::login(caching().port(), "postgres", "app", {{"replication", "database"}});
+    return RawClient::login(cached().port(), "postgres", "app", {{"replication", "database"}});
 }
 
 /// A table of one row, and a query for it that the cache answers.
@@ -50,8 +47,8 @@ struct Cached {
         ask(reader, "CREATE TABLE " + table + " AS SELECT 1 AS n, 0 AS v");
         check();
     }
-    void check() { REQUIRE(becomes_cached(caching(), reader, sum)); }
-    RawClient reader = RawClient::login(caching().port());
+    void check() { REQUIRE(becomes_cached(cached(), reader, sum)); }
+    RawClient reader = RawClient::login(cached().port());
     RawClient direct = RawClient::login(Cluster::shared().port());
     std::string sum;
 };
@@ -110,7 +107,7 @@ TEST_CASE("commands of replication leave what is cached as it is") {
     Cached t("beside_walsender");
     auto c = logical();
     const auto hits = [&](const std::string& bytes) {
-        return hits_of(caching(), [&] {
+        return hits_of(cached(), [&] {
             CHECK(error_of(c.ask(bytes)).sqlstate.empty());
             ask(t.reader, t.sum);
         });
@@ -120,7 +117,7 @@ TEST_CASE("commands of replication leave what is cached as it is") {
     CHECK(hits(msg::query("CREATE_REPLICATION_SLOT beside TEMPORARY LOGICAL test_decoding")) == 1);
     c.send_pieces(msg::query("START_REPLICATION SLOT beside LOGICAL 0/0"), 7);
     c.read_until('W');
-    CHECK(hits_of(caching(), [&] { ask(t.reader, t.sum); }) == 1);
+    CHECK(hits_of(cached(), [&] { ask(t.reader, t.sum); }) == 1);
     ask(t.direct, "UPDATE beside_walsender SET v = 1");
     c.read_until('d');
     c.ask(msg::copy_done());
@@ -132,8 +129,7 @@ TEST_CASE("a walsender takes neither statements of the extended protocol nor fun
     CHECK(error_of(c.ask(msg::unnamed("SELECT 1") + msg::sync())).sqlstate == "08P01");
     CHECK(error_of(c.ask(msg::frame('F', std::string(10, '\0')))).sqlstate == "08P01");
     CHECK(error_of(c.ask(msg::query("SHOW work_mem; SELECT 1"))).sqlstate == "42601");
-    auto physical =
-        RawClient::login(caching().port(), "postgres", "app", {{"replication", "true"}});
+    auto physical = RawClient::login(cached().port(), "postgres", "app", {{"replication", "true"}});
     CHECK(error_of(physical.ask(msg::query("SELECT 1"))).sqlstate == "0A000");
 }
 

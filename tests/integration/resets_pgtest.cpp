@@ -16,11 +16,6 @@ Proxy& proxy() {
 RawClient login(const msg::Parameters& more = {}) {
     return RawClient::login(proxy().port(), "app", "app", more);
 }
-std::string ask(RawClient& c, const std::string& sql) {
-    const auto m = c.ask(msg::query(sql));
-    const auto error = error_of(m);
-    return error.sqlstate.empty() ? first_value(m) : error.sqlstate;
-}
 
 }  // namespace
 
@@ -28,13 +23,13 @@ TEST_CASE("RESET goes back to what the session began with") {
     auto c = login({{"options", "-c work_mem=31MB"}, {"DateStyle", "German"}});
     c.ask(msg::query("SET work_mem = '32MB'"));
     c.ask(msg::query("RESET work_mem"));
-    CHECK(ask(c, "SHOW work_mem") == "31MB");
+    CHECK(value_of(c, "SHOW work_mem") == "31MB");
     c.ask(msg::query("SET DateStyle = 'SQL'"));
     c.ask(msg::query("DISCARD ALL"));
-    CHECK(ask(c, "SHOW DateStyle") == "German, DMY");
-    CHECK(ask(c, "SHOW work_mem") == "31MB");
+    CHECK(value_of(c, "SHOW DateStyle") == "German, DMY");
+    CHECK(value_of(c, "SHOW work_mem") == "31MB");
     c.ask(msg::query("SET DateStyle = 'SQL'; RESET ALL"));
-    CHECK(ask(c, "SHOW DateStyle") == "German, DMY");
+    CHECK(value_of(c, "SHOW DateStyle") == "German, DMY");
 }
 
 TEST_CASE("what comes behind RESET runs under what the session began with") {
@@ -77,7 +72,7 @@ TEST_CASE("what comes behind RESET runs under what the session began with") {
             }
         } while (last != "end");
         CHECK(seen == wanted);
-        CHECK(ask(c, shown) == wanted);
+        CHECK(value_of(c, shown) == wanted);
     }
 }
 
@@ -121,7 +116,7 @@ TEST_CASE("what is not reset in the end, or not run, takes nothing away") {
             }
         } while (last != "end");
         CHECK(seen == wanted);
-        CHECK(ask(c, "SHOW work_mem") == wanted);
+        CHECK(value_of(c, "SHOW work_mem") == wanted);
     }
 }
 
@@ -136,13 +131,13 @@ TEST_CASE("what comes back behind RESET takes no snapshot, and is said as it was
             c.ask(by_message ? msg::unnamed(how) + msg::sync() : msg::query(how));
             const auto m = c.ask(msg::query("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"));
             CHECK(error_of(m).message.empty());
-            ask(other, "CREATE TABLE IF NOT EXISTS public.later (n int)");
-            ask(other, "INSERT INTO public.later VALUES (1)");
-            CHECK(ask(c, "SELECT count(*) FROM public.later") ==
-                  ask(other, "SELECT count(*) FROM public.later"));
-            CHECK(ask(c, "SELECT array_to_string(current_schemas(false), ' ')") == "public");
-            CHECK(ask(c, "SHOW my.tenant") == "x\\y'z");
-            CHECK(ask(c, "SHOW application_name") == "me");
+            value_of(other, "CREATE TABLE IF NOT EXISTS public.later (n int)");
+            value_of(other, "INSERT INTO public.later VALUES (1)");
+            CHECK(value_of(c, "SELECT count(*) FROM public.later") ==
+                  value_of(other, "SELECT count(*) FROM public.later"));
+            CHECK(value_of(c, "SELECT array_to_string(current_schemas(false), ' ')") == "public");
+            CHECK(value_of(c, "SHOW my.tenant") == "x\\y'z");
+            CHECK(value_of(c, "SHOW application_name") == "me");
             c.ask(msg::query("COMMIT"));
         }
     }
@@ -156,7 +151,7 @@ TEST_CASE("RESET of start-up settings is refused in front of what would run with
         const auto m = c.ask(msg::query(sql));
         CHECK(error_of(m).sqlstate == "0A000");
         CHECK(count_type(m, 'C') == 0);
-        CHECK(ask(c, "SHOW work_mem") == "31MB");
+        CHECK(value_of(c, "SHOW work_mem") == "31MB");
     }
     c.ask(msg::query("BEGIN"));
     CHECK(ready_status(c.ask(msg::query("RESET ALL; SELECT 1"))) == 'E');
@@ -176,13 +171,13 @@ TEST_CASE("DISCARD ALL in a batch that fails behind it leaves nobody another's s
           msg::unnamed("SELECT 1 / 0") + msg::unnamed("DISCARD ALL") + msg::sync(),
           msg::unnamed("RESET work_mem") + msg::unnamed("SELECT 1 / 0") + msg::sync()}) {
         CHECK(error_of(c.ask(batch)).sqlstate == "22012");
-        CHECK(ask(like, "SHOW work_mem") == "33MB");
-        CHECK(ask(c, "SHOW work_mem") == "33MB");
+        CHECK(value_of(like, "SHOW work_mem") == "33MB");
+        CHECK(value_of(c, "SHOW work_mem") == "33MB");
     }
     c.send(msg::query("SELECT 1 / 0") + msg::query("DISCARD ALL"));
     c.read_until('Z'), c.read_until('Z');
-    CHECK(ask(like, "SHOW work_mem") == "33MB");
-    CHECK(ask(c, "SHOW work_mem") == "33MB");
+    CHECK(value_of(like, "SHOW work_mem") == "33MB");
+    CHECK(value_of(c, "SHOW work_mem") == "33MB");
 }
 
 TEST_CASE("a client is told of its own settings before RESET is over, and at login always") {
@@ -204,6 +199,6 @@ TEST_CASE("a client is told of its own settings before RESET is over, and at log
         const auto m = c.ask(msg::query(sql));
         CHECK(zone(m) == "Asia/Tokyo");
         CHECK(count_type(m, 'Z') == 1);
-        CHECK(ask(c, "SHOW work_mem") == "6MB");
+        CHECK(value_of(c, "SHOW work_mem") == "6MB");
     }
 }

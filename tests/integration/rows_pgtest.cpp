@@ -8,12 +8,8 @@ using namespace pgweir::testing;
 
 namespace {
 
-ProxyOptions options(const std::string& cache) {
-    return {{{"cache", cache}, {"pool", "{min_size: 0, max_size: 4}"}}, {}, {}, 0};
-}
-
 Proxy& in_band() {
-    static Proxy p(Cluster::shared(), options("{exclusive_writer: true}"));
+    static Proxy p(Cluster::shared(), caching());
     return p;
 }
 
@@ -23,7 +19,7 @@ Cluster& streaming() {
 }
 
 Proxy& streamed() {
-    static Proxy p(streaming(), options("{max_staleness: 100ms}"));
+    static Proxy p(streaming(), caching("{max_staleness: 100ms}"));
     return p;
 }
 
@@ -31,11 +27,7 @@ std::string error_in(RawClient& c, const std::string& sql) {
     return error_of(c.ask(msg::query(sql))).message;
 }
 
-void setup(const std::string& sql) {
-    auto c = RawClient::login(in_band().port());
-    const auto error = error_in(c, sql);
-    REQUIRE_MESSAGE(error.empty(), error, " in ", sql);
-}
+void setup(const std::string& sql) { must_run(RawClient::login(in_band().port()), sql); }
 
 /// A read, a write, and whether the read's answer is there still after it.
 struct Case {
@@ -253,7 +245,7 @@ TEST_CASE(
 
 TEST_CASE("with cache.row_level off any write to the table ends its answers") {
     setup("CREATE TABLE off1(id int PRIMARY KEY, n int); INSERT INTO off1 VALUES (1, 0), (2, 0)");
-    Proxy p(Cluster::shared(), options("{exclusive_writer: true, row_level: false}"));
+    Proxy p(Cluster::shared(), caching("{exclusive_writer: true, row_level: false}"));
     check(p, {{"SELECT n FROM off1 WHERE id = 1", "UPDATE off1 SET n = 1 WHERE id = 2", false}});
 }
 

@@ -27,11 +27,6 @@ RawClient login() {
     static_cast<void>(prepared);
     return RawClient::login(proxy().port());
 }
-std::string ask(RawClient& c, const std::string& sql) {
-    const auto m = c.ask(msg::query(sql));
-    const auto error = error_of(m);
-    return error.sqlstate.empty() ? first_value(m) : error.sqlstate;
-}
 double pins() { return proxy().metric("pgweir_pins_total{reason=\"prepare\"}"); }
 
 const char* const kOwn =
@@ -46,21 +41,21 @@ TEST_CASE("statements of equal names are each session's own, on fewer server con
     for (int i = 0; i < 6; ++i) {
         clients.push_back(login());
         const auto tag = std::to_string(i);
-        CHECK(ask(clients.back(), "PREPARE mine (int) AS SELECT $1 + 100 * " + tag) == "");
-        CHECK(ask(clients.back(), "PREPARE only_" + tag + " AS SELECT name FROM stock") == "");
+        CHECK(value_of(clients.back(), "PREPARE mine (int) AS SELECT $1 + 100 * " + tag) == "");
+        CHECK(value_of(clients.back(), "PREPARE only_" + tag + " AS SELECT name FROM stock") == "");
     }
     for (int round = 0; round < 5; ++round)
         for (int i = 5; i >= 0; --i) {
             auto& c = clients[static_cast<std::size_t>((i * 5 + round) % 6)];
             const auto tag = (i * 5 + round) % 6;
-            CHECK(ask(c, "EXECUTE mine(" + std::to_string(round) + ")") ==
+            CHECK(value_of(c, "EXECUTE mine(" + std::to_string(round) + ")") ==
                   std::to_string(round + 100 * tag));
-            CHECK(ask(c, "execute \"mine\" (1 + 1)") == std::to_string(2 + 100 * tag));
-            CHECK(ask(c, kOwn) == "mine,only_" + std::to_string(tag));
+            CHECK(value_of(c, "execute \"mine\" (1 + 1)") == std::to_string(2 + 100 * tag));
+            CHECK(value_of(c, kOwn) == "mine,only_" + std::to_string(tag));
         }
     auto fresh = login();
-    for (int i = 0; i < 3; ++i) CHECK(ask(fresh, kOwn) == "none");
-    CHECK(ask(fresh, "EXECUTE mine(1)") == "26000");
+    for (int i = 0; i < 3; ++i) CHECK(value_of(fresh, kOwn) == "none");
+    CHECK(value_of(fresh, "EXECUTE mine(1)") == "26000");
     if (!Proxy::direct()) CHECK(pins() == before);
 }
 
@@ -70,60 +65,60 @@ TEST_CASE(
                             "DEALLOCATE PREPARE ALL"}) {
         INFO(std::string(end));
         auto c = login(), other = login();
-        CHECK(ask(c, "BEGIN") == "");
-        CHECK(ask(c, "PREPARE a AS SELECT 1") == "");
-        CHECK(ask(c, "ROLLBACK") == "");
-        CHECK(ask(c, "PREPARE b AS SELECT 2") == "");
-        CHECK(ask(c, "PREPARE a AS SELECT 3") == "42P05");
+        CHECK(value_of(c, "BEGIN") == "");
+        CHECK(value_of(c, "PREPARE a AS SELECT 1") == "");
+        CHECK(value_of(c, "ROLLBACK") == "");
+        CHECK(value_of(c, "PREPARE b AS SELECT 2") == "");
+        CHECK(value_of(c, "PREPARE a AS SELECT 3") == "42P05");
         for (int i = 0; i < 3; ++i) {
-            CHECK(ask(other, kOwn) == "none");
-            CHECK(ask(c, "EXECUTE a") == "1");
-            CHECK(ask(c, "EXECUTE b") == "2");
+            CHECK(value_of(other, kOwn) == "none");
+            CHECK(value_of(c, "EXECUTE a") == "1");
+            CHECK(value_of(c, "EXECUTE b") == "2");
         }
-        CHECK(ask(c, end) == "");
+        CHECK(value_of(c, end) == "");
         for (int i = 0; i < 3; ++i) {
-            CHECK(ask(other, kOwn) == "none");
-            CHECK(ask(c, kOwn) == "none");
-            CHECK(ask(c, "EXECUTE b") == "26000");
+            CHECK(value_of(other, kOwn) == "none");
+            CHECK(value_of(c, kOwn) == "none");
+            CHECK(value_of(c, "EXECUTE b") == "26000");
         }
-        CHECK(ask(c, "PREPARE a AS SELECT 4") == "");
-        CHECK(ask(other, "SELECT 0") == "0");
-        CHECK(ask(c, "EXECUTE a") == "4");
+        CHECK(value_of(c, "PREPARE a AS SELECT 4") == "");
+        CHECK(value_of(other, "SELECT 0") == "0");
+        CHECK(value_of(c, "EXECUTE a") == "4");
     }
 }
 
 TEST_CASE(
     "what cannot be made again tells PostgreSQL's words for it, and comes back with its table") {
     auto c = login(), other = login();
-    ask(c, "CREATE TABLE fleeting (n int)");
-    CHECK(ask(c, "PREPARE reads AS SELECT count(*) FROM fleeting") == "");
-    CHECK(ask(c, "EXECUTE reads") == "0");
-    ask(c, "DROP TABLE fleeting");
+    value_of(c, "CREATE TABLE fleeting (n int)");
+    CHECK(value_of(c, "PREPARE reads AS SELECT count(*) FROM fleeting") == "");
+    CHECK(value_of(c, "EXECUTE reads") == "0");
+    value_of(c, "DROP TABLE fleeting");
     for (int i = 0; i < 3; ++i) {
-        CHECK(ask(other, "PREPARE reads AS SELECT 7") == (i == 0 ? "" : "42P05"));
-        CHECK(ask(c, "EXECUTE reads") == "42P01");
-        CHECK(ask(c, "BEGIN") == "");
-        CHECK(ask(c, "EXECUTE reads") == "42P01");
-        CHECK(ask(c, "SELECT 1") == "25P02");
-        CHECK(ask(c, "ROLLBACK") == "");
+        CHECK(value_of(other, "PREPARE reads AS SELECT 7") == (i == 0 ? "" : "42P05"));
+        CHECK(value_of(c, "EXECUTE reads") == "42P01");
+        CHECK(value_of(c, "BEGIN") == "");
+        CHECK(value_of(c, "EXECUTE reads") == "42P01");
+        CHECK(value_of(c, "SELECT 1") == "25P02");
+        CHECK(value_of(c, "ROLLBACK") == "");
     }
-    ask(c, "CREATE TABLE fleeting (n int)");
-    CHECK(ask(other, "EXECUTE reads") == "7");
-    CHECK(ask(c, "EXECUTE reads") == "0");
-    ask(c, "DROP TABLE fleeting");
+    value_of(c, "CREATE TABLE fleeting (n int)");
+    CHECK(value_of(other, "EXECUTE reads") == "7");
+    CHECK(value_of(c, "EXECUTE reads") == "0");
+    value_of(c, "DROP TABLE fleeting");
 }
 
 TEST_CASE("what EXECUTE writes is seen, whatever it is given") {
     auto c = login(), other = login();
-    CHECK(ask(c, "PREPARE adds (int) AS INSERT INTO log VALUES ($1) RETURNING n") == "");
+    CHECK(value_of(c, "PREPARE adds (int) AS INSERT INTO log VALUES ($1) RETURNING n") == "");
     for (int i = 1; i < 5; ++i) {
-        CHECK(ask(other, "SELECT count(*) FROM log") == std::to_string(2 * i - 2));
-        CHECK(ask(other, "SELECT count(*) FROM log") == std::to_string(2 * i - 2));
-        CHECK(ask(c, "EXECUTE adds (" + std::to_string(i) + ")") == std::to_string(i));
-        CHECK(ask(other, "SELECT count(*) FROM log") == std::to_string(2 * i - 1));
-        CHECK(ask(c, "EXECUTE adds (abs(-3))") == "3");
+        CHECK(value_of(other, "SELECT count(*) FROM log") == std::to_string(2 * i - 2));
+        CHECK(value_of(other, "SELECT count(*) FROM log") == std::to_string(2 * i - 2));
+        CHECK(value_of(c, "EXECUTE adds (" + std::to_string(i) + ")") == std::to_string(i));
+        CHECK(value_of(other, "SELECT count(*) FROM log") == std::to_string(2 * i - 1));
+        CHECK(value_of(c, "EXECUTE adds (abs(-3))") == "3");
     }
-    ask(c, "TRUNCATE log");
+    value_of(c, "TRUNCATE log");
 }
 
 TEST_CASE(
@@ -141,49 +136,50 @@ TEST_CASE(
     for (const auto& k : kept) {
         INFO(std::string(k.made_by));
         auto c = login(), other = login();
-        ask(c, "SET TimeZone = 'UTC'");
-        ask(c, k.made_by);
-        const auto first = ask(c, k.question);
-        ask(c, "SET TimeZone = 'Asia/Tokyo'");
+        value_of(c, "SET TimeZone = 'UTC'");
+        value_of(c, k.made_by);
+        const auto first = value_of(c, k.question);
+        value_of(c, "SET TimeZone = 'Asia/Tokyo'");
         for (int i = 0; i < 3; ++i) {
-            CHECK(ask(other, kOwn) == "none");
-            CHECK(ask(c, k.question) == first);
+            CHECK(value_of(other, kOwn) == "none");
+            CHECK(value_of(c, k.question) == first);
         }
-        ask(c, "DEALLOCATE ALL");
+        value_of(c, "DEALLOCATE ALL");
         for (int i = 0; i < 3; ++i)
-            CHECK(ask(other, "SELECT coalesce(current_setting('my.tag', true), '')") == "");
+            CHECK(value_of(other, "SELECT coalesce(current_setting('my.tag', true), '')") == "");
     }
 }
 
 TEST_CASE("a name made by SQL is taken for messages, and can be bound and closed by them") {
     auto c = login(), other = login();
-    CHECK(ask(c, "PREPARE shared (int) AS SELECT $1 * 2") == "");
-    ask(other, "SELECT 1");
+    CHECK(value_of(c, "PREPARE shared (int) AS SELECT $1 * 2") == "");
+    value_of(other, "SELECT 1");
     CHECK(error_of(c.ask(msg::parse("shared", "SELECT 1") + msg::sync())).sqlstate == "42P05");
     const auto m = c.ask(msg::bind("", "shared", {"21"}) + msg::execute() + msg::sync());
     CHECK(first_value(m) == "42");
     c.ask(msg::close('S', "shared") + msg::sync());
     for (int i = 0; i < 2; ++i) {
-        CHECK(ask(c, "EXECUTE shared (1)") == "26000");
-        ask(other, "SELECT 1");
+        CHECK(value_of(c, "EXECUTE shared (1)") == "26000");
+        value_of(other, "SELECT 1");
     }
 }
 
 TEST_CASE("they follow the search_path of the moment, as PostgreSQL's plans do") {
     auto c = login(), other = login();
-    ask(c, "CREATE SCHEMA IF NOT EXISTS left_one; CREATE SCHEMA IF NOT EXISTS right_one");
-    ask(c,
+    value_of(c, "CREATE SCHEMA IF NOT EXISTS left_one; CREATE SCHEMA IF NOT EXISTS right_one");
+    value_of(
+        c,
         "CREATE TABLE left_one.side AS SELECT 'left' AS v; CREATE TABLE right_one.side AS SELECT "
         "'right' AS v");
-    ask(c, "SET search_path = left_one");
-    CHECK(ask(c, "PREPARE side AS SELECT v FROM side") == "");
+    value_of(c, "SET search_path = left_one");
+    CHECK(value_of(c, "PREPARE side AS SELECT v FROM side") == "");
     for (int i = 0; i < 3; ++i) {
-        ask(c, "SET search_path = left_one");
-        CHECK(ask(other, kOwn) == "none");
-        CHECK(ask(c, "EXECUTE side") == "left");
-        ask(c, "SET search_path = right_one");
-        CHECK(ask(other, kOwn) == "none");
-        CHECK(ask(c, "EXECUTE side") == "right");
+        value_of(c, "SET search_path = left_one");
+        CHECK(value_of(other, kOwn) == "none");
+        CHECK(value_of(c, "EXECUTE side") == "left");
+        value_of(c, "SET search_path = right_one");
+        CHECK(value_of(other, kOwn) == "none");
+        CHECK(value_of(c, "EXECUTE side") == "right");
     }
-    ask(c, "DROP SCHEMA left_one, right_one CASCADE");
+    value_of(c, "DROP SCHEMA left_one, right_one CASCADE");
 }

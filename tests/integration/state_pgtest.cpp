@@ -17,11 +17,6 @@ Proxy& proxy() {
 RawClient login(const msg::Parameters& more = {}, const std::string& user = "app") {
     return RawClient::login(proxy().port(), user, "app", more);
 }
-std::string ask(RawClient& c, const std::string& sql) {
-    const auto m = c.ask(msg::query(sql));
-    const auto error = error_of(m);
-    return error.sqlstate.empty() ? first_value(m) : error.sqlstate;
-}
 
 /// A statement that changes the session, and a question that shows whether it has.
 struct State {
@@ -93,22 +88,22 @@ TEST_CASE("what a session sets it keeps, and no other session sees it, during or
                 continue;
             INFO(state.name, std::string(extended ? " (extended)" : " (simple)"));
             auto before = login();
-            const auto unchanged = ask(before, state.question);
+            const auto unchanged = value_of(before, state.question);
             REQUIRE(unchanged != state.changed);
             auto c = login();
             const auto m = c.ask(extended ? msg::unnamed(state.change) + msg::sync()
                                           : msg::query(state.change));
             REQUIRE_MESSAGE(error_of(m).sqlstate.empty(), error_of(m).message);
             for (int i = 0; i < 3; ++i) {
-                CHECK(ask(c, state.question) == state.changed);
-                CHECK(ask(before, state.question) == unchanged);
+                CHECK(value_of(c, state.question) == state.changed);
+                CHECK(value_of(before, state.question) == unchanged);
                 auto fresh = login();
-                CHECK(ask(fresh, state.question) == unchanged);
+                CHECK(value_of(fresh, state.question) == unchanged);
             }
             c.close();
             for (int i = 0; i < 6; ++i) {
                 auto fresh = login();
-                CHECK(ask(fresh, state.question) == unchanged);
+                CHECK(value_of(fresh, state.question) == unchanged);
             }
         }
     }
@@ -141,22 +136,23 @@ TEST_CASE("D9: what search_path or its schema's name makes temporary is its sess
         {"CREATE TYPE pg_temp.date AS (n int)"},
         {"CREATE DOMAIN pg_temp.date AS text CHECK (value = 'one')"}};
     const auto unchanged = [](RawClient& c) {
-        CHECK(ask(c, "SELECT max(v) FROM hid") == "permanent");
-        CHECK(ask(c, "SELECT date '2020-01-02' + 1") == "2020-01-03");
+        CHECK(value_of(c, "SELECT max(v) FROM hid") == "permanent");
+        CHECK(value_of(c, "SELECT date '2020-01-02' + 1") == "2020-01-03");
     };
     for (const auto& statements : kMade) {
         std::string made;
         for (const auto& sql : statements) made += sql + "; ";
         CAPTURE(made);
         auto c = login(), other = login();
-        for (const auto& sql : statements) REQUIRE(ask(c, sql).size() != 5);
+        for (const auto& sql : statements) REQUIRE(value_of(c, sql).size() != 5);
         for (int i = 0; i < 3; ++i) {
             unchanged(other);
             auto fresh = login();
             unchanged(fresh);
         }
-        ask(c, "RESET search_path");
-        const auto own = ask(c, "SELECT max(v) FROM hid") + ask(c, "SELECT date '2020-01-02' + 1");
+        value_of(c, "RESET search_path");
+        const auto own =
+            value_of(c, "SELECT max(v) FROM hid") + value_of(c, "SELECT date '2020-01-02' + 1");
         CHECK(own != "permanent2020-01-03");
         c.close();
         for (int i = 0; i < 6; ++i) {
@@ -165,7 +161,7 @@ TEST_CASE("D9: what search_path or its schema's name makes temporary is its sess
         }
     }
     auto c = login({{"options", "-c search_path=\"$user\",pg_temp"}});
-    CHECK(ask(c, table).empty());
+    CHECK(value_of(c, table).empty());
     for (int i = 0; i < 4; ++i) {
         auto fresh = login();
         unchanged(fresh);
@@ -196,16 +192,16 @@ TEST_CASE("what is carried arrives byte by byte, however it is written (S32)") {
                 // Without standard strings, or where it is not ASCII, what a text says is not
                 // known for sure, and the session is pinned.
                 if (standard && value.back() > 0)
-                    CHECK(ask(other, "SHOW search_path") == "\"$user\", public");
-                CHECK(ask(c, "SHOW search_path") == as_name(value));
-                CHECK(ask(c, "SHOW standard_conforming_strings") == (standard ? "on" : "off"));
+                    CHECK(value_of(other, "SHOW search_path") == "\"$user\", public");
+                CHECK(value_of(c, "SHOW search_path") == as_name(value));
+                CHECK(value_of(c, "SHOW standard_conforming_strings") == (standard ? "on" : "off"));
             }
         }
     // The same from the start-up packet on.
     for (const auto& value : values) {
         auto c = RawClient::login(p.port(), "app", "app", {{"search_path", as_name(value)}});
-        ask(other, "SELECT 1");
-        CHECK(ask(c, "SHOW search_path") == as_name(value));
+        value_of(other, "SELECT 1");
+        CHECK(value_of(c, "SHOW search_path") == as_name(value));
     }
     // Half a character of SJIS eats a backslash, whether that is the value's own or an escape.
     const auto half = as_name("\x95\\'); DROP TABLE bystander; SELECT ('");
@@ -215,7 +211,7 @@ TEST_CASE("what is carried arrives byte by byte, however it is written (S32)") {
             c.ask(msg::query("SELECT 1"));
         } catch (const std::runtime_error&) {  // refused: no text in the server's encoding
         }
-    CHECK(ask(other, "SELECT count(*) FROM public.bystander") == "0");
+    CHECK(value_of(other, "SELECT count(*) FROM public.bystander") == "0");
 }
 
 TEST_CASE("a role taken on is nobody else's, and ends with its session (S30)") {
@@ -228,22 +224,22 @@ TEST_CASE("a role taken on is nobody else's, and ends with its session (S30)") {
         auto other = login();
         c.ask(msg::query(change));
         for (int i = 0; i < 4; ++i) {
-            CHECK(ask(c, "SELECT current_user") == "low");
-            CHECK(ask(other, "SELECT current_user") == "app");
+            CHECK(value_of(c, "SELECT current_user") == "low");
+            CHECK(value_of(other, "SELECT current_user") == "app");
         }
         c.close();
         for (int i = 0; i < 4; ++i) {
             auto fresh = login();
-            CHECK(ask(fresh, "SELECT current_user") == "app");
+            CHECK(value_of(fresh, "SELECT current_user") == "app");
         }
     }
     auto c = login({}, "postgres");
     c.ask(msg::query("SET SESSION AUTHORIZATION app"));
-    CHECK(ask(c, "SELECT session_user") == "app");
+    CHECK(value_of(c, "SELECT session_user") == "app");
     c.close();
     for (int i = 0; i < 4; ++i) {
         auto fresh = login({}, "postgres");
-        CHECK(ask(fresh, "SELECT session_user") == "postgres");
+        CHECK(value_of(fresh, "SELECT session_user") == "postgres");
     }
 }
 
@@ -251,19 +247,19 @@ TEST_CASE("SET LOCAL, SET TRANSACTION and a rolled-back SET change nothing after
     auto c = login();
     c.ask(msg::query("BEGIN"));
     c.ask(msg::query("SET LOCAL work_mem = '21MB'"));
-    CHECK(ask(c, "SHOW work_mem") == "21MB");
+    CHECK(value_of(c, "SHOW work_mem") == "21MB");
     c.ask(msg::query("COMMIT"));
-    CHECK(ask(c, "SHOW work_mem") == "4MB");
+    CHECK(value_of(c, "SHOW work_mem") == "4MB");
     c.ask(msg::query("BEGIN"));
     c.ask(msg::query("SET work_mem = '22MB'"));
     c.ask(msg::query("ROLLBACK"));
-    CHECK(ask(c, "SHOW work_mem") == "4MB");
+    CHECK(value_of(c, "SHOW work_mem") == "4MB");
     c.ask(msg::query("BEGIN; SET work_mem = '23MB'; SAVEPOINT s; SET work_mem = '24MB'"));
     c.ask(msg::query("ROLLBACK TO s"));
     c.ask(msg::query("COMMIT"));
-    for (int i = 0; i < 3; ++i) CHECK(ask(c, "SHOW work_mem") == "23MB");
+    for (int i = 0; i < 3; ++i) CHECK(value_of(c, "SHOW work_mem") == "23MB");
     auto fresh = login();
-    CHECK(ask(fresh, "SHOW work_mem") == "4MB");
+    CHECK(value_of(fresh, "SHOW work_mem") == "4MB");
 }
 
 TEST_CASE("notifications reach the session that listens") {
@@ -283,9 +279,9 @@ TEST_CASE("sessions with other start-up settings never get each other's (30)") {
     auto sql = login({{"DateStyle", "SQL, DMY"}});
     auto plain = login();
     for (int i = 0; i < 10; ++i) {
-        CHECK(ask(german, "SELECT date '2026-01-31'") == "31.01.2026");
-        CHECK(ask(sql, "SELECT date '2026-01-31'") == "31/01/2026");
-        CHECK(ask(plain, "SELECT date '2026-01-31'") == "2026-01-31");
+        CHECK(value_of(german, "SELECT date '2026-01-31'") == "31.01.2026");
+        CHECK(value_of(sql, "SELECT date '2026-01-31'") == "31/01/2026");
+        CHECK(value_of(plain, "SELECT date '2026-01-31'") == "2026-01-31");
     }
 }
 
@@ -298,9 +294,9 @@ TEST_CASE("of a DateStyle that says only a half the other half is no other sessi
         for (const std::string style : {"ISO", "SQL", "DMY", "Postgres", "MDY"}) {
             auto before = with(p.port(), first), c = with(p.port(), style);
             auto direct = with(Cluster::shared().port(), style);
-            ask(before, "SELECT 1");
+            value_of(before, "SELECT 1");
             const std::string read = "SELECT '01/02/2024'::date";
-            CHECK_MESSAGE(ask(c, read) == ask(direct, read), first, " then ", style);
+            CHECK_MESSAGE(value_of(c, read) == value_of(direct, read), first, " then ", style);
         }
 }
 
@@ -308,8 +304,8 @@ TEST_CASE("client_encoding is the session's own") {
     auto latin = login({{"client_encoding", "LATIN1"}});
     auto utf8 = login({{"client_encoding", "UTF8"}});
     for (int i = 0; i < 5; ++i) {
-        CHECK(ask(latin, "SELECT chr(233)") == "\xe9");
-        CHECK(ask(utf8, "SELECT chr(233)") == "\xc3\xa9");
+        CHECK(value_of(latin, "SELECT chr(233)") == "\xe9");
+        CHECK(value_of(utf8, "SELECT chr(233)") == "\xc3\xa9");
     }
     CHECK(parameter_status(latin.greeting(), "client_encoding") == "LATIN1");
 }
@@ -321,9 +317,9 @@ TEST_CASE("sessions pinned to their server connections do not shut the others ou
         pinned.back().ask(msg::query("CREATE TEMP TABLE pinned_by (n int)"));
     }
     auto c = login();
-    CHECK(ask(c, "SELECT 'through'") == "through");
+    CHECK(value_of(c, "SELECT 'through'") == "through");
     pinned.clear();
-    for (int i = 0; i < 3; ++i) CHECK(ask(c, "SELECT 'free'") == "free");
+    for (int i = 0; i < 3; ++i) CHECK(value_of(c, "SELECT 'free'") == "free");
 }
 
 TEST_CASE("settings and roles are carried: more sessions than server connections, and no pin" *
@@ -343,25 +339,26 @@ TEST_CASE("settings and roles are carried: more sessions than server connections
     const auto before = pins();
     for (int i = 0; i < 8; ++i) {
         auto& o = owners.emplace_back(Owner{login(), "tag" + std::to_string(i)});
-        ask(o.client, "SET work_mem = '" + std::to_string(100 + i) + "kB'");
-        ask(o.client, "SET own.tag = '" + o.tag + "'");
-        ask(o.client, "SELECT set_config('search_path', '" + o.tag + ", public', false)");
-        ask(o.client, "SET application_name = '" + o.tag + "'");
-        if (i % 2 == 1) ask(o.client, "SET ROLE carried_low");
+        value_of(o.client, "SET work_mem = '" + std::to_string(100 + i) + "kB'");
+        value_of(o.client, "SET own.tag = '" + o.tag + "'");
+        value_of(o.client, "SELECT set_config('search_path', '" + o.tag + ", public', false)");
+        value_of(o.client, "SET application_name = '" + o.tag + "'");
+        if (i % 2 == 1) value_of(o.client, "SET ROLE carried_low");
     }
     for (int round = 0; round < 6; ++round)
         for (std::size_t i = 0; i < owners.size(); ++i) {
             auto& o = owners[(i * 5 + static_cast<std::size_t>(round)) % owners.size()];
             const auto at = std::stoi(o.tag.substr(3));
-            CHECK(ask(o.client, "SHOW work_mem") == std::to_string(100 + at) + "kB");
-            CHECK(ask(o.client, "SHOW own.tag") == o.tag);
-            CHECK(ask(o.client, "SHOW search_path") == o.tag + ", public");
-            CHECK(ask(o.client, "SHOW application_name") == o.tag);
-            CHECK(ask(o.client, "SELECT current_user") == (at % 2 == 1 ? "carried_low" : "app"));
+            CHECK(value_of(o.client, "SHOW work_mem") == std::to_string(100 + at) + "kB");
+            CHECK(value_of(o.client, "SHOW own.tag") == o.tag);
+            CHECK(value_of(o.client, "SHOW search_path") == o.tag + ", public");
+            CHECK(value_of(o.client, "SHOW application_name") == o.tag);
+            CHECK(value_of(o.client, "SELECT current_user") ==
+                  (at % 2 == 1 ? "carried_low" : "app"));
         }
     auto fresh = login();
-    CHECK(ask(fresh, "SELECT coalesce(current_setting('own.tag', true), '')").empty());
-    CHECK(ask(fresh, "SHOW work_mem") == "4MB");
+    CHECK(value_of(fresh, "SELECT coalesce(current_setting('own.tag', true), '')").empty());
+    CHECK(value_of(fresh, "SHOW work_mem") == "4MB");
     CHECK(pins() == before);
     CHECK(Cluster::shared().backends() <= 3);
 }
@@ -370,16 +367,16 @@ TEST_CASE("SET SESSION AUTHORIZATION is carried, and ends with RESET or DISCARD 
     for (const char* end : {"RESET SESSION AUTHORIZATION", "DISCARD ALL"}) {
         auto c = login({}, "postgres");
         std::vector<RawClient> others;
-        ask(c, "SET work_mem = '77kB'");
-        ask(c, "SET SESSION AUTHORIZATION app");
+        value_of(c, "SET work_mem = '77kB'");
+        value_of(c, "SET SESSION AUTHORIZATION app");
         for (int i = 0; i < 4; ++i) {
             auto& other = others.emplace_back(login({}, "postgres"));
-            CHECK(ask(c, "SELECT session_user || current_user") == "appapp");
-            CHECK(ask(other, "SELECT session_user || current_user") == "postgrespostgres");
-            CHECK(ask(c, "DELETE FROM pg_class") == "42501");
+            CHECK(value_of(c, "SELECT session_user || current_user") == "appapp");
+            CHECK(value_of(other, "SELECT session_user || current_user") == "postgrespostgres");
+            CHECK(value_of(c, "DELETE FROM pg_class") == "42501");
         }
-        ask(c, end);
-        for (int i = 0; i < 4; ++i) CHECK(ask(c, "SELECT session_user") == "postgres");
+        value_of(c, end);
+        for (int i = 0; i < 4; ++i) CHECK(value_of(c, "SELECT session_user") == "postgres");
     }
 }
 
@@ -402,7 +399,7 @@ TEST_CASE("a pin ends when its state is gone" * doctest::skip(Proxy::direct())) 
             CHECK(error_of(c.ask(msg::query(pin.begin))).sqlstate.empty());
             if (*pin.end != '\0') CHECK(error_of(c.ask(msg::query(pin.end))).sqlstate.empty());
         }
-        for (auto& c : clients) CHECK(ask(c, "SELECT 'free'") == "free");
+        for (auto& c : clients) CHECK(value_of(c, "SELECT 'free'") == "free");
     }
 }
 
@@ -425,19 +422,19 @@ TEST_CASE(
     };
     auto c = login();
     auto other = login();
-    ask(c, "SELECT pg_advisory_lock(555)");
-    ask(c, "SELECT pg_advisory_lock(555)");
-    CHECK(ask(c, "SELECT pg_advisory_unlock(555)") == "t");
+    value_of(c, "SELECT pg_advisory_lock(555)");
+    value_of(c, "SELECT pg_advisory_lock(555)");
+    CHECK(value_of(c, "SELECT pg_advisory_unlock(555)") == "t");
     for (int i = 0; i < 4; ++i) {
-        CHECK(ask(other, "SELECT pg_try_advisory_lock(555)") == "f");
+        CHECK(value_of(other, "SELECT pg_try_advisory_lock(555)") == "f");
         CHECK(held() == "1");
     }
-    CHECK(ask(c, "SELECT pg_advisory_unlock(555)") == "t");
+    CHECK(value_of(c, "SELECT pg_advisory_unlock(555)") == "t");
     CHECK(held() == "0");
     // (int, int) is another key space, shared is not exclusive.
-    ask(c, "SELECT pg_advisory_lock_shared(555)");
-    CHECK(ask(other, "SELECT pg_try_advisory_lock_shared(555)") == "t");
-    CHECK(ask(other, "SELECT pg_try_advisory_lock(0, 556)") == "t");
+    value_of(c, "SELECT pg_advisory_lock_shared(555)");
+    CHECK(value_of(other, "SELECT pg_try_advisory_lock_shared(555)") == "t");
+    CHECK(value_of(other, "SELECT pg_try_advisory_lock(0, 556)") == "t");
     c.close();
     other.close();
     CHECK(eventually([&] { return held() == "0"; }));
@@ -449,7 +446,7 @@ TEST_CASE("a transaction's advisory lock ends with it, and does not pin (39)" *
     const auto before = proxy().metric(pins);
     auto c = login();
     c.ask(msg::query("BEGIN"));
-    ask(c, "SELECT pg_advisory_xact_lock(777)");
+    value_of(c, "SELECT pg_advisory_xact_lock(777)");
     c.ask(msg::query("COMMIT"));
     CHECK(proxy().metric(pins) == before);
 }
@@ -481,20 +478,20 @@ TEST_CASE("settings are carried up to 64 KiB; with more the session keeps its se
     auto c = RawClient::login(p.port()), other = RawClient::login(p.port());
     const std::string value(4000, 'x');
     for (int i = 0; i < 20; ++i) {
-        CHECK(ask(c, "SET my.setting_" + std::to_string(i) + " = '" + value + "'") == "");
-        if (i == 12) CHECK(ask(other, "SELECT 1") == "1");
+        CHECK(value_of(c, "SET my.setting_" + std::to_string(i) + " = '" + value + "'") == "");
+        if (i == 12) CHECK(value_of(other, "SELECT 1") == "1");
     }
-    CHECK(ask(other, "SELECT 1") == "53300");
-    CHECK(ask(c, "SELECT length(current_setting('my.setting_0'))") == "4000");
-    CHECK(ask(c, "SELECT length(current_setting('my.setting_19'))") == "4000");
+    CHECK(value_of(other, "SELECT 1") == "53300");
+    CHECK(value_of(c, "SELECT length(current_setting('my.setting_0'))") == "4000");
+    CHECK(value_of(c, "SELECT length(current_setting('my.setting_19'))") == "4000");
 }
 
 TEST_CASE("what EXECUTE has left unseen is gone when its server connection goes to another") {
     Proxy p(Cluster::shared(), {{{"pool", "{min_size: 0, max_size: 1}"}}, {}, {}, 0});
     auto c = RawClient::login(p.port());
-    CHECK(ask(c, "PREPARE tenant AS SELECT set_config('my.tenant', 'secret', false)") == "");
-    CHECK(ask(c, "EXECUTE tenant") == "secret");
-    CHECK(ask(c, "DEALLOCATE tenant") == "");
+    CHECK(value_of(c, "PREPARE tenant AS SELECT set_config('my.tenant', 'secret', false)") == "");
+    CHECK(value_of(c, "EXECUTE tenant") == "secret");
+    CHECK(value_of(c, "DEALLOCATE tenant") == "");
     auto other = RawClient::login(p.port());
-    CHECK(ask(other, "SELECT coalesce(current_setting('my.tenant', true), '')") == "");
+    CHECK(value_of(other, "SELECT coalesce(current_setting('my.tenant', true), '')") == "");
 }

@@ -19,18 +19,13 @@ Proxy& proxy() {
 }
 RawClient login(const Proxy& p) { return RawClient::login(p.port()); }
 Messages query(RawClient& c, const std::string& sql) { return c.ask(msg::query(sql)); }
-std::string ask(RawClient& c, const std::string& sql) {
-    const auto m = query(c, sql);
-    const auto error = error_of(m);
-    return error.sqlstate.empty() ? first_value(m) : error.sqlstate;
-}
 
 }  // namespace
 
 TEST_CASE("a Parse behind the COMMIT of a transaction in which nothing ran is parsed") {
     auto c = login(proxy());
     c.ask(msg::parse("end", "commit") + msg::sync());
-    ask(c, "BEGIN");
+    value_of(c, "BEGIN");
     CHECK(types(c.ask(msg::bind("", "end", {}) + msg::execute() + msg::parse("behind", "SELECT 3") +
                       msg::sync())) == "2C1Z");
     CHECK(first_value(c.ask(msg::bind("", "behind", {}) + msg::execute() + msg::sync())) == "3");
@@ -46,9 +41,9 @@ TEST_CASE("clients with an empty transaction hold no server connection, simple o
         CHECK(ready_status(m) == 'T');
     }
     auto other = login(proxy());
-    CHECK(ask(other, "SELECT 1") == "1");
+    CHECK(value_of(other, "SELECT 1") == "1");
     for (auto& c : open) {
-        CHECK(ask(c, "SELECT 2") == "2");
+        CHECK(value_of(c, "SELECT 2") == "2");
         CHECK(ready_status(query(c, "COMMIT")) == 'I');
     }
 }
@@ -60,16 +55,16 @@ TEST_CASE("a transaction begins with its first statement, and is one") {
     query(c, "BEGIN ISOLATION LEVEL REPEATABLE READ");
     if (!Proxy::direct()) {
         const auto before = db.value("SELECT clock_timestamp()");
-        CHECK(ask(c, "SELECT now() > '" + before + "'") == "t");
+        CHECK(value_of(c, "SELECT now() > '" + before + "'") == "t");
     }
-    CHECK(ask(c, "SHOW transaction_isolation") == "repeatable read");
+    CHECK(value_of(c, "SHOW transaction_isolation") == "repeatable read");
     query(c, "INSERT INTO ledger VALUES (1)");
     db.run("INSERT INTO ledger VALUES (2)");
-    CHECK(ask(c, "SELECT count(*) FROM ledger") == "1");
+    CHECK(value_of(c, "SELECT count(*) FROM ledger") == "1");
     CHECK(ready_status(query(c, "SELECT 1/0")) == 'E');
-    CHECK(ask(c, "SELECT 1") == "25P02");
+    CHECK(value_of(c, "SELECT 1") == "25P02");
     CHECK(ready_status(query(c, "COMMIT")) == 'I');
-    CHECK(ask(c, "SELECT count(*) FROM ledger") == "1");
+    CHECK(value_of(c, "SELECT count(*) FROM ledger") == "1");
     db.run("DROP TABLE ledger");
 }
 
@@ -138,9 +133,9 @@ TEST_CASE("with pool.lazy_begin off, BEGIN takes a server connection" *
     auto a = login(p);
     query(a, "BEGIN");
     auto b = login(p);
-    CHECK(ask(b, "SELECT 1") == "53300");
+    CHECK(value_of(b, "SELECT 1") == "53300");
     query(a, "COMMIT");
-    CHECK(ask(b, "SELECT 1") == "1");
+    CHECK(value_of(b, "SELECT 1") == "1");
 }
 
 TEST_CASE("a transaction that finds no server connection in time has failed, until its end" *
@@ -154,8 +149,8 @@ TEST_CASE("a transaction that finds no server connection in time has failed, unt
     CHECK(error_of(m).sqlstate == "53300");
     CHECK(ready_status(m) == 'E');
     query(holder, "COMMIT");
-    CHECK(ask(c, "SELECT 1") == "25P02");
-    CHECK(ask(c, "ROLLBACK; SELECT 'again'") == "again");
+    CHECK(value_of(c, "SELECT 1") == "25P02");
+    CHECK(value_of(c, "ROLLBACK; SELECT 'again'") == "again");
 }
 
 TEST_CASE("a known statement is prepared again without a server connection" *
@@ -192,10 +187,10 @@ TEST_CASE("what would pin beyond pool.max_pinned fails with 53300 and has done n
     Proxy p(Cluster::shared(), options("{min_size: 0, max_size: 3}"));
     auto a = login(p);
     auto b = login(p);
-    CHECK(ask(a, "CREATE TEMP TABLE one(n int)").empty());
-    CHECK(ask(b, "LISTEN news").empty());
+    CHECK(value_of(a, "CREATE TEMP TABLE one(n int)").empty());
+    CHECK(value_of(b, "LISTEN news").empty());
     auto c = login(p);
-    CHECK(ask(c, "SELECT pg_advisory_lock(77)") == "53300");
+    CHECK(value_of(c, "SELECT pg_advisory_lock(77)") == "53300");
     CHECK(error_of(c.ask(msg::unnamed("LOAD 'plpgsql'") + msg::unnamed("SELECT 1") + msg::sync()))
               .sqlstate == "53300");
     query(c, "BEGIN");
@@ -203,16 +198,16 @@ TEST_CASE("what would pin beyond pool.max_pinned fails with 53300 and has done n
     CHECK(error_of(m).sqlstate == "53300");
     CHECK(ready_status(m) == 'E');
     query(c, "ROLLBACK");
-    CHECK(ask(c, "SET work_mem = '7MB'").empty());  // settings are carried
-    CHECK(ask(c, "SHOW work_mem") == "7MB");
-    CHECK(ask(a, "CREATE TEMP TABLE two(n int)").empty());  // it has its place
+    CHECK(value_of(c, "SET work_mem = '7MB'").empty());  // settings are carried
+    CHECK(value_of(c, "SHOW work_mem") == "7MB");
+    CHECK(value_of(a, "CREATE TEMP TABLE two(n int)").empty());  // it has its place
     CHECK(Cluster::shared().value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") ==
           "0");
-    CHECK(ask(b, "UNLISTEN *").empty());
-    CHECK(eventually([&] { return ask(c, "SELECT pg_advisory_lock(77)").empty(); }));
-    CHECK(ask(b, "LISTEN news") == "53300");
+    CHECK(value_of(b, "UNLISTEN *").empty());
+    CHECK(eventually([&] { return value_of(c, "SELECT pg_advisory_lock(77)").empty(); }));
+    CHECK(value_of(b, "LISTEN news") == "53300");
     c.close();
-    CHECK(eventually([&] { return ask(b, "LISTEN news").empty(); }));
+    CHECK(eventually([&] { return value_of(b, "LISTEN news").empty(); }));
 }
 
 TEST_CASE("a database can be dropped, renamed or copied while server connections to it are idle" *
@@ -220,13 +215,13 @@ TEST_CASE("a database can be dropped, renamed or copied while server connections
     Proxy p(Cluster::shared(), {{{"pool", "{min_size: 2, max_size: 3}"}}, {}, {}, 0});
     Cluster::shared().value("CREATE DATABASE going");
     auto stays = RawClient::login(p.port(), "postgres", "going");
-    CHECK(ask(stays, "SELECT 1") == "1");
+    CHECK(value_of(stays, "SELECT 1") == "1");
     auto admin = RawClient::login(p.port(), "postgres", "app");
-    CHECK(ask(admin, "CREATE DATABASE twin TEMPLATE going").empty());
-    CHECK(ask(stays, "SELECT 2") == "2");
-    CHECK(ask(admin, "ALTER DATABASE going RENAME TO gone").empty());
-    CHECK(ask(admin, "ALTER DATABASE gone RENAME TO going").empty());
-    CHECK(ask(stays, "SELECT 3") == "3");
+    CHECK(value_of(admin, "CREATE DATABASE twin TEMPLATE going").empty());
+    CHECK(value_of(stays, "SELECT 2") == "2");
+    CHECK(value_of(admin, "ALTER DATABASE going RENAME TO gone").empty());
+    CHECK(value_of(admin, "ALTER DATABASE gone RENAME TO going").empty());
+    CHECK(value_of(stays, "SELECT 3") == "3");
     const auto m = admin.ask(msg::unnamed("DROP DATABASE going") + msg::sync());
     CHECK_MESSAGE(error_of(m).sqlstate.empty(), error_of(m).message);
     Cluster::shared().value("DROP DATABASE twin");

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <stdexcept>
 #include <string>
 
 #include "support/proxy.hpp"
@@ -14,6 +15,22 @@ namespace pgweir::testing {
 inline std::string in_both_modes(const Cluster& cluster) {
     const auto server = "host: 127.0.0.1, port: " + std::to_string(cluster.port());
     return "{app: {" + server + "}, exact: {" + server + ", dbname: app, pool: {mode: session}}}";
+}
+
+/// With the cache on, by default because nobody writes but through the proxy.
+inline ProxyOptions caching(const std::string& cache = "{exclusive_writer: true}",
+                            const std::string& pool = "{min_size: 0, max_size: 4}") {
+    return {{{"cache", cache}, {"pool", pool}}, {}, {}, 0};
+}
+/// One server connection, which a test may take away to see that nothing else is used.
+inline ProxyOptions caching_with_one_server() {
+    return caching("{exclusive_writer: true}", "{min_size: 0, max_size: 1, wait_timeout: 500ms}");
+}
+
+/// What a test begins with. Throws where it fails.
+inline void must_run(RawClient c, const std::string& sql) {
+    const auto error = error_of(c.ask(msg::query(sql)));
+    if (!error.sqlstate.empty()) throw std::runtime_error(error.message + " in " + sql);
 }
 
 /// First value of the answer, or the SQLSTATE of its error.

@@ -227,6 +227,12 @@ std::string first_value(const Messages& messages) {
     return all.empty() || all[0].empty() ? "" : all[0][0];
 }
 
+std::string value_of(RawClient& c, const std::string& sql) {
+    const auto messages = c.ask(msg::query(sql));
+    const auto error = error_of(messages);
+    return error.sqlstate.empty() ? first_value(messages) : error.sqlstate;
+}
+
 char ready_status(const Messages& messages) {
     char status = '?';
     for (const auto& m : messages)

@@ -132,6 +132,8 @@ std::vector<std::string> bodies(const Messages& messages, char type);
 std::vector<std::vector<std::string>> rows(const Messages& messages);
 /// The first column of the first row, "" without one.
 std::string first_value(const Messages& messages);
+/// Runs one query: its first value, or the SQLSTATE of its error.
+std::string value_of(RawClient& c, const std::string& sql);
 /// Status byte of the last ReadyForQuery, '?' without one.
 char ready_status(const Messages& messages);
 /// The value of the last ParameterStatus of this name.

@@ -45,7 +45,14 @@ void write_message(std::string& out, char type, std::string_view body = {});
 void write_query(std::string& out, std::string_view sql);
 void write_parse(std::string& out, std::string_view name, std::string_view sql,
                  std::span<const std::uint32_t> types);
+/// Formats, parameters and formats of results, in the protocol's bytes: none at all, all as text.
+inline constexpr std::string_view kNoParameters{"\0\0\0\0\0\0", 6};
+void write_bind(std::string& out, std::string_view portal, std::string_view statement,
+                std::string_view parameters = kNoParameters);
+/// Without a limit of rows.
+void write_execute(std::string& out, std::string_view portal = {});
 void write_close(std::string& out, char kind, std::string_view name);
+inline constexpr std::string_view kFlush{"H\0\0\0\4", 5};
 
 /// One column of a result made by the proxy itself, all in text format.
 struct Column {
