@@ -2,6 +2,7 @@
 #include "pgweir/pool/profile.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <mutex>
 #include <unordered_map>
@@ -17,6 +18,15 @@ struct Table {
     std::unordered_map<std::string, std::weak_ptr<const Profile>> by_key;
     std::uint64_t next_id = 1;
     std::size_t sweep_at = 1024;
+    /// The latest ones keep their numbers when no session has them any more: who sets the same
+    /// again finds the answers and statements there were.
+    static constexpr std::size_t kKept = 256, kLongestKept = 1024;
+    std::array<ProfilePtr, kKept> kept;
+    std::size_t next_kept = 0;
+
+    void keep(const ProfilePtr& profile, std::size_t size) {
+        if (size <= kLongestKept) kept[next_kept++ % kKept] = profile;
+    }
 };
 
 Table& table() {
@@ -72,6 +82,7 @@ ProfilePtr intern_profile(Settings settings) {
     made->id = t.next_id++;
     made->settings = std::move(settings);
     t.by_key[key] = made;
+    t.keep(made, key.size());
     if (t.by_key.size() > t.sweep_at) {
         std::erase_if(t.by_key, [](const auto& entry) { return entry.second.expired(); });
         t.sweep_at = t.by_key.size() * 2 + 1024;

@@ -72,6 +72,7 @@ void Exchange::reset() {
     takers.clear();
     empty(parsed);
     empty(closed);
+    empty(undescribed);
     errors.clear();
     loans.clear();
     may_end_transaction = false;

@@ -296,6 +296,7 @@ bool Session::look_up_batch(BatchLookup& lookup, std::string_view batch) {
             case fe::kBind: {
                 if (!parse_bind(frame.body, lookup.bind)) return false;
                 const auto* found = lookup.find(*this, lookup.bind.statement);
+                if (found != nullptr) found = renewed(lookup.bind.statement, found);
                 if (found == nullptr) return false;
                 lookup.statement = found;
                 lookup.described = false;
@@ -454,6 +455,7 @@ void Session::look_up_portal(BatchLookup& lookup) {
     if (entry && !lookup.has_room_for(*entry)) return pass_by(lookup, *memo, NotCached::too_large);
     if (!entry && (reason = stores(hash, row)) != NotCached::none)
         return pass_by(lookup, *memo, reason);
+    if (entry && lookup.described) note_told(statement, entry->row_description());
     if (entry && row != nullptr) row->hit(entry->cost());
     if (entry && lookup.woken) lookup.woken->lead.land();
     cache::Lead lead;
@@ -515,6 +517,8 @@ bool Session::look_up_description(BatchLookup& lookup, std::string_view body) {
     // After the look-up, too: no others have come into force before it, then.
     const bool current = is_current();
     if (!current || (entry && !lookup.has_room_for(*entry))) entry.reset();
+    if (entry) note_told(statement, entry->parameter_description());
+    if (entry) note_told(statement, entry->row_description());
     const bool missing = !entry || lookup.verify;
     if (missing) lookup.misses = true;
     if (missing && current &&

@@ -66,7 +66,7 @@ cache::EntryPtr Session::seek_portal(cache::ResultCache& cache, const PortalUnit
         parts.types = unit.types(types);
     } else {
         statement = find_statement(unit.bind.statement);
-        if (statement == nullptr) return {};
+        if (statement == nullptr || outdated(**statement)) return {};
         parts = key_parts((*statement)->text, (*statement)->hash());
         parts.types = (*statement)->types;
     }
@@ -93,6 +93,7 @@ std::size_t Session::answer_portal_again(cache::ResultCache& cache, std::string_
     }
     next_unnamed_.reset();
     counters_.bind_count.add(1);
+    if (unit.described && !unit.parses) note_told(**statement, entry->row_description());
     send_answer(*entry, unit.parses ? kParseAndBindComplete : kBindComplete, unit.described);
     saw(*entry);
     count_hit();

@@ -143,7 +143,7 @@ bool Session::waits_for_clear_way(const query::Verdict& verdict) {
 std::size_t Session::take_batch(std::string_view view) {
     if (std::exchange(looked_up_, false)) return want_server() ? forward_frames(view) : 0;
     if (PortalUnit unit; last_ == Last::does_not_pay && passes_again(unit, view)) {
-        const bool again = !unit.parses && may_try_again(unit.bind.statement, view);
+        const bool again = !unit.parses && may_try_again(unit.bind.statement, unit.described, view);
         return send_batch(view, again ? unit.size : 0);
     }
     BatchPlan plan;
@@ -170,7 +170,7 @@ std::size_t Session::take_batch(std::string_view view) {
         if (answered > 0) return answered;
     }
     const bool again = plan.parses == 0 && plan.binds == 1 && plan.runs_only() &&
-                       may_try_again(plan.first_bound, view);
+                       may_try_again(plan.first_bound, plan.describes_portal == 1, view);
     return send_batch(view, again ? size : 0);
 }
 
@@ -245,8 +245,10 @@ std::size_t Session::forward_part(std::string_view view, const Frame& frame) {
                    : frame.type == fe::kDescribe ? forward_describe(view, frame)
                    : frame.type == fe::kClose    ? forward_close(view, frame)
                                                  : forward_execute(view, frame);
-    if (n == 0 && exchange_ != nullptr) [[unlikely]]
-        exchange_->unsynced = begun;
+    if (n == 0 && exchange_ != nullptr) [[unlikely]] {
+        auto& expects = exchange_->expects;
+        exchange_->unsynced = begun || (!expects.empty() && !expects.back().brings_ready());
+    }
     return n;
 }
 

@@ -9,21 +9,9 @@ namespace pgweir::session {
 
 using Kind = Expect::Kind;
 
-/// For a server that may lack it. Settings may say what names mean: under others it is another
-/// statement, so that those who have it under its own never meet what was parsed under these.
-const StatementPtr* Session::statement_now(std::string_view name) {
+/// But for what only another server has.
+const StatementPtr* Session::statement_here(std::string_view name) const noexcept {
     const auto* found = find_statement(name);
-    if (found == nullptr || name.empty()) return found;
-    const auto& s = **found;
-    if (s.profile == Statement::kNotAsked || s.profile == identity_->profile->id) [[likely]]
-        return found;
-    renew_statement(name, s);
-    return find_statement(name);
-}
-
-/// The same, but for what only another server has.
-const StatementPtr* Session::statement_here(std::string_view name) {
-    const auto* found = statement_now(name);
     const bool elsewhere = found != nullptr && (*found)->unseen &&
                            identity_->mode != config::PoolMode::session &&
                            server_->unnamed_statement != (*found)->id;
@@ -205,6 +193,7 @@ void Session::skip_batch() {
         if (names_one && front.swallow) evicted.push_back(front.statement);
         if (front.takes) end_taking();
         if (front.own_error) exchange_->errors.drop_to(front.statement);
+        if (front.learns) exchange_->undescribed.erase(exchange_->undescribed.begin());
         if (front.kind == Expect::Kind::execute && front.swallow && !front.begin)
             server_->sequence_owner = pool::ServerLink::kSeveralOwners;  // DISCARD SEQUENCES
         expects.pop();

@@ -126,7 +126,7 @@ void Session::on_server_bytes(std::string_view bytes) noexcept {
 /// then.
 Session::Usual Session::take_usual(char type, const Expect& due) {
     auto& x = *exchange_;
-    if (due.swallow) return Usual::no;
+    if (due.swallow || due.learns) return Usual::no;
     const auto only = [&](Kind kind) { return due.kind == kind ? Usual::done : Usual::no; };
     switch (type) {
         case be::kDataRow:
@@ -353,12 +353,12 @@ Session::Reply Session::on_server_frame(Run& run, char type, std::string_view bo
         case be::kCommandComplete:
         case be::kEmptyQueryResponse:
         case be::kPortalSuspended: return completion(whole, type);
+        case be::kParameterDescription:
         case be::kRowDescription:
         case be::kNoData:
             tee(whole);
-            if (x.expects.front().kind == Kind::describe_statement ||
-                x.expects.front().kind == Kind::describe_portal)
-                x.expects.pop();
+            if (x.expects.front().learns) learn(whole);
+            if (x.expects.front().describes() && type != be::kParameterDescription) x.expects.pop();
             return swallow ? Reply::swallow : Reply::forward;
         case be::kCopyInResponse:
         case be::kCopyOutResponse:
@@ -490,7 +490,7 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
         return tell_error(run, in_clients_words(std::string(body), ours.message));
     run.emit();
     std::string out;
-    wire::write_error(out, {.sqlstate = ours.sqlstate, .message = ours.message, .hint = ours.hint});
+    wire::write_error(out, ours.report());
     turn_->client.copy(out);
     return Reply::swallow;
 }

@@ -37,10 +37,6 @@ StatementPtr Session::intern(std::string_view text, std::string_view raw_types) 
                                    identity_->context.database->definitions());
 }
 
-void Session::renew_statement(std::string_view name, const Statement& old) {
-    statements_.set(name, intern(old.text, old.raw_types()));
-}
-
 void Session::make_room() {
     const auto limit = env_.config().limits.prepared_statements_per_server;
     while (server_->prepared.size() >= limit && server_->prepared.size() > 0) {
@@ -261,54 +257,6 @@ bool Session::answer_parse_here(std::string_view batch) {
     return true;
 }
 
-/// Only a named statement outlives a change of what it reads. Outside a transaction a batch that
-/// fails when it binds has done nothing, so it may be sent again.
-/// `bound`: the statement that the one Bind in `batch` names.
-bool Session::may_try_again(std::string_view bound, std::string_view batch) const noexcept {
-    constexpr std::size_t kLongest = 4096;
-    return !bound.empty() && begin_ == nullptr && batch.front() == wire::fe::kBind &&
-           batch.size() <= kLongest && identity_->mode != config::PoolMode::session;
-}
-
-/// `front`: from the batch on that is about to be sent.
-void Session::keep_for_retry(std::string_view front) {
-    if (retry_size_ > 0) exchange_->again.assign(front.substr(0, std::exchange(retry_size_, 0)));
-}
-
-/// The plan is of another schema: whoever parses the text anew gets another statement. True where
-/// the batch is sent again with that one, and nobody need know.
-bool Session::stale_plan(const wire::ErrorFields& fields) {
-    auto& x = *exchange_;
-    if (fields.sqlstate != wire::sqlstate::kFeatureNotSupported || x.statement == nullptr ||
-        fields.routine != "RevalidateCachedQuery")
-        return false;
-    env_.statements->forget(x.statement->id);
-    const bool alone = x.ready_expected == 1 && x.expects.back().kind == Kind::sync;
-    if (x.again.empty() || !alone || tx_ != wire::TxStatus::idle ||
-        x.expects.front().kind != Kind::bind)
-        return false;
-    while (x.expects.front().kind != Kind::sync) x.expects.pop();
-    x.expects.front().again = x.sends_again = true;
-    x.sqlstate.clear();
-    x.error.clear();
-    return true;
-}
-
-/// The batch comes once more, as if the client had sent it now.
-void Session::try_again() {
-    auto& x = *exchange_;
-    x.sends_again = false;
-    if (const auto* named = statements_.find(x.statement_name); named != nullptr)
-        renew_statement(x.statement_name, **named);
-    for (auto& fill : x.fills) fill.mark_unfit(cache::Unfit::error);
-    if (in_ == nullptr)
-        in_ = env_.texts.take(x.again);
-    else
-        in_->insert(0, x.again);
-    x.again.clear();
-    consume_buffer();
-}
-
 /// Makes the server fail here, so that it skips the rest of the batch as PostgreSQL would, and has
 /// the client told `error` in place of its words; one without an SQLSTATE is the name to be told in
 /// them.
@@ -385,7 +333,7 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
         protocol_error("invalid message format");
         return 0;
     }
-    if (doubt(name)) return 0;
+    if (doubt(name) || asks_meaning(view, frame, portal, name)) return 0;
     const auto* found = statement_here(name);
     const bool ours = identity_->mode != config::PoolMode::session;
     // Its own copy: what it does may take the client's names away.
@@ -410,6 +358,10 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
         fail_batch(name.empty() ? OwnError{std::string(wire::sqlstate::kInvalidSqlStatementName),
                                            "unnamed prepared statement does not exist", ""}
                                 : OwnError{"", std::string(name), ""});
+        return skip_frame(view, frame);
+    }
+    if (found != nullptr && tx_ != wire::TxStatus::failed && means_another(name, **found)) {
+        fail_batch(own_error(kResultChanged));
         return skip_frame(view, frame);
     }
     const bool as_sent = executed == statement && parameters.empty();
@@ -467,6 +419,7 @@ std::size_t Session::forward_describe(std::string_view view, const Frame& frame)
         restore_portal();
     begin_statement(true);
     const auto fill = statement ? next_fill() : exchange_->current_fill;
+    if (statement) renew(name);
     const auto* found = statement ? statement_here(name) : nullptr;
     const bool ours = identity_->mode != config::PoolMode::session;
     if (ours && statement && found == nullptr && name.empty()) {
@@ -478,7 +431,9 @@ std::size_t Session::forward_describe(std::string_view view, const Frame& frame)
         ensure_prepared(**found, name.empty());
     if (fill != 0 && statement && !parse_is_due(found != nullptr ? (*found)->id : 0))
         exchange_->fills[fill - 1].mark_unfit();
+    const auto* described = statement ? found : bound_last(name);
     expect({.kind = statement ? Kind::describe_statement : Kind::describe_portal,
+            .learns = described != nullptr && to_be_learned(*described, statement),
             .fill = fill,
             .statement = found != nullptr ? (*found)->id : 0});
     if (!ours || !statement || (found != nullptr && name.empty()))

@@ -12,6 +12,36 @@ namespace {
 std::atomic<std::uint64_t> g_next_id{1};
 }
 
+bool Statement::described_like(const Statement& now) const noexcept {
+    const auto like = [](const auto& told, const auto& is) {
+        const auto hash = told.load(std::memory_order_relaxed);
+        return hash == 0 || hash == is.load(std::memory_order_relaxed);
+    };
+    return like(described_.types, now.described_.types) &&
+           like(described_.result, now.described_.result);
+}
+
+bool Statement::comparable(const Statement& now) const noexcept {
+    return (described_.types == 0 || now.described_.types != 0) &&
+           (described_.result == 0 || now.described_.result != 0);
+}
+
+std::uint64_t hash_of_types(std::string_view description) noexcept {
+    return base::hash64(description) | 1;
+}
+
+std::uint64_t hash_of_result(std::string_view description) noexcept {
+    std::uint64_t hash = static_cast<unsigned char>(description.front());
+    base::ByteReader r(description.substr(wire::kHeaderSize));
+    constexpr std::size_t kColumn = 18;  // table, column, type, its size and modifier, format
+    for (auto n = r.u16(); n > 0 && r.ok(); --n) {
+        const auto name = r.cstring();
+        const auto type = r.bytes(kColumn).substr(6, 10);
+        hash = (hash + base::hash64(name)) * 31 + base::hash64(type);
+    }
+    return hash | 1;
+}
+
 std::string Statement::raw_types() const {
     std::string raw;
     for (const auto t : types) base::append_u32(raw, t);

@@ -33,6 +33,7 @@ void write_report(std::string& out, char type, const Report& r) {
     field('M', r.message);
     field('D', r.detail);
     field('H', r.hint);
+    field('R', r.routine);
     out.push_back('\0');
 }
 

@@ -64,6 +64,7 @@ struct Expect {
     bool resets = false;       // query, execute: takes away what Exchange::lost says
     bool kept = false;         // parse: the server has the statement whatever becomes of it
     bool noted = false;        // parse, local_parse: what it gave is in Exchange::parsed
+    bool learns = false;       // describe: the answer is kept in the first of Exchange::undescribed
     bool own_error = false;    // sent to make the server fail; `statement` is the index in errors
     bool flushed = false;      // Flush was sent behind it
     Copies copies = Copies::none;  // query, execute
@@ -76,6 +77,9 @@ struct Expect {
     bool names() const noexcept {
         return kind == Kind::parse || kind == Kind::local_parse || kind == Kind::close ||
                kind == Kind::local_close;
+    }
+    bool describes() const noexcept {
+        return kind == Kind::describe_statement || kind == Kind::describe_portal;
     }
     /// Asked for the proxy's own purposes: the client neither hears of a failure nor cancels it.
     bool unheard() const noexcept { return quiet || inspect || label; }
@@ -134,14 +138,24 @@ inline constexpr wire::Report kNoTransactions{
     .sqlstate = wire::sqlstate::kFeatureNotSupported,
     .message = "transaction blocks are not allowed in statement pooling mode"};
 
+/// As PostgreSQL says it: drivers that hear it describe their statement anew.
+inline constexpr wire::Report kResultChanged{.sqlstate = wire::sqlstate::kFeatureNotSupported,
+                                             .message = "cached plan must not change result type",
+                                             .routine = "RevalidateCachedQuery"};
+
 /// What the client is told where the server was made to fail for the proxy's reasons.
 struct OwnError {
     std::string sqlstate;
     std::string message;
     std::string hint;
+    std::string routine;
+    wire::Report report() const noexcept {
+        return {.sqlstate = sqlstate, .message = message, .hint = hint, .routine = routine};
+    }
 };
 inline OwnError own_error(const wire::Report& report) {
-    return {std::string(report.sqlstate), std::string(report.message), std::string(report.hint)};
+    return {std::string(report.sqlstate), std::string(report.message), std::string(report.hint),
+            std::string(report.routine)};
 }
 
 /// Of a queue in a vector: what lies in front of `head` is over. Taken away once it is most of it,
@@ -406,8 +420,9 @@ struct Exchange {
     std::unique_ptr<pool::Settings> lost;  // by RESET: those the client began with come back
     std::unique_ptr<Taking> taking;        // by what was sent last
     std::vector<std::pair<std::string, StatementPtr>> takers;  // portals that will, when executed
-    std::vector<ParsedName> parsed;  // names given by Parses that are not answered yet
-    std::vector<ClosedName> closed;  // by Closes that are not answered yet
+    std::vector<ParsedName> parsed;         // names given by Parses that are not answered yet
+    std::vector<ClosedName> closed;         // by Closes that are not answered yet
+    std::vector<StatementPtr> undescribed;  // what will be known to have been told of them
     OwnErrors errors;
     std::vector<std::pair<std::uint32_t, Loan>> loans;  // of what is named in a batch
     bool unpin_at_ready = false;

@@ -193,22 +193,30 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool has_statement(std::string_view name) const noexcept;
     bool may_be_there(std::string_view name) const noexcept;
     std::optional<OwnError> why_not_named(std::string_view name, const Statement& statement);
-    bool doubt(std::string_view name);
-    bool doubt(std::uint64_t statement, std::uint64_t other = 0);
+    bool doubt(std::string_view name), doubt(std::uint64_t statement, std::uint64_t other = 0);
     bool doubt_parse(std::string_view name, const StatementPtr& statement);
     std::size_t forward_long_parse(std::string_view view, const wire::Frame& frame);
-    const StatementPtr* statement_here(std::string_view name);
+    const StatementPtr* statement_here(std::string_view name) const noexcept;
     void give_back_names(std::size_t count);
-    void make_room();
+    void make_room(), fail_batch(OwnError error), answer_local_front();
     void forward_renamed(const wire::Frame& frame, std::size_t before, std::size_t name_size,
                          std::string_view new_name);
-    void fail_batch(OwnError error);
-    void answer_local_front();
     bool answer_parse_here(std::string_view batch);
-    bool may_try_again(std::string_view bound, std::string_view batch) const noexcept;
-    void keep_for_retry(std::string_view front);
+
+    // session_meaning.cpp: what a prepared statement means by now
+    bool outdated(const Statement& s) const noexcept;
+    void renew(std::string_view name), ask_meaning(const StatementPtr&statement);
+    const StatementPtr* renewed(std::string_view name, const StatementPtr* found);
+    bool asks_meaning(std::string_view view, const wire::Frame& frame, std::string_view portal,
+                      std::string_view name);
+    bool means_another(std::string_view name, const Statement& statement) const noexcept;
+    const StatementPtr* bound_last(std::string_view portal) noexcept;
+    bool to_be_learned(const StatementPtr& statement, bool types);
+    void learn(std::string_view answer);
+    static void note_told(const Statement& statement, std::string_view description) noexcept;
+    bool may_try_again(std::string_view bound, bool asks, std::string_view batch) const;
+    void keep_for_retry(std::string_view front), try_again();
     bool stale_plan(const wire::ErrorFields& fields);
-    void try_again();
 
     // session_begin.cpp: transactions in which nothing has run yet
     std::string_view step_here(const MemoEntry& memo, std::string_view text);
@@ -514,21 +522,16 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     enum class Usual : std::uint8_t { no, more, done };
     [[gnu::always_inline]] inline Usual take_usual(char type, const Expect& due);
     bool whole_answer(Run& run);
-    void ready(wire::TxStatus status);
-    void server_violation(std::string_view what);
+    void ready(wire::TxStatus status), server_violation(std::string_view what);
     void append_to_fill(std::uint16_t fill, std::string_view bytes);
-    void tee(std::string_view bytes);
-    void tee_to_all(std::string_view whole);
-    void note_parameter(std::string_view body);
-    void skip_batch();
+    void tee(std::string_view bytes), tee_to_all(std::string_view whole);
+    void note_parameter(std::string_view body), skip_batch();
     void take_back_names(const Expect& e, bool refused);
     void take_back_unnamed(const Expect& e, bool refused, bool last);
     void note_closed(std::string_view name, const StatementPtr& statement);
     bool note_unnamed(std::uint64_t parsed);
     void confirm_name(std::uint64_t statement);
     bool parse_is_due(std::uint64_t statement) const noexcept;
-    const StatementPtr* statement_now(std::string_view name);
-    void renew_statement(std::string_view name, const Statement& old);
 
     Environment& env_;
     ClientLink& client_;

@@ -55,6 +55,20 @@ struct Statement {
     /// Where another text has come into its memory.
     void forget_text() noexcept { scanned_ = hashed_ = false; }
 
+    /// What clients were told that it takes and gives, see hash_of_types() and hash_of_result(); 0:
+    /// nobody was told. What is told first stays.
+    struct Described {
+        std::atomic<std::uint64_t> types = 0, result = 0;
+    };
+    Described& described() const noexcept { return described_; }
+    /// Whether a client that was told what this one is may be given what `now` is.
+    bool described_like(const Statement& now) const noexcept;
+    /// All that was told of this one is known of `now`.
+    bool comparable(const Statement& now) const noexcept;
+    /// A server has said that its result is another one now.
+    bool changed() const noexcept { return changed_.load(std::memory_order_relaxed); }
+    void note_changed() const noexcept { changed_.store(true, std::memory_order_relaxed); }
+
     /// As a Parse declares them, four bytes each, without their count.
     std::string raw_types() const;
     bool has_types(std::string_view raw) const noexcept;
@@ -72,7 +86,16 @@ struct Statement {
     mutable base::Hash128 hash_;
     mutable bool scanned_ = false, hashed_ = false;
     mutable std::array<std::atomic<std::uint64_t>, kKnown> known_{};
+    mutable Described described_;
+    mutable std::atomic<bool> changed_ = false;
 };
+
+/// Of a whole RowDescription or NoData: what PostgreSQL compares before it says that a cached plan
+/// must not change result type: names, types and type modifiers. Of a ParameterDescription. Never
+/// 0.
+std::uint64_t hash_of_result(std::string_view description) noexcept;
+std::uint64_t hash_of_types(std::string_view description) noexcept;
+
 using StatementPtr = std::shared_ptr<const Statement>;
 
 class StatementTable {

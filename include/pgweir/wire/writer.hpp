@@ -31,6 +31,7 @@ struct Report {
     std::string_view message;
     std::string_view detail = {};
     std::string_view hint = {};
+    std::string_view routine = {};  // by which drivers know some of PostgreSQL's errors
 };
 
 void write_error(std::string& out, const Report& report);

@@ -1,0 +1,183 @@
+// Session: what a prepared statement means by now. A client knows what its statement takes and
+// gives from when it asked. PostgreSQL refuses to run one whose result is another since
+// (plancache.c, "cached plan must not change result type"); here, where it is parsed anew for each
+// server connection, and answered from the cache, the proxy has to see to that.
+#include <algorithm>
+
+#include "batch_plan.hpp"
+#include "pgweir/base/bytes.hpp"
+#include "pgweir/session/session.hpp"
+#include "turn.hpp"
+
+namespace pgweir::session {
+
+using wire::Frame;
+using Kind = Expect::Kind;
+
+/// Whether it may have come to mean something else: definitions have changed, or the settings by
+/// which names are looked for.
+bool Session::outdated(const Statement& s) const noexcept {
+    if (s.definitions == Statement::kNotAsked || s.unseen) return false;
+    return s.profile != identity_->profile->id || s.changed() ||
+           s.definitions != identity_->context.database->definitions();
+}
+
+/// Made anew under the same name, whatever it gives now: the client will be told.
+void Session::renew(std::string_view name) {
+    const auto* found = statements_.find(name);
+    if (found == nullptr || !outdated(**found)) [[likely]]
+        return;
+    statements_.set(name, intern((*found)->text, (*found)->raw_types()));
+}
+
+/// The same where what the client was told is known to hold still. Null: that is not known.
+const StatementPtr* Session::renewed(std::string_view name, const StatementPtr* found) {
+    if (!outdated(**found)) [[likely]]
+        return found;
+    if (name.empty()) return nullptr;
+    auto next = intern((*found)->text, (*found)->raw_types());
+    if (!(*found)->described_like(*next)) return nullptr;
+    statements_.set(name, std::move(next));
+    return statements_.find(name);
+}
+
+namespace {
+/// Whether the client asks at once what this portal gives.
+bool describes_next(std::string_view behind, std::string_view portal) noexcept {
+    const auto frame = wire::scan_frame(behind);
+    return frame.status == wire::FrameStatus::complete && frame.type == wire::fe::kDescribe &&
+           frame.body.size() == portal.size() + 2 && frame.body.front() == 'P' &&
+           frame.body.substr(1, portal.size()) == portal;
+}
+}  // namespace
+
+/// Before a Bind of what may mean something else: whether it has to wait until the server has said
+/// what that is.
+bool Session::asks_meaning(std::string_view view, const Frame& frame, std::string_view portal,
+                           std::string_view name) {
+    const auto* found = name.empty() ? nullptr : statements_.find(name);
+    if (found == nullptr || !outdated(**found)) [[likely]]
+        return false;
+    if (identity_->mode == config::PoolMode::session || tx_ == wire::TxStatus::failed) return false;
+    if (frame.size <= view.size() && describes_next(view.substr(frame.size), portal)) {
+        renew(name);
+        return false;
+    }
+    if (renewed(name, found) != nullptr) return false;
+    const auto next = intern((*found)->text, (*found)->raw_types());
+    if ((*found)->comparable(*next)) return false;  // and another: it is refused
+    auto& x = *exchange_;
+    if (std::find(x.undescribed.begin(), x.undescribed.end(), next) == x.undescribed.end())
+        ask_meaning(next);
+    return x.in_doubt = true;
+}
+
+void Session::ask_meaning(const StatementPtr& statement) {
+    begin_statement(true);
+    ensure_prepared(*statement, false);
+    std::string message, body = "S";
+    base::append_cstring(body, pool::prepared_name(statement->id));
+    wire::write_message(message, wire::fe::kDescribe, body);
+    turn_->server.copy(message);
+    turn_->server.copy(wire::kFlush);
+    exchange_->undescribed.push_back(statement);
+    exchange_->expects.push({.kind = Kind::describe_statement,
+                             .swallow = true,
+                             .learns = true,
+                             .statement = statement->id});
+}
+
+/// Of a statement for which no meaning was asked for in vain.
+bool Session::means_another(std::string_view name, const Statement& statement) const noexcept {
+    return !name.empty() && identity_->mode != config::PoolMode::session && outdated(statement);
+}
+
+/// What the portal of this name was bound to by the message in front; null: not known.
+const StatementPtr* Session::bound_last(std::string_view portal) noexcept {
+    auto& x = *exchange_;
+    if (!portal.empty() || !x.bound_unnamed || x.statement == nullptr || x.expects.empty())
+        return nullptr;
+    const auto& last = x.expects.back();
+    return last.kind == Kind::bind && last.statement == x.statement->id ? &x.statement : nullptr;
+}
+
+/// Whether the answer to a Describe is the first that is told of it; it is kept then.
+bool Session::to_be_learned(const StatementPtr& statement, bool types) {
+    const auto& told = statement->described();
+    if (!statement->interned || (told.result != 0 && (!types || told.types != 0))) return false;
+    exchange_->undescribed.push_back(statement);
+    return true;
+}
+
+/// The whole answer to a Describe, or a part of it: the last ends it.
+void Session::learn(std::string_view answer) {
+    auto& undescribed = exchange_->undescribed;
+    if (undescribed.empty()) return;
+    note_told(*undescribed.front(), answer);
+    if (answer.front() != wire::be::kParameterDescription) undescribed.erase(undescribed.begin());
+}
+
+void Session::note_told(const Statement& statement, std::string_view description) noexcept {
+    if (description.empty()) return;
+    auto& told = statement.described();
+    const bool types = description.front() == wire::be::kParameterDescription;
+    auto& kept = types ? told.types : told.result;
+    std::uint64_t none = 0;
+    if (kept == 0)
+        kept.compare_exchange_strong(
+            none, types ? hash_of_types(description) : hash_of_result(description));
+}
+
+/// Only a named statement outlives a change of what it reads. Outside a transaction a batch that
+/// fails when it binds has done nothing, so it may be sent again.
+/// `bound`: the statement that the one Bind in `batch` names. Who does not ask there what it gives
+/// (`asks`) reads its rows as it was told before, and has to hear that it is something else.
+bool Session::may_try_again(std::string_view bound, bool asks, std::string_view batch) const {
+    const auto* const named = asks ? nullptr : statements_.find(bound);
+    if (named != nullptr && (*named)->described().result != 0) return false;
+    constexpr std::size_t kLongest = 4096;
+    return !bound.empty() && begin_ == nullptr && batch.front() == wire::fe::kBind &&
+           batch.size() <= kLongest && identity_->mode != config::PoolMode::session;
+}
+
+/// `front`: from the batch on that is about to be sent.
+void Session::keep_for_retry(std::string_view front) {
+    if (retry_size_ > 0) exchange_->again.assign(front.substr(0, std::exchange(retry_size_, 0)));
+}
+
+/// The plan is of another schema: whoever parses the text anew gets another statement. True where
+/// the batch is sent again with that one, and nobody need know.
+bool Session::stale_plan(const wire::ErrorFields& fields) {
+    auto& x = *exchange_;
+    if (fields.sqlstate != wire::sqlstate::kFeatureNotSupported || x.statement == nullptr ||
+        fields.routine != "RevalidateCachedQuery")
+        return false;
+    x.statement->note_changed();
+    env_.statements->forget(x.statement->id);
+    const bool alone = x.ready_expected == 1 && x.expects.back().kind == Kind::sync;
+    if (x.again.empty() || !alone || tx_ != wire::TxStatus::idle ||
+        x.expects.front().kind != Kind::bind)
+        return false;
+    while (x.expects.front().kind != Kind::sync) x.expects.pop();
+    x.undescribed.clear();
+    x.expects.front().again = x.sends_again = true;
+    x.sqlstate.clear();
+    x.error.clear();
+    return true;
+}
+
+/// The batch comes once more, as if the client had sent it now.
+void Session::try_again() {
+    auto& x = *exchange_;
+    x.sends_again = false;
+    renew(x.statement_name);
+    for (auto& fill : x.fills) fill.mark_unfit(cache::Unfit::error);
+    if (in_ == nullptr)
+        in_ = env_.texts.take(x.again);
+    else
+        in_->insert(0, x.again);
+    x.again.clear();
+    consume_buffer();
+}
+
+}  // namespace pgweir::session

@@ -1,0 +1,237 @@
+// What a client was told of its prepared statement holds until it is told anew: where the result of
+// one has become another, it is refused as PostgreSQL refuses it, on whatever server connection,
+// and whether the answer is stored or not. Drivers know that error, and describe their statement
+// again.
+#include <doctest/doctest.h>
+
+#include "support/cache_client.hpp"
+
+using namespace pgweir::testing;
+
+namespace {
+
+Proxy& cached() {
+    static Proxy p(Cluster::shared(), caching());
+    return p;
+}
+Proxy& uncached() {
+    static Proxy p(Cluster::shared(), caching("{enabled: false}"));
+    return p;
+}
+RawClient login(const Proxy& p) { return RawClient::login(p.port()); }
+void setup(const std::string& sql) { must_run(login(cached()), sql); }
+
+const std::string kSync = msg::sync();
+/// As drivers prepare what they will run often: the client is told what it takes and gives.
+std::string told(RawClient& c, const std::string& name, const std::string& sql) {
+    return error_of(c.ask(msg::parse(name, sql) + msg::describe('S', name) + kSync)).sqlstate;
+}
+std::string bound(const std::string& name, const std::vector<msg::Value>& values = {}) {
+    return msg::bind("", name, values) + msg::execute() + kSync;
+}
+/// First row of what is run without asking what it gives, or the SQLSTATE.
+std::string run(RawClient& c, const std::string& name, const std::vector<msg::Value>& values = {}) {
+    const auto m = c.ask(bound(name, values));
+    const auto error = error_of(m);
+    if (!error.sqlstate.empty()) return error.sqlstate;
+    std::string row;
+    const auto all = rows(m);
+    if (!all.empty())
+        for (const auto& value : all[0]) row += (row.empty() ? "" : ",") + value;
+    return row;
+}
+
+/// Others keep all server connections but those that have never seen the statement.
+struct Occupied {
+    explicit Occupied(const Proxy& p) {
+        for (int i = 0; i < 3; ++i) {
+            others.push_back(login(p));
+            others.back().ask(msg::query("BEGIN"));
+            others.back().ask(msg::query("SELECT 'kept', pg_backend_pid()"));
+        }
+    }
+    std::vector<RawClient> others;
+};
+
+/// The client's answers are PostgreSQL's, whoever else has run the same before.
+void check_like_direct(const Proxy& p, const std::string& sql, const std::string& change,
+                       const std::vector<msg::Value>& values = {}) {
+    auto direct = RawClient::login(Cluster::shared().port());
+    auto c = login(p);
+    REQUIRE(told(direct, "s", sql).empty());
+    REQUIRE(told(c, "s", sql).empty());
+    for (int i = 0; i < 5; ++i) CHECK(run(c, "s", values) == run(direct, "s", values));
+    must_run(login(p), change);
+    const auto wanted = run(direct, "s", values);
+    CHECK(run(c, "s", values) == wanted);
+    {
+        const Occupied occupied(p);  // where it was not parsed yet
+        CHECK(run(c, "s", values) == wanted);
+    }
+    auto other = login(p);  // fills what others may be given, if anything
+    if (told(other, "o", sql) == "42703") {
+        CHECK(wanted == "42703");
+        return;
+    }
+    for (int i = 0; i < 30; ++i) {
+        run(other, "o", values);
+        sleep_for(Seconds(0.05));
+    }
+    CHECK(run(c, "s", values) == wanted);
+    CHECK(run(c, "s", values) == wanted);
+    auto fresh = RawClient::login(Cluster::shared().port());
+    REQUIRE(told(fresh, "s", sql).empty());
+    CHECK(run(other, "o", values) == run(fresh, "s", values));
+    REQUIRE(error_of(c.ask(msg::close('S', "s") + kSync)).sqlstate.empty());
+    REQUIRE(told(c, "s", sql).empty());
+    CHECK(run(c, "s", values) == run(fresh, "s", values));
+}
+
+}  // namespace
+
+TEST_CASE("a column of another type, more columns and fewer: refused until it is described anew") {
+    for (auto* p : {&cached(), &uncached()}) {
+        setup(
+            "CREATE TABLE priced (id int PRIMARY KEY, price int, name text);"
+            "INSERT INTO priced VALUES (1, 100, 'one')");
+        check_like_direct(*p, "SELECT id, price, name FROM priced WHERE id = 1",
+                          "ALTER TABLE priced ALTER price TYPE real");
+        check_like_direct(*p, "SELECT * FROM priced WHERE id = 1",
+                          "ALTER TABLE priced ADD added text DEFAULT 'x'");
+        check_like_direct(*p, "SELECT * FROM priced WHERE id = $1", "ALTER TABLE priced DROP added",
+                          {"1"});
+        check_like_direct(*p, "SELECT id, name FROM priced", "ALTER TABLE priced DROP name");
+        check_like_direct(*p, "SELECT id AS n FROM priced",
+                          "ALTER TABLE priced ADD more int DEFAULT 1");  // nothing of it
+        setup("DROP TABLE priced");
+    }
+}
+
+TEST_CASE(
+    "the error is the one that drivers know, for each who was told, inside transactions too") {
+    setup("CREATE TABLE known_error AS SELECT 1 AS n");
+    auto a = login(cached()), b = login(cached());
+    const std::string sql = "SELECT n FROM known_error";
+    for (auto* c : {&a, &b}) {
+        REQUIRE(told(*c, "s", sql).empty());
+        CHECK(run(*c, "s") == "1");
+    }
+    setup("ALTER TABLE known_error ALTER n TYPE text");
+    for (auto* c : {&a, &b}) {
+        for (int i = 0; i < 3; ++i) {
+            const auto m = c->ask(bound("s"));
+            CHECK(types(m) == "EZ");
+            REQUIRE(count_type(m, 'E') == 1);
+            const auto body = bodies(m, 'E').at(0);
+            CHECK(body.find(std::string("C0A000\0", 7)) != body.npos);
+            CHECK(body.find(std::string("RRevalidateCachedQuery\0", 23)) != body.npos);
+        }
+        c->ask(msg::query("BEGIN"));
+        CHECK(run(*c, "s") == "0A000");
+        CHECK(run(*c, "s") == "25P02");
+        c->ask(msg::query("ROLLBACK"));
+        // Who asks at once what it gives is told, and who describes the statement is told for good.
+        CHECK(types(c->ask(msg::bind("", "s") + msg::describe('P', "") + msg::execute() + kSync)) ==
+              "2TDCZ");
+    }
+    REQUIRE(told(a, "t", sql).empty());
+    CHECK(run(a, "t") == "1");
+}
+
+TEST_CASE("what is told by answers from the cache counts as well" *
+          doctest::skip(Proxy::direct())) {
+    setup("CREATE TABLE told_here AS SELECT 7 AS n");
+    const std::string sql = "SELECT n FROM told_here";
+    auto first = login(cached()), second = login(cached());
+    const auto batch =
+        msg::parse("s", sql) + msg::bind("", "s") + msg::describe('P', "") + msg::execute() + kSync;
+    CHECK(becomes_cached(cached(), first, sql));
+    first.ask(batch);
+    CHECK(hits_of(cached(), [&] { CHECK(types(second.ask(batch)) == "12TDCZ"); }) == 1);
+    CHECK(run(second, "s") == "7");
+    setup("ALTER TABLE told_here ALTER n TYPE bigint");
+    CHECK(run(second, "s") == "0A000");
+    auto third = login(cached());
+    CHECK(becomes_cached(cached(), third, sql));
+    CHECK(run(second, "s") == "0A000");
+}
+
+TEST_CASE("who was told nothing that has changed goes on, and is answered from the cache again" *
+          doctest::skip(Proxy::direct())) {
+    setup("CREATE TABLE going_on AS SELECT 3 AS n; CREATE TABLE beside (n int)");
+    auto told_one = login(cached()), blind = login(cached());
+    REQUIRE(told(told_one, "s", "SELECT n FROM going_on").empty());
+    blind.ask(msg::parse("b", "SELECT n + 0 FROM going_on") + kSync);
+    for (int i = 0; i < 3; ++i) {
+        setup("ALTER TABLE beside ADD c" + std::to_string(i) + " int");
+        const auto again = [&](RawClient& c, const std::string& name) {
+            return eventually([&] {
+                CHECK(run(c, name) == "3");
+                return hits_of(cached(), [&] { CHECK(run(c, name) == "3"); }) == 1;
+            });
+        };
+        CHECK(again(told_one, "s"));
+        CHECK(again(blind, "b"));
+    }
+    setup("ALTER TABLE going_on ALTER n TYPE numeric");
+    CHECK(run(told_one, "s") == "0A000");
+    CHECK(run(blind, "b") == "3");
+}
+
+TEST_CASE("what a statement takes counts as what it gives" * doctest::skip(Proxy::direct())) {
+    setup("CREATE TABLE taking AS SELECT 5 AS k, 'five'::text AS name");
+    auto c = login(cached());
+    REQUIRE(told(c, "s", "SELECT name FROM taking WHERE k = $1").empty());
+    CHECK(run(c, "s", {"5"}) == "five");
+    setup("ALTER TABLE taking ALTER k TYPE text");
+    // Its four bytes of an int would be read as text.
+    CHECK(run(c, "s", {"5"}) == "0A000");
+}
+
+TEST_CASE("an old statement fills nothing for those who mean another table by now (B24)" *
+          doctest::skip(Proxy::direct())) {
+    setup("CREATE SCHEMA in_front; CREATE TABLE meant AS SELECT 'behind' AS v");
+    auto old = login(cached());
+    old.ask(msg::query("SET search_path = in_front, public"));
+    const std::string sql = "SELECT v FROM meant";
+    REQUIRE(told(old, "s", sql).empty());
+    CHECK(run(old, "s") == "behind");
+    setup("CREATE TABLE in_front.meant AS SELECT 'in front' AS v");
+    auto fresh = login(cached());
+    fresh.ask(msg::query("SET search_path = in_front, public"));
+    for (int i = 0; i < 40; ++i) {
+        run(old, "s");
+        sleep_for(Seconds(0.03));
+    }
+    CHECK(value_of(fresh, sql) == "in front");
+    CHECK(first_value(fresh.ask(msg::unnamed(sql) + kSync)) == "in front");
+    setup("UPDATE in_front.meant SET v = 'newer'");
+    CHECK(value_of(fresh, sql) == "newer");
+}
+
+TEST_CASE("tenants by search_path on one connection: each is told its own shape" *
+          doctest::skip(Proxy::direct())) {
+    setup(
+        "CREATE SCHEMA t1; CREATE SCHEMA t2; CREATE SCHEMA t3; CREATE TABLE t1.x AS SELECT 1 AS n;"
+        "CREATE TABLE t2.x AS SELECT 2 AS n; CREATE TABLE t3.x AS SELECT 'three'::text AS n");
+    auto c = login(cached());
+    auto direct = RawClient::login(Cluster::shared().port());
+    for (auto* each : {&c, &direct}) {
+        each->ask(msg::query("SET search_path = t1"));
+        REQUIRE(told(*each, "s", "SELECT n FROM x").empty());
+    }
+    for (int i = 0; i < 12; ++i) {
+        const auto path = "SET search_path = t" + std::to_string(i % 3 + 1);
+        for (auto* each : {&c, &direct}) each->ask(msg::query(path));
+        CHECK(run(c, "s") == run(direct, "s"));
+    }
+    CHECK(becomes_cached(cached(), c, "SELECT n + 1 FROM t1.x"));  // the catalog has been read
+    // Where the shapes are the same, answers come from the cache whatever the path was before.
+    const auto hits = hits_of(cached(), [&] {
+        for (int i = 0; i < 20; ++i) {
+            c.ask(msg::query("SET search_path = t" + std::to_string(i % 2 + 1)));
+            CHECK(run(c, "s") == std::to_string(i % 2 + 1));
+        }
+    });
+    CHECK(hits >= 10);
+}
