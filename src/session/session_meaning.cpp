@@ -51,18 +51,17 @@ bool describes_next(std::string_view behind, std::string_view portal) noexcept {
 }
 }  // namespace
 
-/// Before a Bind of what may mean something else: whether it has to wait until the server has said
-/// what that is.
+/// Before a Bind of what is outdated: whether it has to wait until the server has said what it
+/// means by now. If not, what the name stands for is up to date, or outdated still: then it means
+/// another.
 bool Session::asks_meaning(std::string_view view, const Frame& frame, std::string_view portal,
                            std::string_view name) {
-    const auto* found = name.empty() ? nullptr : statements_.find(name);
-    if (found == nullptr || !outdated(**found)) [[likely]]
-        return false;
-    if (identity_->mode == config::PoolMode::session || tx_ == wire::TxStatus::failed) return false;
+    if (tx_ == wire::TxStatus::failed) return false;
     if (frame.size <= view.size() && describes_next(view.substr(frame.size), portal)) {
         renew(name);
         return false;
     }
+    const auto* const found = statements_.find(name);
     if (renewed(name, found) != nullptr) return false;
     const auto next = intern((*found)->text, (*found)->raw_types());
     if ((*found)->comparable(*next)) return false;  // and another: it is refused
@@ -85,11 +84,6 @@ void Session::ask_meaning(const StatementPtr& statement) {
                              .swallow = true,
                              .learns = true,
                              .statement = statement->id});
-}
-
-/// Of a statement for which no meaning was asked for in vain.
-bool Session::means_another(std::string_view name, const Statement& statement) const noexcept {
-    return !name.empty() && identity_->mode != config::PoolMode::session && outdated(statement);
 }
 
 /// What the portal of this name was bound to by the message in front; null: not known.

@@ -333,9 +333,12 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
         protocol_error("invalid message format");
         return 0;
     }
-    if (doubt(name) || asks_meaning(view, frame, portal, name)) return 0;
+    if (doubt(name)) return 0;
     const auto* found = statement_here(name);
     const bool ours = identity_->mode != config::PoolMode::session;
+    const bool old = ours && found != nullptr && !name.empty() && outdated(**found);
+    if (old && asks_meaning(view, frame, portal, name)) [[unlikely]]
+        return 0;
     // Its own copy: what it does may take the client's names away.
     const bool known = found != nullptr && !(*found)->unseen;
     const auto statement = known ? *found : nullptr;
@@ -360,7 +363,7 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
                                 : OwnError{"", std::string(name), ""});
         return skip_frame(view, frame);
     }
-    if (found != nullptr && tx_ != wire::TxStatus::failed && means_another(name, **found)) {
+    if (old && tx_ != wire::TxStatus::failed && outdated(**found)) [[unlikely]] {
         fail_batch(own_error(kResultChanged));
         return skip_frame(view, frame);
     }

@@ -50,23 +50,23 @@ struct Expect {
         local_close,  // CloseComplete made here: statements are shared and stay on the server
     };
     Kind kind = Kind::query;
-    bool swallow = false;      // asked by the proxy, not by the client
-    bool quiet = false;        // and a failure of it is nobody's business
-    bool label = false;        // sets application_name and nothing else: nor is one of that
-    bool tells_ready = false;  // its end is what the client waits for
-    bool inspect = false;      // the answer says what the session has left on the server
-    bool stamp = false;        // the answer is the server's snapshot, for the fills behind it
-    bool begin = false;        // of a BEGIN that was kept back
-    bool again = false;        // the batch it ends failed for a stale plan and is sent again
-    bool channels = false;     // of the hand-over of channels
-    bool remakes = false;      // PREPARE of the statement that `statement` says, once more
-    bool takes = false;        // what Exchange::taking says
-    bool resets = false;       // query, execute: takes away what Exchange::lost says
-    bool kept = false;         // parse: the server has the statement whatever becomes of it
-    bool noted = false;        // parse, local_parse: what it gave is in Exchange::parsed
-    bool learns = false;       // describe: the answer is kept in the first of Exchange::undescribed
-    bool own_error = false;    // sent to make the server fail; `statement` is the index in errors
-    bool flushed = false;      // Flush was sent behind it
+    bool swallow = false;        // asked by the proxy, not by the client
+    bool quiet = false;          // and a failure of it is nobody's business
+    bool label = false;          // sets application_name and nothing else: nor is one of that
+    bool tells_ready = false;    // its end is what the client waits for
+    bool inspect = false;        // the answer says what the session has left on the server
+    bool stamp = false;          // the answer is the server's snapshot, for the fills behind it
+    bool begin = false;          // of a BEGIN that was kept back
+    bool again = false;          // the batch it ends failed for a stale plan and is sent again
+    bool channels = false;       // of the hand-over of channels
+    bool remakes = false;        // PREPARE of the statement that `statement` says, once more
+    bool takes = false;          // what Exchange::taking says
+    bool resets = false;         // query, execute: takes away what Exchange::lost says
+    bool kept = false;           // parse: the server has the statement whatever becomes of it
+    bool noted = false;          // parse, local_parse: what it gave is in Exchange::parsed
+    bool own_error : 1 = false;  // sent to make the server fail; `statement`: the index in errors
+    bool learns : 1 = false;  // describe: the answer is kept in the first of Exchange::undescribed
+    bool flushed = false;     // Flush was sent behind it
     Copies copies = Copies::none;  // query, execute
     std::uint16_t fill = 0;        // which of Exchange::fills collects the answer, from 1; 0: none
     std::uint32_t batch = 0;       // which one its ReadyForQuery ends
@@ -88,6 +88,8 @@ struct Expect {
         return kind == Kind::query || kind == Kind::sync || kind == Kind::function_call;
     }
 };
+
+static_assert(sizeof(Expect) <= 40);  // several for each query
 
 /// A name a Parse gave, taken back when the server refuses or skips it, in the order of the Parses.
 /// Of the unnamed statement only where it may be skipped: then the one before is the one again.

@@ -209,7 +209,6 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     const StatementPtr* renewed(std::string_view name, const StatementPtr* found);
     bool asks_meaning(std::string_view view, const wire::Frame& frame, std::string_view portal,
                       std::string_view name);
-    bool means_another(std::string_view name, const Statement& statement) const noexcept;
     const StatementPtr* bound_last(std::string_view portal) noexcept;
     bool to_be_learned(const StatementPtr& statement, bool types);
     void learn(std::string_view answer);
