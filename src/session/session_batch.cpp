@@ -296,7 +296,8 @@ bool Session::look_up_batch(BatchLookup& lookup, std::string_view batch) {
             case fe::kBind: {
                 if (!parse_bind(frame.body, lookup.bind)) return false;
                 const auto* found = lookup.find(*this, lookup.bind.statement);
-                if (found != nullptr) found = renewed(lookup.bind.statement, found);
+                if (found != nullptr && outdated(**found)) [[unlikely]]
+                    found = renewed_for_cache(lookup.bind.statement, found);
                 if (found == nullptr) return false;
                 lookup.statement = found;
                 lookup.described = false;

@@ -22,6 +22,14 @@ bool Session::outdated(const Statement& s) const noexcept {
            s.definitions != identity_->context.database->definitions();
 }
 
+/// Whether the server has it from before: it sees for itself whether the result is another one.
+/// Only until a catalog is in force again, from when on answers can be stored: where definitions
+/// may change with every statement, all others would be parsed each time they are run.
+bool Session::serves_still(const Statement& s) {
+    return s.profile == identity_->profile->id && !s.changed() &&
+           identity_->context.database->catalog_version() == 0 && server_->prepared.touch(s.id);
+}
+
 /// Made anew under the same name, whatever it gives now: the client will be told.
 void Session::renew(std::string_view name) {
     const auto* found = statements_.find(name);
@@ -32,13 +40,17 @@ void Session::renew(std::string_view name) {
 
 /// The same where what the client was told is known to hold still. Null: that is not known.
 const StatementPtr* Session::renewed(std::string_view name, const StatementPtr* found) {
-    if (!outdated(**found)) [[likely]]
-        return found;
     if (name.empty()) return nullptr;
     auto next = intern((*found)->text, (*found)->raw_types());
     if (!(*found)->described_like(*next)) return nullptr;
     statements_.set(name, std::move(next));
     return statements_.find(name);
+}
+
+/// To be looked up. Without a catalog nothing is stored, and the server may have the old one still.
+const StatementPtr* Session::renewed_for_cache(std::string_view name, const StatementPtr* found) {
+    const bool stored = identity_->context.database->catalog_version() != 0;
+    return stored ? renewed(name, found) : nullptr;
 }
 
 namespace {

@@ -336,7 +336,8 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     if (doubt(name)) return 0;
     const auto* found = statement_here(name);
     const bool ours = identity_->mode != config::PoolMode::session;
-    const bool old = ours && found != nullptr && !name.empty() && outdated(**found);
+    const bool old =
+        ours && found != nullptr && !name.empty() && outdated(**found) && !serves_still(**found);
     if (old && asks_meaning(view, frame, portal, name)) [[unlikely]]
         return 0;
     // Its own copy: what it does may take the client's names away.

@@ -184,7 +184,11 @@ TEST_CASE("what a statement takes counts as what it gives" * doctest::skip(Proxy
     REQUIRE(told(c, "s", "SELECT name FROM taking WHERE k = $1").empty());
     CHECK(run(c, "s", {"5"}) == "five");
     setup("ALTER TABLE taking ALTER k TYPE text");
-    // Its four bytes of an int would be read as text.
+    // Four bytes of an int would be read as text. A server that has it says, as PostgreSQL does,
+    // that int and text are not compared.
+    const auto refused = run(c, "s", {"5"});
+    CHECK_MESSAGE((refused == "0A000" || refused == "42883"), refused);
+    const Occupied occupied(cached());
     CHECK(run(c, "s", {"5"}) == "0A000");
 }
 
@@ -234,4 +238,23 @@ TEST_CASE("tenants by search_path on one connection: each is told its own shape"
         }
     });
     CHECK(hits >= 10);
+}
+
+TEST_CASE("while definitions may change all the time statements are not parsed each time" *
+          doctest::skip(Proxy::direct())) {
+    setup("CREATE TABLE amid AS SELECT 4 AS n");
+    auto c = login(cached()), other = login(cached());
+    REQUIRE(told(c, "s", "SELECT n FROM amid").empty());
+    const auto parsed = [] {
+        return cached().metric("pgbouncer_stats_totals_server_parses_total{database=\"app\"}");
+    };
+    const auto round = [&] {
+        ask(other, "DO $$ BEGIN EXECUTE 'SELECT 1'; END $$");
+        CHECK(run(c, "s") == "4");
+    };
+    for (int i = 0; i < 10; ++i) round();
+    const auto before = parsed();
+    for (int i = 0; i < 40; ++i) round();
+    CHECK(parsed() - before <= 8);
+    CHECK(parsed() > 0);
 }

@@ -204,9 +204,10 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool answer_parse_here(std::string_view batch);
 
     // session_meaning.cpp: what a prepared statement means by now
-    bool outdated(const Statement& s) const noexcept;
+    bool outdated(const Statement&s) const noexcept, serves_still(const Statement&s);
     void renew(std::string_view name), ask_meaning(const StatementPtr&statement);
     const StatementPtr* renewed(std::string_view name, const StatementPtr* found);
+    const StatementPtr* renewed_for_cache(std::string_view name, const StatementPtr* found);
     bool asks_meaning(std::string_view view, const wire::Frame& frame, std::string_view portal,
                       std::string_view name);
     const StatementPtr* bound_last(std::string_view portal) noexcept;
