@@ -39,9 +39,17 @@ void append_field(std::string& key, std::string_view field) {
     key += field;
 }
 
+/// A transaction's own, gone with it: what is left of them in pg_settings is nobody's setting, and
+/// cannot be set behind a snapshot. default_transaction_... says what sessions want.
+bool of_transaction(std::string_view name) noexcept {
+    return name == "transaction_isolation" || name == "transaction_read_only" ||
+           name == "transaction_deferrable";
+}
+
 void normalise(Settings& settings) {
     for (auto& [name, value] : settings)
         for (auto& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    std::erase_if(settings, [](const auto& setting) { return of_transaction(setting.first); });
     std::stable_sort(settings.begin(), settings.end(),
                      [](const auto& a, const auto& b) { return a.first < b.first; });
     Settings last;
@@ -68,8 +76,8 @@ ProfilePtr empty_profile() {
 }
 
 ProfilePtr intern_profile(Settings settings) {
-    if (settings.empty()) return empty_profile();
     normalise(settings);
+    if (settings.empty()) return empty_profile();
     std::string key;
     for (const auto& [name, value] : settings) {
         append_field(key, name);

@@ -495,3 +495,36 @@ TEST_CASE("what EXECUTE has left unseen is gone when its server connection goes 
     auto other = RawClient::login(p.port());
     CHECK(value_of(other, "SELECT coalesce(current_setting('my.tenant', true), '')") == "");
 }
+
+TEST_CASE("what SET TRANSACTION leaves behind in pg_settings is nobody's setting") {
+    const Proxy p(Cluster::shared(), {{{"pool", "{min_size: 0, max_size: 1}"}}, {}, {}, 0});
+    Cluster::shared().connect("app").run("CREATE TABLE set_tx (n int)");
+    const auto other = [&](const std::string& option) {
+        return RawClient::login(p.port(), "app", "app", {{"options", "-c " + option}});
+    };
+    for (const char* change :
+         {"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SET TRANSACTION READ ONLY",
+          "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY, DEFERRABLE",
+          "SET transaction_read_only = on",
+          "SELECT set_config('transaction_read_only', 'on', true)",
+          "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"}) {
+        INFO(change);
+        auto a = RawClient::login(p.port()), b = RawClient::login(p.port());
+        for (const auto& sql : {std::string("BEGIN"), std::string(change), std::string("SELECT 1"),
+                                std::string("COMMIT")})
+            value_of(a, sql);
+        value_of(b, "SET work_mem = '21MB'");
+        CHECK(value_of(b, "SELECT 1") == "1");
+        for (const char* option :
+             {"default_transaction_isolation=serializable", "default_transaction_read_only=on",
+              "default_transaction_deferrable=on", "transaction_read_only=on"}) {
+            auto c = other(option);
+            CHECK(value_of(c, "SELECT 1") == "1");
+            CHECK(value_of(b, "SELECT 2") == "2");
+            CHECK(value_of(b, "INSERT INTO set_tx VALUES (1)").empty());
+            CHECK(value_of(b, "SHOW transaction_isolation") == "read committed");
+            CHECK(value_of(b, "SHOW work_mem") == "21MB");
+            CHECK(value_of(a, "SELECT 3") == "3");
+        }
+    }
+}
