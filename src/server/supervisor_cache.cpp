@@ -222,7 +222,8 @@ cache::Rung Supervisor::choose_rung(DatabaseEntry& entry, const config::Config& 
     // has to be said.
     const bool reading_again = entry.stream != 0 && entry.reason.empty();
     if (entry.state->catalog_version() == 0 && !reading_again) {
-        reason = "the catalog could not be read: " + entry.reason;
+        reason = entry.reason.empty() ? "the catalog is being read anew"
+                                      : "the catalog could not be read: " + entry.reason;
         return cache::Rung::off;
     }
     if (streams) return stream_rung(entry, config, reason);

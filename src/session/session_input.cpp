@@ -464,7 +464,7 @@ std::size_t Session::forward_function_call(std::string_view view, const Frame& f
 
 /// Too long to be looked at.
 std::size_t Session::stream_query(std::string_view view, const Frame& frame) {
-    if (frame.size <= env_.config().limits.statement_buffer) return 0;
+    if (frame.size <= env_.config().limits.statement_buffer || doubt_names()) return 0;
     exchange_->unsynced = exchange_->executed = false;
     begin_statement(false);
     exchange_->text.assign(frame.body.substr(0, kLoggedText));
@@ -474,9 +474,7 @@ std::size_t Session::stream_query(std::string_view view, const Frame& frame) {
     raise_fence();
     if (begin_ != nullptr) send_begin();
     expect({.kind = Expect::Kind::query, .copies = Copies::several});
-    portal_ = UnnamedPortal::servers;
-    unnamed_.reset();
-    server_->unnamed_statement = 0;
+    drop_unnamed();
     return stream_frame(view, frame);
 }
 
@@ -505,6 +503,7 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     auto sent_text = text;
     std::string with_processes;
     if (waits_for_clear_way(*memo->verdict)) return 0;
+    if (memo->may_name_statement && doubt_names()) return 0;
     if (memo->may_name_processes && identity_->mode != config::PoolMode::session &&
         !name_processes(sent_text, with_processes))
         return 0;
@@ -530,9 +529,7 @@ std::size_t Session::forward_query(std::string_view view, const Frame& frame) {
     if (base::planted(base::Plant::fill_in_transaction) && x.fills.size() == 1) fill = 1;
     pending_fills_.reset();
     if (begin_ != nullptr) send_begin();
-    portal_ = UnnamedPortal::servers;
-    unnamed_.reset();  // a simple Query destroys the unnamed statement, and the portal
-    server_->unnamed_statement = 0;
+    drop_unnamed();
     expect({.kind = Expect::Kind::query,
             .copies = copies(*memo->verdict, text),
             .fill = fill,

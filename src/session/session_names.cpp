@@ -51,6 +51,37 @@ bool Session::doubt(std::string_view name) {
     return (id != 0 || closed_id != 0) && doubt(id, closed_id);
 }
 
+/// The same of any name, for SQL that may take it away.
+bool Session::doubt_names() {
+    auto& x = *exchange_;
+    if (x.ready_expected == 0 || x.expects.names() == 0) return false;
+    bool synced = false;
+    for (std::size_t i = x.expects.size(); i > 0; --i) {
+        const auto& e = x.expects[i - 1];
+        synced = synced || e.brings_ready();
+        if (synced && e.names() && e.statement != 0) return x.in_doubt = true;
+    }
+    return false;
+}
+
+/// The same of a Close of the unnamed one, which gives back what a Parse of now would replace.
+bool Session::doubt_closed() {
+    const auto& closed = exchange_->closed;
+    return std::any_of(closed.begin(), closed.end(), [&](const ClosedName& c) {
+        return c.name.empty() && c.statement != nullptr && doubt(c.statement->id);
+    });
+}
+
+/// A simple Query destroys the unnamed statement, and so what a Close that is skipped would give
+/// back; and the portal.
+void Session::drop_unnamed() noexcept {
+    unnamed_.reset();
+    for (auto& c : exchange_->closed)
+        if (c.name.empty()) c.statement.reset();
+    server_->unnamed_statement = 0;
+    portal_ = UnnamedPortal::servers;
+}
+
 /// The first of a batch cannot be skipped. Whether it was noted.
 bool Session::note_unnamed(std::uint64_t parsed) {
     auto& x = *exchange_;

@@ -19,8 +19,12 @@ using wire::FrameStatus;
 using Kind = Expect::Kind;
 
 namespace {
-/// Frames that must be seen whole are held up to this size; no honest server sends longer ones.
-constexpr std::size_t kHoldBound = std::size_t{1024} * 1024;
+/// Frames that must be seen whole are held up to this size. Errors and notices may quote a value of
+/// the client; no honest server sends others that long.
+constexpr std::size_t hold_bound(char type) noexcept {
+    const bool quotes = type == be::kErrorResponse || type == be::kNoticeResponse;
+    return std::size_t{1024} * 1024 * (quotes ? 64 : 1);
+}
 constexpr std::size_t kLoggedError = 4096;  // bytes of a message in the slow log
 constexpr std::size_t kReadySize = wire::kHeaderSize + 1;
 constexpr std::string_view kNobodysName = "\1";  // as application_name: to be set anew
@@ -150,19 +154,6 @@ Session::Usual Session::take_usual(char type, const Expect& due) {
     }
 }
 
-/// Rows that a command has changed without sending them count, too, as its tag tells.
-void Session::count_affected(std::string_view tag) {
-    auto& x = *exchange_;
-    const bool sent = x.rows != x.rows_before;
-    std::uint64_t n = 0;
-    if (!sent && tag.size() > 2) {
-        const auto digits = tag.rfind(' ') + 1;  // the NUL at the end is none
-        std::from_chars(tag.data() + digits, tag.data() + tag.size() - 1, n);
-    }
-    x.rows += n;
-    x.rows_before = x.rows;
-}
-
 /// The whole frames at the start of `bytes` that need nothing but to be counted: they answer the
 /// client's own messages in the usual way. Gives their size.
 std::size_t Session::pass_usual(std::string_view bytes) {
@@ -235,7 +226,7 @@ bool Session::local_is_next() const noexcept {
 }
 
 bool Session::hold(std::string_view rest, std::size_t frame_size) {
-    if (frame_size > kHoldBound) {
+    if (frame_size > hold_bound(rest.front())) {
         server_violation("the server sent a message that is too long");
         return false;
     }
@@ -248,7 +239,7 @@ std::size_t Session::complete_held(Run&, std::string_view bytes) {
     std::size_t taken = 0;
     while (held_ != nullptr) {
         const auto frame = wire::scan_frame(*held_);
-        if (frame.status == FrameStatus::bad_length || frame.size > kHoldBound) {
+        if (frame.status == FrameStatus::bad_length || frame.size > hold_bound(frame.type)) {
             server_violation("the server sent a malformed message");
             return bytes.size();
         }

@@ -153,7 +153,7 @@ std::size_t Session::forward_parse(std::string_view view, const Frame& frame) {
     }
     const auto statement =
         raw || parse.name.empty() ? nullptr : intern(parse.text, parse.raw_types);
-    if (!parse.name.empty() && doubt_parse(parse.name, statement)) return 0;
+    if (parse.name.empty() ? doubt_closed() : doubt_parse(parse.name, statement)) return 0;
     counters_.client_parse_count.add(1);
     begin_statement(true);
     if (pending_fills_ && pending_fills_->describes) begin_fills();
@@ -345,6 +345,7 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     const auto statement = known ? *found : nullptr;
     auto memo = statement != nullptr ? judge(statement->text, statement->scan()) : nullptr;
     if (memo != nullptr && waits_for_clear_way(*memo->verdict)) return 0;
+    if (memo != nullptr && memo->may_name_statement && doubt_names()) return 0;
     StatementPtr other;
     std::string parameters;  // in place of the client's
     if (ours && whole && memo != nullptr && memo->may_name_processes) [[unlikely]] {

@@ -1,6 +1,7 @@
 // Session: what the statistics per query and the slow log are told. With both off it costs a branch
 // per statement; the statistics cost a record of 64 bytes. Everything else is made only for what is
 // logged.
+#include <charconv>
 #include <random>
 
 #include "pgweir/session/session.hpp"
@@ -135,6 +136,19 @@ void Session::record_part(std::uint64_t work) {
     x.part_started = now;
     x.part_rows = x.rows;
     x.part_bytes = x.bytes;
+}
+
+/// Rows that a command has changed without sending them count, too, as its tag tells.
+void Session::count_affected(std::string_view tag) {
+    auto& x = *exchange_;
+    const bool sent = x.rows != x.rows_before;
+    std::uint64_t n = 0;
+    if (!sent && tag.size() > 2) {
+        const auto digits = tag.rfind(' ') + 1;  // the NUL at the end is none
+        std::from_chars(tag.data() + digits, tag.data() + tag.size() - 1, n);
+    }
+    x.rows += n;
+    x.rows_before = x.rows;
 }
 
 base::Nanos Session::slow_threshold(const SlowQuery& q, const Work* work) const {

@@ -361,3 +361,54 @@ TEST_CASE("what SQL has prepared a moment ago is executed by message all the sam
         }
     }
 }
+
+TEST_CASE("what a Close that is skipped gives back may have been taken by what came behind it") {
+    const auto failing = msg::execute("absent");
+    const std::string end = msg::execute() + kSync;
+    struct Case {
+        std::string before, batch, then;
+        int answers;  // of the batch
+    };
+    const auto unnamed = msg::parse("", "SELECT 11"), named = msg::parse("s", "SELECT 11");
+    const Case cases[] = {
+        {"", unnamed + failing + msg::close('S', "") + kSync + msg::query("SELECT 5"), "", 2},
+        {"", unnamed + failing + msg::close('S', "") + kSync + msg::query("SELEC"), "", 2},
+        {named, failing + msg::close('S', "s") + kSync + msg::query("DEALLOCATE s"), "s", 2},
+        {named, failing + msg::close('S', "s") + kSync + msg::query("DEALLOCATE ALL"), "s", 2},
+        {named, failing + msg::close('S', "s") + kSync + msg::query("DISCARD ALL"), "s", 2},
+        {named, failing + msg::close('S', "s") + kSync + msg::query("EXECUTE s"), "s", 2},
+        {named,
+         failing + msg::close('S', "s") + kSync + msg::query("SELECT 1; DEALLOCATE s; SELECT 2"),
+         "s", 2},
+        {named, failing + msg::close('S', "s") + kSync + msg::unnamed("DEALLOCATE s") + kSync, "s",
+         2},
+        {"",
+         unnamed + failing + msg::close('S', "") + kSync + msg::parse("", "SELECT 12") +
+             msg::bind("", "") + msg::execute() + msg::close('S', "") + kSync,
+         "", 2},
+        {named, failing + msg::close('S', "s") + kSync + msg::close('S', "s") + kSync, "s", 2},
+        {named,
+         failing + msg::close('S', "s") + msg::parse("s", "SELECT 12") + kSync +
+             msg::close('S', "s") + msg::parse("s", "SELECT 13") + kSync,
+         "s", 2},
+    };
+    for (const std::string database : {"app", "exact"})
+        for (const auto& it : cases) {
+            INFO(database, " case ", &it - cases);
+            auto c = login(database);
+            auto direct = RawClient::login(Cluster::shared().port());
+            for (auto* each : {&c, &direct}) {
+                if (!it.before.empty()) each->ask(it.before + kSync);
+                each->send(it.batch);
+            }
+            for (int i = 0; i < it.answers; ++i) {
+                const auto ours = c.read_until('Z'), theirs = direct.read_until('Z');
+                CHECK(types(ours) == types(theirs));
+                CHECK(error_of(ours).sqlstate == error_of(theirs).sqlstate);
+            }
+            const auto bound = msg::bind("", it.then) + end;
+            const auto ours = c.ask(bound), theirs = direct.ask(bound);
+            CHECK(error_of(ours).sqlstate == error_of(theirs).sqlstate);
+            CHECK(first_value(ours) == first_value(theirs));
+        }
+}

@@ -398,6 +398,21 @@ TEST_CASE("notices and parameter changes arrive at their place") {
     CHECK(first_value(c.ask(msg::query("SHOW application_name"))) == "renamed");
 }
 
+TEST_CASE("errors and notices that quote megabytes come through, and the session lives") {
+    auto c = login();
+    const std::string large(2'000'000, 'x');
+    const auto m = c.ask(msg::query("SELECT '" + large + "'::int"));
+    CHECK(error_of(m).sqlstate == "22P02");
+    CHECK(error_of(m).message.find(large) != std::string::npos);
+    const auto bound = c.ask(msg::unnamed("SELECT $1::int", {large}) + msg::sync());
+    CHECK(error_of(bound).message.find(large) != std::string::npos);
+    const auto noticed = c.ask(
+        msg::query("DO $$ BEGIN RAISE NOTICE '%', repeat('n', 3000000); END $$; SELECT 'after'"));
+    CHECK(first_value(noticed) == "after");
+    REQUIRE(count_type(noticed, 'N') == 1);
+    CHECK(bodies(noticed, 'N').at(0).size() > 3'000'000);
+}
+
 TEST_CASE("Terminate ends the session without a word, also in the middle of a batch") {
     auto c = login();
     c.send(msg::terminate());

@@ -194,11 +194,11 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool may_be_there(std::string_view name) const noexcept;
     std::optional<OwnError> why_not_named(std::string_view name, const Statement& statement);
     bool doubt(std::string_view name), doubt(std::uint64_t statement, std::uint64_t other = 0);
-    bool doubt_parse(std::string_view name, const StatementPtr& statement);
+    bool doubt_names(), doubt_closed(), doubt_parse(std::string_view, const StatementPtr&);
     std::size_t forward_long_parse(std::string_view view, const wire::Frame& frame);
     const StatementPtr* statement_here(std::string_view name) const noexcept;
     void give_back_names(std::size_t count);
-    void make_room(), fail_batch(OwnError error), answer_local_front();
+    void make_room(), fail_batch(OwnError error), answer_local_front(), drop_unnamed() noexcept;
     void forward_renamed(const wire::Frame& frame, std::size_t before, std::size_t name_size,
                          std::string_view new_name);
     bool answer_parse_here(std::string_view batch);
