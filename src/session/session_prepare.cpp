@@ -354,6 +354,8 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
             return 0;
     }
     const auto& executed = other != nullptr ? other : statement;
+    if (!ours && memo != nullptr && memo->verdict->pin == query::PinReason::prepare) [[unlikely]]
+        prepare_for_sql(statement->text);
     const bool takes = memo != nullptr && may_take(memo->verdict->kind, statement->text);
     begin_statement(true);
     counters_.bind_count.add(1);

@@ -200,16 +200,22 @@ bool Session::carry_statements(Inspection& found) {
 /// SQL's EXECUTE and DEALLOCATE know statements by the client's names: what was prepared by message
 /// gets that name on the server, too, before they run. EXECUTE may stand behind EXPLAIN or AS.
 void Session::prepare_for_sql(std::string_view text) {
-    if (!query::mentions(text, "execute") && !query::mentions(text, "deallocate") &&
+    const bool raw = identity_->mode == config::PoolMode::session;
+    const bool gives = raw && query::mentions(text, "prepare");
+    if (!gives && !query::mentions(text, "execute") && !query::mentions(text, "deallocate") &&
         !query::mentions(text, "discard"))
         return;
     const auto tokens = query::text_tokens(text, kMostTokens);
     std::vector<std::string> executed;
     auto& taking = exchange_->taking;
     bool begins = true;
+    if (gives && tokens.size() == kMostTokens) statements_.clear();
     for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
         const bool deallocates = begins && tokens[i].is("deallocate");
-        if (tokens[i].is("execute")) {
+        if (gives && begins && tokens[i].is("prepare")) {
+            // It is refused unless code has taken the name from what was prepared by message.
+            statements_.erase(name_of(tokens[i + 1]));
+        } else if (tokens[i].is("execute")) {
             executed.push_back(name_of(tokens[i + 1]));
         } else if (deallocates || (begins && tokens[i].is("discard"))) {
             const auto& what = taken(tokens, i);
@@ -220,7 +226,7 @@ void Session::prepare_for_sql(std::string_view text) {
         }
         begins = tokens[i].is(";");
     }
-    if (identity_->mode == config::PoolMode::session || tx_ == wire::TxStatus::failed) return;
+    if (raw || tx_ == wire::TxStatus::failed) return;
     for (const auto& name : executed)
         if (const auto* found = statements_.find(name); found != nullptr)
             name_on_server(name, (*found)->text, (*found)->types);

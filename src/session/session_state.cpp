@@ -281,6 +281,11 @@ void Session::look_for_names() {
         if (found->failed || !found->complete) return forget_sql_statements();
         carry(*found);
         take_names(*found);
+        if (identity_->mode == config::PoolMode::session) {
+            // What SQL has given, in code too, is not what was prepared by message before.
+            if (found->too_many_statements) statements_.clear();
+            for (const auto& [name, text] : found->statements) statements_.erase(name);
+        }
         carry_statements(*found);
         match_settings();
         return consume_buffer();

@@ -412,3 +412,42 @@ TEST_CASE("what a Close that is skipped gives back may have been taken by what c
             CHECK(first_value(ours) == first_value(theirs));
         }
 }
+
+TEST_CASE("a name that code takes from a message and SQL gives again is not what it was" *
+          doctest::skip(Proxy::direct())) {
+    auto reader = login();
+    const std::string swap = "PREPARE s AS UPDATE given_again SET v = v + 1";
+    setup("DROP TABLE IF EXISTS given_again; CREATE TABLE given_again AS SELECT 0 AS v");
+    setup(
+        "CREATE OR REPLACE FUNCTION gives_again() RETURNS int LANGUAGE plpgsql AS "
+        "$$BEGIN EXECUTE 'DEALLOCATE s'; EXECUTE '" +
+        swap + "'; RETURN 1; END$$");
+    const auto code = [](const std::string& what) {
+        return msg::query("DO $$BEGIN EXECUTE '" + what + "'; END$$");
+    };
+    const std::string sum = "SELECT sum(v) FROM given_again";
+    int value = 0;
+    for (const auto& [first, second] : std::vector<std::pair<std::string, std::string>>{
+             {code("DEALLOCATE s"), msg::query(swap)},
+             {code("DEALLOCATE ALL"), msg::query(swap)},
+             {code("DEALLOCATE s"), msg::query("SELECT 1; " + swap)},
+             {code("DEALLOCATE s"), msg::unnamed(swap) + kSync},
+             {code("DEALLOCATE s"), code(swap)},
+             {code("DEALLOCATE s"), msg::query("BEGIN") + msg::query(swap) + msg::query("END")},
+             {msg::query("SELECT 1"), msg::query("SELECT gives_again()")}})
+        for (const bool waits : {true, false}) {
+            CAPTURE(value);
+            REQUIRE(becomes_cached(proxy(), reader, sum));
+            auto c = login("exact");
+            c.ask(msg::parse("s", "SELECT 1") + kSync);
+            c.send(first);
+            if (waits) c.read_until('Z');
+            c.send(second);
+            if (waits) c.ask(msg::query("SELECT 2"));
+            if (waits) REQUIRE(becomes_cached(proxy(), reader, sum));
+            c.send(run("s") + msg::query("SELECT 'end'"));
+            while (first_value(c.read_until('Z')) != "end") {
+            }
+            CHECK(ask(reader, sum) == std::to_string(++value));
+        }
+}
