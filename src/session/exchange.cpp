@@ -73,6 +73,8 @@ void Exchange::reset() {
     empty(parsed);
     empty(closed);
     empty(undescribed);
+    empty(renewed);
+    meant.reset();
     errors.clear();
     loans.clear();
     may_end_transaction = false;

@@ -3,6 +3,7 @@
 // (plancache.c, "cached plan must not change result type"); here, where it is parsed anew for each
 // server connection, and answered from the cache, the proxy has to see to that.
 #include <algorithm>
+#include <utility>
 
 #include "batch_plan.hpp"
 #include "pgweir/base/bytes.hpp"
@@ -19,22 +20,27 @@ using Kind = Expect::Kind;
 bool Session::outdated(const Statement& s) const noexcept {
     if (s.definitions == Statement::kNotAsked || s.unseen) return false;
     return s.profile != identity_->profile->id || s.changed() ||
+           (s.interned && s.owner != identity_->cache_owner) ||
            s.definitions != identity_->context.database->definitions();
 }
 
-/// Whether the server has it from before: it sees for itself whether the result is another one.
-/// Only until a catalog is in force again, from when on answers can be stored: where definitions
-/// may change with every statement, all others would be parsed each time they are run.
+/// Whether the server has it from before: it sees for itself whether the result is another one. Not
+/// where answers can be stored, which must be of what is meant now. Definitions may change with
+/// every statement: all others would be parsed each time they are run.
 bool Session::serves_still(const Statement& s) {
-    return s.profile == identity_->profile->id && !s.changed() &&
-           identity_->context.database->catalog_version() == 0 && server_->prepared.touch(s.id);
+    const bool same = s.profile == identity_->profile->id && s.owner == identity_->cache_owner;
+    if (!same || s.changed() || !server_->prepared.touch(s.id)) return false;
+    return identity_->context.database->catalog_version() == 0 ||
+           statement_verdict(*judge(s.text, s.scan())) != query::NotCached::none;
 }
 
-/// Made anew under the same name, whatever it gives now: the client will be told.
+/// Made anew under the same name, whatever it gives now: the client will be told. If it is not, for
+/// an error, the name stands for what it did.
 void Session::renew(std::string_view name) {
     const auto* found = statements_.find(name);
     if (found == nullptr || !outdated(**found)) [[likely]]
         return;
+    exchange_->renewed.emplace_back(name, *found);
     statements_.set(name, intern((*found)->text, (*found)->raw_types()));
 }
 
@@ -63,24 +69,35 @@ bool describes_next(std::string_view behind, std::string_view portal) noexcept {
 }
 }  // namespace
 
-/// Before a Bind of what is outdated: whether it has to wait until the server has said what it
-/// means by now. If not, what the name stands for is up to date, or outdated still: then it means
-/// another.
-bool Session::asks_meaning(std::string_view view, const Frame& frame, std::string_view portal,
-                           std::string_view name) {
-    if (tx_ == wire::TxStatus::failed) return false;
+/// Before a Bind of what is outdated. Asked: it waits until the server has said what it means by
+/// now. It is asked once, or definitions that change all the time would keep it waiting.
+Session::Meaning Session::meaning_now(std::string_view view, const Frame& frame,
+                                      std::string_view portal, std::string_view name) {
+    auto& x = *exchange_;
+    const auto asked = std::exchange(x.meant, nullptr);
+    if (tx_ == wire::TxStatus::failed) return Meaning::same;
     if (frame.size <= view.size() && describes_next(view.substr(frame.size), portal)) {
         renew(name);
-        return false;
+        return Meaning::same;
     }
-    const auto* const found = statements_.find(name);
-    if (renewed(name, found) != nullptr) return false;
-    const auto next = intern((*found)->text, (*found)->raw_types());
-    if ((*found)->comparable(*next)) return false;  // and another: it is refused
-    auto& x = *exchange_;
-    if (std::find(x.undescribed.begin(), x.undescribed.end(), next) == x.undescribed.end())
+    const auto old = *statements_.find(name);
+    const bool again = asked != nullptr && asked->text == old->text && asked->types == old->types;
+    const auto next = again ? asked : intern(old->text, old->raw_types());
+    if (old->described_like(*next)) {
+        statements_.set(name, next);
+        return Meaning::same;
+    }
+    if (old->comparable(*next)) return Meaning::another;
+    const bool due =
+        std::find(x.undescribed.begin(), x.undescribed.end(), next) != x.undescribed.end();
+    if (again && !due) return Meaning::another;
+    if (!due)
         ask_meaning(next);
-    return x.in_doubt = true;
+    else if (!std::exchange(x.expects.back().flushed, true))
+        turn_->server.copy(wire::kFlush);  // the client has asked, and may not have flushed
+    x.meant = next;
+    x.in_doubt = true;
+    return Meaning::asked;
 }
 
 void Session::ask_meaning(const StatementPtr& statement) {
@@ -101,15 +118,17 @@ void Session::ask_meaning(const StatementPtr& statement) {
 /// What the portal of this name was bound to by the message in front; null: not known.
 const StatementPtr* Session::bound_last(std::string_view portal) noexcept {
     auto& x = *exchange_;
-    if (!portal.empty() || !x.bound_unnamed || x.statement == nullptr || x.expects.empty())
-        return nullptr;
+    const bool last_bound = portal.empty() ? x.bound_unnamed : x.bound_name == portal;
+    if (!last_bound || x.statement == nullptr || x.expects.empty()) return nullptr;
     const auto& last = x.expects.back();
     return last.kind == Kind::bind && last.statement == x.statement->id ? &x.statement : nullptr;
 }
 
-/// Whether the answer to a Describe is the first that is told of it; it is kept then.
+/// Whether the answer to a Describe is the first that is told of it; it is kept then. What
+/// temporary objects and definitions that are not committed say of it is not for others.
 bool Session::to_be_learned(const StatementPtr& statement, bool types) {
     const auto& told = statement->described();
+    if (pin_ != query::PinReason::none || !exchange_->defines.empty()) return false;
     if (!statement->interned || (told.result != 0 && (!types || told.types != 0))) return false;
     exchange_->undescribed.push_back(statement);
     return true;
@@ -155,11 +174,13 @@ void Session::keep_for_retry(std::string_view front) {
 /// the batch is sent again with that one, and nobody need know.
 bool Session::stale_plan(const wire::ErrorFields& fields) {
     auto& x = *exchange_;
-    if (fields.sqlstate != wire::sqlstate::kFeatureNotSupported || x.statement == nullptr ||
+    const auto failed = x.expects.front().own_error ? 0 : x.expects.front().statement;
+    if (fields.sqlstate != wire::sqlstate::kFeatureNotSupported || failed == 0 ||
         fields.routine != "RevalidateCachedQuery")
         return false;
-    x.statement->note_changed();
-    env_.statements->forget(x.statement->id);
+    if (const auto* named = statements_.find(statements_.name_of(failed)); named != nullptr)
+        (*named)->note_changed();
+    env_.statements->forget(failed);
     const bool alone = x.ready_expected == 1 && x.expects.back().kind == Kind::sync;
     if (x.again.empty() || !alone || tx_ != wire::TxStatus::idle ||
         x.expects.front().kind != Kind::bind)

@@ -231,6 +231,10 @@ void Session::skip_batch() {
     }
     for (const auto statement : evicted) server_->prepared.insert(statement);
     if (closes > 0) give_back_names(closes);
+    // Nobody was told, or not all of it.
+    for (auto& [name, before] : exchange_->renewed)
+        if (statements_.find(name) != nullptr) statements_.set(name, std::move(before));
+    exchange_->renewed.clear();
 }
 
 }  // namespace pgweir::session

@@ -34,7 +34,8 @@ bool failed_by_then(wire::TxStatus tx, const Exchange& x) noexcept {
 /// Statements are shared by sessions of the same settings, until definitions change.
 StatementPtr Session::intern(std::string_view text, std::string_view raw_types) {
     return env_.statements->intern(text, raw_types, identity_->profile->id,
-                                   identity_->context.database->definitions());
+                                   identity_->context.database->definitions(),
+                                   identity_->cache_owner);
 }
 
 void Session::make_room() {
@@ -285,6 +286,7 @@ void Session::apply_bind_effects(const MemoEntry& memo, const Statement& stateme
 void Session::note_portal(std::string_view name) noexcept {
     exchange_->bound = true;
     exchange_->bound_unnamed = name.empty();
+    if (!name.empty()) exchange_->bound_name = name;
     if (name.empty()) portal_ = UnnamedPortal::servers;
     exchange_->acted = exchange_->acted || !name.empty();
 }
@@ -338,7 +340,8 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     const bool ours = identity_->mode != config::PoolMode::session;
     const bool old =
         ours && found != nullptr && !name.empty() && outdated(**found) && !serves_still(**found);
-    if (old && asks_meaning(view, frame, portal, name)) [[unlikely]]
+    const auto meaning = old ? meaning_now(view, frame, portal, name) : Meaning::same;
+    if (meaning == Meaning::asked) [[unlikely]]
         return 0;
     // Its own copy: what it does may take the client's names away.
     const bool known = found != nullptr && !(*found)->unseen;
@@ -367,7 +370,7 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
                                 : OwnError{"", std::string(name), ""});
         return skip_frame(view, frame);
     }
-    if (old && tx_ != wire::TxStatus::failed && outdated(**found)) [[unlikely]] {
+    if (meaning == Meaning::another) [[unlikely]] {
         fail_batch(own_error(kResultChanged));
         return skip_frame(view, frame);
     }

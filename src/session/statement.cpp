@@ -90,9 +90,11 @@ std::shared_ptr<Statement> StatementTable::spare(StatementPtr&& over) noexcept {
 }
 
 StatementPtr StatementTable::intern(std::string_view text, std::string_view raw_types,
-                                    std::uint64_t profile_id, std::uint64_t definitions) {
+                                    std::uint64_t profile_id, std::uint64_t definitions,
+                                    std::uint64_t owner) {
     const std::scoped_lock lock(mutex_);
     key_.clear();
+    base::append_u32(key_, static_cast<std::uint32_t>(owner));
     base::append_u32(key_, static_cast<std::uint32_t>(profile_id));
     base::append_u32(key_, static_cast<std::uint32_t>(definitions));
     base::append_u32(key_, static_cast<std::uint32_t>(raw_types.size()));
@@ -103,11 +105,13 @@ StatementPtr StatementTable::intern(std::string_view text, std::string_view raw_
     if (auto found = slot.lock()) {
         // Equal hashes are not equal statements until every byte is.
         const bool same = found->text == text && found->has_types(raw_types) &&
-                          found->profile == profile_id && found->definitions == definitions;
+                          found->profile == profile_id && found->definitions == definitions &&
+                          found->owner == owner;
         return same ? found : make(text, raw_types, definitions, profile_id);
     }
     auto fresh = std::make_shared<Statement>();
     fresh->interned = true;
+    fresh->owner = owner;
     auto made = make(text, raw_types, definitions, profile_id, std::move(fresh));
     slot = made;
     keep(made);

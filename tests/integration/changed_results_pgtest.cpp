@@ -258,3 +258,102 @@ TEST_CASE("while definitions may change all the time statements are not parsed e
     CHECK(parsed() - before <= 8);
     CHECK(parsed() > 0);
 }
+
+TEST_CASE("long texts and the client's own Describe in flight keep no Bind waiting") {
+    setup("CREATE TABLE waited AS SELECT 1 AS n");
+    const std::string longer = "SELECT n FROM waited -- " + std::string(9000, 'x');
+    auto c = login(cached());
+    REQUIRE(told(c, "s", longer).empty());
+    const std::string plain = "SELECT n FROM waited";
+    REQUIRE(told(c, "p", plain).empty());
+    for (int i = 0; i < 3; ++i) {
+        setup("ALTER TABLE waited ADD added int; ALTER TABLE waited DROP added");
+        const Occupied occupied(cached());
+        CHECK(run(c, "s") == "1");
+        const auto name = "q" + std::to_string(i);
+        const auto m = c.ask(msg::parse(name, plain) + msg::describe('S', name) + bound("p"));
+        CHECK(types(m) == "1tT2DCZ");
+    }
+}
+
+TEST_CASE("what others were told in other schemas, roles and databases is not what this one was") {
+    auto admin = Cluster::shared().connect("postgres", "app");
+    for (const char* sql :
+         {"CREATE ROLE told_one LOGIN", "CREATE ROLE told_two LOGIN",
+          "CREATE SCHEMA told_one AUTHORIZATION told_one",
+          "CREATE SCHEMA told_two AUTHORIZATION told_two",
+          "CREATE TABLE told_one.m AS SELECT 1 AS a",
+          "CREATE TABLE told_two.m AS SELECT 2 AS a, 'b'::text AS b",
+          "ALTER TABLE told_one.m OWNER TO told_one", "ALTER TABLE told_two.m OWNER TO told_two",
+          "CREATE DATABASE told_elsewhere OWNER app"})
+        admin.run(sql);
+    Cluster::shared()
+        .connect("app", "told_elsewhere")
+        .run("CREATE TABLE m AS SELECT 'x' AS elsewhere");
+    setup("CREATE TABLE m AS SELECT 4 AS here");
+    auto one = RawClient::login(cached().port(), "told_one"),
+         two = RawClient::login(cached().port(), "told_two"), here = login(cached()),
+         elsewhere = RawClient::login(cached().port(), "app", "told_elsewhere");
+    RawClient* const all[] = {&one, &two, &here, &elsewhere};
+    const std::string answers[] = {"1", "2,b", "4", "x"};
+    for (auto* c : all) REQUIRE(told(*c, "s", "SELECT * FROM m").empty());
+    for (int i = 0; i < 3; ++i) {
+        const auto create = "CREATE TABLE unrelated_" + std::to_string(i) + " (n int)";
+        setup(create);
+        must_run(RawClient::login(cached().port(), "app", "told_elsewhere"), create);
+        for (std::size_t k = 0; k < 4; ++k) CHECK(run(*all[k], "s") == answers[k]);
+    }
+    admin.run("ALTER TABLE told_two.m DROP COLUMN b");
+    CHECK(eventually([&] { return run(two, "s") == "0A000"; }));
+    CHECK(run(one, "s") == "1");
+}
+
+TEST_CASE("a Describe that is skipped, or fails, has told nothing") {
+    for (const auto& skipped :
+         {msg::bind("", "s", {"bad"}) + msg::describe('P', "") + msg::execute() + kSync,
+          msg::parse("", "SELEC") + msg::describe('S', "s") + kSync}) {
+        setup("CREATE TABLE skipping AS SELECT 1 AS k, 2 AS n");
+        auto c = login(cached()), direct = RawClient::login(Cluster::shared().port());
+        for (auto* each : {&c, &direct})
+            REQUIRE(told(*each, "s", "SELECT * FROM skipping WHERE k = $1").empty());
+        for (auto* each : {&c, &direct}) CHECK(run(*each, "s", {"1"}) == "1,2");
+        setup("ALTER TABLE skipping ADD m int");
+        for (auto* each : {&c, &direct}) CHECK(count_type(each->ask(skipped), 'E') == 1);
+        for (int i = 0; i < 2; ++i) CHECK(run(c, "s", {"1"}) == run(direct, "s", {"1"}));
+        setup("DROP TABLE skipping");
+    }
+}
+
+TEST_CASE("what is told of a portal with a name counts") {
+    setup("CREATE TABLE by_cursor AS SELECT 1 AS n");
+    auto c = login(cached()), direct = RawClient::login(Cluster::shared().port());
+    for (auto* each : {&c, &direct}) {
+        each->ask(msg::query("BEGIN"));
+        CHECK(types(each->ask(msg::parse("s", "SELECT * FROM by_cursor") + msg::bind("C_1", "s") +
+                              msg::describe('P', "C_1") + msg::execute("C_1") + kSync)) ==
+              "12TDCZ");
+        each->ask(msg::query("COMMIT"));
+    }
+    setup("ALTER TABLE by_cursor ADD m int");
+    const Occupied occupied(cached());
+    CHECK(run(direct, "s") == "0A000");
+    CHECK(run(c, "s") == "0A000");
+}
+
+TEST_CASE("whoever prepares a statement anew after a change past the proxy can run it" *
+          doctest::skip(Proxy::direct())) {
+    setup("CREATE TABLE past AS SELECT 1 AS n");
+    const Proxy p(Cluster::shared(), caching("{enabled: false}", "{min_size: 0, max_size: 1}"));
+    auto first = login(p);
+    REQUIRE(told(first, "s", "SELECT * FROM past").empty());
+    CHECK(run(first, "s") == "1");
+    Cluster::shared().connect("app").run("ALTER TABLE past ADD m int");
+    int refused = 0;
+    for (int i = 0; i < 4; ++i) {
+        auto fresh = login(p);
+        refused += !told(fresh, "s", "SELECT * FROM past").empty();
+        if (i > 0) CHECK(run(fresh, "s") == "1,NULL");
+    }
+    CHECK(refused == 1);
+    CHECK(run(first, "s") == "0A000");
+}

@@ -425,6 +425,9 @@ struct Exchange {
     std::vector<ParsedName> parsed;         // names given by Parses that are not answered yet
     std::vector<ClosedName> closed;         // by Closes that are not answered yet
     std::vector<StatementPtr> undescribed;  // what will be known to have been told of them
+    StatementPtr meant;                     // that which the Bind that waits may stand for by now
+    std::vector<std::pair<std::string, StatementPtr>> renewed;  // names, and what they were before
+    std::string bound_name;  // of the portal bound last, where it has one
     OwnErrors errors;
     std::vector<std::pair<std::uint32_t, Loan>> loans;  // of what is named in a batch
     bool unpin_at_ready = false;

@@ -205,14 +205,14 @@ class Session final : public pool::ServerUser, public pool::Waiter {
 
     // session_meaning.cpp: what a prepared statement means by now
     bool outdated(const Statement&s) const noexcept, serves_still(const Statement&s);
-    void renew(std::string_view name), ask_meaning(const StatementPtr&statement);
+    void renew(std::string_view name), learn(std::string_view), ask_meaning(const StatementPtr&);
     const StatementPtr* renewed(std::string_view name, const StatementPtr* found);
     const StatementPtr* renewed_for_cache(std::string_view name, const StatementPtr* found);
-    bool asks_meaning(std::string_view view, const wire::Frame& frame, std::string_view portal,
-                      std::string_view name);
+    enum class Meaning : std::uint8_t { same, asked, another };
+    Meaning meaning_now(std::string_view view, const wire::Frame& frame, std::string_view portal,
+                        std::string_view name);
     const StatementPtr* bound_last(std::string_view portal) noexcept;
     bool to_be_learned(const StatementPtr& statement, bool types);
-    void learn(std::string_view answer);
     static void note_told(const Statement& statement, std::string_view description) noexcept;
     bool may_try_again(std::string_view bound, bool asks, std::string_view batch) const;
     void keep_for_retry(std::string_view front), try_again();

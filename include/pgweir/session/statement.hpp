@@ -28,6 +28,7 @@ struct Statement {
     static constexpr std::uint64_t kNotAsked = ~std::uint64_t{0};
     std::uint64_t definitions = kNotAsked;  // DatabaseState's, when it was made
     std::uint64_t profile = kNotAsked;      // of the settings it was made under
+    std::uint64_t owner = 0;  // cache::owner_number() of whom it is shared by, if it is interned
     /// Its text was too long to be kept, so nothing is known of it: only the server that has parsed
     /// it last as the unnamed one has it.
     bool unseen = false;
@@ -100,10 +101,11 @@ using StatementPtr = std::shared_ptr<const Statement>;
 
 class StatementTable {
   public:
-    /// The statement of this text, types, profile of settings and definitions
-    /// (DatabaseState::definitions()); made when there is none. Views are copied only then.
+    /// The statement of this text, types, profile of settings, definitions
+    /// (DatabaseState::definitions()) and owner, as what is told of it differs by user and
+    /// database; made when there is none. Views are copied only then.
     StatementPtr intern(std::string_view text, std::string_view raw_types, std::uint64_t profile_id,
-                        std::uint64_t definitions);
+                        std::uint64_t definitions, std::uint64_t owner = 0);
     /// Later equal texts get a statement of their own: this one's plans are of no use any more.
     void forget(std::uint64_t id);
     /// One that is not shared: for the unnamed slot, whose texts are mostly used once. In the
