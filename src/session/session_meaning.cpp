@@ -46,7 +46,6 @@ void Session::renew(std::string_view name) {
 
 /// The same where what the client was told is known to hold still. Null: that is not known.
 const StatementPtr* Session::renewed(std::string_view name, const StatementPtr* found) {
-    if (name.empty()) return nullptr;
     auto next = intern((*found)->text, (*found)->raw_types());
     if (!(*found)->described_like(*next)) return nullptr;
     statements_.set(name, std::move(next));
@@ -55,8 +54,10 @@ const StatementPtr* Session::renewed(std::string_view name, const StatementPtr* 
 
 /// To be looked up. Without a catalog nothing is stored, and the server may have the old one still.
 const StatementPtr* Session::renewed_for_cache(std::string_view name, const StatementPtr* found) {
-    const bool stored = identity_->context.database->catalog_version() != 0;
-    return stored ? renewed(name, found) : nullptr;
+    if (identity_->context.database->catalog_version() == 0) return nullptr;
+    if (!name.empty()) return renewed(name, found);
+    unnamed_ = unnamed_for((*found)->text, (*found)->raw_types());  // to be parsed anew
+    return &unnamed_;
 }
 
 namespace {
@@ -118,8 +119,9 @@ void Session::ask_meaning(const StatementPtr& statement) {
 /// What the portal of this name was bound to by the message in front; null: not known.
 const StatementPtr* Session::bound_last(std::string_view portal) noexcept {
     auto& x = *exchange_;
-    const bool last_bound = portal.empty() ? x.bound_unnamed : x.bound_name == portal;
-    if (!last_bound || x.statement == nullptr || x.expects.empty()) return nullptr;
+    const bool named = !x.bound_unnamed && x.bound_name == portal;
+    if (!(portal.empty() ? x.bound_unnamed : named) || x.statement == nullptr || x.expects.empty())
+        return nullptr;
     const auto& last = x.expects.back();
     return last.kind == Kind::bind && last.statement == x.statement->id ? &x.statement : nullptr;
 }

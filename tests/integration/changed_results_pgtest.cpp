@@ -340,6 +340,21 @@ TEST_CASE("what is told of a portal with a name counts") {
     CHECK(run(c, "s") == "0A000");
 }
 
+TEST_CASE("a portal with a name is not what the unnamed one behind it was bound to") {
+    setup("CREATE TABLE two_portals AS SELECT 1 AS n, 2 AS m; CREATE TABLE beside_portals (n int)");
+    auto c = login(cached());
+    c.ask(msg::parse("a", "SELECT n, m FROM two_portals") +
+          msg::parse("b", "SELECT m FROM two_portals") + kSync);
+    c.ask(msg::query("BEGIN"));
+    CHECK(types(c.ask(msg::bind("A", "a") + msg::bind("", "b") + msg::describe('P', "A") +
+                      kSync)) == "22TZ");
+    c.ask(msg::query("COMMIT"));
+    REQUIRE(error_of(c.ask(msg::describe('S', "b") + kSync)).sqlstate.empty());
+    setup("ALTER TABLE beside_portals ADD m int");
+    const Occupied occupied(cached());
+    CHECK(run(c, "b") == "2");
+}
+
 TEST_CASE("whoever prepares a statement anew after a change past the proxy can run it" *
           doctest::skip(Proxy::direct())) {
     setup("CREATE TABLE past AS SELECT 1 AS n");
