@@ -3,7 +3,8 @@
 -- w another rule (writing), g a trigger's condition, d default, or check that planning cannot run
 -- (writing), x another check, partition key, statistics, index expression or predicate (writing,
 -- and reading, too: planning runs what is constant in them), p a function's default arguments or
--- parsed body, t what every use of a type, domain, cast or operator class may call. pg_depend
+-- parsed body, o a domain's default, which writes of columns of the domain compute (d for these)
+-- and no read does, t what every use of a type, domain, cast or operator class may call. pg_depend
 -- records nothing of built-in ones: see hidden.sql.
 WITH target AS (
   SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass::pg_catalog.oid AS refclassid, p.oid AS refobjid,
@@ -63,9 +64,23 @@ SELECT 'p', e.objid, e.function
 FROM edge e
 WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
 UNION ALL
+SELECT 'o', 0::pg_catalog.oid, e.function
+FROM edge e JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) e.objid
+ AND t.typtype OPERATOR(pg_catalog.=) 'd'
+WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass
+UNION ALL
+SELECT 'd', a.attrelid, e.function
+FROM edge e JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) e.objid
+ AND t.typtype OPERATOR(pg_catalog.=) 'd'
+JOIN pg_catalog.pg_attribute a ON a.atttypid OPERATOR(pg_catalog.=) t.oid
+WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass
+UNION ALL
 SELECT 't', 0::pg_catalog.oid, e.function
 FROM edge e
-WHERE e.classid OPERATOR(pg_catalog.=) ANY (ARRAY['pg_catalog.pg_type'::pg_catalog.regclass,
+WHERE (e.classid OPERATOR(pg_catalog.<>) 'pg_catalog.pg_type'::pg_catalog.regclass
+    OR NOT EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid OPERATOR(pg_catalog.=) e.objid
+                     AND t.typtype OPERATOR(pg_catalog.=) 'd'))
+  AND e.classid OPERATOR(pg_catalog.=) ANY (ARRAY['pg_catalog.pg_type'::pg_catalog.regclass,
   'pg_catalog.pg_cast'::pg_catalog.regclass, 'pg_catalog.pg_opclass'::pg_catalog.regclass,
   'pg_catalog.pg_opfamily'::pg_catalog.regclass, 'pg_catalog.pg_amproc'::pg_catalog.regclass,
   'pg_catalog.pg_transform'::pg_catalog.regclass]::pg_catalog.oid[])

@@ -43,8 +43,13 @@ WITH tree AS (
   FROM pg_catalog.pg_proc p
   WHERE p.proargdefaults IS NOT NULL AND p.oid OPERATOR(pg_catalog.>=) 16384
   UNION ALL
-  SELECT 't', 0::pg_catalog.oid, t.typdefaultbin::pg_catalog.text
+  SELECT 'o', 0::pg_catalog.oid, t.typdefaultbin::pg_catalog.text
   FROM pg_catalog.pg_type t WHERE t.typdefaultbin IS NOT NULL
+  UNION ALL
+  SELECT 'd', a.attrelid, t.typdefaultbin::pg_catalog.text
+  FROM pg_catalog.pg_type t
+  JOIN pg_catalog.pg_attribute a ON a.atttypid OPERATOR(pg_catalog.=) t.oid
+  WHERE t.typdefaultbin IS NOT NULL
 ), judged AS (
   SELECT t.kind, t.owner, t.expression OPERATOR(pg_catalog.~) $1 AS writes,
          t.expression OPERATOR(pg_catalog.~) $2

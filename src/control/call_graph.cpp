@@ -6,9 +6,10 @@
 namespace pgweir::control {
 
 CallGraph::CallGraph() {
-    callers_.resize(3);
-    for (auto& m : marked_) m.resize(3);
+    callers_.resize(4);
+    for (auto& m : marked_) m.resize(4);
     call(any_write(), triggers());
+    call(any_write(), domain_defaults());
 }
 
 Node CallGraph::node(Index& index, query::Oid oid) {

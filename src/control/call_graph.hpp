@@ -39,8 +39,10 @@ class CallGraph {
     Node triggers() const noexcept { return 0; }
     /// All that any write to any table may call.
     Node any_write() const noexcept { return 1; }
+    /// What defaults of domains call: any write of a column of one, and DDL that adds one.
+    Node domain_defaults() const noexcept { return 2; }
     /// What operators, casts and types of users call: any expression may use them.
-    Node ambient() const noexcept { return 2; }
+    Node ambient() const noexcept { return 3; }
 
     Node function(query::Oid oid) { return node(functions_, oid); }
     Node reading(query::Oid relation) { return node(readings_, relation); }
@@ -55,6 +57,11 @@ class CallGraph {
     void mark(Node node, Effect effect);
     /// It may write and define anything.
     void mark_writer(Node node);
+    /// It has words of DDL, which may compute defaults of domains.
+    void mark_definer(Node node) {
+        mark(node, Effect::defines);
+        call(node, domain_defaults());
+    }
     /// Nothing is known of what reading or writing the relation does.
     void mark_unknown(query::Oid relation);
     /// What it does to rows and sequences may be whatever SQL can do.

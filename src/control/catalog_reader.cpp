@@ -305,6 +305,7 @@ void Reader::add_call(char kind, Oid owner, Node callee) {
             graph_.call(graph_.any_write(), callee);
             break;
         case 'p': graph_.call(graph_.function(owner), callee); break;
+        case 'o': graph_.call(graph_.domain_defaults(), callee); break;
         default: graph_.call(graph_.ambient(), callee); break;
     }
 }
@@ -339,10 +340,8 @@ std::optional<std::string> Reader::read_hidden_calls() {
         const Oid owner = r.number(1);
         if (r.flag(2)) {
             add_call(kind, owner, graph_.function(stand_in(Effect::writes)));
-            if (kind == 'p')
-                write_sets_.unknown(owner);
-            else
-                unknown_writes_.insert(owner);
+            if (kind == 'p') write_sets_.unknown(owner);
+            if (kind != 'p') unknown_writes_.insert(owner);
         }
         if (r.flag(3)) add_call(kind, owner, graph_.function(stand_in(Effect::state)));
         if (r.flag(4)) add_hidden_call(kind, owner, Effect::moves);
@@ -462,7 +461,7 @@ void Reader::add_body(Oid oid, std::string_view body, const RelationNames& relat
     });
     if (facts.leaves_state || facts.runs_text || words.makes) graph_.mark(function, Effect::state);
     if (facts.runs_text) graph_.mark(function, Effect::any_text);
-    if (words.defines) graph_.mark(function, Effect::defines);
+    if (words.defines) graph_.mark_definer(function);
     if (words.defines && words.shared) graph_.mark(function, Effect::shared);
     if (facts.runs_text || words.defines) {
         graph_.mark_anything(function);
@@ -530,15 +529,15 @@ void Reader::conclude_relation(query::Relation& relation) {
     if (!graph_.knows_relation(relation.oid)) {
         relation.reading_may_write = relation.reading_may_define =
             relation.reading_may_define_shared = false;
-        relation.session_harmless = true;
+        relation.session_harmless = relation.writing_harmless = true;
         return;
     }
     const Node reading = graph_.reading(relation.oid);
     relation.reading_may_write = graph_.has(reading, Effect::writes);
     relation.reading_may_define = graph_.may_define(reading);
     relation.reading_may_define_shared = graph_.may_define_shared(reading);
-    relation.session_harmless = !graph_.has(reading, Effect::state) &&
-                                !graph_.has(graph_.writing(relation.oid), Effect::state);
+    relation.session_harmless = !graph_.has(reading, Effect::state);
+    relation.writing_harmless = !graph_.has(graph_.writing(relation.oid), Effect::state);
 }
 
 void Reader::conclude_sequences(query::Relation& relation) {

@@ -214,7 +214,7 @@ void Assessor::flags(const pgw_statement& statement) {
 void Assessor::reads_all() {
     if (!only_path_) return writes_database(), may_define(statement_defines(catalog_, true));
     for (const auto& [oid, r] : catalog_->relations_by_oid)
-        if (r->kind == 'r' || r->kind == 'm' || r->kind == 'p') hidden_code(*r);
+        if (r->kind == 'r' || r->kind == 'm' || r->kind == 'p') hidden_code(*r, true);
 }
 
 void Assessor::fact(const pgw_fact& f, const pgw_statement& statement) {
@@ -235,12 +235,12 @@ void Assessor::fact(const pgw_fact& f, const pgw_statement& statement) {
 }
 
 /// Views, policies, defaults, casts call functions that are not in the text.
-void Assessor::hidden_code(const Relation& r) {
+void Assessor::hidden_code(const Relation& r, bool written) {
     if (r.reading_may_write) {
         writes_database();
         may_define(defines_of(r.reading_may_define, r.reading_may_define_shared));
     }
-    if (!r.session_harmless) leaves_state();
+    if (!r.session_harmless || (written && !r.writing_harmless)) leaves_state();
 }
 
 void Assessor::read(const pgw_fact& f) {
@@ -272,7 +272,7 @@ void Assessor::readable(const Relation& r, const pgw_fact* fact) {
     const auto all = closure(*catalog_, r, Link::reads, kMostReads);
     // Code that reading calls is looked for along the same links, so the one that is named shows
     // it.
-    hidden_code(r);
+    hidden_code(r, false);
     sequences(r.reading_sequences);
     if (all.empty()) return refuse(NotCached::too_complex);
     std::optional<RowKey> rows;
@@ -333,12 +333,12 @@ void Assessor::writable(const Relation& r, const pgw_fact& f) {
         unknown = unknown || (relation->writes_unknown && !base::planted(base::Plant::no_cascade));
         triggers = triggers || unknown || relation->has_user_triggers;
         verdict_.written.push_back(relation->oid);
-        hidden_code(*relation);
+        hidden_code(*relation, true);
         if (relation->triggers_hide_state) pin(PinReason::function);
         sequences(relation->reading_sequences);
         sequences(relation->writing_sequences);
     }
-    hidden_code(r);
+    hidden_code(r, true);
     if (r.triggers_hide_state) pin(PinReason::function);
     if (unknown) sequences({});
     if (unknown) {
@@ -389,7 +389,7 @@ void Assessor::planned_write(const pgw_fact& f) {
         const auto all = closure(*catalog_, *relation, Link::writes, kMostWrites);
         bool runs = all.empty();
         for (const Relation* r : all) {
-            hidden_code(*r);
+            hidden_code(*r, true);
             runs = runs || r->has_rules || r->generated_or_default_functions;
         }
         if (!runs) continue;
@@ -528,7 +528,7 @@ void Assessor::any_name() {
     if (catalog_ == nullptr) return;
     for (const auto& [oid, relation] : catalog_->relations_by_oid) {
         if (relation->system) continue;
-        hidden_code(*relation);
+        hidden_code(*relation, true);
         sequences(relation->reading_sequences);
         if (targets_ > 0 && relation->triggers_hide_state) pin(PinReason::function);
     }
@@ -589,6 +589,7 @@ Verdict Assessor::finish() {
     sort_unique(verdict_.reads);
     sort_unique(verdict_.written);
     if (verdict_.reads.size() > kMostReads) refuse(NotCached::too_complex);
+    if (verdict_.may_leave_state) refuse(NotCached::leaves_state);
     if (verdict_.not_cached != NotCached::none) verdict_.reads.clear();
     if (verdict_.writes != Writes::relations) verdict_.written.clear();
     settle_rows();

@@ -54,7 +54,7 @@ class Assessor {
     void operation(std::string_view schema, std::string_view name);
     void type(std::string_view schema, std::string_view name, unsigned flags);
     void plant();
-    void hidden_code(const Relation& relation);
+    void hidden_code(const Relation& relation, bool written);
     void leaves_state();
     void sequences(SequenceUse use);
     void moves_names(NameScope scope);

@@ -1,6 +1,8 @@
 // See exchange.hpp.
 #include "pgweir/session/exchange.hpp"
 
+#include <atomic>
+
 #include "inspection.hpp"
 #include "pgweir/query/tokens.hpp"
 
@@ -20,6 +22,12 @@ void empty(Queue& queue) {
         queue.clear();
 }
 }  // namespace
+
+void Exchange::note_defines() {
+    static std::atomic<std::uint64_t> numbers = std::uint64_t{1} << 63;  // no database gets there
+    note_in(defines);
+    own_definitions = numbers.fetch_add(1);
+}
 
 Copies copies(const query::Verdict& verdict, std::string_view text) noexcept {
     switch (verdict.kind) {

@@ -193,7 +193,7 @@ void Session::forget_statement(std::string_view name) {
 
 /// The session's unnamed statement where it is the same again, which saves making it.
 StatementPtr Session::unnamed_for(std::string_view text, std::string_view raw_types) {
-    const auto definitions = identity_->context.database->definitions();
+    const auto definitions = Exchange::definitions(exchange_.get(), *identity_->context.database);
     const auto profile = identity_->profile->id;
     for (const auto* known : {&unnamed_, &next_unnamed_})
         if (*known && (*known)->text == text && (*known)->definitions == definitions &&

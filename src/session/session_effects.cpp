@@ -157,7 +157,7 @@ void Session::collect_writes(const MemoEntry& memo, const query::KeyValues* valu
                 break;
             }
             written.add_schema(database);
-            x.note_in(x.defines);
+            x.note_defines();
             if (v.changes_logins) x.note_in(x.changes_logins);
             if (!v.vacates.empty()) env_.vacate_database(*identity_, v.vacates);
             if (v.writes == Writes::all_databases || fires_unseen(v, database))
@@ -188,7 +188,7 @@ void Session::unknown_effects(PinReason reason) {
     if (reason == PinReason::statement_too_large)
         written.add(identity_->context.database->everything());
     x.wrote = x.commit_in_flight = true;
-    x.note_in(x.defines);
+    x.note_defines();
 }
 
 void Session::raise_fence() {

@@ -21,16 +21,17 @@ bool Session::outdated(const Statement& s) const noexcept {
     if (s.definitions == Statement::kNotAsked || s.unseen) return false;
     return s.profile != identity_->profile->id || s.changed() ||
            (s.interned && s.owner != identity_->cache_owner) ||
-           s.definitions != identity_->context.database->definitions();
+           s.definitions != Exchange::definitions(exchange_.get(), *identity_->context.database);
 }
 
 /// Whether the server has it from before: it sees for itself whether the result is another one. Not
-/// where answers can be stored, which must be of what is meant now. Definitions may change with
-/// every statement: all others would be parsed each time they are run.
+/// where answers can be stored, which must be of what is meant now; none are behind DDL of the same
+/// transaction. Definitions may change with every statement: all others would be parsed each time
+/// they are run.
 bool Session::serves_still(const Statement& s) {
     const bool same = s.profile == identity_->profile->id && s.owner == identity_->cache_owner;
     if (!same || s.changed() || !server_->prepared.touch(s.id)) return false;
-    return identity_->context.database->catalog_version() == 0 ||
+    return !exchange_->defines.empty() || identity_->context.database->catalog_version() == 0 ||
            statement_verdict(*judge(s.text, s.scan())) != query::NotCached::none;
 }
 
@@ -127,11 +128,14 @@ const StatementPtr* Session::bound_last(std::string_view portal) noexcept {
 }
 
 /// Whether the answer to a Describe is the first that is told of it; it is kept then. What
-/// temporary objects and definitions that are not committed say of it is not for others.
+/// temporary objects say of it is not for others; behind DDL of the same transaction no statement
+/// is shared that is made there.
 bool Session::to_be_learned(const StatementPtr& statement, bool types) {
     const auto& told = statement->described();
-    if (pin_ != query::PinReason::none || !exchange_->defines.empty()) return false;
-    if (!statement->interned || (told.result != 0 && (!types || told.types != 0))) return false;
+    if (pin_ != query::PinReason::none) return false;
+    const bool shared = exchange_->defines.empty();
+    if (statement->interned != shared || (told.result != 0 && (!types || told.types != 0)))
+        return false;
     exchange_->undescribed.push_back(statement);
     return true;
 }

@@ -31,11 +31,15 @@ bool failed_by_then(wire::TxStatus tx, const Exchange& x) noexcept {
 }
 }  // namespace
 
-/// Statements are shared by sessions of the same settings, until definitions change.
+/// Statements are shared by sessions of the same settings, until definitions change; in a
+/// transaction that has changed them itself they are its own.
 StatementPtr Session::intern(std::string_view text, std::string_view raw_types) {
-    return env_.statements->intern(text, raw_types, identity_->profile->id,
-                                   identity_->context.database->definitions(),
-                                   identity_->cache_owner);
+    const auto profile = identity_->profile->id;
+    const auto& database = *identity_->context.database;
+    const auto definitions = Exchange::definitions(exchange_.get(), database);
+    if (exchange_ && !exchange_->defines.empty())
+        return StatementTable::make(text, raw_types, definitions, profile);
+    return env_.statements->intern(text, raw_types, profile, definitions, identity_->cache_owner);
 }
 
 void Session::make_room() {

@@ -20,6 +20,8 @@ using query::TextToken;
 namespace {
 
 constexpr std::size_t kMostTokens = 2000;
+/// Bytes; the server cuts names of this length and more.
+constexpr std::size_t kMostName = 64;
 
 /// The name as the server has it; empty where this is no name.
 std::string name_of(const TextToken& token) {
@@ -101,8 +103,31 @@ MemoPtr Session::executed(std::string_view text) {
     return nullptr;
 }
 
+/// Whether a simple Query is EXECUTE, and nothing else, of a name that nothing can have on the
+/// server: PostgreSQL looks for the statement before it computes the parameters.
+bool Session::executes_nothing(std::string_view text) const {
+    if (identity_->mode == config::PoolMode::session || identity_->opaque_text ||
+        !query::mentions(text, "execute"))
+        return false;
+    const auto tokens = query::text_tokens(text, kMostTokens);
+    if (tokens.size() < 2 || tokens.size() == kMostTokens || !tokens[0].is("execute") ||
+        !query::scan_text(text).lexed)
+        return false;
+    for (std::size_t i = 2; i < tokens.size(); ++i)
+        if (tokens[i].is(";") ? i + 1 < tokens.size() : i == 2 && !tokens[i].is("(")) return false;
+    const auto name = name_of(tokens[1]);
+    const bool said = !name.empty() && name.size() < kMostName &&
+                      std::all_of(name.begin(), name.end(), [](char c) { return (c & 0x80) == 0; });
+    return said && !name.starts_with(pool::kPreparedPrefix) && !has_statement(name) &&
+           !may_be_there(name);
+}
+
 /// Of a simple Query; of what it runs, where it is EXECUTE.
 void Session::apply_query_effects(const MemoEntry& memo, std::string_view text) {
+    if (memo.may_name_statement && executes_nothing(text)) [[unlikely]] {
+        exchange_->acted = true;
+        return;
+    }
     if (sql_ != nullptr) [[unlikely]]
         if (const auto runs = executed(text); runs != nullptr) return apply_effects(*runs, nullptr);
     const query::KeyValues values{text, {}, {}};

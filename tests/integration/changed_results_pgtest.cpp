@@ -4,6 +4,8 @@
 // again.
 #include <doctest/doctest.h>
 
+#include <optional>
+
 #include "support/cache_client.hpp"
 
 using namespace pgweir::testing;
@@ -19,7 +21,13 @@ Proxy& uncached() {
     return p;
 }
 RawClient login(const Proxy& p) { return RawClient::login(p.port()); }
-void setup(const std::string& sql) { must_run(login(cached()), sql); }
+/// Those who kept connections in the case before may not have given them back yet.
+void setup(const std::string& sql) {
+    const auto runs = [&] { return error_of(login(cached()).ask(msg::query(sql))).sqlstate; };
+    std::string state;
+    eventually([&] { return (state = runs()) != "53300"; });
+    if (!state.empty()) throw std::runtime_error(state + " in " + sql);
+}
 
 const std::string kSync = msg::sync();
 /// As drivers prepare what they will run often: the client is told what it takes and gives.
@@ -39,6 +47,11 @@ std::string run(RawClient& c, const std::string& name, const std::vector<msg::Va
     if (!all.empty())
         for (const auto& value : all[0]) row += (row.empty() ? "" : ",") + value;
     return row;
+}
+
+void done(RawClient& c, const std::string& sql) {
+    const auto error = error_of(c.ask(msg::query(sql)));
+    CHECK_MESSAGE(error.sqlstate.empty(), sql, ": ", error.message);
 }
 
 /// Others keep all server connections but those that have never seen the statement.
@@ -371,4 +384,63 @@ TEST_CASE("whoever prepares a statement anew after a change past the proxy can r
     }
     CHECK(refused == 1);
     CHECK(run(first, "s") == "0A000");
+}
+
+TEST_CASE("in a transaction that has changed the result itself it is refused on every connection") {
+    for (auto* p : {&cached(), &uncached()}) {
+        setup("CREATE TABLE migrated AS SELECT 100 AS n");
+        const std::string sql = "SELECT n FROM migrated";
+        for (const bool elsewhere : {false, true}) {
+            CAPTURE(elsewhere);
+            auto c = login(*p);
+            REQUIRE(told(c, "s", sql).empty());
+            CHECK(run(c, "s") == "100");
+            std::optional<Occupied> occupied;
+            if (elsewhere) occupied.emplace(*p);
+            done(c, "BEGIN");
+            done(c, "ALTER TABLE migrated ADD other int");
+            CHECK(run(c, "s") == "100");  // it gives what it gave
+            done(c, "ALTER TABLE migrated ALTER n TYPE real");
+            CHECK(run(c, "s") == "0A000");
+            done(c, "ROLLBACK");
+            CHECK(run(c, "s") == "100");
+            // In one batch with what changes it.
+            const auto m =
+                c.ask(msg::parse("", "ALTER TABLE migrated ALTER n TYPE real") + msg::bind("", "") +
+                      msg::execute() + msg::bind("", "s") + msg::execute() + kSync);
+            CHECK(types(m) == "12CEZ");
+            CHECK(error_of(m).sqlstate == "0A000");
+            CHECK(run(c, "s") == "100");
+        }
+        setup("DROP TABLE migrated");
+    }
+}
+
+TEST_CASE("what is prepared behind DDL of its own transaction means what that has made") {
+    for (auto* p : {&cached(), &uncached()}) {
+        setup("CREATE TABLE remade AS SELECT 100 AS n");
+        const std::string sql = "SELECT n FROM remade";
+        auto other = login(*p), c = login(*p);
+        REQUIRE(told(other, "o", sql).empty());
+        CHECK(run(other, "o") == "100");
+        for (const std::string end : {"ROLLBACK", "COMMIT"}) {
+            CAPTURE(end);
+            done(c, "BEGIN");
+            done(c, "ALTER TABLE remade ALTER n TYPE text USING n || 'x'");
+            REQUIRE(told(c, end, sql).empty());
+            CHECK(run(c, end) == "100x");
+            CHECK(run(c, end) == "100x");
+            done(c, "SAVEPOINT s");
+            done(c, "ALTER TABLE remade ALTER n TYPE int USING 5");
+            CHECK(run(c, end) == "0A000");
+            done(c, "ROLLBACK TO s");
+            CHECK(run(c, end) == "100x");
+            done(c, end);
+            CHECK(run(c, end) == (end == "COMMIT" ? "100x" : "0A000"));
+            CHECK(run(other, "o") == (end == "COMMIT" ? "0A000" : "100"));
+            const Occupied occupied(*p);
+            CHECK(run(c, end) == (end == "COMMIT" ? "100x" : "0A000"));
+        }
+        setup("DROP TABLE remade");
+    }
 }

@@ -510,3 +510,38 @@ TEST_CASE(
         CHECK_MESSAGE(hits_of(proxy(), [&] { ask(reader, read); }) == 1, sql);
     }
 }
+
+TEST_CASE("what a domain's default writes counts where it is computed, and reads stay reads") {
+    setup(
+        "CREATE TABLE IF NOT EXISTS bystander (n int); CREATE TABLE ledger (n int); CREATE "
+        "FUNCTION "
+        "posts() RETURNS int LANGUAGE plpgsql AS 'BEGIN INSERT INTO ledger VALUES (1); RETURN 7; "
+        "END'; CREATE DOMAIN posted AS int DEFAULT posts(); CREATE DOMAIN posted_too AS posted; "
+        "CREATE TABLE holds (id int, p posted); CREATE TABLE holds_too (id int, p posted_too); "
+        "CREATE TABLE splits (id int, p posted) PARTITION BY LIST (id); CREATE TABLE split "
+        "PARTITION "
+        "OF splits DEFAULT; CREATE VIEW over_holds AS SELECT * FROM holds; CREATE TABLE upper_of "
+        "(id "
+        "int PRIMARY KEY); CREATE TABLE lower_of (id posted REFERENCES upper_of ON DELETE SET "
+        "DEFAULT); "
+        "INSERT INTO upper_of VALUES (1), (7); INSERT INTO lower_of VALUES (1); CREATE FUNCTION "
+        "adds_hold() RETURNS int LANGUAGE sql AS 'INSERT INTO holds (id) VALUES (4) RETURNING id'; "
+        "CREATE FUNCTION widens() RETURNS void LANGUAGE plpgsql AS 'BEGIN ALTER TABLE holds ADD "
+        "COLUMN w posted; END'");
+    const std::string read = "SELECT count(*) FROM ledger";
+    check(
+        {{read, "INSERT INTO holds (id) VALUES (1)"},
+         {read, "INSERT INTO holds_too (id) VALUES (1)"},
+         {read, "INSERT INTO splits (id) VALUES (1)"},
+         {read, "INSERT INTO over_holds (id) VALUES (2)"},
+         {read, "UPDATE holds SET p = DEFAULT WHERE id = 1"},
+         {read, "DELETE FROM upper_of WHERE id = 1", false},
+         {read, "WITH i AS (INSERT INTO holds (id) VALUES (3) RETURNING id) SELECT id FROM i"},
+         {read, "SELECT adds_hold()", false},
+         {read, "DO $$BEGIN INSERT INTO holds (id) VALUES (5); END$$", false},
+         {read, "CREATE TEMP TABLE own (id int, p posted); INSERT INTO own (id) VALUES (1)", false},
+         {read, "ALTER TABLE holds ADD COLUMN q posted", false},
+         {read, "SELECT widens()", false}});
+    auto c = RawClient::login(proxy().port());
+    CHECK(becomes_cached(proxy(), c, "SELECT count(*) FROM holds"));
+}

@@ -316,13 +316,15 @@ TEST_CASE("who executes what nobody has prepared writes nothing") {
     const std::string sum = "SELECT sum(v) FROM unwritten";
     const auto wrong = msg::bind("", "nobody's") + msg::execute() + msg::sync();
     const auto large = msg::bind("", "nobody's", {std::string(200'000, 'x')}) + msg::sync();
+    const auto by_sql = msg::query("EXECUTE nobodys(1, now())");
+    const auto quoted = msg::query("/* x */ execute \"Nobody's\";");
     const auto told = [](const Messages& m) {
         const auto e = error_of(m);
         return types(m) + ready_status(m) + e.severity + e.sqlstate + e.message;
     };
     for (const bool inside : {false, true}) {
         CAPTURE(inside);
-        for (const auto& batch : {wrong, large}) {
+        for (const auto& batch : {wrong, large, by_sql, quoted}) {
             auto c = login();
             if (!Proxy::direct()) REQUIRE(becomes_cached(proxy(), reader, sum));
             for (auto* who : {&c, &direct})
@@ -333,6 +335,42 @@ TEST_CASE("who executes what nobody has prepared writes nothing") {
             if (!Proxy::direct()) CHECK(hits_of_three(proxy(), reader, sum) == 3);
         }
     }
+}
+
+TEST_CASE("what SQL may have prepared is executed by SQL, and counts") {
+    if (Proxy::direct()) return;
+    auto reader = login();
+    setup("DROP TABLE IF EXISTS by_name; CREATE TABLE by_name AS SELECT 1 AS n, 0 AS v");
+    const std::string sum = "SELECT sum(v) FROM by_name";
+    const std::string update = " AS UPDATE by_name SET v = v + 1";
+    const std::string cut(63, 'p');
+    const auto query = [](const std::string& sql) { return msg::query(sql); };
+    const auto sync = msg::sync();
+    struct Case {
+        std::string first, run;
+    };
+    const Case cases[] = {
+        {query("PREPARE p" + update), query("EXECUTE P;")},
+        {query("BEGIN; PREPARE p" + update + "; COMMIT"), query("EXECUTE \"p\"")},
+        {query("PREPARE " + cut + update), query("EXECUTE " + cut + "pp")},
+        {query("PREPARE p" + update), query("EXECUTE U&\"\\0070\"")},
+        {query("DO $$BEGIN EXECUTE 'PREPARE p" + update + "'; END$$"), query("EXECUTE p")},
+        {msg::parse("p", "UPDATE by_name SET v = v + 1") + sync, query("EXECUTE p")},
+        {query("SELECT 1"), query("PREPARE p" + update + "; EXECUTE p")},
+    };
+    int value = 0;
+    for (const auto& [first, run] : cases)
+        for (const bool waits : {false, true}) {
+            CAPTURE(run);
+            REQUIRE(becomes_cached(proxy(), reader, sum));
+            auto c = login();
+            c.send(first);
+            if (waits) c.read_until('Z');
+            c.send(run);
+            if (!waits) c.read_until('Z');
+            CHECK(error_of(c.read_until('Z')).sqlstate.empty());
+            CHECK(ask(reader, sum) == std::to_string(++value));
+        }
 }
 
 TEST_CASE("what SQL has prepared a moment ago is executed by message all the same") {

@@ -99,9 +99,11 @@ struct Relation {
     bool identity_full = false;
     /// ON CONFLICT on all columns of `identity` can only mean the primary key.
     bool conflicts_by_identity = false;
-    /// Nothing that reading or writing it calls (view, policy, rule, default, check, index, but not
-    /// its triggers: see Catalog::any_harmful_trigger) can leave session state behind.
+    /// Nothing that reading it calls (view, policy, index) can leave session state behind.
     bool session_harmless = false;
+    /// The same of writing (rule, default, check, but not its triggers: see
+    /// Catalog::any_harmful_trigger).
+    bool writing_harmless = false;
     /// A trigger of its own may call volatile code in C or the like that belongs to no extension:
     /// what that keeps in the server process cannot be asked for.
     bool triggers_hide_state = false;

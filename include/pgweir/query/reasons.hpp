@@ -95,6 +95,7 @@ enum class NotCached : std::uint8_t {
     stream_behind,
     not_told,
     not_published,
+    leaves_state,
     count_
 };
 
@@ -146,6 +147,7 @@ inline constexpr std::array<ReasonInfo, static_cast<std::size_t>(NotCached::coun
         {"not_told", "writes are told by NOTIFY, and a table has no trigger for it"},
         {"not_published",
          "the change stream shows a publication, in which a table is not, or not with all rows"},
+        {"leaves_state", "what it runs may leave something behind in its session"},
     }};
 
 inline constexpr std::string_view name(PinReason r) {

@@ -433,6 +433,7 @@ struct Exchange {
     bool unpin_at_ready = false;
     bool may_end_transaction = false;           // something since the last ReadyForQuery may commit
     std::vector<std::uint32_t> defines;         // batches with DDL: the catalog must be read again
+    std::uint64_t own_definitions = 0;          // see definitions()
     std::vector<std::uint32_t> changes_logins;  // by which new logins are given something else
     std::vector<cache::Fill> fills;             // one for each answer that is to be stored
     std::uint16_t current_fill = 0;             // of the portal bound last
@@ -455,6 +456,15 @@ struct Exchange {
     /// Those that are over are no longer among them. False: there were none.
     bool leave(std::vector<std::uint32_t>& batches) const {
         return !batches.empty() && std::erase_if(batches, [&](auto b) { return over(b); }) > 0;
+    }
+    /// The present batch may change definitions: what is made from now on is for this transaction.
+    void note_defines();
+    /// DatabaseState's number of definitions; while they are changed and not committed, one that is
+    /// nobody else's. `exchange`: may be null.
+    static std::uint64_t definitions(const Exchange* exchange,
+                                     const cache::DatabaseState& database) noexcept {
+        const bool own = exchange != nullptr && !exchange->defines.empty();
+        return own ? exchange->own_definitions : database.definitions();
     }
     void believe(std::uint64_t catalog) {
         if (!believed.empty() && believed.back().catalog == catalog)

@@ -201,7 +201,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     void make_room(), fail_batch(OwnError error), answer_local_front(), drop_unnamed() noexcept;
     void forward_renamed(const wire::Frame& frame, std::size_t before, std::size_t name_size,
                          std::string_view new_name);
-    bool answer_parse_here(std::string_view batch);
+    bool answer_parse_here(std::string_view batch), executes_nothing(std::string_view) const;
 
     // session_meaning.cpp: what a prepared statement means by now
     bool outdated(const Statement&s) const noexcept, serves_still(const Statement&s);

@@ -34,6 +34,21 @@ TEST_CASE("what a trigger does, every write may do") {
     CHECK(!g.has(g.ambient(), Effect::state));
 }
 
+TEST_CASE("a domain's default is computed by writes and DDL, and by nothing that reads") {
+    CallGraph g;
+    const auto computed = g.function(1), definer = g.function(2), view = g.reading(3);
+    g.call(g.domain_defaults(), computed);
+    g.mark_definer(definer);
+    for (const auto e : {Effect::writes, Effect::state, Effect::shared}) g.mark(computed, e);
+    g.settle();
+    for (const auto e : {Effect::writes, Effect::state, Effect::shared}) {
+        CHECK(g.has(g.any_write(), e));
+        CHECK(g.has(definer, e));
+        CHECK(!g.has(g.ambient(), e));
+        CHECK(!g.has(view, e));
+    }
+}
+
 TEST_CASE("of a foreign table nothing is known, nor of what reads or writes it") {
     CallGraph g;
     const auto above = g.writing(1), view = g.reading(2), other = g.writing(3);

@@ -20,8 +20,7 @@ query::CatalogPtr after(const std::string& db, const std::string& ddl,
 }
 
 std::string flags(const query::Relation& r) {
-    std::string s(1, r.kind);
-    s += r.persistence;
+    std::string s{r.kind, r.persistence};
     for (const auto& [on, letter] :
          std::initializer_list<std::pair<bool, char>>{{r.system, 'S'},
                                                       {r.row_security, 'R'},
@@ -33,7 +32,8 @@ std::string flags(const query::Relation& r) {
                                                       {!r.plain_types, 'X'},
                                                       {r.generated_or_default_functions, 'G'},
                                                       {r.reading_may_write, 'W'},
-                                                      {!r.session_harmless, 'H'}})
+                                                      {!r.session_harmless, 'H'},
+                                                      {!r.writing_harmless, 'h'}})
         if (on) s += letter;
     return s;
 }
@@ -378,7 +378,7 @@ TEST_CASE("a view whose query, or a table whose policy, calls a writer may write
         ALTER TABLE defaulted ALTER a SET DEFAULT w();)");
     for (const auto* name : {"v", "vv", "hidden", "secured"})
         CHECK_MESSAGE(relation_of(*c, name).reading_may_write, std::string(name));
-    CHECK(flags(relation_of(*c, "d_writer")) == "rpGH");
+    CHECK(flags(relation_of(*c, "d_writer")) == "rpGh");
     for (const auto* name : {"t", "fine", "defaulted"})
         CHECK_MESSAGE(!relation_of(*c, name).reading_may_write, std::string(name));
 }
@@ -541,8 +541,8 @@ TEST_CASE("objects in the user's schemas that shadow pg_catalog's do not mislead
 
 TEST_CASE("what may move a sequence or ask for its value is found behind tables and functions") {
     const auto c = after("sequences", R"(
-        CREATE SEQUENCE s;
-        CREATE TABLE plain(a int);
+        CREATE SEQUENCE s; CREATE DOMAIN number AS int DEFAULT nextval('s');
+        CREATE TABLE plain(a int); CREATE TABLE numbers(a number);
         CREATE TABLE serial_id(id serial, a int);
         CREATE TABLE identity_id(id int GENERATED ALWAYS AS IDENTITY, a int);
         CREATE TABLE asks(a int DEFAULT -1 * currval('s'));
@@ -571,8 +571,8 @@ TEST_CASE("what may move a sequence or ask for its value is found behind tables 
         return flags(relation_of(*c, name).writing_sequences);
     };
     CHECK(writes("plain") == "");
-    CHECK(writes("serial_id") == "m");
-    CHECK(reads("serial_id") == "");
+    CHECK(writes("serial_id") + writes("numbers") == "mm");
+    CHECK(reads("serial_id") + reads("numbers") == "");
     CHECK(writes("identity_id") == "m");
     CHECK_FALSE(relation_of(*c, "serial_id").generated_or_default_functions);
     CHECK(writes("asks") == "ap");

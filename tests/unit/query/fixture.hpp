@@ -53,6 +53,7 @@ class Builder {
                    .reading_may_define_shared = false,
                    .writes_unknown = false,
                    .session_harmless = true,
+                   .writing_harmless = true,
                    .reading_sequences = {false, false, false},
                    .writing_sequences = {false, false, false}};
         return catalog_.relations[schema][name] = r;
@@ -93,8 +94,8 @@ class Builder {
         add(kPublic, "parent", 113).writes_unknown = true;
         auto& defaults = add(kPublic, "defaults", 114);
         defaults.writes_unknown = true;
-        defaults.session_harmless = false;
-        add(kPublic, "setting_default", 122).session_harmless = false;
+        defaults.writing_harmless = false;
+        add(kPublic, "setting_default", 122).writing_harmless = false;
         add(kInformation, "tables", 115, 'v').system = true;
         add(kPgCatalog, "pg_authid", 1260).system = true;
         auto& over_system = add(kPublic, "over_system", 116, 'v');
