@@ -271,6 +271,8 @@ void StreamLink::look_if_passed(base::Nanos now) {
     const bool passed = position_ >= *probe_position_ && !gatherer_->inside();
     if (passed && !catalog_is_of_publication()) {
         ask_at_ = now + kLastAsk;
+        // The catalog may be of a later state than this stream: that shows in another probe.
+        if (now - passing_since_ >= context_.options->max_staleness / 4) probe(now);
         return;
     }
     if (passed || (told_live() && base::planted(base::Plant::watermark_too_early))) {

@@ -253,6 +253,31 @@ TEST_CASE("a publication that leaves some kinds of change out, or is none, is no
           }) == 0);
 }
 
+TEST_CASE("a publication that is changed again while its stream begins is shown as it is then") {
+    setup("CREATE TABLE again(n int PRIMARY KEY); INSERT INTO again VALUES (0)");
+    admin("CREATE PUBLICATION again FOR TABLE again");
+    Proxy p(cluster(), options("again"));
+    auto c = RawClient::login(p.port());
+    auto direct = cluster().connect("app", "app");
+    const auto alter_again = [&](const std::string& root) {
+        admin("ALTER PUBLICATION again SET (publish_via_partition_root = " + root + ")");
+    };
+    // What the stream was told of it, and what the catalog then says, may be of two moments.
+    for (int i = 0; i < 30; ++i) {
+        CAPTURE(i);
+        REQUIRE(becomes_cached(p, c, "SELECT n FROM again"));
+        alter_again("true");
+        for (int j = 0; j < i; ++j) {
+            sleep_for(Seconds(0.005));
+            alter_again(j % 2 == 0 ? "false" : "true");
+        }
+        direct.run("UPDATE again SET n = n + 1");
+        wait_staleness();
+        CHECK(ask(c, "SELECT n FROM again") == std::to_string(i + 1));
+    }
+    REQUIRE(becomes_cached(p, c, "SELECT n FROM again"));
+}
+
 TEST_CASE("a reload takes another publication, or none") {
     setup("CREATE TABLE v1(n int PRIMARY KEY); CREATE TABLE v2(n int PRIMARY KEY)");
     admin("CREATE PUBLICATION first FOR TABLE v1; CREATE PUBLICATION second FOR TABLE v2");
