@@ -146,18 +146,34 @@ bool DatabaseState::set_catalog(query::CatalogPtr catalog, const Snapshot& read)
         return false;
     // The same catalog again is one that was read again and found unchanged.
     const bool same = catalog_ != nullptr && catalog_ == catalog;
-    if ((catalog->version <= last_catalog_version_ && !same) || !read.still_valid()) return false;
+    if (catalog->version <= last_catalog_version_ && !same) return false;
+    const bool valid = read.still_valid();
+    if (!same) {
+        version_.store(0);
+        last_catalog_version_ = catalog->version;
+        note_login_settings(*catalog);
+        catalog_ = std::move(catalog);
+        catalogs_.fetch_add(1);
+    }
+    // What ran meanwhile did so by what is found again, or may have made what this does not show.
+    const bool doubtful = doubtful_.exchange(false);
+    if (!valid || (doubtful && !same)) return false;
     // While version_ is 0 nobody captures. The bump comes before the new version: what is captured
     // under that version has the epoch after the bump, what was captured before is invalid.
     version_.store(0);
     whole().bump();
     everything_epoch_.store(read.dependencies()[0].epoch);
     schema_epoch_.store(read.dependencies()[1].epoch);
-    last_catalog_version_ = catalog->version;
-    if (!same) catalogs_.fetch_add(1);
-    note_login_settings(*catalog);
-    catalog_ = std::move(catalog);
     version_.store(++last_version_);
+    return true;
+}
+
+bool DatabaseState::judged_in_doubt(std::uint64_t catalogs) noexcept {
+    // In this order: set_catalog() counts first, and then looks whether there is doubt.
+    doubtful_.store(true);
+    if (catalogs_.load() == catalogs) return false;
+    schema().bump();
+    whole().bump();
     return true;
 }
 

@@ -461,6 +461,7 @@ void Reader::add_body(Oid oid, std::string_view body, const RelationNames& relat
     });
     if (facts.leaves_state || facts.runs_text || words.makes) graph_.mark(function, Effect::state);
     if (facts.runs_text) graph_.mark(function, Effect::any_text);
+    if (facts.runs_text) words.add_strings(body);
     if (words.defines) graph_.mark_definer(function);
     if (words.defines && words.shared) graph_.mark(function, Effect::shared);
     if (facts.runs_text || words.defines) {
@@ -561,7 +562,7 @@ void Reader::conclude_writes(query::Relation& relation) {
     relation.writes_unknown = !code || relation.kind == 'f' || relation.system ||
                               relation.has_rules || unknown_writes_.contains(relation.oid);
     if (code) add_unique(relation.writes_also, *code);
-    // By the words of what writing it runs; that of text it may build is not guessed.
+    // By the words of what writing it runs, strings too; what comes from elsewhere is not guessed.
     const auto told = [&](Node node) {
         relation.writing_defines |= graph_.has(node, Effect::defines);
         relation.writing_defines_shared |= graph_.has(node, Effect::shared);

@@ -279,22 +279,41 @@ class SharedWords {
   private:
     bool verb_ = false, object_ = false, after_do_ = false;
 };
+
+/// `word` is told each, in lower case, and `between` each character that is in none; either ends
+/// it by true.
+template <class Word, class Between>
+bool any_word(std::string_view text, Word&& word, Between&& between) {
+    std::string folded;
+    for (std::size_t i = 0; i <= text.size(); ++i) {
+        const char c = i < text.size() ? text[i] : ';';
+        if (in_word(c)) {
+            folded.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
+            continue;
+        }
+        if ((!folded.empty() && word(folded)) || between(c)) return true;
+        folded.clear();
+    }
+    return false;
+}
 }  // namespace
 
 bool may_define_shared(std::string_view text) {
     SharedWords words;
-    std::string word;
-    for (std::size_t i = 0; i <= text.size(); ++i) {
-        const char c = i < text.size() ? text[i] : ';';
-        if (in_word(c)) {
-            word.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
-            continue;
-        }
-        if (!word.empty() && words.add(word)) return true;
-        if (words.between(c)) return true;
-        word.clear();
-    }
-    return false;
+    return any_word(
+        text, [&](std::string_view word) { return words.add(word); },
+        [&](char c) { return words.between(c); });
+}
+
+void DefiningWords::add_strings(std::string_view body) {
+    any_word(
+        body,
+        [this](std::string_view word) {
+            defines = defines || defines_objects(word);
+            shared = shared || shared_objects(word);
+            return defines && shared;
+        },
+        [](char) { return false; });
 }
 
 BodyFacts scan_body(std::string_view body, const std::function<void(std::string_view)>& name) {

@@ -40,6 +40,17 @@ Copies copies(const query::Verdict& verdict, std::string_view text) noexcept {
     }
 }
 
+bool outrun(std::span<const Believed> believed, cache::DatabaseState& database) noexcept {
+    const auto catalog = database.catalog_version();
+    bool read_again = false;
+    for (const auto& b : believed) {
+        if (b.catalog == catalog && catalog != 0) continue;
+        if (b.catalog != catalog) database.whole().bump();
+        read_again = database.judged_in_doubt(b.catalogs) || read_again;
+    }
+    return read_again;
+}
+
 Exchange::Exchange() = default;
 Exchange::~Exchange() = default;
 

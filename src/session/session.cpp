@@ -22,7 +22,15 @@ constexpr std::size_t kInputBound = std::size_t{256} * 1024;
 constexpr base::Nanos kTerminatedGrace = base::kSecond;
 
 struct HeldFences final : pool::Held {
+    HeldFences(Exchange& x, cache::DatabaseState& of)
+        : fences(x.fences.take()), believed(std::move(x.believed)), database(of) {}
+    ~HeldFences() override { outrun(believed, database); }
+    HeldFences(const HeldFences&) = delete;
+    HeldFences& operator=(const HeldFences&) = delete;
+
     std::vector<FenceQueue::Raised> fences;
+    std::vector<Believed> believed;
+    cache::DatabaseState& database;
 };
 
 }  // namespace
@@ -380,11 +388,9 @@ void Session::leave_server() {
         x.written.raise();  // its fate is unknown, too
         x.fences.push(std::move(x.written), x.batch);
     }
-    if (how.how != pool::Release::How::clean && !x.fences.empty()) {
-        auto held = std::make_unique<HeldFences>();
-        held->fences = x.fences.take();
-        server_->held = std::move(held);
-    }
+    const bool runs = how.how == pool::Release::How::abandon && !x.believed.empty();
+    if (runs || (how.how != pool::Release::How::clean && !x.fences.empty()))
+        server_->held = std::make_unique<HeldFences>(x, *identity_->context.database);
     give_back(how);
 }
 
@@ -480,11 +486,17 @@ void Session::on_server_drained() noexcept { resume_reading(); }
 /// Nobody knows yet whether what was sent has committed: its fences stay until the server process
 /// is gone.
 void Session::hold_fences() {
-    if (!exchange_ || exchange_->fences.empty()) return;
+    if (!exchange_) return;
+    auto& database = *identity_->context.database;
+    const auto catalog = database.catalog_version();
+    const auto& believed = exchange_->believed;
+    const bool doubt = std::any_of(believed.begin(), believed.end(), [catalog](const Believed& b) {
+        return catalog == 0 || b.catalog != catalog;
+    });
+    if (exchange_->fences.empty() && !doubt) return;
     if (base::planted(base::Plant::lost_commit_is_rollback)) return exchange_->fences.clear();
-    auto held = std::make_unique<HeldFences>();
-    held->fences = exchange_->fences.take();
-    env_.hold_until_gone(*identity_, server_->process_id(), std::move(held));
+    env_.hold_until_gone(*identity_, server_->process_id(),
+                         std::make_unique<HeldFences>(*exchange_, database));
 }
 
 void Session::on_server_gone(std::string_view why) noexcept {

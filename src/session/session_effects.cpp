@@ -138,10 +138,11 @@ void Session::collect_writes(const MemoEntry& memo, const query::KeyValues* valu
     auto& x = *exchange_;
     auto& database = *identity_->context.database;
     auto& written = x.writes();
-    switch (writes_now(v)) {
-        case Writes::nothing:
-            if (!cannot_write(v.kind)) x.believe(memo.catalog_version);
-            return;
+    const auto writes = writes_now(v);
+    const bool defines = writes >= Writes::database && v.may_define;
+    if (!cannot_write(v.kind) && !defines) x.believe(memo.catalog_version, memo.catalogs);
+    switch (writes) {
+        case Writes::nothing: return;
         case Writes::relations:
             written.judged(database, memo.catalog_version);
             // Where it is up already it does not ask any more.
@@ -152,7 +153,7 @@ void Session::collect_writes(const MemoEntry& memo, const query::KeyValues* valu
             break;
         case Writes::database:
         case Writes::all_databases: {
-            if (!v.may_define) {
+            if (!defines) {
                 written.add_unknown(database);
                 break;
             }
@@ -210,13 +211,11 @@ void Session::settle_logins(wire::TxStatus before) {
     if (x.leave(x.changes_logins) && !undone(before)) env_.logins_may_have_changed();
 }
 
-/// What wrote nothing may have come to write something while it waited or ran.
+/// What wrote nothing may have come to write something while it waited or ran, and to define.
 void Session::settle_believed() {
     auto& x = *exchange_;
     auto& database = *identity_->context.database;
-    const auto catalog = database.catalog_version();
-    const auto other = [catalog](const Believed& b) { return b.catalog != catalog; };
-    if (std::any_of(x.believed.begin(), x.believed.end(), other)) database.whole().bump();
+    if (outrun(x.believed, database)) env_.catalog_may_have_changed(database);
     std::erase_if(x.believed, [&x](const Believed& b) { return x.over(b.batch); });
 }
 

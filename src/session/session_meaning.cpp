@@ -28,9 +28,11 @@ bool Session::outdated(const Statement& s) const noexcept {
 /// where answers can be stored, which must be of what is meant now; none are behind DDL of the same
 /// transaction. Definitions may change with every statement: all others would be parsed each time
 /// they are run.
-bool Session::serves_still(const Statement& s) {
-    const bool same = s.profile == identity_->profile->id && s.owner == identity_->cache_owner;
-    if (!same || s.changed() || !server_->prepared.touch(s.id)) return false;
+bool Session::serves_still(const Statement& s, bool unnamed) {
+    const bool same =
+        s.profile == identity_->profile->id && (unnamed || s.owner == identity_->cache_owner);
+    const bool there = unnamed ? server_->unnamed_statement == s.id : server_->prepared.touch(s.id);
+    if (!same || s.changed() || !there) return false;
     return !exchange_->defines.empty() || identity_->context.database->catalog_version() == 0 ||
            statement_verdict(*judge(s.text, s.scan())) != query::NotCached::none;
 }
@@ -38,27 +40,34 @@ bool Session::serves_still(const Statement& s) {
 /// Made anew under the same name, whatever it gives now: the client will be told. If it is not, for
 /// an error, the name stands for what it did.
 void Session::renew(std::string_view name) {
-    const auto* found = statements_.find(name);
+    const auto* found = find_statement(name);
     if (found == nullptr || !outdated(**found)) [[likely]]
         return;
-    exchange_->renewed.emplace_back(name, *found);
-    statements_.set(name, intern((*found)->text, (*found)->raw_types()));
+    if (!name.empty()) exchange_->renewed.emplace_back(name, *found);
+    stands_for(name, next_of(name, **found));
 }
 
-/// The same where what the client was told is known to hold still. Null: that is not known.
-const StatementPtr* Session::renewed(std::string_view name, const StatementPtr* found) {
-    auto next = intern((*found)->text, (*found)->raw_types());
-    if (!(*found)->described_like(*next)) return nullptr;
-    statements_.set(name, std::move(next));
-    return statements_.find(name);
+/// The same text and types, as of now.
+StatementPtr Session::next_of(std::string_view name, const Statement& old) {
+    return name.empty() ? unnamed_for(old.text, old.raw_types())
+                        : intern(old.text, old.raw_types());
 }
 
-/// To be looked up. Without a catalog nothing is stored, and the server may have the old one still.
+void Session::stands_for(std::string_view name, StatementPtr statement) {
+    if (name.empty())
+        unnamed_ = std::move(statement);
+    else
+        statements_.set(name, std::move(statement));
+}
+
+/// To be looked up, where what the client was told is known to hold still. Null: that is not known.
+/// Without a catalog nothing is stored, and the server may have the old one still.
 const StatementPtr* Session::renewed_for_cache(std::string_view name, const StatementPtr* found) {
     if (identity_->context.database->catalog_version() == 0) return nullptr;
-    if (!name.empty()) return renewed(name, found);
-    unnamed_ = unnamed_for((*found)->text, (*found)->raw_types());  // to be parsed anew
-    return &unnamed_;
+    auto next = next_of(name, **found);
+    if (!(*found)->described_like(*next)) return nullptr;
+    stands_for(name, std::move(next));
+    return find_statement(name);
 }
 
 namespace {
@@ -76,17 +85,21 @@ bool describes_next(std::string_view behind, std::string_view portal) noexcept {
 Session::Meaning Session::meaning_now(std::string_view view, const Frame& frame,
                                       std::string_view portal, std::string_view name) {
     auto& x = *exchange_;
+    if (tx_ == wire::TxStatus::failed) {
+        // What is in flight may end the failed transaction, and then it runs.
+        if (x.ready_expected > 0) return x.in_doubt = true, Meaning::asked;
+        if (!x.executed) return Meaning::same;
+    }
     const auto asked = std::exchange(x.meant, nullptr);
-    if (tx_ == wire::TxStatus::failed) return Meaning::same;
     if (frame.size <= view.size() && describes_next(view.substr(frame.size), portal)) {
         renew(name);
         return Meaning::same;
     }
-    const auto old = *statements_.find(name);
+    const auto old = *find_statement(name);
     const bool again = asked != nullptr && asked->text == old->text && asked->types == old->types;
-    const auto next = again ? asked : intern(old->text, old->raw_types());
+    const auto next = again ? asked : next_of(name, *old);
     if (old->described_like(*next)) {
-        statements_.set(name, next);
+        stands_for(name, next);
         return Meaning::same;
     }
     if (old->comparable(*next)) return Meaning::another;
@@ -128,15 +141,22 @@ const StatementPtr* Session::bound_last(std::string_view portal) noexcept {
 }
 
 /// Whether the answer to a Describe is the first that is told of it; it is kept then. What
-/// temporary objects say of it is not for others; behind DDL of the same transaction no statement
-/// is shared that is made there.
-bool Session::to_be_learned(const StatementPtr& statement, bool types) {
+/// temporary objects say of it, and definitions that are not committed, is not for others.
+bool Session::to_be_learned(std::string_view name, const StatementPtr& statement, bool types) {
     const auto& told = statement->described();
-    if (pin_ != query::PinReason::none) return false;
-    const bool shared = exchange_->defines.empty();
-    if (statement->interned != shared || (told.result != 0 && (!types || told.types != 0)))
-        return false;
-    exchange_->undescribed.push_back(statement);
+    if (told.result != 0 && (!types || told.types != 0)) return false;
+    // Most are parsed for one Bind. Who asks what it takes means to come back.
+    if (name.empty() && !types) return false;
+    auto kept = statement;
+    const bool shared = exchange_->defines.empty() && pin_ == query::PinReason::none;
+    if (statement->interned && !shared) {
+        const auto own = StatementTable::own(*statement);
+        own->described().types.store(told.types);
+        const auto* named = find_statement(name);
+        if (named != nullptr && (*named)->id == own->id) stands_for(name, own);
+        kept = own;
+    }
+    exchange_->undescribed.push_back(std::move(kept));
     return true;
 }
 
@@ -193,6 +213,7 @@ bool Session::stale_plan(const wire::ErrorFields& fields) {
         return false;
     while (x.expects.front().kind != Kind::sync) x.expects.pop();
     x.undescribed.clear();
+    x.meant.reset();
     x.expects.front().again = x.sends_again = true;
     x.sqlstate.clear();
     x.error.clear();

@@ -224,7 +224,7 @@ void Session::skip_batch() {
         if (names_one && front.swallow) evicted.push_back(front.statement);
         if (front.takes) end_taking();
         if (front.own_error) exchange_->errors.drop_to(front.statement);
-        if (front.learns) exchange_->undescribed.erase(exchange_->undescribed.begin());
+        if (front.learns) forget_question();
         if (front.kind == Expect::Kind::execute && front.swallow && !front.begin)
             server_->sequence_owner = pool::ServerLink::kSeveralOwners;  // DISCARD SEQUENCES
         expects.pop();
@@ -235,6 +235,13 @@ void Session::skip_batch() {
     for (auto& [name, before] : exchange_->renewed)
         if (statements_.find(name) != nullptr) statements_.set(name, std::move(before));
     exchange_->renewed.clear();
+}
+
+/// The Describe that is next will not be answered, and the Bind that waits for it not be run.
+void Session::forget_question() {
+    auto& x = *exchange_;
+    if (x.meant == x.undescribed.front()) x.meant.reset();
+    x.undescribed.erase(x.undescribed.begin());
 }
 
 }  // namespace pgweir::session

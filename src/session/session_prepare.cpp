@@ -32,14 +32,17 @@ bool failed_by_then(wire::TxStatus tx, const Exchange& x) noexcept {
 }  // namespace
 
 /// Statements are shared by sessions of the same settings, until definitions change; in a
-/// transaction that has changed them itself they are its own.
+/// transaction that has changed them itself they are its own, and what is told of them is where
+/// temporary objects may be meant.
 StatementPtr Session::intern(std::string_view text, std::string_view raw_types) {
     const auto profile = identity_->profile->id;
     const auto& database = *identity_->context.database;
     const auto definitions = Exchange::definitions(exchange_.get(), database);
     if (exchange_ && !exchange_->defines.empty())
         return StatementTable::make(text, raw_types, definitions, profile);
-    return env_.statements->intern(text, raw_types, profile, definitions, identity_->cache_owner);
+    auto shared =
+        env_.statements->intern(text, raw_types, profile, definitions, identity_->cache_owner);
+    return pin_ == query::PinReason::none ? shared : StatementTable::own(*shared);
 }
 
 void Session::make_room() {
@@ -343,7 +346,7 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     const auto* found = statement_here(name);
     const bool ours = identity_->mode != config::PoolMode::session;
     const bool old =
-        ours && found != nullptr && !name.empty() && outdated(**found) && !serves_still(**found);
+        ours && found != nullptr && outdated(**found) && !serves_still(**found, name.empty());
     const auto meaning = old ? meaning_now(view, frame, portal, name) : Meaning::same;
     if (meaning == Meaning::asked) [[unlikely]]
         return 0;
@@ -447,7 +450,9 @@ std::size_t Session::forward_describe(std::string_view view, const Frame& frame)
         exchange_->fills[fill - 1].mark_unfit();
     const auto* described = statement ? found : bound_last(name);
     expect({.kind = statement ? Kind::describe_statement : Kind::describe_portal,
-            .learns = described != nullptr && to_be_learned(*described, statement),
+            .learns =
+                described != nullptr &&
+                to_be_learned(statement ? name : exchange_->statement_name, *described, statement),
             .fill = fill,
             .statement = found != nullptr ? (*found)->id : 0});
     if (!ours || !statement || (found != nullptr && name.empty()))

@@ -75,6 +75,18 @@ StatementPtr StatementTable::make(std::string_view text, std::string_view raw_ty
     return s;
 }
 
+std::shared_ptr<Statement> StatementTable::own(const Statement& shared) {
+    auto s = std::make_shared<Statement>();
+    s->id = shared.id;
+    s->text = shared.text;
+    s->types = shared.types;
+    s->definitions = shared.definitions;
+    s->profile = shared.profile;
+    s->owner = shared.owner;
+    if (shared.changed()) s->note_changed();
+    return s;
+}
+
 StatementPtr StatementTable::make_unseen() {
     auto s = std::make_shared<Statement>();
     s->id = g_next_id.fetch_add(1, std::memory_order_relaxed);

@@ -450,3 +450,114 @@ TEST_CASE("what is prepared behind DDL of its own transaction means what that ha
         setup("DROP TABLE remade");
     }
 }
+
+TEST_CASE("what a session is told that keeps its server connection counts") {
+    for (const std::string pin : {"CREATE TEMP TABLE own(n int)", "SELECT pg_advisory_lock(7)",
+                                  "BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT 1; COMMIT",
+                                  "DO $$BEGIN EXECUTE 'SELECT 1'; END$$"}) {
+        for (const bool before : {true, false}) {
+            CAPTURE(pin);
+            CAPTURE(before);
+            setup("CREATE TABLE kept_by AS SELECT 1 AS n");
+            auto c = login(cached());
+            const std::string sql = "SELECT * FROM kept_by";
+            if (before) c.ask(msg::parse("s", sql) + kSync);
+            c.ask(msg::query(pin));
+            CHECK(before ? c.ask(msg::describe('S', "s") + kSync).size() == 3
+                         : told(c, "s", sql).empty());
+            CHECK(run(c, "s") == "1");
+            auto other = login(cached());
+            done(other, "ALTER TABLE kept_by ADD m int");
+            for (int i = 0; i < 3; ++i, sleep_for(Seconds(0.2))) CHECK(run(c, "s") == "0A000");
+            REQUIRE(told(c, "t", sql).empty());
+            CHECK(run(c, "t") == "1,NULL");
+            done(other, "DROP TABLE kept_by");
+        }
+    }
+}
+
+TEST_CASE("behind what ends a failed transaction in one pipeline it is refused, too") {
+    for (auto* p : {&cached(), &uncached()}) {
+        setup("CREATE TABLE behind AS SELECT 1 AS n");
+        auto c = login(*p);
+        REQUIRE(told(c, "s", "SELECT * FROM behind").empty());
+        done(c, "ALTER TABLE behind ADD m int");
+        const Occupied occupied(*p);
+        for (const std::string end : {"ROLLBACK", "COMMIT"}) {
+            c.ask(msg::query("BEGIN"));
+            c.ask(msg::query("SELECT 1/0"));
+            const auto m = c.ask(msg::query(end) + bound("s"));
+            CHECK(types(m) == "CZ");
+            const auto refused = c.read_until('Z');
+            CHECK(types(refused) == "EZ");
+            CHECK(error_of(refused).sqlstate == "0A000");
+            // By an Execute of the same batch.
+            c.ask(msg::query("BEGIN"));
+            c.ask(msg::query("SELECT 1/0"));
+            const auto batch = c.ask(msg::parse("", end) + msg::bind("", "") + msg::execute() +
+                                     msg::bind("", "s") + msg::execute() + kSync);
+            CHECK(types(batch) == "12CEZ");
+            CHECK(error_of(batch).sqlstate == "0A000");
+        }
+        c.ask(msg::query("BEGIN"));
+        c.ask(msg::query("SELECT 1/0"));
+        CHECK(run(c, "s") == "25P02");
+        done(c, "ROLLBACK");
+        setup("DROP TABLE behind");
+    }
+}
+
+TEST_CASE("a portal described behind DDL of its own transaction tells what its statement gives") {
+    setup("CREATE TABLE described_in AS SELECT 1 AS n; CREATE TABLE next_to(n int)");
+    auto c = login(cached());
+    CHECK(types(c.ask(msg::parse("s", "SELECT * FROM described_in") + kSync)) == "1Z");
+    done(c, "BEGIN");
+    done(c, "ALTER TABLE next_to ADD m int");
+    CHECK(types(c.ask(msg::bind("", "s") + msg::describe('P', "") + msg::execute() + kSync)) ==
+          "2TDCZ");
+    done(c, "COMMIT");
+    setup("ALTER TABLE described_in ADD m int");
+    for (int i = 0; i < 3; ++i, sleep_for(Seconds(0.2))) CHECK(run(c, "s") == "0A000");
+}
+
+TEST_CASE("a Bind that was to wait and is skipped leaves no question behind") {
+    setup("CREATE TABLE asked_of AS SELECT 1 AS n; CREATE TABLE aside(n int)");
+    auto c = login(cached());
+    REQUIRE(told(c, "s", "SELECT * FROM asked_of").empty());
+    setup("ALTER TABLE aside ADD m int");
+    for (const std::string begin : {"SELECT 1", "BEGIN; SELECT 1; SAVEPOINT p"}) {
+        CAPTURE(begin);
+        done(c, begin);
+        const auto m = c.ask(msg::unnamed("SELECT 1/0") + bound("s"));
+        CHECK(error_of(m).sqlstate == "22012");
+        if (begin != "SELECT 1") done(c, "ROLLBACK TO p");
+        CHECK(run(c, "s") == "1");
+        c.ask(msg::query("ROLLBACK"));
+        setup("ALTER TABLE aside ADD k" + std::to_string(begin.size()) + " int");
+    }
+}
+
+TEST_CASE("the unnamed statement of an earlier batch is refused as one with a name") {
+    for (auto* p : {&cached(), &uncached()}) {
+        setup("CREATE TABLE unnamed_one AS SELECT 100 AS n");
+        const std::string sql = "SELECT n FROM unnamed_one";
+        for (const bool elsewhere : {false, true}) {
+            CAPTURE(elsewhere);
+            auto c = login(*p), other = login(*p);
+            REQUIRE(told(c, "", sql).empty());
+            CHECK(run(c, "") == "100");
+            done(other, "ALTER TABLE unnamed_one ADD m int; ALTER TABLE unnamed_one DROP m");
+            CHECK(run(c, "") == "100");
+            done(other, "ALTER TABLE unnamed_one ALTER n TYPE real");
+            std::optional<Occupied> occupied;
+            if (elsewhere) occupied.emplace(*p);
+            for (int i = 0; i < 3; ++i, sleep_for(Seconds(0.2))) CHECK(run(c, "") == "0A000");
+            CHECK(types(c.ask(msg::parse("", sql) + msg::describe('S', "") + bound(""))) ==
+                  "1tT2DCZ");
+            CHECK(run(c, "") == "100");
+            occupied.reset();
+            done(other, "ALTER TABLE unnamed_one ALTER n TYPE int");
+        }
+        setup("DROP TABLE unnamed_one");
+    }
+}

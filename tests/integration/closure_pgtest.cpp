@@ -545,3 +545,55 @@ TEST_CASE("what a domain's default writes counts where it is computed, and reads
     auto c = RawClient::login(proxy().port());
     CHECK(becomes_cached(proxy(), c, "SELECT count(*) FROM holds"));
 }
+
+TEST_CASE("DDL in code that runs while no catalog is in force is seen when it is over") {
+    Proxy p(Cluster::shared(),
+            {{{"cache", "{exclusive_writer: true, catalog_poll: 10min}"}}, {}, {}, 0});
+    auto c = RawClient::login(p.port()), reader = RawClient::login(p.port());
+    const auto done = [&](const std::string& sql) {
+        const auto error = error_of(c.ask(msg::query(sql)));
+        REQUIRE_MESSAGE(error.sqlstate.empty(), sql, error.message);
+    };
+    done(
+        "CREATE TABLE shown_1 AS SELECT 1 AS n; CREATE TABLE shown_2 AS SELECT 1 AS n; CREATE "
+        "VIEW shown AS SELECT n FROM shown_1; CREATE FUNCTION points(t text) RETURNS int LANGUAGE "
+        "plpgsql AS $$BEGIN PERFORM pg_sleep(0.2); EXECUTE 'CREATE OR REPLACE VIEW shown AS "
+        "SELECT n FROM ' || t; RETURN 1; END$$; CREATE FUNCTION later(t text) RETURNS int LANGUAGE "
+        "sql AS 'SELECT 1'; CREATE TABLE pointing (t text); CREATE FUNCTION points_too() RETURNS "
+        "trigger LANGUAGE plpgsql AS 'BEGIN PERFORM points(NEW.t); RETURN NULL; END'; CREATE "
+        "TRIGGER t AFTER INSERT ON pointing FOR EACH ROW EXECUTE FUNCTION points_too(); CREATE "
+        "VIEW calls AS SELECT points('shown_2'); CREATE VIEW calls_back AS SELECT "
+        "points('shown_1')");
+    const std::string read = "SELECT n FROM shown";
+    // DDL takes the catalog away; the last one is of a function that has become another.
+    const std::string away = "CREATE TABLE passing (n int); DROP TABLE passing";
+    const std::string other =
+        "CREATE OR REPLACE FUNCTION later(t text) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN "
+        "points(t); END'";
+    const std::vector<std::array<std::string, 3>> all{
+        {away, "SELECT points('shown_2')", "SELECT points('shown_1')"},
+        {away, "INSERT INTO pointing VALUES ('shown_2')",
+         "INSERT INTO pointing VALUES ('shown_1')"},
+        {"SELECT 1", "INSERT INTO pointing VALUES ('shown_2')",
+         "INSERT INTO pointing VALUES ('shown_1')"},
+        {away, "SELECT * FROM calls", "SELECT * FROM calls_back"},
+        {away, "WITH w AS (SELECT points('shown_2') AS n) SELECT n FROM w",
+         "WITH w AS (SELECT points('shown_1') AS n) SELECT n FROM w"},
+        {other, "SELECT later('shown_2')", "SELECT later('shown_1')"},
+        {other + "; CREATE TABLE fresh AS SELECT 1 AS n", "SELECT later('shown_2') FROM fresh",
+         "SELECT later('shown_1') FROM fresh"},
+    };
+    for (const auto& each : all) {
+        const std::string& run = each[1];  // a structured binding cannot be captured in clang 14
+        CAPTURE(run);
+        done("CREATE OR REPLACE FUNCTION later(t text) RETURNS int LANGUAGE sql AS 'SELECT 1'");
+        REQUIRE(becomes_cached(p, reader, read));
+        done(each[0]);
+        done(run);
+        REQUIRE(becomes_cached(p, reader, read));
+        done("UPDATE shown_2 SET n = n + 1");
+        CHECK(ask(reader, read) == value_of(c, "SELECT n FROM shown_2"));
+        done(each[2]);
+        REQUIRE(becomes_cached(p, reader, read));
+    }
+}

@@ -275,9 +275,11 @@ class DatabaseState {
     /// flight.
     std::optional<Snapshot> begin_catalog_read();
     /// Puts a catalog in force that was read after `read`; invalidates all entries of the database.
-    /// False, and nothing is changed, when the schema changed since (read again), or when its
-    /// version is not higher than the last one's and it is not the last one itself, read again and
-    /// found unchanged. Null takes the catalog away: nothing can be filled then.
+    /// False when the schema changed since, or when what has run meanwhile may have run code that
+    /// this catalog is the first to tell of: it is the last one then, but not in force (read
+    /// again). False, too, and nothing is changed, when its version is not higher than the last
+    /// one's and it is not the last one itself, read again and found unchanged. Null takes the
+    /// catalog away: nothing can be filled then.
     bool set_catalog(query::CatalogPtr catalog, const Snapshot& read);
     /// The same for a catalog read just now.
     bool set_catalog(query::CatalogPtr catalog);
@@ -302,6 +304,13 @@ class DatabaseState {
 
     /// The last catalog there was, in force or not; null: none yet.
     query::CatalogPtr last_catalog() const;
+    /// How often the last catalog became another. To be read in front of last_catalog().
+    std::uint64_t catalogs() const noexcept { return catalogs_.load(); }
+    /// What was judged while that many had been read is over, and no catalog by which it was judged
+    /// is in force. It may have run code that had become another meanwhile, and DDL in it. True:
+    /// the catalog has been taken away for that, and is to be read again. Else the next one that
+    /// says anything new will not come into force before it has been read once more.
+    bool judged_in_doubt(std::uint64_t catalogs) noexcept;
     /// Since when what sessions log in with is as the last catalog says, at the latest, or as
     /// a statement said that passed here since; 0: there is no catalog yet. Server connections
     /// opened before may have been given other settings. Stays where it is for as long as the
@@ -341,7 +350,8 @@ class DatabaseState {
     std::uint64_t last_catalog_version_ = 0;
     std::string rung_reason_;
     std::atomic<std::uint64_t> version_{0};
-    std::atomic<std::uint64_t> catalogs_{0};  // that were put in force in place of another
+    std::atomic<std::uint64_t> catalogs_{0};  // that have become the last one in place of another
+    std::atomic<bool> doubtful_{false};       // see judged_in_doubt()
     std::atomic<std::uint64_t> schema_epoch_{0};
     std::atomic<std::uint64_t> everything_epoch_{0};
     std::atomic<Rung> rung_{Rung::off};

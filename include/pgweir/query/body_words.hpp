@@ -48,6 +48,8 @@ class DefiningWords {
   public:
     DefiningWords(const Catalog& catalog, bool in_sql) : catalog_(catalog), in_sql_(in_sql) {}
     void add(std::string_view word);
+    /// Of a body that runs text: that may be made of words that stand anywhere in it.
+    void add_strings(std::string_view body);
     bool defines = false;
     bool shared = false;  // with `defines`: of what every database of the server feels
     bool cascades = false;

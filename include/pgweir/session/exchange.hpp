@@ -351,11 +351,15 @@ struct Lending {
     bool signalled = false;      // a signal may be on its way to its server process
 };
 
-/// What was found to write nothing, by a catalog.
+/// What was found to define nothing, by a catalog or by the last one there was.
 struct Believed {
-    std::uint64_t catalog = 0;
-    std::uint32_t batch = 0;  // the last one in which it was
+    std::uint64_t catalog = 0;   // MemoEntry::catalog_version
+    std::uint64_t catalogs = 0;  // the same
+    std::uint32_t batch = 0;     // the last one in which it was
 };
+/// They are over: whichever were not run under the catalog in force that they were judged by may
+/// have done anything. True: the catalog is to be read again.
+bool outrun(std::span<const Believed> believed, cache::DatabaseState& database) noexcept;
 
 struct Exchange {
     ExpectQueue expects;
@@ -466,11 +470,13 @@ struct Exchange {
         const bool own = exchange != nullptr && !exchange->defines.empty();
         return own ? exchange->own_definitions : database.definitions();
     }
-    void believe(std::uint64_t catalog) {
-        if (!believed.empty() && believed.back().catalog == catalog)
+    void believe(std::uint64_t catalog, std::uint64_t catalogs) {
+        const bool known = !believed.empty() && believed.back().catalog == catalog &&
+                           believed.back().catalogs == catalogs;
+        if (known)
             believed.back().batch = batch;
-        else if (catalog != 0)
-            believed.push_back({catalog, batch});
+        else
+            believed.push_back({catalog, catalogs, batch});
     }
     /// What the batch is about to do belongs to the fence that is up for it, if there is one.
     cache::WriteFence& writes() noexcept {

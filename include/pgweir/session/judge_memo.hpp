@@ -31,6 +31,7 @@ struct JudgeContext {
 struct MemoEntry {
     query::VerdictPtr verdict;
     std::uint64_t catalog_version = 0;  // DatabaseState's, when it was judged; 0: without a catalog
+    std::uint64_t catalogs = 0;         // the same: the last catalog says what it may define
     /// Without the database's own state; the last is the query's.
     std::vector<cache::RelationState*> reads;
     std::vector<cache::State*> depends;         // of all that is read: those, and any row of them
@@ -66,7 +67,7 @@ class JudgeMemo {
             near = {hash, &it->second};
         }
         const auto& found = **near.memo;
-        const bool fits = found.catalog_version == context.database->catalog_version() &&
+        const bool fits = fits_now(found, context.database->catalog_version(), *context.database) &&
                           !found.verdict->literal_dependent;
         return fits ? &found : nullptr;
     }
@@ -84,7 +85,13 @@ class JudgeMemo {
         h.high += number * 0xC2B2AE3D27D4EB4Full;
         return h;
     }
-    MemoPtr find(const base::Hash128& hash, std::uint64_t version) const;
+    static bool fits_now(const MemoEntry& found, std::uint64_t version,
+                         const cache::DatabaseState& database) noexcept {
+        return found.catalog_version == version &&
+               (version != 0 || found.catalogs == database.catalogs());
+    }
+    MemoPtr find(const base::Hash128& hash, std::uint64_t version,
+                 const cache::DatabaseState& database) const;
     void store(const base::Hash128& hash, MemoPtr entry);
 
     std::size_t max_entries_;

@@ -204,15 +204,16 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool answer_parse_here(std::string_view batch), executes_nothing(std::string_view) const;
 
     // session_meaning.cpp: what a prepared statement means by now
-    bool outdated(const Statement&s) const noexcept, serves_still(const Statement&s);
+    bool outdated(const Statement&s) const noexcept, serves_still(const Statement&s, bool unnamed);
     void renew(std::string_view name), learn(std::string_view), ask_meaning(const StatementPtr&);
-    const StatementPtr* renewed(std::string_view name, const StatementPtr* found);
+    StatementPtr next_of(std::string_view name, const Statement& old);
+    void stands_for(std::string_view name, StatementPtr statement), forget_question();
     const StatementPtr* renewed_for_cache(std::string_view name, const StatementPtr* found);
     enum class Meaning : std::uint8_t { same, asked, another };
     Meaning meaning_now(std::string_view view, const wire::Frame& frame, std::string_view portal,
                         std::string_view name);
     const StatementPtr* bound_last(std::string_view portal) noexcept;
-    bool to_be_learned(const StatementPtr& statement, bool types);
+    bool to_be_learned(std::string_view name, const StatementPtr& statement, bool types);
     static void note_told(const Statement& statement, std::string_view description) noexcept;
     bool may_try_again(std::string_view bound, bool asks, std::string_view batch) const;
     void keep_for_retry(std::string_view front), try_again();
@@ -524,9 +525,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool whole_answer(Run& run);
     void ready(wire::TxStatus status), server_violation(std::string_view what);
     void append_to_fill(std::uint16_t fill, std::string_view bytes);
-    void tee(std::string_view bytes), tee_to_all(std::string_view whole);
-    void note_parameter(std::string_view body), skip_batch();
-    void take_back_names(const Expect& e, bool refused);
+    void tee(std::string_view bytes), tee_to_all(std::string_view whole), skip_batch();
+    void note_parameter(std::string_view body), take_back_names(const Expect&e, bool refused);
     void take_back_unnamed(const Expect& e, bool refused, bool last);
     void note_closed(std::string_view name, const StatementPtr& statement);
     bool note_unnamed(std::uint64_t parsed);

@@ -54,7 +54,12 @@ struct Statement {
         return hash_;
     }
     /// Where another text has come into its memory.
-    void forget_text() noexcept { scanned_ = hashed_ = false; }
+    void forget_text() noexcept {
+        scanned_ = hashed_ = false;
+        changed_.store(false, std::memory_order_relaxed);
+        described_.types.store(0, std::memory_order_relaxed);
+        described_.result.store(0, std::memory_order_relaxed);
+    }
 
     /// What clients were told that it takes and gives, see hash_of_types() and hash_of_result(); 0:
     /// nobody was told. What is told first stays.
@@ -114,6 +119,8 @@ class StatementTable {
                              std::uint64_t definitions = Statement::kNotAsked,
                              std::uint64_t profile_id = Statement::kNotAsked,
                              std::shared_ptr<Statement> spare = nullptr);
+    /// The same, and with its number, for one client alone: what that is told is for nobody else.
+    static std::shared_ptr<Statement> own(const Statement& shared);
     /// Statement::unseen.
     static StatementPtr make_unseen();
     /// The statement to be made anew in its place, if it is nobody else's and not long; else null.

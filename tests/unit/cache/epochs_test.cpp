@@ -307,3 +307,37 @@ TEST_CASE("a catalog swapped under readers never shows a version that is not in 
     reader.join();
     CHECK(mixed.load() == 0);
 }
+
+TEST_CASE("what ran without a catalog, or by one that is another by now, may have defined") {
+    World w;
+    // By the last one there is: what tells nothing new comes into force.
+    const auto first = catalog(2), second = catalog(3);
+    CHECK(w.db.set_catalog(first));
+    w.db.schema().bump();
+    CHECK_FALSE(w.db.judged_in_doubt(w.db.catalogs()));
+    CHECK(w.db.set_catalog(first));
+    // What does tells it, and is read once more.
+    w.db.schema().bump();
+    const auto before = w.db.catalogs();
+    CHECK_FALSE(w.db.judged_in_doubt(before));
+    CHECK_FALSE(w.db.set_catalog(second));
+    CHECK(w.db.catalog_version() == 0);
+    CHECK(w.db.last_catalog() == second);
+    CHECK(w.db.set_catalog(second));
+    CHECK(w.db.catalog() == second);
+    // What was judged by the first is over now.
+    CHECK(w.db.judged_in_doubt(before));
+    CHECK(w.db.catalog_version() == 0);
+    CHECK(w.db.set_catalog(second));
+}
+
+TEST_CASE("a catalog that comes too late is the last one, though not in force") {
+    World w;
+    auto early = w.db.begin_catalog_read();
+    REQUIRE(early);
+    w.db.schema().bump();
+    const auto late = catalog(2);
+    CHECK_FALSE(w.db.set_catalog(late, *early));
+    CHECK(w.db.last_catalog() == late);
+    CHECK(w.db.catalog_version() == 0);
+}
