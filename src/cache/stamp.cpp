@@ -52,6 +52,12 @@ bool Stamp::sees_all(const std::vector<FullXid>& xids) const noexcept {
     return std::all_of(xids.begin(), xids.end(), [this](FullXid x) { return sees(x); });
 }
 
+bool Stamp::sees_range(FullXid first, FullXid last) const noexcept {
+    if (last < xmin_) return true;
+    const auto next = std::lower_bound(running_.begin(), running_.end(), first);
+    return last < xmax_ && (next == running_.end() || *next > last);
+}
+
 FullXid full_xid(std::uint32_t xid, FullXid near) noexcept {
     const auto distance = static_cast<std::int32_t>(xid - static_cast<std::uint32_t>(near));
     const auto moved = near + static_cast<FullXid>(static_cast<std::int64_t>(distance));

@@ -30,6 +30,7 @@ Unseen StreamState::unproven(std::span<const Dependency> dependencies,
     const std::lock_guard lock(mutex_);
     for (const auto& change : recent_)
         if (concerns(change, dependencies, catalog_version)) unseen.each.push_back(change.xid);
+    unseen.all_from = all_from_;
     unseen.all_up_to = all_up_to_;
     return unseen;
 }
@@ -93,6 +94,7 @@ void StreamState::remember(Change change) {
     if (recent_.size() < kMaxRecent) {
         recent_.push_back(std::move(change));
     } else {
+        all_from_ = all_up_to_ == 0 ? change.xid : std::min(all_from_, change.xid);
         all_up_to_ = std::max(all_up_to_, change.xid);
         beyond_defines_ = beyond_defines_ || change.defines;
     }
@@ -112,8 +114,9 @@ void StreamState::deliver(Change change, RelationState& whole) {
 bool StreamState::proven(const Stamp& stamp) {
     const std::lock_guard lock(mutex_);
     bool defined = false;
-    if (stamp.xmin() > all_up_to_) {
-        all_up_to_ = 0;
+    // A transaction that was open before them holds none of them back.
+    if (all_up_to_ != 0 && stamp.sees_range(all_from_, all_up_to_)) {
+        all_from_ = all_up_to_ = 0;
         defined = std::exchange(beyond_defines_, false);
     }
     std::erase_if(recent_, [&](const Change& c) {
@@ -159,7 +162,7 @@ void StreamState::end(RelationState& whole) {
         watermark_.store(0, std::memory_order_seq_cst);
         all.swap(waiting_);
         recent_.clear();
-        all_up_to_ = 0;
+        all_from_ = all_up_to_ = 0;
         beyond_defines_ = false;
         recent_count_.store(0, std::memory_order_seq_cst);
         for (const auto& f : fenced_) f.state->settle();

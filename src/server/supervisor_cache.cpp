@@ -228,6 +228,10 @@ cache::Rung Supervisor::choose_rung(DatabaseEntry& entry, const config::Config& 
     }
     if (streams) return stream_rung(entry, config, reason);
     const bool in_band = c.exclusive_writer && (automatic || c.consistency == Consistency::in_band);
+    if (in_band && entry.facts.in_recovery) {
+        reason = "the server is a standby: what is written at its primary comes to it later";
+        return cache::Rung::off;
+    }
     if (in_band && entry.logins_run_code) {
         reason =
             "an event trigger on login may write whenever anybody connects: drop it, or set "

@@ -25,6 +25,8 @@ class Stamp {
     /// The transaction is over and its rows, where it committed, are visible in this snapshot.
     bool sees(FullXid xid) const noexcept;
     bool sees_all(const std::vector<FullXid>& xids) const noexcept;
+    /// The same of all from `first` to `last`.
+    bool sees_range(FullXid first, FullXid last) const noexcept;
     /// Everything below is over.
     FullXid xmin() const noexcept { return xmin_; }
     /// Everything from here on had not begun or is not seen.
@@ -41,9 +43,9 @@ class Stamp {
 /// What a fill's stamp has to see.
 struct Unseen {
     std::vector<FullXid> each;
-    FullXid all_up_to = 0;  // and everything up to this one has to be over; 0: nothing
+    FullXid all_from = 0, all_up_to = 0;  // and everything from one to the other; 0: nothing
     bool seen_by(const Stamp& stamp) const noexcept {
-        return stamp.sees_all(each) && (all_up_to == 0 || stamp.xmin() > all_up_to);
+        return stamp.sees_all(each) && (all_up_to == 0 || stamp.sees_range(all_from, all_up_to));
     }
 };
 

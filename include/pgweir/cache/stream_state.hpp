@@ -41,7 +41,8 @@ struct Change {
 
 class StreamState {
   public:
-    /// More that are not known to be visible are remembered by the newest one's number only.
+    /// More that are not known to be visible are remembered by their lowest and highest number
+    /// only.
     static constexpr std::size_t kMaxRecent = 1024;
     /// More sessions that wait are woken at once instead.
     static constexpr std::size_t kMaxWaiting = 100'000;
@@ -130,8 +131,8 @@ class StreamState {
     std::atomic<std::uint64_t> transactions_{0}, gaps_{0}, waits_{0};
     mutable std::mutex mutex_;  // of all below
     std::vector<Change> recent_;
-    FullXid all_up_to_ = 0;        // beyond kMaxRecent; 0: none
-    bool beyond_defines_ = false;  // one of those does
+    FullXid all_from_ = 0, all_up_to_ = 0;  // those beyond kMaxRecent; 0: none
+    bool beyond_defines_ = false;           // one of those does
     std::vector<Waiter> waiting_;
     std::vector<Fenced> fenced_;
     std::function<void()> signal_;

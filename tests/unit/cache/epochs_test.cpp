@@ -286,6 +286,17 @@ TEST_CASE("the rung says why it is what it is") {
     CHECK(name(w.db.rung()) == "in_band");
 }
 
+TEST_CASE("another rung keeps nothing of what was stored under the one before") {
+    World w;
+    w.db.set_rung(Rung::in_band, "");
+    const auto kept = w.capture({1});
+    w.db.set_rung(Rung::in_band, "the same");
+    CHECK(kept->still_valid());
+    w.db.set_rung(Rung::off, "");
+    w.db.set_rung(Rung::in_band, "");
+    CHECK_FALSE(kept->still_valid());
+}
+
 TEST_CASE("a catalog swapped under readers never shows a version that is not in force") {
     World w;
     std::atomic<bool> stop{false};

@@ -109,6 +109,16 @@ TEST_CASE("more transactions than are listed have to be over all together") {
     CHECK(w.capture({1})->proven_by(*Stamp::parse("1:1:")));
 }
 
+TEST_CASE("a transaction that was open before many others holds none of them back") {
+    Streamed w;
+    for (FullXid x = 100; x < 100 + 2 * StreamState::kMaxRecent; ++x) w.deliver(x, 2);
+    CHECK(w.capture({1})->proven_by(*Stamp::parse("50:9999:50")));
+    CHECK_FALSE(w.capture({1})->proven_by(*Stamp::parse("50:9999:50,2000")));
+    CHECK_FALSE(w.capture({1})->proven_by(*Stamp::parse("50:2000:50")));
+    w.stream.proven(*Stamp::parse("50:9999:50"));
+    CHECK(w.stream.recent() == 0);
+}
+
 TEST_CASE("that a definition is visible is told once, when a snapshot sees it") {
     Streamed w;
     w.stream.deliver({55, {}, 0, true, true}, w.db.whole());
@@ -119,7 +129,7 @@ TEST_CASE("that a definition is visible is told once, when a snapshot sees it") 
     // Beyond those that are listed, too.
     for (FullXid x = 100; x < 100 + StreamState::kMaxRecent; ++x) w.deliver(x, 2);
     w.stream.deliver({5000, {}, 0, true, true}, w.db.whole());
-    CHECK_FALSE(w.stream.proven(*Stamp::parse("4000:9999:4000")));
+    CHECK_FALSE(w.stream.proven(*Stamp::parse("4000:9999:4000,5000")));
     CHECK(w.stream.proven(*Stamp::parse("9999:9999:")));
 }
 

@@ -1,0 +1,69 @@
+// What is promised when that changes, and where nothing can be: by a reload, at a standby, behind
+// transactions that stay open.
+#include <doctest/doctest.h>
+
+#include "support/cache_client.hpp"
+
+using namespace pgweir::testing;
+
+namespace {
+
+Cluster& cluster() {
+    static Cluster one;
+    return one;
+}
+
+ProxyOptions options(const std::string& cache, const Cluster& of = cluster()) {
+    const auto place = "{app: {host: 127.0.0.1, port: " + std::to_string(of.port()) + "}}";
+    return {{{"cache", cache}, {"databases", place}}, {}, {}, 0};
+}
+
+}  // namespace
+
+TEST_CASE("what was written around the proxy while nothing was promised is seen afterwards") {
+    auto direct = cluster().connect("app", "app");
+    direct.run("CREATE TABLE unpromised AS SELECT 0 AS n");
+    const std::string on = "{exclusive_writer: true}", read = "SELECT n FROM unpromised";
+    Proxy p(cluster(), options(on));
+    auto c = RawClient::login(p.port());
+    int n = 0;
+    for (const std::string off : {"{consistency: off}", "{exclusive_writer: false}"}) {
+        CAPTURE(off);
+        REQUIRE(becomes_cached(p, c, read));
+        p.reload(options(off).sections);
+        direct.run("UPDATE unpromised SET n = " + std::to_string(++n));
+        p.reload(options(on).sections);
+        CHECK(ask(c, read) == std::to_string(n));
+    }
+    CHECK(becomes_cached(p, c, read));
+}
+
+TEST_CASE("at a standby nothing is promised for who alone writes: what is replayed comes later") {
+    cluster().connect("app", "app").run("CREATE TABLE replayed AS SELECT 0 AS n");
+    Cluster standby({{"hot_standby = on"}, "", &cluster()});
+    Proxy p(cluster(), options("{exclusive_writer: true}", standby));
+    auto c = RawClient::login(p.port());
+    const std::string read = "SELECT n FROM replayed";
+    CHECK(eventually([&] { return ask(c, read) == "0"; }));
+    const auto why = [&] { return p.console("SHOW CACHE GUARANTEE").at(0, "reason"); };
+    CHECK(eventually([&] { return why().find("standby") != std::string::npos; }));
+    for (int i = 0; i < 5; ++i) ask(c, read);
+    CHECK(p.cache_counter("hits") == 0);
+}
+
+TEST_CASE("a transaction that stays open does not keep others from being cached behind many") {
+    auto direct = cluster().connect("app", "app"), open = cluster().connect("app", "app");
+    direct.run("CREATE TABLE written_often AS SELECT 0 AS n; CREATE TABLE left_alone (n int)");
+    Proxy p(cluster(), options("{max_staleness: 200ms}"));
+    auto c = RawClient::login(p.port());
+    const std::string read = "SELECT count(*) FROM left_alone";
+    REQUIRE(becomes_cached(p, c, read));
+    open.run("BEGIN; INSERT INTO left_alone VALUES (1)");
+    direct.run("SET synchronous_commit = off");
+    direct.run(
+        "DO $$BEGIN FOR i IN 1..20000 LOOP UPDATE written_often SET n = i; COMMIT; "
+        "END LOOP; END$$");
+    CHECK(becomes_cached(p, c, "SELECT n FROM written_often"));
+    open.run("COMMIT");
+    CHECK(eventually([&] { return ask(c, read) == "1"; }));
+}
