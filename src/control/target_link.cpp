@@ -62,7 +62,7 @@ short TargetLink::events() const noexcept {
 }
 
 void TargetLink::watch(std::int32_t pid, ControlThread::OnGone gone) {
-    watches_.push_back({pid, "", false, std::move(gone)});
+    watches_.push_back({pid, "", false, std::move(gone), base::monotonic_now()});
     look_at_ = 0;
 }
 
@@ -151,6 +151,19 @@ void TargetLink::refresh(bool force) {
     if (changed || answers) publish("");
 }
 
+/// Not where the number was given to a new process: one with another beginning, or that began
+/// behind what is waited for. `now`: before the server was asked.
+bool TargetLink::is_there(Watch& watch, const Row& process, base::Nanos now) {
+    constexpr base::Nanos kClocksDiffer = base::kSecond;  // the server's may be set meanwhile
+    if (watch.seen) return watch.began == process.text(1);
+    watch.seen = true;
+    watch.began = process.text(1);
+    const auto text = process.text(2);
+    base::Nanos age = 0;
+    const auto known = std::from_chars(text.data(), text.data() + text.size(), age);
+    return known.ec != std::errc() || (age + 1) * base::kSecond + kClocksDiffer > now - watch.since;
+}
+
 void TargetLink::look_for_processes() {
     std::vector<ControlThread::OnGone> gone;
     for (std::size_t i = 0; i < watches_.size();) {
@@ -158,11 +171,9 @@ void TargetLink::look_for_processes() {
         bool found = false;
         std::string text(sql::process);
         text.replace(text.find("$1"), 2, std::to_string(w.pid));
+        const auto now = base::monotonic_now();
         if (auto error = connection_->query(text, [&](const Row& r) {
-                // Another beginning: the number was given to a new process.
-                found = !w.seen || w.began == r.text(1);
-                w.seen = true;
-                if (found) w.began = r.text(1);
+                found = is_there(w, r, now);
                 return true;
             })) {
             lose(*error);

@@ -48,12 +48,14 @@ class TargetLink {
         std::string began;
         bool seen;
         ControlThread::OnGone gone;
+        base::Nanos since;
     };
 
     void begin_connect();
     void connected();
     void refresh(bool force);
     void look_for_processes();
+    static bool is_there(Watch& watch, const Row& process, base::Nanos now);
     bool asked() const noexcept { return requests_->load(std::memory_order_acquire) > covers_; }
     void lose(const std::string& reason);
     void publish(const std::string& reason);

@@ -2,6 +2,8 @@
 // transactions that stay open.
 #include <doctest/doctest.h>
 
+#include <unistd.h>
+
 #include "support/cache_client.hpp"
 
 using namespace pgweir::testing;
@@ -66,4 +68,33 @@ TEST_CASE("a transaction that stays open does not keep others from being cached 
     CHECK(becomes_cached(p, c, "SELECT n FROM written_often"));
     open.run("COMMIT");
     CHECK(eventually([&] { return ask(c, read) == "1"; }));
+}
+
+TEST_CASE("the number of a lost process that was given to another keeps no entry away") {
+    const char* const last_pid = "/proc/sys/kernel/ns_last_pid";
+    if (access(last_pid, W_OK) != 0) return;  // only root may say which number comes next
+    Cluster own;
+    auto setup = own.connect("app", "app");
+    setup.run("CREATE TABLE lost_by AS SELECT 0 AS n");
+    Proxy p(own, options("{exclusive_writer: true}", own));
+    auto c = RawClient::login(p.port()), writer = RawClient::login(p.port());
+    const std::string read = "SELECT n FROM lost_by";
+    REQUIRE(becomes_cached(p, c, read));
+    writer.send(msg::query("UPDATE lost_by SET n = 1 WHERE pg_sleep(60) IS NOT NULL"));
+    const auto pid = [&] {
+        return own.value("SELECT max(pid) FROM pg_stat_activity WHERE query LIKE 'UPDATE%'");
+    };
+    REQUIRE(eventually([&] { return !pid().empty(); }));
+    const auto number = std::stoi(pid());
+    own.crash();
+    own.start();
+    sleep_for(Seconds(3));  // some seconds a new process may be taken for the old one
+    for (int i = 0; i < 20; ++i) {
+        write_file(last_pid, std::to_string(number - 1));
+        auto stays = own.connect("app", "app");
+        if (stays.value("SELECT pg_backend_pid()") != std::to_string(number)) continue;
+        CHECK(eventually([&] { return becomes_cached(p, c, read); }, Seconds(15)));
+        return;
+    }
+    FAIL("the number was not given again");
 }
