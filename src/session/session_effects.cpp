@@ -140,6 +140,8 @@ void Session::collect_writes(const MemoEntry& memo, const query::KeyValues* valu
     auto& written = x.writes();
     const auto writes = writes_now(v);
     const bool defines = writes >= Writes::database && v.may_define;
+    // What was believed of a statement that the proxy answered by itself is of no use any more.
+    if (tx_ == wire::TxStatus::idle && x.ready_expected == 0 && !x.unsynced) x.believed.clear();
     if (!cannot_write(v.kind) && !defines) x.believe(memo.catalog_version, memo.catalogs);
     switch (writes) {
         case Writes::nothing: return;
