@@ -100,7 +100,8 @@ void Stage::give_cache() {
     auto catalog = std::make_shared<query::Catalog>();
     catalog->read_committed = catalog->casts_proven = true;
     catalog->version = 1;
-    database.set_catalog(catalog);
+    // Twice where something has run without one.
+    if (!database.set_catalog(catalog)) database.set_catalog(catalog);
     database.set_rung(cache::Rung::bounded, "");
     database.stream().begin_by_notice(database.whole());
     database.stream().advance(base::monotonic_now());
