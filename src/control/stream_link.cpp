@@ -49,9 +49,11 @@ base::Nanos StreamLink::work_due() const noexcept {
         case State::asking:
         case State::identifying:
         case State::starting: return since_ + kAnswerLimit;
-        case State::making_slot: return since_ + base::kSecond;
+        case State::making_slot: return tell_at_;
         case State::live: break;
     }
+    // Nothing is read, given up or reported before the first answer.
+    if (!begun_) return passing_since_ + kAnswerLimit;
     auto at = std::min(reported_at_ + base::kSecond, fence_due());
     if (busy_) at = std::min(at, read_at_);
     switch (probe_) {
@@ -64,9 +66,11 @@ base::Nanos StreamLink::work_due() const noexcept {
 }
 
 void StreamLink::add_polls(std::vector<pollfd>& to) const {
-    // What nobody would read now is not polled for.
+    // What nobody would read now is not polled for: a connection that the server has closed would
+    // wake for nothing again and again.
     const bool live = state_ == State::live;
-    const bool asking = !live || probe_ == Probe::asked || probe_ == Probe::nudging;
+    const bool asking = live ? probe_ == Probe::asked || probe_ == Probe::nudging
+                             : state_ == State::connecting || state_ == State::asking;
     const bool reading = !live || (begun_ && !rests(base::monotonic_now()));
     for (auto* c : {asking ? asker_.get() : nullptr, reading ? stream_.get() : nullptr})
         if (c != nullptr && c->fd() >= 0) to.push_back({c->fd(), c->wanted(), 0});
@@ -155,6 +159,7 @@ void StreamLink::identify() {
     last_system_ = system_;
     state_ = State::making_slot;
     since_ = base::monotonic_now();
+    tell_at_ = since_ + base::kSecond;
     char name[17] = {};
     std::to_chars(name, name + 16, base::random_u64() | 1ull << 63, 16);
     stream_->begin_query(
@@ -168,9 +173,9 @@ void StreamLink::make_slot(base::Nanos now) {
     const auto step = stream_->advance_query(nullptr);
     if (step == Connection::Step::failed) return lose(stream_->error());
     if (step == Connection::Step::busy) {
-        if (now - since_ >= base::kSecond)
-            publish(false, "the change stream waits for transactions that are open");
-        return;
+        if (now < tell_at_) return;
+        tell_at_ = now + base::kSecond;
+        return publish(false, "the change stream waits for transactions that are open");
     }
     state_ = State::starting;
     since_ = now;
@@ -188,6 +193,7 @@ void StreamLink::start_stream(base::Nanos now) {
     if (step == Connection::Step::busy) return look_at_limit(now, since_);
     state_ = State::live;
     position_ = last_commit_ = 0;
+    reported_at_ = now;
     span_began_ = read_at_ = 0;
     span_messages_ = 0;
     busy_ = false;

@@ -76,6 +76,7 @@ class StreamLink final : public ChangeSource {
 
     const SlotsAtServer slots_at_server_;
     State state_ = State::none;
+    base::Nanos tell_at_ = 0;  // that its slot has to wait
     std::unique_ptr<Connection> asker_;
     std::unique_ptr<Connection> stream_;
 

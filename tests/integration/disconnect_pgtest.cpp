@@ -55,16 +55,6 @@ void leave(RawClient& c, Way way) {
         case Way::half_close: c.half_close(); break;
     }
 }
-/// Seconds of the processor that a process has used.
-double processor_time(pid_t pid) {
-    const auto stat = read_file("/proc/" + std::to_string(pid) + "/stat");
-    std::istringstream fields(stat.substr(stat.rfind(')') + 2));
-    std::string skipped;
-    for (int i = 0; i < 11; ++i) fields >> skipped;
-    double user = 0, system = 0;
-    fields >> user >> system;
-    return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
-}
 
 /// Logs in over the Unix socket `path`, sends `last` when a query can be sent, and closes.
 void send_and_close(const std::string& path, const std::string& last) {

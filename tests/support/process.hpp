@@ -67,6 +67,9 @@ class TempDir {
     std::string path_;
 };
 
+/// Seconds of the processor that a process has used.
+double processor_time(pid_t pid);
+
 std::string read_file(const std::string& path);
 void write_file(const std::string& path, const std::string& text);
 /// Calls `done` every 5 ms until it says true. False after `limit`.

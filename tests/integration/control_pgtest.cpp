@@ -1,0 +1,99 @@
+// The proxy's own connections, by which it knows a database and hears of its changes: with few
+// rights, with rights and logins that change, and while they have to wait.
+#include <doctest/doctest.h>
+#include <signal.h>
+
+#include "support/cache_client.hpp"
+
+using namespace pgweir::testing;
+
+namespace {
+
+/// With a role `ctl` that may do nothing but replicate.
+Cluster& cluster() {
+    static Cluster& c = []() -> Cluster& {
+        static Cluster cluster({{"synchronous_commit = on"}, ""});
+        cluster.value("CREATE ROLE ctl LOGIN REPLICATION");
+        cluster.connect("app", "app").run("CREATE TABLE t(n int); INSERT INTO t VALUES (1)");
+        return cluster;
+    }();
+    return c;
+}
+
+ProxyOptions options(const std::string& cache, const std::string& control = "{user: ctl}") {
+    return {{{"cache", "{max_staleness: 200ms" + cache + "}"},
+             {"control", control},
+             {"pool", "{min_size: 0, max_size: 4}"}},
+            {},
+            {},
+            0};
+}
+
+std::string guarantee(const Proxy& p, const std::string& column) {
+    return p.console("SHOW CACHE GUARANTEE").at(0, column);
+}
+
+/// What is told of it once a client asks for what could be cached.
+bool comes_to_tell(const Proxy& p, RawClient& c, const std::string& reason) {
+    return eventually(
+        [&] {
+            ask(c, "SELECT n FROM t");
+            return guarantee(p, "reason").find(reason) != std::string::npos;
+        },
+        Seconds(10));
+}
+
+void check_calm(const Proxy& p) {
+    const auto before = processor_time(p.pid());
+    sleep_for(Seconds(1.2));
+    CHECK(processor_time(p.pid()) - before < 0.3);
+}
+
+/// The connection by which a stream asks how far the server is.
+int asker(const Cluster& c) {
+    return std::stoi(
+        c.value("SELECT coalesce(max(pid), 0) FROM pg_stat_activity "
+                "WHERE query LIKE '%wal_block_size%' AND pid <> pg_backend_pid()"));
+}
+
+/// A transaction that a replication slot has to wait for.
+Db open_transaction() {
+    auto db = cluster().connect("app", "app");
+    db.run("BEGIN; CREATE TABLE never()");
+    return db;
+}
+
+}  // namespace
+
+TEST_CASE("a stream that waits for open transactions takes no processor time") {
+    auto old = open_transaction();
+    Proxy p(cluster(), options(""));
+    auto c = RawClient::login(p.port());
+    REQUIRE(comes_to_tell(p, c, "waits for transactions"));
+    check_calm(p);
+    // Its other connection has nothing to do meanwhile, and may end.
+    REQUIRE(asker(cluster()) > 0);
+    cluster().value("SELECT pg_terminate_backend(" + std::to_string(asker(cluster())) + ")");
+    check_calm(p);
+    old.run("ROLLBACK");
+    CHECK(becomes_cached(p, c, "SELECT n FROM t"));
+}
+
+TEST_CASE("a stream whose first question is not answered yet takes no processor time") {
+    auto old = open_transaction();
+    Proxy p(cluster(), options(""));
+    auto c = RawClient::login(p.port());
+    REQUIRE(comes_to_tell(p, c, "waits for transactions"));
+    const auto pid = asker(cluster());
+    REQUIRE(pid > 0);
+    kill(pid, SIGSTOP);
+    old.run("ROLLBACK");
+    CHECK(eventually([] {
+        return cluster().value(
+                   "SELECT count(*) FROM pg_stat_replication "
+                   "WHERE state = 'streaming'") == "1";
+    }));
+    check_calm(p);
+    kill(pid, SIGCONT);
+    CHECK(becomes_cached(p, c, "SELECT n FROM t"));
+}
