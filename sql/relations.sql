@@ -52,8 +52,12 @@ SELECT c.oid, c.relnamespace, c.relname, c.relkind,
          AND c.oid NOT IN (SELECT w.oid FROM cast_row w),
        -- One trigger of watch_writes.sql for all that writes: after each statement, in all modes.
        c.oid IN (SELECT t.tgrelid FROM pg_catalog.pg_trigger t
-                 WHERE t.tgfoid::pg_catalog.oid OPERATOR(pg_catalog.=) pg_catalog.to_regprocedure(
-                         'pgweir.tell_of_write()')::pg_catalog.oid
+                 JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) t.tgfoid
+                 JOIN pg_catalog.pg_namespace n
+                   ON n.oid OPERATOR(pg_catalog.=) f.pronamespace
+                 WHERE n.nspname OPERATOR(pg_catalog.=) 'pgweir'
+                   AND f.proname OPERATOR(pg_catalog.=) 'tell_of_write'
+                   AND f.pronargs OPERATOR(pg_catalog.=) 0
                    AND t.tgtype OPERATOR(pg_catalog.=) 60
                    AND t.tgenabled OPERATOR(pg_catalog.=) 'A' AND t.tgqual IS NULL
                    AND COALESCE(pg_catalog.array_length(t.tgattr, 1), 0) OPERATOR(pg_catalog.=) 0)

@@ -7,5 +7,7 @@ SELECT v.evtfoid, 0::pg_catalog.oid FROM pg_catalog.pg_event_trigger v
 WHERE v.evtfoid::pg_catalog.oid OPERATOR(pg_catalog.<>) ALL (ARRAY(
   SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_roles r
     ON r.oid OPERATOR(pg_catalog.=) p.proowner AND r.rolsuper
-  WHERE p.oid OPERATOR(pg_catalog.=)
-        pg_catalog.to_regprocedure('pgweir.watch_new_tables()')::pg_catalog.oid))
+  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
+  WHERE n.nspname OPERATOR(pg_catalog.=) 'pgweir'
+    AND p.proname OPERATOR(pg_catalog.=) 'watch_new_tables'
+    AND p.pronargs OPERATOR(pg_catalog.=) 0))

@@ -48,6 +48,7 @@ void NoticeLink::connect_further() {
     state_ = State::asking;
     std::string session(sql::notice_session);
     session.replace(session.find("$1"), 2, sql::ddl_watch);
+    session.replace(session.find("$2"), 2, sql::write_watch);
     connection_->begin_query(session);
     hear_facts();
 }

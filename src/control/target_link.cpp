@@ -99,8 +99,7 @@ std::optional<std::string> TargetLink::read_facts() {
 std::optional<std::string> TargetLink::read_watches() {
     const auto ddl = connection_->value(sql::ddl_watch);
     if (!ddl) return ddl.error();
-    const auto writes = connection_->value(
-        "SELECT pg_catalog.to_regprocedure('pgweir.tell_of_write()') IS NOT NULL");
+    const auto writes = connection_->value(sql::write_watch);
     if (!writes) return writes.error();
     tells_ddl_ = *ddl == "t" &&
                  passes_messages(context_.options->publication, connection_->server_version_num());

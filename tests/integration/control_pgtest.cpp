@@ -97,3 +97,27 @@ TEST_CASE("a stream whose first question is not answered yet takes no processor 
     kill(pid, SIGCONT);
     CHECK(becomes_cached(p, c, "SELECT n FROM t"));
 }
+
+TEST_CASE("what the scripts install is found by a login without rights to their schema") {
+    auto admin = cluster().connect("postgres", "app");
+    const auto run_file = [&](const std::string& name) { admin.run(read_file(PGWEIR_SQL + name)); };
+    run_file("watch_ddl.sql");
+    {
+        Proxy p(cluster(), options(""));
+        auto c = RawClient::login(p.port());
+        CHECK(becomes_cached(p, c, "SELECT n FROM t"));
+        CHECK(guarantee(p, "schema_changes").starts_with("told by event triggers"));
+    }
+    run_file("watch_writes.sql");
+    admin.run("ALTER ROLE ctl NOREPLICATION");
+    {
+        Proxy p(cluster(), options(""));
+        auto c = RawClient::login(p.port());
+        CHECK(becomes_cached(p, c, "SELECT n FROM t"));
+        CHECK(guarantee(p, "guarantee") == "bounded");
+        CHECK(guarantee(p, "schema_changes").starts_with("told by event triggers"));
+    }
+    admin.run("ALTER ROLE ctl REPLICATION");
+    run_file("unwatch_writes.sql");
+    run_file("unwatch_ddl.sql");
+}
