@@ -32,7 +32,7 @@ void TargetLink::step(base::Nanos now) {
         lose("the control connection was lost: " + connection_->error());
         return;
     }
-    const bool due = unread_ || now >= poll_at_ || (asked() && now >= not_before_);
+    const bool due = unread_ || now >= poll_due() || (asked() && now >= not_before_);
     if (due && due_since_ == 0) due_since_ = now;
     if (due && (now >= paused_until_ || now - due_since_ > kLongestPause)) {
         due_since_ = 0;
@@ -47,7 +47,7 @@ base::Nanos TargetLink::due() const noexcept {
         case State::connecting: return connection_->connect_deadline();
         case State::ready: break;
     }
-    base::Nanos at = unread_ ? 0 : poll_at_;
+    base::Nanos at = unread_ ? 0 : poll_due();
     if (asked()) at = std::min(at, not_before_);
     at = std::max(at, paused_until_);
     if (due_since_ != 0) at = std::min(at, due_since_ + kLongestPause);
@@ -145,7 +145,7 @@ void TargetLink::refresh(bool force) {
     const bool answers = covering > covers_;
     covers_ = std::max(covers_, covering);
     const auto now = base::monotonic_now();
-    poll_at_ = now + context_.options->catalog_poll;
+    polled_at_ = now;
     not_before_ = now + (now - began);
     if (changed || answers) publish("");
 }

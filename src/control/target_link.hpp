@@ -57,6 +57,8 @@ class TargetLink {
     void look_for_processes();
     static bool is_there(Watch& watch, const Row& process, base::Nanos now);
     bool asked() const noexcept { return requests_->load(std::memory_order_acquire) > covers_; }
+    /// By the interval as it is now.
+    base::Nanos poll_due() const noexcept { return polled_at_ + context_.options->catalog_poll; }
     void lose(const std::string& reason);
     void publish(const std::string& reason);
     std::optional<std::string> read_facts();
@@ -78,7 +80,7 @@ class TargetLink {
     std::uint64_t covers_ = 0;
     base::Nanos retry_at_ = 0;
     base::Nanos retry_delay_ = 0;
-    base::Nanos poll_at_ = 0;
+    base::Nanos polled_at_ = 0;
     base::Nanos paused_until_ = 0;
     base::Nanos due_since_ = 0;   // and paused; 0: not so
     bool unread_ = false;         // since it was connected

@@ -86,9 +86,9 @@ class ControlThread {
     void watch_pid(TargetId id, std::int32_t pid, OnGone gone);
     /// Leaves the database for some seconds, so that it can be dropped.
     void rest(TargetId id);
-    /// From the next poll on.
+    /// Polls are as far apart from now on, counted from the last one.
     void set_catalog_poll(base::Nanos interval);
-    /// The same; catalogs are read again where it is another one.
+    /// From the next poll on; catalogs are read again where it is another one.
     void set_publication(std::string name);
 
   private:

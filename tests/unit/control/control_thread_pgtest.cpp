@@ -125,6 +125,20 @@ TEST_CASE("a request is covered soon by a catalog that has what was done before 
     CHECK(thread.request_reload(999) == 0);
 }
 
+TEST_CASE("a shorter interval of polls holds at once, not after the longer one") {
+    create_database("ct_interval");
+    Events events;
+    auto options = quick();
+    options.catalog_poll = 3600 * base::kSecond;
+    ControlThread thread(options, events.receiver());
+    const auto id = thread.add_target(target_of(Cluster::shared(), "ct_interval"));
+    thread.start();
+    REQUIRE(events.until(id, loaded));
+    Cluster::shared().connect("postgres", "ct_interval").run("CREATE TABLE polled(a int)");
+    thread.set_catalog_poll(50 * base::kMillisecond);
+    CHECK(events.until(id, [](const auto& e) { return has_table(e, "polled"); }));
+}
+
 TEST_CASE("a lost connection takes the catalog away until there is a new one") {
     Cluster cluster;
     Events events;
