@@ -1,4 +1,4 @@
--- What a new control connection asks first: which server, and its limits.
+-- What a control connection asks with each poll: which server, and its limits.
 SELECT pg_catalog.current_setting('server_version'),
        pg_catalog.current_setting('server_version_num'),
        pg_catalog.current_setting('max_connections'),

@@ -76,7 +76,6 @@ void TargetLink::begin_connect() {
 void TargetLink::connected() {
     state_ = State::ready;
     if (auto error = connection_->run(sql::session)) return lose(*error);
-    if (auto error = read_facts()) return lose(*error);
     unread_ = true;
 }
 
@@ -122,6 +121,9 @@ void TargetLink::refresh(bool force) {
     const auto began = base::monotonic_now();
     const auto covering = requests_->load(std::memory_order_acquire);
     const auto publication = context_.options->publication;
+    // Standbys are promoted and rights are given while a connection lives.
+    const auto facts = facts_;
+    if (auto error = read_facts()) return lose(*error);
     bool changed = force || publication != publication_;
     if (!changed) {
         const auto fingerprint = catalog_fingerprint(*connection_, publication);
@@ -147,7 +149,7 @@ void TargetLink::refresh(bool force) {
     const auto now = base::monotonic_now();
     polled_at_ = now;
     not_before_ = now + (now - began);
-    if (changed || answers) publish("");
+    if (changed || answers || facts_ != facts) publish("");
 }
 
 /// Not where the number was given to a new process: one with another beginning, or that began

@@ -132,8 +132,8 @@ void Supervisor::on_catalog(const control::CatalogEvent& event) {
         } else if (event.covers < entry.reload_number) {
             return;  // a newer reading is on its way
         } else if (!entry.reading) {
-            begin_reading(entry);  // the fingerprint changed by itself
-            return;
+            // The fingerprint changed by itself, unless it is only the server that did.
+            if (entry.state->catalog() != event.catalog) return begin_reading(entry);
         } else {
             const bool taken = entry.state->set_catalog(event.catalog, *entry.reading);
             entry.reading.reset();

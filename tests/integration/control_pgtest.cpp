@@ -121,3 +121,29 @@ TEST_CASE("what the scripts install is found by a login without rights to their 
     run_file("unwatch_writes.sql");
     run_file("unwatch_ddl.sql");
 }
+
+TEST_CASE("the right to replicate is seen when it is given, and when it is taken") {
+    auto admin = cluster().connect("postgres", "app");
+    admin.run("ALTER ROLE ctl NOREPLICATION");
+    Proxy p(cluster(), options(", catalog_poll: 100ms"));
+    auto c = RawClient::login(p.port());
+    REQUIRE(comes_to_tell(p, c, "REPLICATION"));
+    admin.run("ALTER ROLE ctl REPLICATION");
+    CHECK(becomes_cached(p, c, "SELECT n FROM t"));
+    admin.run("ALTER ROLE ctl NOREPLICATION");
+    CHECK(comes_to_tell(p, c, "REPLICATION"));
+    admin.run("ALTER ROLE ctl REPLICATION");
+    CHECK(becomes_cached(p, c, "SELECT n FROM t"));
+}
+
+TEST_CASE("a standby that is promoted is cached for as what it is now") {
+    ClusterOptions as_standby;
+    as_standby.standby_of = &cluster();
+    Cluster standby(as_standby);
+    Proxy p(standby, options(", catalog_poll: 100ms"));
+    auto c = RawClient::login(p.port());
+    REQUIRE(comes_to_tell(p, c, "standby"));
+    standby.promote();
+    CHECK(becomes_cached(p, c, "SELECT n FROM t"));
+    CHECK(guarantee(p, "guarantee") == "bounded");
+}

@@ -19,7 +19,7 @@ namespace pgweir::control {
 
 using TargetId = std::uint64_t;
 
-/// Read at each (re)connect.
+/// Read with each poll.
 struct ServerFacts {
     std::string server_version;  // as the server says it: "15.6 (Debian 15.6-1)"
     std::uint32_t server_version_num = 0;
@@ -29,13 +29,14 @@ struct ServerFacts {
     bool wal_level_logical = false;
     bool in_recovery = false;
     bool may_replicate = false;  // the control login has REPLICATION
+    friend bool operator==(const ServerFacts&, const ServerFacts&) = default;
 };
 
 struct CatalogEvent {
     TargetId target = 0;
     query::CatalogPtr catalog;     // null: nothing is known of this database now
     std::string reason;            // why, when null; one line, fit for the log
-    ServerFacts facts;             // of the last connection; zeros before the first
+    ServerFacts facts;             // as last read; zeros before the first time
     bool tells_ddl = false;        // sql/watch_ddl.sql is installed: the change stream tells of DDL
     bool tells_writes = false;     // sql/watch_writes.sql is: triggers tell of writes
     bool logins_run_code = false;  // event triggers on login: a new connection may write

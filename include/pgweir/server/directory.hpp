@@ -31,7 +31,7 @@ struct DatabaseEntry {
     bool guarantee_logged = false;
     std::string guarantee_reason;    // as logged last
     control::Target control_target;  // of `target`
-    control::ServerFacts facts;      // of the last control connection
+    control::ServerFacts facts;      // as last read by the control connection
     control::StreamId stream = 0;    // 0: none is wanted, or none can be had
     bool stream_live = false;
     bool tells_ddl = false;        // the stream, as of the last catalog

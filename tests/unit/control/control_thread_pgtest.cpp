@@ -139,6 +139,26 @@ TEST_CASE("a shorter interval of polls holds at once, not after the longer one")
     CHECK(events.until(id, [](const auto& e) { return has_table(e, "polled"); }));
 }
 
+TEST_CASE("what a server says of itself is polled, and told once where only that has changed") {
+    create_database("ct_facts");
+    auto db = Cluster::shared().connect("postgres", "ct_facts");
+    db.run("CREATE ROLE ct_facts LOGIN");
+    Events events;
+    ControlThread thread(quick(), events.receiver());
+    const auto id = thread.add_target(target_of(Cluster::shared(), "ct_facts", "ct_facts"));
+    thread.start();
+    REQUIRE(events.until(id, loaded));
+    const auto before = events.last(id);
+    CHECK(!before.facts.may_replicate);
+    db.run("ALTER ROLE ct_facts REPLICATION");
+    REQUIRE(events.until(id, [](const auto& e) { return e.facts.may_replicate; }));
+    CHECK(events.last(id).catalog == before.catalog);
+    CHECK(events.last(id).covers == before.covers);
+    const auto n = events.count();
+    sleep_for(Seconds(0.3));
+    CHECK(events.count() == n);
+}
+
 TEST_CASE("a lost connection takes the catalog away until there is a new one") {
     Cluster cluster;
     Events events;
