@@ -51,6 +51,13 @@ class ControlThread::Impl {
         thread_.post([this, id] { links_.erase(id); });
     }
 
+    void set_target(TargetId id, Target target) {
+        thread_.post([this, id, target = std::move(target)]() mutable {
+            if (const auto it = links_.find(id); it != links_.end())
+                it->second->set_target(std::move(target));
+        });
+    }
+
     std::uint64_t request(TargetId id) {
         std::uint64_t number = 0;
         {
@@ -127,6 +134,9 @@ void ControlThread::start() { impl_->start(); }
 void ControlThread::stop() { impl_->stop(); }
 TargetId ControlThread::add_target(Target target) { return impl_->add(std::move(target)); }
 void ControlThread::remove_target(TargetId id) { impl_->remove(id); }
+void ControlThread::set_target(TargetId id, Target target) {
+    impl_->set_target(id, std::move(target));
+}
 std::uint64_t ControlThread::request_reload(TargetId id) { return impl_->request(id); }
 void ControlThread::watch_pid(TargetId id, std::int32_t pid, OnGone gone) {
     impl_->watch(id, pid, std::move(gone));

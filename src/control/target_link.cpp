@@ -66,6 +66,13 @@ void TargetLink::watch(std::int32_t pid, ControlThread::OnGone gone) {
     look_at_ = 0;
 }
 
+void TargetLink::set_target(Target target) {
+    target_ = std::move(target);
+    retry_delay_ = 0;
+    lose("it is to be read by another login");
+    retry_at_ = 0;
+}
+
 void TargetLink::begin_connect() {
     const auto& o = *context_.options;
     connection_ = std::make_unique<Connection>(

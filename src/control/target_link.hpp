@@ -36,6 +36,8 @@ class TargetLink {
     int fd() const noexcept;
     short events() const noexcept;
     void watch(std::int32_t pid, ControlThread::OnGone gone);
+    /// Another login to the same database; connects anew at once.
+    void set_target(Target target);
     /// Takes no snapshot for a moment.
     void pause() noexcept;
     /// Leaves the database for some seconds.

@@ -210,6 +210,7 @@ std::vector<std::string> Supervisor::reload() {
     control_->set_catalog_poll(now->cache.catalog_poll);
     control_->set_publication(now->cache.stream_publication);
     streams_->set_options(stream_options(*now));
+    renew_controls(*now);
     directory_.for_each_database([&](DatabaseEntry& entry) {
         if (entry.target != 0) apply_rung(entry, *now);
     });

@@ -1,4 +1,7 @@
 // Supervisor: control connections, catalogs, and what the cache may promise for each database.
+#include <algorithm>
+#include <map>
+
 #include "pgweir/base/log.hpp"
 #include "pgweir/server/supervisor.hpp"
 #include "target_tls.hpp"
@@ -42,28 +45,30 @@ std::optional<control::Target> Supervisor::lookup_target(const config::Config& c
     return t;
 }
 
-bool Supervisor::control_target(const pool::PoolConfig& pool_config, const pool::SharedPool& pool,
-                                control::Target& target) const {
+std::optional<ControlLogin> Supervisor::control_login(const pool::PoolConfig& pool_config,
+                                                      const pool::SharedPool& pool) const {
     const auto config = directory_.config();
     const auto& db = pool_config.database;
-    target.host = db.host;
-    target.port = db.port;
-    target.dbname = pool_config.dbname;
-    set_tls(target, db);
+    ControlLogin login;
+    login.target.host = db.host;
+    login.target.port = db.port;
+    login.target.dbname = pool_config.dbname;
+    set_tls(login.target, db);
     for (const auto* own : {&db.control, &config->control, &db.login}) {
         if (own->user.empty()) continue;
-        target.user = own->user;
-        target.password = own->password;
-        return true;
+        login.target.user = own->user;
+        login.target.password = own->password;
+        login.named = true;
+        return login;
     }
     // The pool's user, where it can log in.
     const auto known = pool.credentials();
     if (known.state == pool::Credentials::State::unknown &&
         config->auth.method != config::AuthMethod::trust)
-        return false;
-    target.user = pool.key.user;
-    target.password = known.password;
-    return true;
+        return std::nullopt;
+    login.target.user = pool.key.user;
+    login.target.password = known.password;
+    return login;
 }
 
 cache::DatabaseState* Supervisor::database_state(const pool::PoolConfig& pool_config,
@@ -72,14 +77,50 @@ cache::DatabaseState* Supervisor::database_state(const pool::PoolConfig& pool_co
     directory_.with_database(Directory::server_name(pool_config.database), pool_config.dbname,
                              [&](DatabaseEntry& entry) {
                                  state = entry.state;
-                                 if (entry.target != 0) return;
-                                 control::Target target;
-                                 if (!control_target(pool_config, pool, target)) return;
+                                 if (entry.target != 0 && !entry.control_unsure) return;
+                                 const auto login = control_login(pool_config, pool);
+                                 if (!login) return;
+                                 if (entry.target != 0) return renew_control(entry, {*login});
                                  entry.reading = state->begin_catalog_read();
-                                 entry.control_target = target;
-                                 entry.target = control_->add_target(std::move(target));
+                                 entry.control = *login;
+                                 entry.target = control_->add_target(login->target);
                              });
     return state;
+}
+
+/// A login that one of the pools still says stays. So does a pool's user whose pool is gone: which
+/// of them it is depends on who came first.
+void Supervisor::renew_control(DatabaseEntry& entry, const std::vector<ControlLogin>& said) {
+    entry.control_unsure = said.empty();
+    const auto& now = entry.control;
+    const bool stays = std::any_of(said.begin(), said.end(), [&](const ControlLogin& login) {
+        auto target = login.target;
+        if (!login.named && !now.named && target.user != now.target.user) {
+            target.user = now.target.user;
+            target.password = now.target.password;
+        }
+        return target == now.target;
+    });
+    if (said.empty() || stays) return;
+    drop_stream(entry);
+    entry.control = said.front();
+    control_->set_target(entry.target, entry.control.target);
+}
+
+void Supervisor::renew_controls(const config::Config& config) {
+    std::map<std::pair<std::string, std::string>, std::vector<ControlLogin>> said;
+    for (const auto& pool : directory_.pools()) {
+        const auto pool_config = pool->config();
+        const auto* db = config.find_database(pool->key.database);
+        // Some are as they were before the reload, some there to prove a client's password.
+        if (db == nullptr || db->login.user != pool_config->database.login.user) continue;
+        if (auto login = control_login(*pool_config, *pool))
+            said[{Directory::server_name(pool_config->database), pool_config->dbname}].push_back(
+                *std::move(login));
+    }
+    directory_.for_each_database([&](DatabaseEntry& entry) {
+        if (entry.target != 0) renew_control(entry, said[{entry.server, entry.dbname}]);
+    });
 }
 
 void Supervisor::begin_reading(DatabaseEntry& entry) {
@@ -192,7 +233,7 @@ cache::Rung Supervisor::stream_rung(DatabaseEntry& entry, const config::Config& 
     if (entry.stream == 0) {
         entry.by_notices = by_notices;
         entry.stream =
-            streams_->add(entry.control_target, *entry.state,
+            streams_->add(entry.control.target, *entry.state,
                           by_notices ? control::ChangesBy::notices : control::ChangesBy::stream);
         entry.stream_reason =
             "the change stream begins with the first statement that could be cached";

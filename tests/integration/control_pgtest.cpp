@@ -147,3 +147,38 @@ TEST_CASE("a standby that is promoted is cached for as what it is now") {
     CHECK(becomes_cached(p, c, "SELECT n FROM t"));
     CHECK(guarantee(p, "guarantee") == "bounded");
 }
+
+TEST_CASE("a control login that a reload changes is the one that is used") {
+    Cluster c({{"synchronous_commit = on"},
+               "host all ctl,ctl2 127.0.0.1/32 scram-sha-256\nlocal all all trust\n"
+               "host all all 127.0.0.1/32 trust\n"});
+    auto admin = c.connect("postgres", "app");
+    admin.run(
+        "CREATE ROLE ctl LOGIN REPLICATION PASSWORD 'one';"
+        "CREATE ROLE ctl2 LOGIN REPLICATION PASSWORD 'three';"
+        "CREATE TABLE t(n int); INSERT INTO t VALUES (1); GRANT SELECT ON t TO app");
+    auto o = options("", "{user: ctl, password_file: secret}");
+    o.files["secret"] = "one";
+    Proxy p(c, o);
+    auto client = RawClient::login(p.port());
+    REQUIRE(becomes_cached(p, client, "SELECT n FROM t"));
+    const auto sessions_of = [&](const std::string& user) {
+        return c.value("SELECT count(*) FROM pg_stat_activity WHERE usename = '" + user + "'");
+    };
+    SUBCASE("another password, by its file") {
+        admin.run("ALTER ROLE ctl PASSWORD 'two'");
+        write_file(p.directory() + "/secret", "two");
+        CHECK(p.logs("has changed"));
+        admin.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ctl'");
+        CHECK(becomes_cached(p, client, "SELECT n FROM t"));
+        CHECK(sessions_of("ctl") != "0");
+    }
+    SUBCASE("another user, though the old one could go on") {
+        write_file(p.directory() + "/secret", "three");
+        p.reload({{"control", "{user: ctl2, password_file: secret}"}});
+        CHECK(eventually([&] { return sessions_of("ctl") == "0"; }));
+        CHECK(becomes_cached(p, client, "SELECT n FROM t"));
+        CHECK(sessions_of("ctl2") == "3");
+    }
+    CHECK(guarantee(p, "guarantee") == "bounded");
+}

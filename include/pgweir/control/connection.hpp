@@ -33,6 +33,7 @@ struct Target {
     std::string tls_ca_file, tls_crl_file, tls_cert_file, tls_key_file;
     bool require_channel_binding = false;
     bool replication = false;  // a walsender of that database
+    friend bool operator==(const Target&, const Target&) = default;
 };
 
 /// One row of an answer in text form; valid only during the callback it is given to.

@@ -75,6 +75,9 @@ class ControlThread {
     /// Its connection closes; callbacks in progress end first, later ones do not come (a watched
     /// pid included: what waited for it is the caller's to settle).
     void remove_target(TargetId id);
+    /// The same database, to be read by another login from now on: until it has been, nothing is
+    /// known of it. Watched pids and requests stay.
+    void set_target(TargetId id, Target target);
     /// Something that may have changed the catalog has been done: read it again soon. Cheap, many
     /// requests make one read. An event that `covers` the number given back follows, with the same
     /// catalog when nothing changed.

@@ -18,6 +18,12 @@
 
 namespace pgweir::server {
 
+/// Whom the proxy's own connections to a database are.
+struct ControlLogin {
+    control::Target target;
+    bool named = false;  // in the configuration; else it is the user of one of the pools
+};
+
 /// One database of one server: its cache state and the control connection that reads its catalog.
 struct DatabaseEntry {
     std::string server;  // host:port
@@ -29,10 +35,11 @@ struct DatabaseEntry {
     bool reload_again = false;
     std::string reason;  // why the catalog is not known
     bool guarantee_logged = false;
-    std::string guarantee_reason;    // as logged last
-    control::Target control_target;  // of `target`
-    control::ServerFacts facts;      // as last read by the control connection
-    control::StreamId stream = 0;    // 0: none is wanted, or none can be had
+    std::string guarantee_reason;  // as logged last
+    ControlLogin control;          // of `target`
+    bool control_unsure = false;   // no pool could say after a reload whether it still is
+    control::ServerFacts facts;    // as last read by the control connection
+    control::StreamId stream = 0;  // 0: none is wanted, or none can be had
     bool stream_live = false;
     bool tells_ddl = false;        // the stream, as of the last catalog
     bool tells_writes = false;     // triggers, likewise

@@ -101,8 +101,12 @@ class Supervisor final : public admin::SnapshotSource {
                             std::string& reason);
     void drop_stream(DatabaseEntry& entry);
     static control::StreamOptions stream_options(const config::Config& config);
-    bool control_target(const pool::PoolConfig& config, const pool::SharedPool& pool,
-                        control::Target& target) const;
+    /// Nothing: the pool's user would have to be, and cannot log in yet.
+    std::optional<ControlLogin> control_login(const pool::PoolConfig& config,
+                                              const pool::SharedPool& pool) const;
+    /// After a reload: `said` is what pools of the database say of the login now.
+    void renew_control(DatabaseEntry& entry, const std::vector<ControlLogin>& said);
+    void renew_controls(const config::Config& config);
     void describe_process(admin::Snapshot& snapshot);
     void describe_databases(admin::Snapshot& snapshot, const config::Config& config);
     void drain(bool at_once);

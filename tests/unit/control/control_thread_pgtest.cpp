@@ -222,6 +222,37 @@ TEST_CASE("a server process is reported gone when it is gone, and not before") {
     CHECK(gone == 2);
 }
 
+TEST_CASE("another login to a target reads it anew, and what is watched stays watched") {
+    create_database("ct_login");
+    auto db = Cluster::shared().connect("postgres", "ct_login");
+    db.run("CREATE ROLE ct_login LOGIN");
+    Events events;
+    ControlThread thread(quick(), events.receiver());
+    thread.start();
+    const auto id = thread.add_target(target_of(Cluster::shared(), "ct_login", "nobody_here"));
+    REQUIRE(events.until(id, [](const auto& e) { return !e.reason.empty(); }));
+    thread.set_target(id, target_of(Cluster::shared(), "ct_login"));
+    REQUIRE(events.until(id, loaded));
+    const auto first = control_pid("ct_login");
+    std::atomic<int> gone = 0;
+    auto victim = std::make_unique<Db>(Cluster::shared().dsn("app", "ct_login"));
+    thread.watch_pid(id, std::stoi(victim->value("SELECT pg_backend_pid()")), [&] { ++gone; });
+    const auto version = events.last(id).catalog->version;
+    thread.set_target(id, target_of(Cluster::shared(), "ct_login", "ct_login"));
+    REQUIRE(
+        events.until(id, [&](const auto& e) { return loaded(e) && e.catalog->version > version; }));
+    CHECK(eventually([&] {
+        return db.value("SELECT count(*) FROM pg_stat_activity WHERE pid = " + first) == "0";
+    }));
+    CHECK(db.value("SELECT usename FROM pg_stat_activity WHERE pid = " + control_pid("ct_login")) ==
+          "ct_login");
+    const auto number = thread.request_reload(id);
+    CHECK(events.until(id, [&](const auto& e) { return e.covers >= number; }));
+    CHECK(gone == 0);
+    victim.reset();
+    CHECK(eventually([&] { return gone == 1; }));
+}
+
 TEST_CASE("a removed target's connection closes and nothing more is heard of it") {
     create_database("ct_remove");
     Events events;
