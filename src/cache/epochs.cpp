@@ -169,8 +169,9 @@ bool DatabaseState::set_catalog(query::CatalogPtr catalog, const Snapshot& read)
 }
 
 bool DatabaseState::judged_in_doubt(std::uint64_t catalogs) noexcept {
-    // In this order: set_catalog() counts first, and then looks whether there is doubt.
-    doubtful_.store(true);
+    // In this order: set_catalog() counts first, and then looks whether there is doubt. Where no
+    // catalog is ever read all workers come here all the time.
+    if (!doubtful_.load()) doubtful_.store(true);
     if (catalogs_.load() == catalogs) return false;
     schema().bump();
     whole().bump();

@@ -69,7 +69,7 @@ void TargetLink::watch(std::int32_t pid, ControlThread::OnGone gone) {
 void TargetLink::set_target(Target target) {
     target_ = std::move(target);
     retry_delay_ = 0;
-    lose("it is to be read by another login");
+    lose("another control login was configured");
     retry_at_ = 0;
 }
 

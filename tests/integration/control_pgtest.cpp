@@ -182,3 +182,27 @@ TEST_CASE("a control login that a reload changes is the one that is used") {
     }
     CHECK(guarantee(p, "guarantee") == "bounded");
 }
+
+TEST_CASE("a reload that leaves the control login as it is leaves its connection alone") {
+    std::string control = "{user: ctl}", more;
+    SUBCASE("one that is named") {}
+    SUBCASE("a pool's user") {
+        control.clear();
+        more = ", exclusive_writer: true";
+    }
+    Proxy p(cluster(), options(more, control));
+    auto c = RawClient::login(p.port());
+    REQUIRE(becomes_cached(p, c, "SELECT n FROM t"));
+    auto other = RawClient::login(p.port(), "postgres");
+    ask(other, "SELECT n FROM t");
+    const auto connections = [] {
+        return cluster().value(
+            "SELECT string_agg(usename || pid, ',' ORDER BY pid) FROM pg_stat_activity "
+            "WHERE application_name LIKE 'pgweir %'");
+    };
+    const auto before = connections();
+    p.reload({{"log", "{level: debug}"}});
+    sleep_for(Seconds(0.3));
+    CHECK(connections() == before);
+    CHECK(hits_of(p, [&] { ask(c, "SELECT n FROM t"); }) == 1);
+}
