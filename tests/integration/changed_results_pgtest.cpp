@@ -205,10 +205,14 @@ TEST_CASE("what a statement takes counts as what it gives" * doctest::skip(Proxy
     setup("ALTER TABLE taking ALTER k TYPE text");
     // Four bytes of an int would be read as text. A server that has it says, as PostgreSQL does,
     // that int and text are not compared.
-    const auto refused = run(c, "s", {"5"});
-    CHECK_MESSAGE((refused == "0A000" || refused == "42883"), refused);
+    const auto is_refused = [&] {
+        const auto refused = run(c, "s", {"5"});
+        CHECK_MESSAGE((refused == "0A000" || refused == "42883"), refused);
+    };
+    is_refused();
+    // Mostly on one that has not; which connection is left is not for the test to say.
     const Occupied occupied(cached());
-    CHECK(run(c, "s", {"5"}) == "0A000");
+    is_refused();
 }
 
 TEST_CASE("an old statement fills nothing for those who mean another table by now (B24)" *
