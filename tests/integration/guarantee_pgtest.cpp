@@ -75,7 +75,7 @@ TEST_CASE("a transaction that stays open does not keep others from being cached 
 
 TEST_CASE("the number of a lost process that was given to another keeps no entry away" *
           doctest::skip(access(kLastPid, W_OK) != 0)) {
-    Cluster own;
+    Cluster own({{"synchronous_commit = on"}, ""});  // what was made is there after the crash
     auto setup = own.connect("app", "app");
     setup.run("CREATE TABLE lost_by AS SELECT 0 AS n");
     Proxy p(own, options("{exclusive_writer: true}", own));
