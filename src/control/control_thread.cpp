@@ -90,6 +90,12 @@ class ControlThread::Impl {
         });
     }
 
+    void end_rest(TargetId id) {
+        thread_.post([this, id] {
+            if (const auto it = links_.find(id); it != links_.end()) it->second->end_rest();
+        });
+    }
+
     void set_poll(base::Nanos interval) {
         thread_.post([this, interval] { options_.catalog_poll = interval; });
     }
@@ -145,6 +151,7 @@ void ControlThread::clear_snapshots(TargetId id, std::function<void()> cleared) 
     impl_->clear_snapshots(id, std::move(cleared));
 }
 void ControlThread::rest(TargetId id) { impl_->rest(id); }
+void ControlThread::end_rest(TargetId id) { impl_->end_rest(id); }
 void ControlThread::set_catalog_poll(base::Nanos interval) { impl_->set_poll(interval); }
 void ControlThread::set_publication(std::string name) { impl_->set_publication(std::move(name)); }
 

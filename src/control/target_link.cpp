@@ -78,6 +78,7 @@ void TargetLink::begin_connect() {
     connection_ = std::make_unique<Connection>(
         target_, Connection::Limits{o.connect_timeout, o.statement_timeout, context_.stop_fd});
     state_ = State::connecting;
+    resting_ = false;
 }
 
 void TargetLink::connected() {
@@ -223,6 +224,12 @@ void TargetLink::rest() {
     constexpr base::Nanos kRest = 6 * base::kSecond;
     lose("a statement needs the database free of sessions");
     retry_at_ = base::monotonic_now() + kRest;
+    resting_ = true;
+}
+
+void TargetLink::end_rest() noexcept {
+    if (!resting_ || state_ != State::waiting) return;
+    retry_at_ = retry_delay_ = 0;
 }
 
 void TargetLink::publish(const std::string& reason) {

@@ -40,8 +40,9 @@ class TargetLink {
     void set_target(Target target);
     /// Takes no snapshot for a moment.
     void pause() noexcept;
-    /// Leaves the database for some seconds.
+    /// Leaves the database for some seconds, or until end_rest().
     void rest();
+    void end_rest() noexcept;
 
   private:
     enum class State : std::uint8_t { waiting, connecting, ready };
@@ -82,6 +83,7 @@ class TargetLink {
     std::uint64_t covers_ = 0;
     base::Nanos retry_at_ = 0;
     base::Nanos retry_delay_ = 0;
+    bool resting_ = false;
     base::Nanos polled_at_ = 0;
     base::Nanos paused_until_ = 0;
     base::Nanos due_since_ = 0;   // and paused; 0: not so

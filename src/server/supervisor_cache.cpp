@@ -315,6 +315,13 @@ bool Supervisor::vacate_database(const std::string& server, const std::string& d
     return streamed;
 }
 
+void Supervisor::enter_database(const std::string& server, const std::string& dbname) {
+    directory_.for_each_database([&](DatabaseEntry& entry) {
+        if (entry.server == server && entry.dbname == dbname && entry.target != 0)
+            control_->end_rest(entry.target);
+    });
+}
+
 bool Supervisor::clear_snapshots(cache::DatabaseState& database, std::function<void()> cleared) {
     bool any = false;
     directory_.with_state(database, [&](DatabaseEntry& entry) {

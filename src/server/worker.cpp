@@ -484,6 +484,10 @@ bool Worker::vacate_database(const session::Identity& identity, const std::strin
     return supervisor_.vacate_database(identity.server_address, dbname);
 }
 
+void Worker::enter_database(const session::Identity& identity, const std::string& dbname) {
+    supervisor_.enter_database(identity.server_address, dbname);
+}
+
 bool Worker::clear_snapshots(cache::DatabaseState& database, std::uint64_t session) {
     return supervisor_.clear_snapshots(database, [this, session] {
         post_to_session(session, [](session::Session& s) { s.on_way_clear(); });

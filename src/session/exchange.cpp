@@ -99,6 +99,7 @@ void Exchange::reset() {
     may_end_transaction = false;
     defines.clear();
     changes_logins.clear();
+    vacated.clear();
     fills.clear();
     stamp.reset();
     current_fill = 0;

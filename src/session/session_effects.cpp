@@ -162,7 +162,10 @@ void Session::collect_writes(const MemoEntry& memo, const query::KeyValues* valu
             written.add_schema(database);
             x.note_defines();
             if (v.changes_logins) x.note_in(x.changes_logins);
-            if (!v.vacates.empty()) env_.vacate_database(*identity_, v.vacates);
+            if (!v.vacates.empty()) {
+                env_.vacate_database(*identity_, v.vacates);
+                x.vacated.push_back(v.vacates);
+            }
             if (v.writes == Writes::all_databases || fires_unseen(v, database))
                 written.add(database.everything());
             break;
@@ -248,6 +251,8 @@ void Session::settle_at_ready(wire::TxStatus before) {
     if (status != wire::TxStatus::idle) return;
     if (!x.loans.empty()) end_loans();
     if (x.ready_expected > 0) return;
+    for (const auto& dbname : x.vacated) env_.enter_database(*identity_, dbname);
+    x.vacated.clear();
     x.errors.clear();
     x.acted = x.begun = x.copy_bound = false;
     x.takers.clear();  // their portals are gone

@@ -56,6 +56,32 @@ TEST_CASE("at a standby nothing is promised for who alone writes: what is replay
     CHECK(p.cache_counter("hits") == 0);
 }
 
+TEST_CASE("a DROP DATABASE that the server refuses lets answers of that database be cached again") {
+    cluster().connect("app", "app").run("CREATE TABLE not_dropped AS SELECT 0 AS n");
+    cluster().connect("postgres", "app").run("CREATE ROLE nobodys LOGIN");
+    const auto place = "{host: 127.0.0.1, port: " + std::to_string(cluster().port()) + "}";
+    Proxy p(cluster(), {{{"cache", "{exclusive_writer: true}"},
+                         {"databases", "{app: " + place + ", postgres: " + place + "}"}},
+                        {},
+                        {},
+                        0});
+    auto c = RawClient::login(p.port());
+    REQUIRE(becomes_cached(p, c, "SELECT n FROM not_dropped"));
+    auto other = RawClient::login(p.port(), "nobodys", "postgres");
+    const auto promised = [&] {
+        const auto shown = p.console("SHOW CACHE GUARANTEE");
+        for (std::size_t i = 0; i < shown.rows.size(); ++i)
+            if (shown.at(i, "database") == "app") return shown.at(i, "guarantee") != "off";
+        return false;
+    };
+    for (const auto& drop :
+         {msg::query("DROP DATABASE app"), msg::unnamed("DROP DATABASE app") + msg::sync()}) {
+        CHECK(error_of(other.ask(drop)).sqlstate == "42501");
+        CHECK(eventually(promised, Seconds(4)));  // it waits six for one that may be at work
+        CHECK(becomes_cached(p, c, "SELECT n FROM not_dropped"));
+    }
+}
+
 TEST_CASE("a transaction that stays open does not keep others from being cached behind many") {
     auto direct = cluster().connect("app", "app"), open = cluster().connect("app", "app");
     direct.run("CREATE TABLE written_often AS SELECT 0 AS n; CREATE TABLE left_alone (n int)");

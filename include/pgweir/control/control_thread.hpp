@@ -88,8 +88,9 @@ class ControlThread {
     /// Calls `gone` once when server process `pid` of this target is no more, hence its transaction
     /// is over. While the server cannot be asked there is no call.
     void watch_pid(TargetId id, std::int32_t pid, OnGone gone);
-    /// Leaves the database for some seconds, so that it can be dropped.
+    /// Leaves the database for some seconds, so that it can be dropped, or until end_rest().
     void rest(TargetId id);
+    void end_rest(TargetId id);
     /// Polls are as far apart from now on, counted from the last one.
     void set_catalog_poll(base::Nanos interval);
     /// From the next poll on; catalogs are read again where it is another one.

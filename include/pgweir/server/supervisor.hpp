@@ -73,6 +73,7 @@ class Supervisor final : public admin::SnapshotSource {
     bool clear_snapshots(cache::DatabaseState& database, std::function<void()> cleared);
     /// See session::Environment.
     bool vacate_database(const std::string& server, const std::string& dbname);
+    void enter_database(const std::string& server, const std::string& dbname);
     /// For a worker: asks it and, one after the other, those behind it, until one has made room.
     void make_room(const std::shared_ptr<pool::SharedPool>& pool, unsigned asker,
                    unsigned step = 0);

@@ -76,6 +76,7 @@ class Worker final : private WorkerLoop,
     void logins_may_have_changed() override;
     void post_task(std::function<void()> task) override { loop_.post(std::move(task)); }
     bool vacate_database(const session::Identity& identity, const std::string& dbname) override;
+    void enter_database(const session::Identity& identity, const std::string& dbname) override;
     bool clear_snapshots(cache::DatabaseState& database, std::uint64_t session) override;
     void hold_until_gone(const session::Identity& identity, std::uint32_t server_pid,
                          std::unique_ptr<pool::Held> held) override;

@@ -79,6 +79,8 @@ class Environment {
     /// A statement needs database `dbname` of the server free of sessions: idle connections to it
     /// close, and the proxy's own, for some seconds. True: it takes a moment until they are gone.
     virtual bool vacate_database(const Identity& identity, const std::string& dbname) = 0;
+    /// That statement is over, or was refused: the proxy may connect to the database again.
+    virtual void enter_database(const Identity& identity, const std::string& dbname) = 0;
     /// The proxy's own snapshots of this database are to be over: calls on_way_clear() of the
     /// session then, and takes none for a moment. False: there are none.
     virtual bool clear_snapshots(cache::DatabaseState& database, std::uint64_t session) = 0;

@@ -439,6 +439,7 @@ struct Exchange {
     std::vector<std::uint32_t> defines;         // batches with DDL: the catalog must be read again
     std::uint64_t own_definitions = 0;          // see definitions()
     std::vector<std::uint32_t> changes_logins;  // by which new logins are given something else
+    std::vector<std::string> vacated;           // databases: see Environment::vacate_database
     std::vector<cache::Fill> fills;             // one for each answer that is to be stored
     std::uint16_t current_fill = 0;             // of the portal bound last
     std::optional<cache::Stamp> stamp;          // taken before the fills' snapshots

@@ -68,6 +68,10 @@ bool FakeEnvironment::vacate_database(const Identity&, const std::string& dbname
     return true;
 }
 
+void FakeEnvironment::enter_database(const Identity&, const std::string& dbname) {
+    std::erase(vacated, dbname);
+}
+
 void FakeEnvironment::hold_until_gone(const Identity&, std::uint32_t,
                                       std::unique_ptr<pool::Held> h) {
     held.push_back(std::move(h));

@@ -77,6 +77,7 @@ struct FakeEnvironment final : Environment {
     void logins_may_have_changed() override {}
     IdentityPtr with_profile(const Identity& of, pool::ProfilePtr profile) override;
     bool vacate_database(const Identity&, const std::string& dbname) override;
+    void enter_database(const Identity&, const std::string& dbname) override;
     std::vector<std::string> vacated;
     bool clear_snapshots(cache::DatabaseState&, std::uint64_t) override { return false; }
     void hold_until_gone(const Identity&, std::uint32_t, std::unique_ptr<pool::Held> h) override;
