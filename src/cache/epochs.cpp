@@ -89,7 +89,7 @@ State* RelationState::row_to_read(std::uint64_t number, Charge paid) {
     fresh->paid = std::move(paid);
     Rows* none = nullptr;
     if (rows_.compare_exchange_strong(none, fresh.get()))
-        fresh.release();
+        static_cast<void>(fresh.release());
     else
         relations_with_rows.fetch_sub(1);
     return row(number);

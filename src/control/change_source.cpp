@@ -71,15 +71,16 @@ void ChangeSource::close() {
     phase_ = Phase::dormant;
 }
 
-void ChangeSource::lose(std::string reason, base::Nanos retry) {
-    // By value: the text may be a connection's own.
+void ChangeSource::lose(const std::string& reason, base::Nanos retry) {
+    // First: the text may be a connection's own.
+    const auto shown = base::printable(reason, 500);
     close();
     phase_ = Phase::waiting;
     const auto now = base::monotonic_now();
     const auto& o = *context_.options;
     const auto paced = pace_.lost(now, o.first_retry, o.last_retry);
     retry_at_ = retry != 0 ? now + retry : paced;
-    publish(false, base::printable(reason, 500));
+    publish(false, shown);
 }
 
 void ChangeSource::publish(bool live, const std::string& reason) {

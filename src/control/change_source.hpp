@@ -65,7 +65,7 @@ class ChangeSource {
     /// The catalog in force may be an old one.
     void defined();
     /// It is tried again after `retry`; 0: when what was before says so.
-    void lose(std::string reason, base::Nanos retry = 0);
+    void lose(const std::string& reason, base::Nanos retry = 0);
     /// To be called by the destructor of the kind.
     void close();
     void publish(bool live, const std::string& reason);

@@ -61,10 +61,9 @@ base::Result<std::string> catalog_fingerprint(Connection& connection,
                                               const std::string& publication) {
     auto fingerprint = connection.value(sql::fingerprint);
     if (!fingerprint || publication.empty()) return fingerprint;
-    const auto state =
-        connection.value(publication_state(publication, connection.server_version_num()));
-    if (!state) return state;
-    return *fingerprint + " " + *state;
+    auto state = connection.value(publication_state(publication, connection.server_version_num()));
+    if (state) state = *fingerprint + " " + *state;
+    return state;
 }
 
 }  // namespace pgweir::control

@@ -12,7 +12,7 @@ namespace pgweir::server {
 namespace {
 
 std::string name_of(const query::Catalog* catalog, query::Oid oid) {
-    const auto number = std::to_string(oid);
+    auto number = std::to_string(oid);
     if (catalog == nullptr) return number;
     const auto at = catalog->relations_by_oid.find(oid);
     if (at == catalog->relations_by_oid.end()) return number;

@@ -283,7 +283,7 @@ session::IdentityPtr Worker::identity(const std::string& database, const std::st
                                       pool::Pool& pool, pool::ProfilePtr profile,
                                       config::PoolMode mode) {
     const auto& shared = pool.shared();
-    const auto pool_config = pool.config();
+    const auto& pool_config = pool.config();
     const auto server = Directory::server_name(pool_config->database);
     cache::DatabaseState* state = supervisor_.database_state(*pool_config, *shared);
     shared->follow_logins(state->logins_changed());
@@ -512,7 +512,7 @@ void Worker::await_watermark(cache::DatabaseState& database, base::Nanos needed,
 void Worker::find_process(const session::Identity& asker, std::uint32_t number, bool lend,
                           std::uint64_t session, std::uint64_t question) {
     auto told = [this, self = std::weak_ptr(self_), session, question, number](
-                    std::uint32_t process, session::Loan loan) {
+                    std::uint32_t process, const session::Loan& loan) {
         if (self.expired()) return;  // the last loans go when workers do
         post_to_session(
             session, [=](session::Session& s) { s.on_process(question, number, process, loan); });

@@ -380,8 +380,10 @@ void ClientConnection::shut_down(const wire::Report& report) {
 }
 
 void ClientConnection::on_cancel_request(pool::CancelToken settled) {
-    if (session_) session_->on_cancel_request(std::move(settled));
-    if (relay_) relay_->cancel(std::move(settled));
+    if (session_)
+        session_->on_cancel_request(std::move(settled));
+    else if (relay_)
+        relay_->cancel(std::move(settled));
 }
 
 bool ClientConnection::cancel_key_matches(std::string_view key) const noexcept {

@@ -40,7 +40,7 @@ void ConsoleSession::on_client_drained() {
 
 /// Whoever asks faster than it reads the answers is not read either.
 void ConsoleSession::bound_input() {
-    const bool full = in_.size() > 2 * kMaxMessage;
+    const bool full = in_.size() > std::size_t{2} * kMaxMessage;
     if (full == held_up_) return;
     held_up_ = full;
     client_.set_reading(!full);

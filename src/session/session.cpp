@@ -88,8 +88,8 @@ std::size_t Session::input_bound() const noexcept {
     return stuck ? kInputBound : kInputBound + env_.config().limits.statement_buffer;
 }
 
-void Session::bound_what_waits() noexcept {
-    if (in_->size() > input_bound()) hold_up();
+void Session::bound_what_waits(std::size_t bytes) noexcept {
+    if (bytes > input_bound()) hold_up();
 }
 
 void Session::hold_up() noexcept {

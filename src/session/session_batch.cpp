@@ -20,6 +20,7 @@ namespace {
 constexpr std::size_t kMostNames = 64;
 constexpr std::string_view kCloseComplete("3\0\0\0\4", 5);
 constexpr std::string_view kNoData("n\0\0\0\4", 5);
+constexpr char kUnnamedPortal[] = {'P', '\0'};  // body of its Close
 
 std::string command_complete(std::string_view tag) {
     std::string out;
@@ -312,7 +313,8 @@ bool Session::look_up_batch(BatchLookup& lookup, std::string_view batch) {
                 break;
             case fe::kClose:
                 if (of_statement(frame.body) && !look_up_close(lookup, frame.body)) return false;
-                if (frame.body == std::string_view("P", 2)) lookup.portal = {UnnamedPortal::none};
+                if (frame.body == std::string_view(kUnnamedPortal, 2))
+                    lookup.portal = {UnnamedPortal::none};
                 break;
             case fe::kExecute: {
                 base::ByteReader r(frame.body);

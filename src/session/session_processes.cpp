@@ -76,7 +76,7 @@ std::string with_numbers(const Parameter& p,
 }  // namespace
 
 /// False: the session waits to be told. Numbers as small as those of processes are not ours.
-bool Session::processes_known(std::vector<std::uint32_t> numbers, bool lend) {
+bool Session::processes_known(const std::vector<std::uint32_t>& numbers, bool lend) {
     if (question_ == nullptr) {
         static std::atomic<std::uint64_t> last{0};
         question_ = std::make_unique<ProcessQuestion>();
@@ -126,7 +126,7 @@ bool Session::name_processes(std::string_view& text, std::string& replaced) {
     const auto named = query::process_numbers(text);
     std::vector<std::uint32_t> numbers;
     for (const auto& n : named.literals) numbers.push_back(n.number);
-    if (!processes_known(std::move(numbers), named.at_work)) return false;
+    if (!processes_known(numbers, named.at_work)) return false;
     if (!question_->known.empty()) {
         replaced =
             query::replace_numbers(text, named.literals, [this](auto n) { return process_of(n); });
@@ -147,7 +147,7 @@ bool Session::name_processes(StatementPtr& statement, const BindView& bind,
     for (const auto& n : named.literals) numbers.push_back(n.number);
     for (const auto n : named.parameters)
         if (n <= given.size()) add_numbers(given[n - 1], numbers);
-    if (!processes_known(std::move(numbers), named.at_work)) return false;
+    if (!processes_known(numbers, named.at_work)) return false;
     const auto process = [this](std::uint32_t n) { return process_of(n); };
     if (!question_->known.empty()) {
         const auto text = query::replace_numbers(statement->text, named.literals, process);

@@ -467,8 +467,8 @@ TEST_CASE("what a session is told that keeps its server connection counts") {
             const std::string sql = "SELECT * FROM kept_by";
             if (before) c.ask(msg::parse("s", sql) + kSync);
             c.ask(msg::query(pin));
-            CHECK(before ? c.ask(msg::describe('S', "s") + kSync).size() == 3
-                         : told(c, "s", sql).empty());
+            CHECK((before ? c.ask(msg::describe('S', "s") + kSync).size() == 3
+                          : told(c, "s", sql).empty()));
             CHECK(run(c, "s") == "1");
             auto other = login(cached());
             done(other, "ALTER TABLE kept_by ADD m int");

@@ -64,7 +64,8 @@ class JudgeMemo {
         if (near.memo == nullptr || near.hash != hash) {
             const auto it = by_hash_.find(hash);
             if (it == by_hash_.end()) return nullptr;
-            near = {hash, &it->second};
+            near.hash = hash;
+            near.memo = &it->second;
         }
         const auto& found = **near.memo;
         const bool fits = fits_now(found, context.database->catalog_version(), *context.database) &&

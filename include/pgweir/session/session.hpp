@@ -129,9 +129,9 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::size_t consume(std::string_view view);
     void consume_buffer();
     void bound_input() noexcept {
-        if (in_ != nullptr && !ended_) bound_what_waits();
+        if (const auto* in = in_.get(); in != nullptr && !ended_) bound_what_waits(in->size());
     }
-    void bound_what_waits() noexcept;
+    void bound_what_waits(std::size_t bytes) noexcept;
     std::size_t input_bound() const noexcept;
     void hold_up() noexcept;
     void resume_reading() noexcept;
@@ -335,7 +335,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool carry_statements(Inspection& found);
 
     // session_processes.cpp: processes that statements name
-    bool processes_known(std::vector<std::uint32_t> numbers, bool lend);
+    bool processes_known(const std::vector<std::uint32_t>& numbers, bool lend);
     std::uint32_t process_of(std::uint32_t number) const noexcept;
     bool name_processes(std::string_view& text, std::string& replaced);
     bool name_processes(StatementPtr& statement, const BindView& bind, std::string& parameters);

@@ -106,7 +106,7 @@ std::int64_t read_stamp(std::string_view t) {
     const auto day = std::chrono::year(y) / mo / d;
     if (!day.ok() || y < 1970 || h > 23 || mi > 59 || s > 60) return 0;
     const std::int64_t days = std::chrono::sys_days(day).time_since_epoch().count();
-    return (((days * 24 + h) * 60 + mi) * 60 + s) * 1'000'000 + ms * 1'000;
+    return ((((days * 24 + h) * 60 + mi) * 60 + s) * 1'000 + ms) * 1'000;
 }
 
 bool read_figures(std::string_view rest, LogEntry& e) {

@@ -91,6 +91,19 @@ void overview(std::string& out, const ReportInput& in) {
                        time_text(s.beyond().total_us) + ".");
 }
 
+/// Of slot `i` of the timeline, which begins at `from_us`; the highest is of `most`.
+std::string bar(std::size_t i, const Sums& s, std::int64_t from_us, std::uint64_t most) {
+    const auto height = std::max<std::uint64_t>(s.total_us * 100 / most, 1);
+    const auto waited = std::min(s.wait_us * 100 / most, height);
+    const auto x = std::to_string(i * 10 + 1);
+    return "<g><title>" + escaped(stamp_text(from_us, false)) + ": " + count_text(s.calls) +
+           " statements, " + time_text(s.total_us) + ", waiting " + time_text(s.wait_us) +
+           "</title><rect class=server x=" + x + " y=" + std::to_string(100 - height) +
+           " width=8 height=" + std::to_string(height) + " /><rect class=wait x=" + x +
+           " y=" + std::to_string(100 - waited) + " width=8 height=" + std::to_string(waited) +
+           " /></g>";
+}
+
 void timeline(std::string& out, const ReportInput& in) {
     const auto& t = in.summary.timeline();
     const auto slots = t.slots();
@@ -105,17 +118,8 @@ void timeline(std::string& out, const ReportInput& in) {
     for (std::size_t i = 0; i < slots.size(); ++i) {
         const auto& s = slots[i];
         if (s.calls == 0) continue;
-        const auto height = std::max<std::uint64_t>(s.total_us * 100 / most, 1);
-        const auto waited = std::min(s.wait_us * 100 / most, height);
-        const auto x = std::to_string(i * 10 + 1);
-        out +=
-            "<g><title>" +
-            escaped(stamp_text(t.first_us() + static_cast<std::int64_t>(i) * t.width_us(), false)) +
-            ": " + count_text(s.calls) + " statements, " + time_text(s.total_us) + ", waiting " +
-            time_text(s.wait_us) + "</title><rect class=server x=" + x +
-            " y=" + std::to_string(100 - height) + " width=8 height=" + std::to_string(height) +
-            " /><rect class=wait x=" + x + " y=" + std::to_string(100 - waited) +
-            " width=8 height=" + std::to_string(waited) + " /></g>";
+        const auto from = t.first_us() + static_cast<std::int64_t>(i) * t.width_us();
+        out += bar(i, s, from, most);
     }
     out += "</svg><p class=axis><span>" + escaped(stamp_text(t.first_us(), false)) +
            "</span><span>" +

@@ -91,7 +91,7 @@ bool contains(const std::vector<std::uint64_t>& all, std::uint64_t one) {
 }  // namespace
 
 TEST_CASE("a read whose WHERE fixes identity columns reads those rows only") {
-    for (const auto& [sql, rows] : std::initializer_list<Case>{
+    for (const auto& c : std::initializer_list<Case>{
              {"SELECT * FROM keyed WHERE id = 5", "150(1='0)"},
              {"SELECT * FROM keyed WHERE 5 = id AND v > 3", "150(1='0)"},
              {"SELECT * FROM keyed WHERE v > 3 AND (a = 1 AND id = $2)", "150(1=$1)"},
@@ -107,11 +107,11 @@ TEST_CASE("a read whose WHERE fixes identity columns reads those rows only") {
              {"SELECT * FROM named WHERE \"Name\" = 'x'", "152(1='0)"},
              {"SELECT * FROM by_uuid WHERE u = $1 AND $2 = 3", "153(1=$0)"},
          })
-        CHECK_MESSAGE(read(sql) == rows, sql);
+        CHECK_MESSAGE(read(c.sql) == c.rows, c.sql);
 }
 
 TEST_CASE("in a join each side is fixed, or falls back to its relation") {
-    for (const auto& [sql, rows] : std::initializer_list<Case>{
+    for (const auto& c : std::initializer_list<Case>{
              {"SELECT * FROM keyed k JOIN tenants n ON n.id = k.v WHERE k.id = 1", "150(1='0)"},
              {"SELECT * FROM keyed k, tenants n WHERE k.id = 1 AND n.id = 2",
               "150(1='0) 151(3='1)"},
@@ -123,7 +123,7 @@ TEST_CASE("in a join each side is fixed, or falls back to its relation") {
               "150(1='0)"},
              {"WITH c AS (SELECT * FROM keyed WHERE id = 1) SELECT * FROM c", "150(1='0)"},
          })
-        CHECK_MESSAGE(read(sql) == rows, sql);
+        CHECK_MESSAGE(read(c.sql) == c.rows, c.sql);
     // One place without a key is enough for all of it.
     for (const auto* sql :
          {"SELECT * FROM keyed a, keyed b WHERE a.id = 1", "SELECT * FROM keyed, t WHERE id = 1",
@@ -183,7 +183,7 @@ TEST_CASE("what does not fix a row beyond doubt counts for the relation") {
 }
 
 TEST_CASE("a write that names all columns rows are read by writes those rows only") {
-    for (const auto& [sql, rows] : std::initializer_list<Case>{
+    for (const auto& c : std::initializer_list<Case>{
              {"UPDATE keyed SET v = 1 WHERE id = 2", "150(1='1)"},
              {"UPDATE keyed k SET v = $1 FROM t WHERE k.id = $2 AND t.a = k.v", "150(1=$1)"},
              {"UPDATE keyed SET (v, w) = (1, 2) WHERE id IN (3, 4)", "150(1='2|'3)"},
@@ -195,7 +195,7 @@ TEST_CASE("a write that names all columns rows are read by writes those rows onl
              {"INSERT INTO keyed VALUES (1, 2) ON CONFLICT (id) DO UPDATE SET v = excluded.v",
               "150(1='0)"},
          })
-        CHECK_MESSAGE(written(sql) == rows, sql);
+        CHECK_MESSAGE(written(c.sql) == c.rows, c.sql);
 }
 
 TEST_CASE("what may write other rows, too, counts for the relation") {
