@@ -296,6 +296,7 @@ static bool look_private(pgw_walk* w, const Node* s) {
             e.flags = PGW_ENDS_STATE;
             break;
         case T_DiscardStmt:
+            if (((const DiscardStmt*)s)->target == DISCARD_TEMP) return false;
             e.flags = PGW_ENDS_STATE;
             if (((const DiscardStmt*)s)->target == DISCARD_ALL) {
                 e.kind = PGW_KIND_DISCARD_ALL;
@@ -330,6 +331,7 @@ static bool look_plain_ddl(pgw_walk* w, const Node* s) {
             look_created(w, ((const CompositeTypeStmt*)s)->typevar);
             return true;
         case T_DropStmt:
+        case T_DiscardStmt: /* TEMP, which drops */
         case T_CommentStmt:
         case T_GrantStmt:
         case T_RenameStmt:
@@ -345,7 +347,7 @@ static bool look_plain_ddl(pgw_walk* w, const Node* s) {
     }
     now_is(w, (effect){PGW_KIND_UTILITY, PGW_PIN_NONE,
                        PGW_WRITES_DATABASE | (concurrently(s) ? PGW_ENDS_TRANSACTION : 0)});
-    if (IsA(s, DropStmt)) w->now->flags |= PGW_ENDS_STATE;
+    if (IsA(s, DropStmt) || IsA(s, DiscardStmt)) w->now->flags |= PGW_ENDS_STATE;
     if (IsA(s, CreateTrigStmt) || IsA(s, RuleStmt)) w->now->flags |= PGW_NAMES_UNKNOWN;
     if (leads_to_code(s)) w->now->flags |= PGW_RUNS_CODE;
     /* CREATE SCHEMA may create temporary tables inside, in theory. */

@@ -247,7 +247,7 @@ void Session::settle_at_ready(wire::TxStatus before) {
     x.again.clear();
     if (x.unsynced) return;
     x.may_end_transaction = false;
-    x.renewed.clear();
+    std::erase_if(x.renewed, [&x](const RenewedName& r) { return x.over(r.batch); });
     if (status != wire::TxStatus::idle) return;
     if (!x.loans.empty()) end_loans();
     if (x.ready_expected > 0) return;

@@ -24,6 +24,13 @@ bool Session::outdated(const Statement& s) const noexcept {
            s.definitions != Exchange::definitions(exchange_.get(), *identity_->context.database);
 }
 
+/// In a session pool the client's statements are the server's. A query of the proxy's own may have
+/// destroyed the unnamed one, and with it what the server would have compared.
+bool Session::destroyed(std::string_view name, const Statement& s) const noexcept {
+    return name.empty() && identity_->mode == config::PoolMode::session && !s.unseen &&
+           server_ != nullptr && server_->unnamed_statement != s.id;
+}
+
 /// Whether the server has it from before: it sees for itself whether the result is another one. Not
 /// where answers can be stored, which must be of what is meant now; none are behind DDL of the same
 /// transaction. Definitions may change with every statement: all others would be parsed each time
@@ -32,7 +39,10 @@ bool Session::serves_still(const Statement& s, bool unnamed) {
     const bool same =
         s.profile == identity_->profile->id && (unnamed || s.owner == identity_->cache_owner);
     const bool there = unnamed ? server_->unnamed_statement == s.id : server_->prepared.touch(s.id);
-    if (!same || s.changed() || !there) return false;
+    // Whether PostgreSQL looks for names again behind CREATE TEMP TABLE depends on who else has
+    // made one in that process.
+    const bool hidden = pin_ == query::PinReason::temporary;
+    if (!same || s.changed() || !there || hidden) return false;
     return !exchange_->defines.empty() || identity_->context.database->catalog_version() == 0 ||
            statement_verdict(*judge(s.text, s.scan())) != query::NotCached::none;
 }
@@ -41,14 +51,39 @@ bool Session::serves_still(const Statement& s, bool unnamed) {
 /// an error, the name stands for what it did.
 void Session::renew(std::string_view name) {
     const auto* found = find_statement(name);
-    if (found == nullptr || !outdated(**found)) [[likely]]
+    if (found == nullptr || (!outdated(**found) && !destroyed(name, **found))) [[likely]]
         return;
-    if (!name.empty()) exchange_->renewed.emplace_back(name, *found);
-    stands_for(name, next_of(name, **found));
+    auto& x = *exchange_;
+    auto before = *found;
+    auto next = next_of(name, *before);
+    x.renewed.push_back({std::string(name), std::move(before), next->id, x.batch});
+    stands_for(name, std::move(next));
+}
+
+/// Whether the Describe that is next to be sent will tell what a name stands for anew.
+bool Session::tells_renewed() noexcept {
+    auto& renewed = exchange_->renewed;
+    return !renewed.empty() && renewed.back().batch == exchange_->batch &&
+           !std::exchange(renewed.back().asked, true);
+}
+
+/// Those of batch `failed` that the client has not been told of; what is behind them in the batch
+/// has not happened.
+void Session::take_back_renewed(std::uint32_t failed) {
+    auto& renewed = exchange_->renewed;
+    for (auto it = renewed.rbegin(); it != renewed.rend(); ++it) {
+        if (it->batch != failed) continue;
+        const auto* now = find_statement(it->name);
+        if (now != nullptr && (*now)->id == it->statement)
+            stands_for(it->name, std::move(it->before));
+    }
+    std::erase_if(renewed, [failed](const RenewedName& r) { return r.batch == failed; });
 }
 
 /// The same text and types, as of now.
 StatementPtr Session::next_of(std::string_view name, const Statement& old) {
+    if (identity_->mode == config::PoolMode::session)
+        return StatementTable::make(old.text, old.raw_types(), old.definitions, old.profile);
     return name.empty() ? unnamed_for(old.text, old.raw_types())
                         : intern(old.text, old.raw_types());
 }
@@ -121,6 +156,8 @@ void Session::ask_meaning(const StatementPtr& statement) {
     std::string message, body = "S";
     base::append_cstring(body, pool::prepared_name(statement->id));
     wire::write_message(message, wire::fe::kDescribe, body);
+    if (identity_->mode == config::PoolMode::session)
+        wire::write_close(message, 'S', pool::prepared_name(statement->id));
     turn_->server.copy(message);
     turn_->server.copy(wire::kFlush);
     exchange_->undescribed.push_back(statement);
@@ -128,6 +165,10 @@ void Session::ask_meaning(const StatementPtr& statement) {
                              .swallow = true,
                              .learns = true,
                              .statement = statement->id});
+    if (identity_->mode != config::PoolMode::session) return;
+    // There the server's statements are the client's.
+    server_->prepared.erase(statement->id);
+    exchange_->expects.push({.kind = Kind::close, .swallow = true, .statement = statement->id});
 }
 
 /// What the portal of this name was bound to by the message in front; null: not known.

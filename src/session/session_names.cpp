@@ -231,10 +231,8 @@ void Session::skip_batch() {
     }
     for (const auto statement : evicted) server_->prepared.insert(statement);
     if (closes > 0) give_back_names(closes);
-    // Nobody was told, or not all of it.
-    for (auto& [name, before] : exchange_->renewed)
-        if (statements_.find(name) != nullptr) statements_.set(name, std::move(before));
-    exchange_->renewed.clear();
+    if (!exchange_->renewed.empty())
+        take_back_renewed(expects.empty() ? exchange_->batch : expects.front().batch);
 }
 
 /// The Describe that is next will not be answered, and the Bind that waits for it not be run.

@@ -349,7 +349,11 @@ Session::Reply Session::on_server_frame(Run& run, char type, std::string_view bo
         case be::kNoData:
             tee(whole);
             if (x.expects.front().learns) learn(whole);
-            if (x.expects.front().describes() && type != be::kParameterDescription) x.expects.pop();
+            if (x.expects.front().describes() && type != be::kParameterDescription) {
+                if (x.expects.front().tells && !x.renewed.empty())
+                    x.renewed.erase(x.renewed.begin());
+                x.expects.pop();
+            }
             return swallow ? Reply::swallow : Reply::forward;
         case be::kCopyInResponse:
         case be::kCopyOutResponse:
@@ -468,13 +472,15 @@ Session::Reply Session::on_error(Run& run, std::string_view body) {
     if (std::exchange(x.unpin_at_ready, false)) x.suspect = true;
     if (front.resets && front.brings_ready()) give_up_reset();
     if (front.brings_ready()) return tell_error(run, own);
+    // Before the names are given back.
+    const bool of_bind = front.kind == Kind::bind && front.statement != 0 && own.empty();
+    const auto words = of_bind ? in_clients_words(front, body) : std::string();
     skip_batch();
     if (x.lost && !reset_is_due()) give_up_reset();
     // Its Sync has not come yet: what comes before that is skipped, too.
     x.skipping = x.expects.empty() && x.unsynced;
     if (front.quiet) return Reply::swallow;
-    if (front.kind == Kind::bind && front.statement != 0 && own.empty())
-        return tell_error(run, in_clients_words(front, body));
+    if (of_bind) return tell_error(run, words);
     if (!front.own_error || fields.sqlstate != wire::sqlstate::kInvalidSqlStatementName)
         return tell_error(run, own);
     if (ours.sqlstate.empty())

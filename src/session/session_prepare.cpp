@@ -346,7 +346,8 @@ std::size_t Session::forward_bind(std::string_view view, const Frame& frame) {
     const auto* found = statement_here(name);
     const bool ours = identity_->mode != config::PoolMode::session;
     const bool old =
-        ours && found != nullptr && outdated(**found) && !serves_still(**found, name.empty());
+        found != nullptr && (ours ? outdated(**found) && !serves_still(**found, name.empty())
+                                  : destroyed(name, **found));
     const auto meaning = old ? meaning_now(view, frame, portal, name) : Meaning::same;
     if (meaning == Meaning::asked) [[unlikely]]
         return 0;
@@ -453,6 +454,7 @@ std::size_t Session::forward_describe(std::string_view view, const Frame& frame)
             .learns =
                 described != nullptr &&
                 to_be_learned(statement ? name : exchange_->statement_name, *described, statement),
+            .tells = tells_renewed(),
             .fill = fill,
             .statement = found != nullptr ? (*found)->id : 0});
     if (!ours || !statement || (found != nullptr && name.empty()))
@@ -490,6 +492,8 @@ std::size_t Session::forward_close(std::string_view view, const Frame& frame) {
         }
     }
     if (kind == 'P' && name.empty()) portal_ = UnnamedPortal::servers;
+    // It may be another client's, which is parsed anew.
+    if (kind == 'S' && name.empty()) server_->unnamed_statement = 0;
     expect({.kind = Kind::close, .statement = id});
     if (kind == 'S' && has_sql_statement(name)) exchange_->suspect = true;
     if (kind == 'S' && identity_->mode != config::PoolMode::session &&

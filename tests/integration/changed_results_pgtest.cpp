@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "support/cache_client.hpp"
+#include "support/prepared_client.hpp"
 
 using namespace pgweir::testing;
 
@@ -33,31 +34,6 @@ void setup(const std::string& sql) {
     if (!Proxy::direct())
         for (const auto* p : {&cached(), &uncached()}) eventually([&] { return calm(*p); });
     must_run(login(cached()), sql);
-}
-
-const std::string kSync = msg::sync();
-/// As drivers prepare what they will run often: the client is told what it takes and gives.
-std::string told(RawClient& c, const std::string& name, const std::string& sql) {
-    return error_of(c.ask(msg::parse(name, sql) + msg::describe('S', name) + kSync)).sqlstate;
-}
-std::string bound(const std::string& name, const std::vector<msg::Value>& values = {}) {
-    return msg::bind("", name, values) + msg::execute() + kSync;
-}
-/// First row of what is run without asking what it gives, or the SQLSTATE.
-std::string run(RawClient& c, const std::string& name, const std::vector<msg::Value>& values = {}) {
-    const auto m = c.ask(bound(name, values));
-    const auto error = error_of(m);
-    if (!error.sqlstate.empty()) return error.sqlstate;
-    std::string row;
-    const auto all = rows(m);
-    if (!all.empty())
-        for (const auto& value : all[0]) row += (row.empty() ? "" : ",") + value;
-    return row;
-}
-
-void done(RawClient& c, const std::string& sql) {
-    const auto error = error_of(c.ask(msg::query(sql)));
-    CHECK_MESSAGE(error.sqlstate.empty(), sql, ": ", error.message);
 }
 
 /// Others keep all server connections but those that have never seen the statement.

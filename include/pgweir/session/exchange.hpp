@@ -66,6 +66,7 @@ struct Expect {
     bool noted = false;          // parse, local_parse: what it gave is in Exchange::parsed
     bool own_error : 1 = false;  // sent to make the server fail; `statement`: the index in errors
     bool learns : 1 = false;  // describe: the answer is kept in the first of Exchange::undescribed
+    bool tells : 1 = false;   // describe: what the first of Exchange::renewed stands for now
     bool flushed = false;     // Flush was sent behind it
     Copies copies = Copies::none;  // query, execute
     std::uint16_t fill = 0;        // which of Exchange::fills collects the answer, from 1; 0: none
@@ -104,6 +105,16 @@ struct ClosedName {
     std::string name;
     StatementPtr statement;    // null: there is nothing to be given back
     bool parsed_here = false;  // its Parse is not answered yet
+};
+
+/// A name that came to stand for what its statement means by now, to be told by a Describe that is
+/// not answered yet: until it is, an error in its batch has the name stand for what it did.
+struct RenewedName {
+    std::string name;
+    StatementPtr before;
+    std::uint64_t statement = 0;  // what it stands for now, unless it was given anew since
+    std::uint32_t batch = 0;
+    bool asked = false;  // its Describe has been sent
 };
 
 /// What a session has prepared by SQL, and what of it could not be made again on the server at
@@ -430,8 +441,8 @@ struct Exchange {
     std::vector<ClosedName> closed;         // by Closes that are not answered yet
     std::vector<StatementPtr> undescribed;  // what will be known to have been told of them
     StatementPtr meant;                     // that which the Bind that waits may stand for by now
-    std::vector<std::pair<std::string, StatementPtr>> renewed;  // names, and what they were before
-    std::string bound_name;  // of the portal bound last, where it has one
+    std::vector<RenewedName> renewed;       // in the order of their Describes
+    std::string bound_name;                 // of the portal bound last, where it has one
     OwnErrors errors;
     std::vector<std::pair<std::uint32_t, Loan>> loans;  // of what is named in a batch
     bool unpin_at_ready = false;

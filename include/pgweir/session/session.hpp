@@ -190,8 +190,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool full(std::size_t more = 1) const noexcept;
     bool ensure_prepared(const Statement& statement, bool unnamed);
     query::Kind kind_of(const Statement& statement);
-    bool has_statement(std::string_view name) const noexcept;
-    bool may_be_there(std::string_view name) const noexcept;
+    bool has_statement(std::string_view) const noexcept,
+        may_be_there(std::string_view) const noexcept;
     std::optional<OwnError> why_not_named(std::string_view name, const Statement& statement);
     bool doubt(std::string_view name), doubt(std::uint64_t statement, std::uint64_t other = 0);
     bool doubt_names(), doubt_closed(), doubt_parse(std::string_view, const StatementPtr&);
@@ -204,10 +204,12 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     bool answer_parse_here(std::string_view batch), executes_nothing(std::string_view) const;
 
     // session_meaning.cpp: what a prepared statement means by now
-    bool outdated(const Statement&s) const noexcept, serves_still(const Statement&s, bool unnamed);
-    void renew(std::string_view name), learn(std::string_view), ask_meaning(const StatementPtr&);
+    bool outdated(const Statement&s) const noexcept, serves_still(const Statement&s, bool unnamed),
+        destroyed(std::string_view name, const Statement&s) const noexcept;
+    void renew(std::string_view name), learn(std::string_view), ask_meaning(const StatementPtr&),
+        stands_for(std::string_view name, StatementPtr statement), forget_question(), try_again(),
+        keep_for_retry(std::string_view front), take_back_renewed(std::uint32_t failed);
     StatementPtr next_of(std::string_view name, const Statement& old);
-    void stands_for(std::string_view name, StatementPtr statement), forget_question();
     const StatementPtr* renewed_for_cache(std::string_view name, const StatementPtr* found);
     enum class Meaning : std::uint8_t { same, asked, another };
     Meaning meaning_now(std::string_view view, const wire::Frame& frame, std::string_view portal,
@@ -215,9 +217,8 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     const StatementPtr* bound_last(std::string_view portal) noexcept;
     bool to_be_learned(std::string_view name, const StatementPtr& statement, bool types);
     static void note_told(const Statement& statement, std::string_view description) noexcept;
-    bool may_try_again(std::string_view bound, bool asks, std::string_view batch) const;
-    void keep_for_retry(std::string_view front), try_again();
-    bool stale_plan(const wire::ErrorFields& fields);
+    bool may_try_again(std::string_view bound, bool asks, std::string_view batch) const,
+        stale_plan(const wire::ErrorFields&fields), tells_renewed() noexcept;
 
     // session_begin.cpp: transactions in which nothing has run yet
     std::string_view step_here(const MemoEntry& memo, std::string_view text);
