@@ -187,8 +187,7 @@ class Session final : public pool::ServerUser, public pool::Waiter {
     std::size_t forward_close(std::string_view view, const wire::Frame& frame);
     StatementPtr intern(std::string_view text, std::string_view raw_types);
     const StatementPtr* find_statement(std::string_view name) const noexcept;
-    bool full(std::size_t more = 1) const noexcept;
-    bool ensure_prepared(const Statement& statement, bool unnamed);
+    bool full(std::size_t more = 1) const noexcept, ensure_prepared(const Statement&, bool unnamed);
     query::Kind kind_of(const Statement& statement);
     bool has_statement(std::string_view) const noexcept,
         may_be_there(std::string_view) const noexcept;
