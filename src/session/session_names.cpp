@@ -180,9 +180,12 @@ std::string Session::in_clients_words(const Expect& bind, std::string_view error
     const auto digit = [](char c) { return c >= '0' && c <= '9'; };
     if (at == std::string_view::npos || end >= error.size() || digit(error[end])) return {};
     const auto* last = statements_.find(exchange_->statement_name);
-    const auto name = last != nullptr && (*last)->id == bind.statement
-                          ? std::string_view(exchange_->statement_name)
-                          : statements_.name_of(bind.statement);
+    auto name = last != nullptr && (*last)->id == bind.statement
+                    ? std::string_view(exchange_->statement_name)
+                    : statements_.name_of(bind.statement);
+    for (const auto& c : exchange_->closed)  // behind it in the batch
+        if (name.empty() && c.statement != nullptr && c.statement->id == bind.statement)
+            name = c.name;
     if (name.empty()) return {};
     std::string told(error.substr(0, at));
     return told.append(name).append(error.substr(end));

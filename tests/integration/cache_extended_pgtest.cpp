@@ -450,13 +450,14 @@ TEST_CASE("of a pipeline whose front is known the answers are PostgreSQL's, what
          f.parse("front_named") + f.bind(3, "front_named") + f.bind(9, "front_named")},
         {"the same name", f.bind(3, "front_named") + f.bind(9, "front_named") + f.item(10)},
     };
-    for (const auto& [what, rest] : batches)
+    for (const auto& each : batches)
         for (int i = 0; i < 3; ++i) {
+            const auto& [what, rest] = each;
             const auto answer = f.c.ask(f.item(3) + rest + msg::sync());
             const auto wanted = f.direct.ask(f.item(3) + rest + msg::sync());
-            CHECK_MESSAGE(worded(answer) == worded(wanted), what, ", time ", i, ": ", types(answer),
-                          " ", error_of(answer).message, ", wanted ", types(wanted), " ",
-                          error_of(wanted).message);
+            CHECK_MESSAGE(worded(answer) == worded(wanted), each.first, ", time ", i, ": ",
+                          types(answer), " ", error_of(answer).message, ", wanted ", types(wanted),
+                          " ", error_of(wanted).message);
         }
     CHECK(ask(f.c, "SELECT count(*) FROM front_written") == "6");
 }

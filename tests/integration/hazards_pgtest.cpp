@@ -348,8 +348,10 @@ TEST_CASE("D6: what logins are given changes, and server connections from before
         "GRANT ALL ON g1.given_t, g2.given_t TO PUBLIC");
     const auto login_given = [] { return RawClient::login(proxy().port(), "given", "app"); };
     const std::string read = "SELECT v FROM given_t";
-    for (const auto& [path, value] :
+    for (const auto& each :
          {std::pair<std::string, std::string>{"g1", "one"}, {"g2", "two"}, {"g1", "one"}}) {
+        const auto& path = each.first;
+        const auto& value = each.second;
         auto before = login_given();
         ask(before, "SELECT 1");
         auto c = login();  // by the proxy, so that it knows; another superuser's is found by a poll

@@ -23,7 +23,7 @@ RawClient login(const msg::Parameters& more = {}) {
 struct Heard {
     std::uint32_t sender = 0;
     std::string channel, payload;
-    friend bool operator==(const Heard&, const Heard&) = default;
+    bool operator==(const Heard&) const = default;
 };
 Heard heard(const Message& m) {
     REQUIRE(m.type == 'A');

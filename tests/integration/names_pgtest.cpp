@@ -359,16 +359,17 @@ TEST_CASE("what SQL may have prepared is executed by SQL, and counts") {
         {query("SELECT 1"), query("PREPARE p" + update + "; EXECUTE p")},
     };
     int value = 0;
-    for (const auto& [first, run] : cases)
+    for (const auto& each : cases)
         for (const bool waits : {false, true}) {
-            CAPTURE(run);
+            const auto& [first, run] = each;
+            CAPTURE(each.run);
             REQUIRE(becomes_cached(proxy(), reader, sum));
             auto c = login();
             c.send(first);
             if (waits) c.read_until('Z');
             c.send(run);
             if (!waits) c.read_until('Z');
-            CHECK(error_of(c.read_until('Z')).sqlstate.empty());
+            CHECK(error_of(c.read_until('Z')).message == "");
             CHECK(ask(reader, sum) == std::to_string(++value));
         }
 }

@@ -60,8 +60,9 @@ TEST_CASE("what comes behind RESET runs under what the session began with") {
         {by_message("RESET ALL") + sync + by_message(shown) + sync, "31MB"},
         {msg::query("BEGIN") + msg::query("RESET ALL") + show + msg::query("COMMIT"), "31MB"},
     };
-    for (const auto& [bytes, wanted] : cases) {
-        INFO(bytes);
+    for (const auto& each : cases) {
+        const auto& [bytes, wanted] = each;
+        INFO(each.first);
         c.ask(msg::query("SET work_mem = '9MB'"));
         c.send(bytes + msg::query("SELECT 'end'"));
         std::string seen, last;
@@ -84,7 +85,7 @@ TEST_CASE("what is not reset in the end, or not run, takes nothing away") {
         std::string bytes, wanted;
     };
     const std::string bound = msg::parse("", "DISCARD ALL") + msg::bind("", "") + sync;
-    for (const auto& [bytes, wanted] : std::vector<Case>{
+    for (const auto& each : std::vector<Case>{
              {error + msg::query("RESET work_mem") + show, "31MB"},
              {error + msg::query("DISCARD ALL") + show, "31MB"},
              {by_message("SELECT 1/0") + by_message("DISCARD ALL") + show, "31MB"},
@@ -104,7 +105,8 @@ TEST_CASE("what is not reset in the end, or not run, takes nothing away") {
                   msg::query("COMMIT"),
               "9MB"},
          }) {
-        INFO(bytes);
+        const auto& [bytes, wanted] = each;
+        INFO(each.bytes);
         auto c = login({{"options", "-c work_mem=31MB"}});
         c.ask(msg::query("CREATE TEMP TABLE stays (n int); SET work_mem = '9MB'"));
         c.send(bytes + msg::query("SELECT 'end'"));

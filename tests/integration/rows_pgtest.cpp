@@ -39,7 +39,8 @@ struct Case {
 void check(Proxy& proxy, const std::vector<Case>& cases) {
     auto c = RawClient::login(proxy.port());
     auto direct = Cluster::shared().connect("app", "app");
-    for (const auto& [read, write, stays] : cases) {
+    for (const auto& each : cases) {
+        const auto *read = each.read, *write = each.write;
         CAPTURE(read);
         CAPTURE(write);
         REQUIRE(becomes_cached(proxy, c, read));
@@ -47,7 +48,7 @@ void check(Proxy& proxy, const std::vector<Case>& cases) {
         std::string answer;
         const auto hits = hits_of(proxy, [&] { answer = ask(c, read); });
         CHECK(answer == direct.value(read));
-        CHECK(hits == (stays ? 1 : 0));
+        CHECK(hits == (each.stays ? 1 : 0));
     }
 }
 
@@ -292,7 +293,8 @@ TEST_CASE("what is written around the proxy ends the answers of its rows, and of
         {"SELECT n FROM s5 WHERE id = 1", "SELECT w5(2)", true},
         {"SELECT n FROM s5 WHERE id = 1", "TRUNCATE s5", false},
     };
-    for (const auto& [read, write, stays] : cases) {
+    for (const auto& each : cases) {
+        const auto *read = each.read, *write = each.write;
         CAPTURE(read);
         CAPTURE(write);
         REQUIRE(becomes_cached(streamed(), c, read));
@@ -301,9 +303,9 @@ TEST_CASE("what is written around the proxy ends the answers of its rows, and of
         std::string answer;
         const auto hits = hits_of(streamed(), [&] { answer = ask(c, read); });
         CHECK(answer == direct.value(read));
-        if (!stays) CHECK(hits == 0);
+        if (!each.stays) CHECK(hits == 0);
         // Another reason may end an answer, too, such as a stream that was late for once.
-        if (stays)
+        if (each.stays)
             CHECK(eventually([&] {
                 REQUIRE(becomes_cached(streamed(), c, read));
                 direct.run(write);
