@@ -3,6 +3,8 @@
 -- built-in one that is not volatile but takes or gives what is no plain type ($1, plain_types.sql),
 -- like all of its name and number of arguments, has the volatility x: a literal may become a timetz
 -- there without a word of it. Names of text search configurations mean what only DDL changes.
+-- The last column: of the extensions $2, and takes and gives plain types alone, or what only code in
+-- C can be given. Aggregates come behind what they are made of.
 WITH plain AS (
   $1
 ), known AS (
@@ -12,6 +14,12 @@ WITH plain AS (
   WHERE t.typtype OPERATOR(pg_catalog.=) 'p' OR t.oid OPERATOR(pg_catalog.=) ANY (ARRAY[
     'pg_catalog.regconfig'::pg_catalog.regtype, 'pg_catalog.regdictionary'::pg_catalog.regtype]
     ::pg_catalog.oid[])
+), given AS (
+  SELECT p.oid FROM plain p
+  UNION ALL
+  SELECT t.oid FROM pg_catalog.pg_type t
+  WHERE t.oid OPERATOR(pg_catalog.=) ANY (ARRAY['pg_catalog.internal'::pg_catalog.regtype,
+    'pg_catalog.cstring'::pg_catalog.regtype]::pg_catalog.oid[])
 ), odd AS (
   SELECT p.proname, p.pronargs
   FROM pg_catalog.pg_proc p
@@ -31,7 +39,13 @@ SELECT p.oid, p.pronamespace, p.proname,
          pg_catalog.concat_ws(',', a.aggtransfn::pg_catalog.oid, a.aggfinalfn::pg_catalog.oid,
            a.aggcombinefn::pg_catalog.oid, a.aggserialfn::pg_catalog.oid,
            a.aggdeserialfn::pg_catalog.oid, a.aggmtransfn::pg_catalog.oid,
-           a.aggminvtransfn::pg_catalog.oid, a.aggmfinalfn::pg_catalog.oid) END
+           a.aggminvtransfn::pg_catalog.oid, a.aggmfinalfn::pg_catalog.oid) END,
+       e.extname OPERATOR(pg_catalog.=) ANY ('$2'::pg_catalog.name[])
+         AND pg_catalog.array_append(
+           COALESCE(p.proallargtypes, p.proargtypes::pg_catalog.oid[]), p.prorettype)
+           OPERATOR(pg_catalog.<@) ARRAY(SELECT g.oid FROM given g)
+         AND (a.agginitval IS NULL
+           OR a.aggtranstype OPERATOR(pg_catalog.=) 'pg_catalog.float8[]'::pg_catalog.regtype)
 FROM pg_catalog.pg_proc p
 JOIN pg_catalog.pg_language l ON l.oid OPERATOR(pg_catalog.=) p.prolang
 LEFT JOIN pg_catalog.pg_aggregate a ON a.aggfnoid::pg_catalog.oid OPERATOR(pg_catalog.=) p.oid
@@ -44,3 +58,4 @@ LEFT JOIN odd o ON o.proname OPERATOR(pg_catalog.=) p.proname
  AND o.pronargs OPERATOR(pg_catalog.=) p.pronargs
  AND p.oid OPERATOR(pg_catalog.<) 16384::pg_catalog.oid
  AND p.pronamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace
+ORDER BY p.prokind OPERATOR(pg_catalog.=) 'a'

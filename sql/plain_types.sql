@@ -4,13 +4,30 @@
 -- refcursor, record, pg_node_tree. Not types from or to which users made a cast, or for which a
 -- default operator class for sorting and grouping, that may depend on more than the value: an
 -- expression may use these unseen; nor what is silently taken for another type, which may have such
--- a class. None at all where both ends of such a cast, or what a class is for, are built in, since
+-- a class. What the extensions $2 bring was looked at: their types are plain, too. None at all
+-- where both ends of such a cast, or what a class is for, are built in, since
 -- any expression may have such a type.
-WITH odd_pair AS (
+WITH brought AS (
+  SELECT d.classid, d.objid
+  FROM pg_catalog.pg_depend d
+  JOIN pg_catalog.pg_extension e ON e.oid OPERATOR(pg_catalog.=) d.refobjid
+  WHERE d.deptype OPERATOR(pg_catalog.=) 'e'
+    AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass
+    AND e.extname OPERATOR(pg_catalog.=) ANY ('$2'::pg_catalog.name[])
+), code AS (
+  SELECT p.oid
+  FROM brought b
+  JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) b.objid
+  JOIN pg_catalog.pg_language l ON l.oid OPERATOR(pg_catalog.=) p.prolang
+  WHERE b.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
+    AND p.provolatile OPERATOR(pg_catalog.=) 'i'
+    AND l.lanname OPERATOR(pg_catalog.=) ANY ('{c,internal}'::pg_catalog.name[])
+), odd_pair AS (
   SELECT c.castsource AS source, c.casttarget AS target
   FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) c.casttarget
   WHERE c.oid OPERATOR(pg_catalog.>=) 16384
     AND (c.castmethod OPERATOR(pg_catalog.=) 'f'
+         AND c.castfunc NOT IN (SELECT k.oid FROM code k)
          AND NOT EXISTS (
            SELECT FROM pg_catalog.pg_proc p
            WHERE p.oid OPERATOR(pg_catalog.=) c.castfunc AND p.oid OPERATOR(pg_catalog.<) 16384
@@ -27,6 +44,9 @@ WITH odd_pair AS (
   FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_am m ON m.oid OPERATOR(pg_catalog.=) o.opcmethod
   WHERE o.oid OPERATOR(pg_catalog.>=) 16384 AND o.opcdefault
     AND m.amname OPERATOR(pg_catalog.=) ANY ('{btree,hash}'::pg_catalog.name[])
+    AND o.oid NOT IN (
+      SELECT b.objid FROM brought b
+      WHERE b.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_opclass'::pg_catalog.regclass)
 ), odd_end AS (
   SELECT o.source AS oid FROM odd_pair o
   UNION ALL
@@ -40,6 +60,9 @@ WITH odd_pair AS (
   SELECT c.castsource AS oid FROM pg_catalog.pg_cast c
   WHERE c.oid OPERATOR(pg_catalog.>=) 16384
     AND c.castmethod OPERATOR(pg_catalog.=) 'b' AND c.castcontext OPERATOR(pg_catalog.=) 'i'
+    AND c.oid NOT IN (
+      SELECT b.objid FROM brought b
+      WHERE b.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_cast'::pg_catalog.regclass)
 ), plain AS (
   SELECT t.oid
   FROM pg_catalog.pg_type t
@@ -55,6 +78,14 @@ WITH odd_pair AS (
   UNION ALL
   SELECT t.oid FROM pg_catalog.pg_type t
   WHERE t.typtype OPERATOR(pg_catalog.=) 'e' AND t.oid NOT IN (SELECT o.oid FROM odd o)
+  UNION ALL
+  SELECT t.oid
+  FROM brought b JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) b.objid
+  WHERE b.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass
+    AND t.typtype OPERATOR(pg_catalog.=) 'b' AND t.typcategory OPERATOR(pg_catalog.<>) 'A'
+    AND t.typinput::pg_catalog.oid IN (SELECT k.oid FROM code k)
+    AND t.typoutput::pg_catalog.oid IN (SELECT k.oid FROM code k)
+    AND t.oid NOT IN (SELECT o.oid FROM odd o)
 ), with_domains AS (
   SELECT p.oid FROM plain p WHERE p.oid NOT IN (SELECT f.oid FROM taken_for f)
   UNION ALL

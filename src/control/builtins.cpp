@@ -227,4 +227,16 @@ Effects code_effects(std::string_view language, char volatility, std::string_vie
             language != "internal" && volatility == 'v' && extension.empty()};
 }
 
+std::string constant_extensions() {
+    std::string all;
+    // How isn reads a number is a setting of the session's that is no setting.
+    for (const auto extension : kExtensions)
+        if (extension != "isn") all.append(all.empty() ? "{" : ",").append(extension);
+    return all + "}";
+}
+
+bool approximate(std::string_view function) noexcept {
+    return function.ends_with("_distance") || function.find("inner_product") != function.npos;
+}
+
 }  // namespace pgweir::control

@@ -3,6 +3,7 @@
 // state, so a new one in a later version costs only speed. Thread: pure functions.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 namespace pgweir::control {
@@ -23,5 +24,11 @@ Effects builtin_effects(std::string_view name, char volatility) noexcept;
 /// 'v'), and of the extension it belongs to, or "".
 Effects code_effects(std::string_view language, char volatility, std::string_view extension,
                      std::string_view name) noexcept;
+
+/// The extensions that were looked at and whose immutable functions in C depend on their arguments
+/// alone, as an array's text.
+std::string constant_extensions();
+/// ... but for those an index may answer for by and by: which rows come first then depends on it.
+bool approximate(std::string_view function) noexcept;
 
 }  // namespace pgweir::control

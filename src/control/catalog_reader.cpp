@@ -8,6 +8,7 @@
 #include "builtins.hpp"
 #include "call_graph.hpp"
 #include "catalog_text.hpp"
+#include "function_trust.hpp"
 #include "partitions.hpp"
 #include "pgweir/query/body_words.hpp"
 #include "pgweir/query/verdict.hpp"
@@ -123,14 +124,12 @@ class Reader {
     CallGraph graph_;
     WriteSets write_sets_;
     std::unordered_set<Oid> plain_types_;
-    std::unordered_set<Oid> constant_functions_;  // built in, see query::constant_builtin
-    std::unordered_set<Oid> quiet_functions_;     // built in and not volatile: fit for operators
-    std::unordered_set<Oid> sql_functions_;       // of the users, in language sql
-    std::unordered_set<Oid> unknown_writes_;      // relations whose rules or defaults may write
+    FunctionTrust trust_;
+    std::unordered_set<Oid> sql_functions_;   // of the users, in language sql
+    std::unordered_set<Oid> unknown_writes_;  // relations whose rules or defaults may write
     Parents parents_;
     Published published_;
     RelationsByOid relations_;
-    std::unordered_set<Oid> trusted_code_;  // functions in C that are not volatile
     std::unordered_set<Oid> bodies_due_;
     std::unordered_set<Oid> default_calls_;  // relations whose defaults ... call users' code
     std::vector<Oid> builtin_writers_, builtin_state_, builtin_movers_, builtin_askers_;
@@ -172,13 +171,14 @@ std::optional<std::string> Reader::read_relations() {
     const auto too_many = "the catalog has more than " + std::to_string(limits_.relations) +
                           " relations, which is more than is kept in memory";
     if (count > limits_.relations) return too_many;
-    if (auto e = each(sql::plain_types, [&](const Row& r) {
+    const auto plain_types = replaced(sql::plain_types, "$2", constant_extensions());
+    if (auto e = each(plain_types, [&](const Row& r) {
             plain_types_.insert(r.number(0));
             return true;
         }))
         return e;
     catalog_->casts_proven = !plain_types_.empty();
-    return each(replaced(sql::relations, "$1", sql::plain_types), [&](const Row& r) {
+    return each(replaced(sql::relations, "$1", plain_types), [&](const Row& r) {
         query::Relation rel;
         rel.oid = r.number(0);
         rel.schema = r.number(1);
@@ -226,7 +226,8 @@ std::optional<std::string> Reader::read_identities() {
 std::optional<std::string> Reader::read_functions() {
     std::uint32_t count = 0;
     bool too_many = false;
-    auto error = each(replaced(sql::functions, "$1", sql::plain_types), [&](const Row& r) {
+    const auto text = replaced(sql::functions, "$1", sql::plain_types);
+    auto error = each(replaced(text, "$2", constant_extensions()), [&](const Row& r) {
         too_many = ++count > limits_.functions;
         if (!too_many) add_function(r);
         return !too_many;
@@ -250,18 +251,14 @@ void Reader::add_function(const Row& r) {
         if (effects.leaves_state) builtin_state_.push_back(f.oid);
         if (moves_sequence(name)) builtin_movers_.push_back(f.oid);
         if (asks_sequence(name)) builtin_askers_.push_back(f.oid);
-        if (query::constant_builtin(f, name)) constant_functions_.insert(f.oid);
-        if (f.volatility != query::Volatility::volatile_) quiet_functions_.insert(f.oid);
+        trust_.builtin(f, name);
     } else if (r.letter(4) == 'a') {
         effects = {false, false};
-        for (auto parts = r.text(8); !parts.empty();) {
-            const auto comma = std::min(parts.find(','), parts.size());
-            Oid part = 0;
-            std::from_chars(parts.data(), parts.data() + comma, part);
+        f.known_code = trust_.aggregate(f, r.text(8), r.flag(9));
+        each_oid(r.text(8), [&](Oid part) {
             if (part != 0) graph_.call(node, graph_.function(part));
             if (part != 0) write_sets_.calls(f.oid, part);
-            parts.remove_prefix(std::min(comma + 1, parts.size()));
-        }
+        });
     } else if (language == "sql" || language == "plpgsql") {
         // Its body says what it does, whatever it is declared as.
         effects = {false, false};
@@ -270,7 +267,7 @@ void Reader::add_function(const Row& r) {
     } else {
         effects = code_effects(language, r.letter(3), r.text(6), name);
         const bool c = language == "c" || language == "internal";
-        if (c && r.letter(3) != 'v') trusted_code_.insert(f.oid);
+        f.known_code = c && trust_.code(f, name, r.flag(9));
     }
     if (effects.hides_state) graph_.mark(node, Effect::hides);
     if (effects.may_write) graph_.mark_writer(node);
@@ -316,7 +313,7 @@ std::optional<std::string> Reader::read_calls() {
         const Oid function = r.number(2);
         if (function == 0) return true;  // a shell operator, or a cast without a function
         if (!graph_.knows_function(function)) return false;  // not of this snapshot
-        if (kind != 't' || !trusted_code_.contains(function))
+        if (kind != 't' || !trust_.stable_code(function))
             add_call(kind, r.number(1), graph_.function(function));
         if (kind == 'd' || kind == 'x' || kind == 'g') write_sets_.behind(r.number(1), function);
         if (kind == 'p') write_sets_.calls(r.number(1), function);
@@ -395,8 +392,8 @@ void Reader::add_link(char kind, Oid from, Oid to) {
 }
 
 std::optional<std::string> Reader::read_view_queries() {
-    const ViewKnowledge known{[this](Oid f) { return constant_functions_.contains(f); },
-                              [this](Oid f) { return quiet_functions_.contains(f); },
+    const ViewKnowledge known{[this](Oid f) { return trust_.constant(f); },
+                              [this](Oid f) { return trust_.quiet(f); },
                               [this](Oid t) { return plain_types_.contains(t); }};
     return each(replaced(sql::view_queries, "$1", std::to_string(limits_.body_bytes)),
                 [&](const Row& r) {
@@ -480,7 +477,7 @@ void Reader::add_body(Oid oid, std::string_view body, const RelationNames& relat
 std::optional<std::string> Reader::read_names() {
     if (auto e = each(sql::operators, [&](const Row& r) {
             catalog_->operators[std::string(r.text(0))].push_back(
-                {r.number(1), r.flag(2), volatility_of(r.letter(3))});
+                {r.number(1), r.flag(2) || trust_.known(r.text(4)), volatility_of(r.letter(3))});
             return true;
         }))
         return e;

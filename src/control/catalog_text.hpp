@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <charconv>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,18 @@ inline std::string replaced(std::string_view text, std::string_view what, std::s
         text.remove_prefix(at + what.size());
     }
     return out.append(text);
+}
+
+/// `take` gets each OID of a text with commas between them, 0 where one cannot be read.
+template <class Take>
+void each_oid(std::string_view text, Take take) {
+    while (!text.empty()) {
+        const auto comma = std::min(text.find(','), text.size());
+        query::Oid oid = 0;
+        std::from_chars(text.data(), text.data() + comma, oid);
+        take(oid);
+        text.remove_prefix(std::min(comma + 1, text.size()));
+    }
 }
 
 /// A quoted regular expression that finds a call of one of the functions in a stored parse tree.

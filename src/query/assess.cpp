@@ -476,7 +476,7 @@ void Assessor::field(std::string_view name, bool any_function) {
     }
     const CallMatch match = names_->call("", name);
     if (!match.found) return;
-    if (match.foreign || ((any_function || name.starts_with("pg_")) && !match.constant))
+    if ((match.foreign || any_function || name.starts_with("pg_")) && !match.constant)
         refuse(NotCached::function_not_immutable);
     if (match.builtin && any_function) session(name, 0, match.builtin_harmless);
     if (match.foreign) sequences(match.sequences);

@@ -188,7 +188,8 @@ bool depends_on_settings_only(string_view function) noexcept {
     return std::binary_search(kSettingsOnly.begin(), kSettingsOnly.end(), function);
 }
 
-bool constant_builtin(const Function& f, string_view name) noexcept {
+bool constant_function(const Function& f, string_view name) noexcept {
+    if (f.known_code) return true;
     if (!f.builtin || f.volatility == Volatility::volatile_) return false;
     return f.volatility == Volatility::immutable_ || depends_on_settings_only(name);
 }

@@ -91,7 +91,7 @@ CallMatch Names::call(std::string_view schema, std::string_view name) const {
             if (!candidate(f, schema)) continue;
             match.found = true;
             (f.builtin ? match.builtin : match.foreign) = true;
-            if (!constant_builtin(f, name)) match.constant = false;
+            if (!constant_function(f, name)) match.constant = false;
             bool& harmless = f.builtin ? match.builtin_harmless : match.harmless;
             harmless = harmless && f.session_harmless;
             match.may_write = match.may_write || f.may_write;
@@ -110,8 +110,8 @@ OperatorMatch Names::operation(std::string_view schema, std::string_view name) c
         for (const Operator& op : *operators) {
             if (!candidate(op, schema)) continue;
             match.found = true;
-            if (!op.builtin || op.volatility == Volatility::volatile_) match.constant = false;
-            if (op.builtin) continue;
+            if (!op.known || op.volatility == Volatility::volatile_) match.constant = false;
+            if (op.known) continue;
             match.foreign = true;
             match.may_write = match.may_write || op.volatility == Volatility::volatile_;
         }

@@ -20,22 +20,22 @@ struct RelationMatch {
 /// What a call of this name may come to.
 struct CallMatch {
     bool found = false;
-    bool builtin = false;  // some candidate is built in
-    bool foreign = false;  // some candidate is not
-    bool constant = true;  // every candidate is built in, and immutable or stable by settings only
-    bool harmless = true;  // no candidate that is not built in changes the session
-    bool builtin_harmless = true;                // nor one that is
-    bool may_write = false;                      // some candidate may write
-    bool may_define = false;                     // some candidate may run DDL
-    bool may_define_shared = false;              // ... that every database feels
+    bool builtin = false;            // some candidate is built in
+    bool foreign = false;            // some candidate is not
+    bool constant = true;            // constant_function() is true of every candidate
+    bool harmless = true;            // no candidate that is not built in changes the session
+    bool builtin_harmless = true;    // nor one that is
+    bool may_write = false;          // some candidate may write
+    bool may_define = false;         // some candidate may run DDL
+    bool may_define_shared = false;  // ... that every database feels
     SequenceUse sequences{false, false, false};  // all that some candidate does
 };
 
 struct OperatorMatch {
     bool found = false;
-    bool foreign = false;
+    bool foreign = false;  // some candidate is not known
     bool may_write = false;
-    bool constant = true;  // every candidate is built in and not volatile
+    bool constant = true;  // every candidate is known and not volatile
 };
 
 class Names {

@@ -366,9 +366,9 @@ TEST_CASE("what SQL may have prepared is executed by SQL, and counts") {
             REQUIRE(becomes_cached(proxy(), reader, sum));
             auto c = login();
             c.send(first);
-            if (waits) c.read_until('Z');
+            if (waits) CHECK(error_of(c.read_until('Z')).message == "");
             c.send(run);
-            if (!waits) c.read_until('Z');
+            if (!waits) CHECK(error_of(c.read_until('Z')).message == "");
             CHECK(error_of(c.read_until('Z')).message == "");
             CHECK(ask(reader, sum) == std::to_string(++value));
         }

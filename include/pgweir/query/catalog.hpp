@@ -116,6 +116,8 @@ struct Function {
     Oid schema = 0;
     Volatility volatility = Volatility::volatile_;
     bool builtin = false;  // in pg_catalog and made by initdb (oid < 16384)
+    /// Immutable code of an extension that was looked at: its value depends on its arguments alone.
+    bool known_code = false;
     /// Proven not to leave session state behind (settings, session locks, temporary objects,
     /// prepared statements, LISTEN, held cursors). A sequence's currval and random()'s position do
     /// not count.
@@ -134,7 +136,7 @@ struct Function {
 /// All operators of one name and schema together.
 struct Operator {
     Oid schema = 0;
-    bool builtin = false;                           // all of them are
+    bool known = false;  // each is built in, or runs what is Function::known_code
     Volatility volatility = Volatility::volatile_;  // of their functions, the worst
 };
 

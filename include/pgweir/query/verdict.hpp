@@ -34,9 +34,9 @@ bool special_datetime_word(std::string_view value) noexcept;
 /// regclass and its kin, timetz, record and every type that is not built in are not.
 bool plain_parameter_type(Oid type) noexcept;
 
-/// A built-in function (or all that an operator stands for) whose result depends on nothing but its
-/// arguments and tracked settings. `name` is the function's.
-bool constant_builtin(const Function& function, std::string_view name) noexcept;
+/// A function whose result depends on nothing but its arguments and tracked settings: a built-in
+/// one, or known code. `name` is the function's.
+bool constant_function(const Function& function, std::string_view name) noexcept;
 
 enum class Kind : std::uint8_t {
     empty,        // no statement at all

@@ -443,10 +443,10 @@ TEST_CASE("a harmful function behind an operator or cast makes every user's func
     CHECK(flags(function_of(*c, "fine")) == "sH");
     CHECK(flags(function_of(*c, "lower")) == "ib");
     const auto& op = c->operators.find("<#>")->second.front();
-    CHECK(!op.builtin);
+    CHECK(!op.known);
     CHECK(op.volatility == query::Volatility::volatile_);
     const auto& plus = c->operators.find("=")->second.front();
-    CHECK(plus.builtin);
+    CHECK(plus.known);
     CHECK(plus.volatility == query::Volatility::stable);  // timestamptz = date
 }
 
