@@ -3,8 +3,8 @@
 -- built-in one that is not volatile but takes or gives what is no plain type ($1, plain_types.sql),
 -- like all of its name and number of arguments, has the volatility x: a literal may become a timetz
 -- there without a word of it. Names of text search configurations mean what only DDL changes.
--- The last column: of the extensions $2, and takes and gives plain types alone, or what only code in
--- C can be given. Aggregates come behind what they are made of.
+-- The last column: of the extensions $2, and takes and gives plain types alone, or what only code
+-- in C can be given. Aggregates come behind what they are made of.
 WITH plain AS (
   $1
 ), known AS (
