@@ -22,6 +22,17 @@ WITH brought AS (
   WHERE b.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
     AND p.provolatile OPERATOR(pg_catalog.=) 'i'
     AND l.lanname OPERATOR(pg_catalog.=) ANY ('{c,internal}'::pg_catalog.name[])
+), odd_family AS (
+  SELECT s.amprocfamily AS oid
+  FROM pg_catalog.pg_amproc s
+  WHERE s.amproc::pg_catalog.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+    AND s.amproc::pg_catalog.oid NOT IN (SELECT k.oid FROM code k)
+  UNION ALL
+  SELECT s.amopfamily
+  FROM pg_catalog.pg_amop s
+  JOIN pg_catalog.pg_operator o ON o.oid OPERATOR(pg_catalog.=) s.amopopr
+  WHERE o.oprcode::pg_catalog.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+    AND o.oprcode::pg_catalog.oid NOT IN (SELECT k.oid FROM code k)
 ), odd_pair AS (
   SELECT c.castsource AS source, c.casttarget AS target
   FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) c.casttarget
@@ -44,9 +55,10 @@ WITH brought AS (
   FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_am m ON m.oid OPERATOR(pg_catalog.=) o.opcmethod
   WHERE o.oid OPERATOR(pg_catalog.>=) 16384 AND o.opcdefault
     AND m.amname OPERATOR(pg_catalog.=) ANY ('{btree,hash}'::pg_catalog.name[])
-    AND o.oid NOT IN (
-      SELECT b.objid FROM brought b
-      WHERE b.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_opclass'::pg_catalog.regclass)
+    AND (o.opcfamily IN (SELECT f.oid FROM odd_family f)
+      OR o.oid NOT IN (
+        SELECT b.objid FROM brought b
+        WHERE b.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_opclass'::pg_catalog.regclass))
 ), odd_end AS (
   SELECT o.source AS oid FROM odd_pair o
   UNION ALL

@@ -152,6 +152,13 @@ TEST_CASE(
     check_misses({by_number, by_mail, "SELECT n FROM few WHERE n ~ 'a'"});
     bring("DROP FUNCTION as_mail(int) CASCADE");
     check_cached({by_number, by_mail});
+    // What sorts an extension's type may have been replaced.
+    const std::string mails = "SELECT DISTINCT email FROM few", by_n = "SELECT n FROM few";
+    check_cached({mails, by_n});
+    bring(
+        "CREATE OR REPLACE FUNCTION citext_cmp(citext, citext) RETURNS int LANGUAGE plpgsql "
+        "IMMUTABLE STRICT AS 'BEGIN RETURN (random() * 9)::int; END'");
+    check_misses({mails, by_n});
     setup("DROP TABLE few; DROP TYPE own");
     bring("DROP EXTENSION citext");
 }
