@@ -79,4 +79,15 @@ inline bool becomes_cached(const Proxy& proxy, RawClient& c, const std::string& 
     return did;
 }
 
+/// True if this query is not answered from the cache although the catalog has been read, without
+/// which nothing is: behind DDL it takes a moment.
+inline bool stays_uncached(const Proxy& proxy, RawClient& c, const std::string& sql) {
+    const auto known = [&] {
+        for (const auto& row : rows(c.ask(msg::query("EXPLAIN CACHE " + sql))))
+            if (row.at(0) == "reason") return row.at(1) != "no_catalog";
+        return false;
+    };
+    return eventually(known, Seconds(10)) && hits_of_three(proxy, c, sql) == 0;
+}
+
 }  // namespace pgweir::testing
