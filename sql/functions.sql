@@ -40,7 +40,7 @@ SELECT p.oid, p.pronamespace, p.proname,
            a.aggcombinefn::pg_catalog.oid, a.aggserialfn::pg_catalog.oid,
            a.aggdeserialfn::pg_catalog.oid, a.aggmtransfn::pg_catalog.oid,
            a.aggminvtransfn::pg_catalog.oid, a.aggmfinalfn::pg_catalog.oid) END,
-       e.extname OPERATOR(pg_catalog.=) ANY ('$2'::pg_catalog.name[])
+       e.extname IS NOT NULL AND e.extname OPERATOR(pg_catalog.=) ANY ('$2'::pg_catalog.name[])
          AND pg_catalog.array_append(
            COALESCE(p.proallargtypes, p.proargtypes::pg_catalog.oid[]), p.prorettype)
            OPERATOR(pg_catalog.<@) ARRAY(SELECT g.oid FROM given g)

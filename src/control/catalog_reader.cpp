@@ -25,6 +25,11 @@ using query::Oid;
 constexpr Oid kFirstUserOid = 16384;
 constexpr std::uint32_t kMaxEdges = 2'000'000;  // of calls.sql and relation_links.sql
 
+/// With plain_types.sql in the place of $1, and the extensions that were looked at in that of $2.
+std::string with_plain_types(std::string_view text) {
+    return replaced(replaced(text, "$1", sql::plain_types), "$2", constant_extensions());
+}
+
 /// A node that stands for built-in functions with one effect; no function has such an OID.
 constexpr Oid stand_in(Effect effect) noexcept { return 0xffffffffu - static_cast<Oid>(effect); }
 
@@ -171,14 +176,13 @@ std::optional<std::string> Reader::read_relations() {
     const auto too_many = "the catalog has more than " + std::to_string(limits_.relations) +
                           " relations, which is more than is kept in memory";
     if (count > limits_.relations) return too_many;
-    const auto plain_types = replaced(sql::plain_types, "$2", constant_extensions());
-    if (auto e = each(plain_types, [&](const Row& r) {
+    if (auto e = each(with_plain_types("$1"), [&](const Row& r) {
             plain_types_.insert(r.number(0));
             return true;
         }))
         return e;
     catalog_->casts_proven = !plain_types_.empty();
-    return each(replaced(sql::relations, "$1", plain_types), [&](const Row& r) {
+    return each(with_plain_types(sql::relations), [&](const Row& r) {
         query::Relation rel;
         rel.oid = r.number(0);
         rel.schema = r.number(1);
@@ -226,8 +230,7 @@ std::optional<std::string> Reader::read_identities() {
 std::optional<std::string> Reader::read_functions() {
     std::uint32_t count = 0;
     bool too_many = false;
-    const auto text = replaced(sql::functions, "$1", sql::plain_types);
-    auto error = each(replaced(text, "$2", constant_extensions()), [&](const Row& r) {
+    auto error = each(with_plain_types(sql::functions), [&](const Row& r) {
         too_many = ++count > limits_.functions;
         if (!too_many) add_function(r);
         return !too_many;
@@ -481,7 +484,7 @@ std::optional<std::string> Reader::read_names() {
             return true;
         }))
         return e;
-    return each(sql::types, [&](const Row& r) {
+    return each(with_plain_types(sql::types), [&](const Row& r) {
         catalog_->types[std::string(r.text(0))] = r.flag(1);
         return true;
     });

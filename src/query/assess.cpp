@@ -515,8 +515,9 @@ void Assessor::type(std::string_view schema, std::string_view name, unsigned fla
     const bool shadowed = schema.empty() && names_ && names_->shadowed_type(name);
     // A column cast to a date may be text that says 'today'.
     const bool from_data = trust == TypeTrust::datetime && (flags & PGW_FACT_LITERAL) == 0;
-    if (trust == TypeTrust::unknown || shadowed || from_data || (flags & PGW_FACT_UNPROVEN) != 0)
-        refuse(NotCached::type_not_proven);
+    const bool users = names_ && names_->plain_type(schema, name);
+    const bool proven = users || (trust != TypeTrust::unknown && !shadowed && !from_data);
+    if (!proven || (flags & PGW_FACT_UNPROVEN) != 0) refuse(NotCached::type_not_proven);
 }
 
 void Assessor::any_name() {
@@ -545,7 +546,6 @@ void Assessor::any_name() {
 }
 
 #ifdef PGWEIR_PLANTS
-/// See base/plants.hpp.
 void Assessor::plant() {
     using base::Plant;
     using base::planted;

@@ -124,4 +124,9 @@ bool Names::shadowed_type(std::string_view name) const {
     return find(catalog_.types, name) != nullptr;
 }
 
+bool Names::plain_type(std::string_view schema, std::string_view name) const {
+    const bool* plain = find(catalog_.types, name);
+    return plain != nullptr && *plain && !schema.starts_with("pg_temp") && !system_schema(schema);
+}
+
 }  // namespace pgweir::query

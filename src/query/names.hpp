@@ -47,6 +47,8 @@ class Names {
     OperatorMatch operation(std::string_view schema, std::string_view name) const;
     /// Whether a bare type name might mean a type outside pg_catalog.
     bool shadowed_type(std::string_view name) const;
+    /// Whether it can only mean an enum or a base type that is plain: see Catalog::types.
+    bool plain_type(std::string_view schema, std::string_view name) const;
 
   private:
     bool hidden_by_pg_catalog(std::string_view name) const;

@@ -108,6 +108,40 @@ TEST_CASE("columns of extensions' types are cached, follow writes, and fold as t
     bring("DROP EXTENSION citext, hstore, ltree");
 }
 
+TEST_CASE("casts to enums and to extensions' types are cached while the types are what they were") {
+    if (Proxy::direct()) return;
+    bring("CREATE EXTENSION citext");
+    setup(
+        "CREATE TYPE mood AS ENUM ('bad', 'good'); CREATE DOMAIN due AS date;"
+        "CREATE TABLE felt (id int, mood mood, said text, email citext);"
+        "INSERT INTO felt VALUES (1, 'good', 'bad', 'A'), (2, 'bad', 'today', 'b')");
+    const std::string worse = "SELECT id FROM felt WHERE mood < 'good'::mood";
+    check_cached({worse, "SELECT id FROM felt WHERE said::citext = 'BAD' OR email = 'B'::citext",
+                  "SELECT said::public.mood FROM felt WHERE id = 1",
+                  "SELECT ARRAY[said]::mood[] FROM felt WHERE id < 2"});
+    check_misses({"SELECT said::due FROM felt WHERE id = 2", "SELECT (1, 'bad', 'b', 'c')::felt"});
+    auto reader = login();
+    setup("ALTER TYPE mood RENAME VALUE 'good' TO 'fine'");
+    CHECK(error_of(reader.ask(msg::query(worse))).sqlstate == "22P02");
+    const std::string fine = "SELECT id FROM felt WHERE mood < 'fine'::mood";
+    check_cached({fine});
+    CHECK(ask(reader, fine) == "2");
+    // Another type of that name may be meant, by another path or none.
+    setup("CREATE SCHEMA beside; CREATE DOMAIN beside.mood AS date");
+    check_misses({fine});
+    setup("DROP SCHEMA beside CASCADE");
+    check_cached({fine});
+    // A temporary type comes first.
+    auto other = login();
+    ask(other, "CREATE TYPE pg_temp.mood AS ENUM ('fine')");
+    REQUIRE(becomes_cached(proxy(), reader, fine));
+    CHECK(error_of(other.ask(msg::query(fine))).sqlstate == "42883");
+    CHECK(hits_of(proxy(), [&] { ask(reader, fine); }) == 1);
+    other = login();
+    setup("DROP TABLE felt; DROP TYPE mood; DROP DOMAIN due");
+    bring("DROP EXTENSION citext");
+}
+
 TEST_CASE(
     "what users bring by the same names, or put beside an extension's types, is not trusted") {
     if (Proxy::direct()) return;

@@ -156,8 +156,9 @@ struct Catalog {
     std::unordered_map<Oid, NameMap<Relation>> relations;  // by schema OID, then name
     NameMap<std::vector<Function>> functions;              // by bare name, every schema
     NameMap<std::vector<Operator>> operators;              // by bare name, every schema
-    /// Bare names of types outside pg_catalog, tables' row types included: true where pg_catalog
-    /// has a type of that name, too. Array types (_x) only in that case.
+    /// Bare names of types outside pg_catalog, tables' row types included; array types (_x) only
+    /// where pg_catalog has a type of that name, too. True where all of that name are plain, and
+    /// none is of pg_catalog, nor a domain, which may be over one that reads dates.
     NameMap<bool> types;
     std::unordered_map<Oid, const Relation*> relations_by_oid;
     /// The search_path a role logs in with, as text, where its own settings (for this database or

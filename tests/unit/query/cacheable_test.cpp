@@ -308,7 +308,11 @@ TEST_CASE("casts are cached only to types whose input is constant") {
          "SELECT ARRAY['2024-01-01']::date[]", "SELECT a::\"char\" FROM t",
          "SELECT a::record FROM t", "SELECT TIME WITH TIME ZONE '12:00'", "SELECT mood('x')",
          "SELECT '[2024-01-01,)'::daterange", "SELECT * FROM unnest(ARRAY[1]) AS x(a date)"});
-    check(NotCached::none, {"SELECT a::pg_catalog.uuid FROM t"});
+    check(NotCached::type_not_proven,
+          {"SELECT a::pg_temp.level FROM t", "SELECT a::pg_catalog.level FROM t"});
+    check(NotCached::none,
+          {"SELECT a::pg_catalog.uuid FROM t", "SELECT a::level, $1::public.level[] FROM t",
+           "SELECT level(a), (a).level FROM t"});
 }
 
 TEST_CASE("a call of a type's name is judged as the cast it may be") {

@@ -32,7 +32,8 @@ class Builder {
         functions();
         operators();
         catalog_.types["mood"] = false;
-        catalog_.types["uuid"] = true;
+        catalog_.types["uuid"] = false;
+        catalog_.types["level"] = true;
         catalog_.types["btrim"] = false;
     }
     Catalog take() {
