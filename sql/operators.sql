@@ -1,9 +1,6 @@
--- Operators by name and schema: whether all are built in, the worst volatility of any, and the
--- functions of those that are not built in.
+-- Operators by name and schema: the worst volatility of any, and the functions of those that are
+-- not built in.
 SELECT o.oprname, o.oprnamespace,
-       pg_catalog.bool_and(o.oid OPERATOR(pg_catalog.<) 16384
-         AND o.oprnamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace
-         AND o.oprcode::pg_catalog.oid OPERATOR(pg_catalog.<) 16384::pg_catalog.oid),
        CASE WHEN pg_catalog.bool_or(p.provolatile IS NULL
                    OR p.provolatile OPERATOR(pg_catalog.=) 'v') THEN 'v'
             WHEN pg_catalog.bool_or(p.provolatile OPERATOR(pg_catalog.=) 's') THEN 's'

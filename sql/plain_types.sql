@@ -4,9 +4,9 @@
 -- refcursor, record, pg_node_tree. Not types from or to which users made a cast, or for which a
 -- default operator class for sorting and grouping, that may depend on more than the value: an
 -- expression may use these unseen; nor what is silently taken for another type, which may have such
--- a class. What the extensions $2 bring was looked at: their types are plain, too. None at all
--- where both ends of such a cast, or what a class is for, are built in, since
--- any expression may have such a type.
+-- a class. What the extensions $2 bring was looked at: their types are plain, too. None at all if
+-- both ends of such a cast, or what a class is for, are built in, since any expression may have
+-- such a type.
 WITH brought AS (
   SELECT d.classid, d.objid
   FROM pg_catalog.pg_depend d

@@ -25,11 +25,6 @@ using query::Oid;
 constexpr Oid kFirstUserOid = 16384;
 constexpr std::uint32_t kMaxEdges = 2'000'000;  // of calls.sql and relation_links.sql
 
-/// With plain_types.sql in the place of $1, and the extensions that were looked at in that of $2.
-std::string with_plain_types(std::string_view text) {
-    return replaced(replaced(text, "$1", sql::plain_types), "$2", constant_extensions());
-}
-
 /// A node that stands for built-in functions with one effect; no function has such an OID.
 constexpr Oid stand_in(Effect effect) noexcept { return 0xffffffffu - static_cast<Oid>(effect); }
 
@@ -480,12 +475,13 @@ void Reader::add_body(Oid oid, std::string_view body, const RelationNames& relat
 std::optional<std::string> Reader::read_names() {
     if (auto e = each(sql::operators, [&](const Row& r) {
             catalog_->operators[std::string(r.text(0))].push_back(
-                {r.number(1), r.flag(2) || trust_.known(r.text(4)), volatility_of(r.letter(3))});
+                {r.number(1), trust_.known(r.text(3)), volatility_of(r.letter(2))});
             return true;
         }))
         return e;
-    return each(with_plain_types(sql::types), [&](const Row& r) {
-        catalog_->types[std::string(r.text(0))] = r.flag(1);
+    return each(sql::types, [&](const Row& r) {
+        bool& plain = catalog_->types.try_emplace(std::string(r.text(0)), true).first->second;
+        plain = plain && r.flag(2) && plain_types_.contains(r.number(1));
         return true;
     });
 }

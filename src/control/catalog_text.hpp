@@ -8,7 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "builtins.hpp"
 #include "pgweir/query/catalog.hpp"
+#include "sql.hpp"
 
 namespace pgweir::control {
 
@@ -27,6 +29,11 @@ inline std::string replaced(std::string_view text, std::string_view what, std::s
         text.remove_prefix(at + what.size());
     }
     return out.append(text);
+}
+
+/// With plain_types.sql in the place of $1, and the extensions that were looked at in that of $2.
+inline std::string with_plain_types(std::string_view text) {
+    return replaced(replaced(text, "$1", sql::plain_types), "$2", constant_extensions());
 }
 
 /// `take` gets each OID of a text with commas between them, 0 where one cannot be read.

@@ -17,22 +17,24 @@ void FunctionTrust::builtin(const query::Function& f, std::string_view name) {
 
 bool FunctionTrust::code(const query::Function& f, std::string_view name, bool fit) {
     if (f.volatility != Volatility::volatile_) stable_code_.insert(f.oid);
-    return fit && f.volatility == Volatility::immutable_ && !approximate(name) && know(f.oid);
+    return know(f, fit && f.volatility == Volatility::immutable_ && !approximate(name));
 }
 
 bool FunctionTrust::aggregate(const query::Function& f, std::string_view parts, bool fit) {
     bool all = fit && !parts.empty();
     each_oid(parts, [&](Oid part) { all = all && (part == 0 || constant(part)); });
-    return all && know(f.oid);
+    return know(f, all);
 }
 
-bool FunctionTrust::know(Oid f) {
-    constant_.insert(f);
-    return known_.insert(f).second;
+bool FunctionTrust::know(const query::Function& f, bool known) {
+    if (!known) return false;
+    constant_.insert(f.oid);
+    known_.insert(f.oid);
+    return true;
 }
 
 bool FunctionTrust::known(std::string_view functions) const {
-    bool all = !functions.empty();
+    bool all = true;
     each_oid(functions, [&](Oid f) { all = all && known_.contains(f); });
     return all;
 }

@@ -28,7 +28,7 @@ class FunctionTrust {
     bool known(std::string_view functions) const;
 
   private:
-    bool know(query::Oid f);
+    bool know(const query::Function& f, bool known);
 
     std::unordered_set<query::Oid> constant_, quiet_, stable_code_, known_;
 };

@@ -202,7 +202,7 @@ TEST_CASE("B4: where transactions are not READ COMMITTED by default nothing is a
     setup("CREATE TABLE by_default AS SELECT 1 AS v", p);
     auto c = login(p);
     const std::string read = "SELECT v FROM by_default";
-    const auto reason = [&] { return rows(c.ask(msg::query("EXPLAIN CACHE " + read)))[1].at(1); };
+    const auto reason = [&] { return cache_reason(c, read); };
     CHECK(eventually([&] { return reason() == "unknown_setting"; }, Seconds(10)));
     CHECK(hits_of(p, [&] { ask(c, read), ask(c, read); }) == 0);
     auto direct = RawClient::login(cluster.port(), "postgres", "app");

@@ -9,7 +9,7 @@ using namespace pgweir::testing;
 namespace {
 
 Proxy& proxy() {
-    static Proxy p(Cluster::shared(), {{{"cache", "{exclusive_writer: true}"}}, {}, {}, 0});
+    static Proxy p(Cluster::shared(), caching());
     return p;
 }
 

@@ -45,18 +45,11 @@ std::string guarantee(const Proxy& p, const std::string& column) {
     return p.console("SHOW CACHE GUARANTEE").at(0, column);
 }
 
-/// What EXPLAIN CACHE gives as the reason.
-std::string reason(RawClient& c, const std::string& sql) {
-    for (const auto& row : rows(c.ask(msg::query("EXPLAIN CACHE " + sql))))
-        if (row.at(0) == "reason") return row.at(1);
-    return "";
-}
-
 bool comes_to(RawClient& c, const std::string& sql, const std::string& why) {
     return eventually(
         [&] {
             ask(c, sql);
-            return reason(c, sql) == why;
+            return cache_reason(c, sql) == why;
         },
         Seconds(10));
 }

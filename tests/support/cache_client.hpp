@@ -79,15 +79,26 @@ inline bool becomes_cached(const Proxy& proxy, RawClient& c, const std::string& 
     return did;
 }
 
-/// True if this query is not answered from the cache although the catalog has been read, without
-/// which nothing is: behind DDL it takes a moment.
+/// What EXPLAIN CACHE gives as the reason.
+inline std::string cache_reason(RawClient& c, const std::string& sql) {
+    for (const auto& row : rows(c.ask(msg::query("EXPLAIN CACHE " + sql))))
+        if (row.at(0) == "reason") return row.at(1);
+    return "";
+}
+
+/// True once the catalog has been read, without which nothing is cached: behind DDL it takes a
+/// moment.
+inline bool catalog_is_read(RawClient& c, const std::string& sql = "SELECT now()") {
+    return eventually(
+        [&] {
+            const auto reason = cache_reason(c, sql);
+            return !reason.empty() && reason != "no_catalog";
+        },
+        Seconds(10));
+}
+
 inline bool stays_uncached(const Proxy& proxy, RawClient& c, const std::string& sql) {
-    const auto known = [&] {
-        for (const auto& row : rows(c.ask(msg::query("EXPLAIN CACHE " + sql))))
-            if (row.at(0) == "reason") return row.at(1) != "no_catalog";
-        return false;
-    };
-    return eventually(known, Seconds(10)) && hits_of_three(proxy, c, sql) == 0;
+    return catalog_is_read(c, sql) && hits_of_three(proxy, c, sql) == 0;
 }
 
 }  // namespace pgweir::testing
